@@ -30,7 +30,7 @@ from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
-from tests.conftest import ROOT, answers, free_port, stop
+from tests.conftest import ROOT, find_free_port, kill_process_tree, wait_until_reachable
 
 ANALYSTS, VISITS = 10, 5
 REQUEST_TIMEOUT_S = 120.0  # seconds; timeout of one request
@@ -53,7 +53,7 @@ class Visit:
 @contextmanager
 def run_server(folder: Path) -> Iterator[str]:
     """Run a server on the data folder `folder`, with the agent API of Streamlit, and yield its URL."""
-    port = free_port()
+    port = find_free_port()
     command = [
         sys.executable,
         "-m",
@@ -78,10 +78,10 @@ def run_server(folder: Path) -> Iterator[str]:
             command, cwd=ROOT, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        answers(f"http://127.0.0.1:{port}/_stcore/health")
+        wait_until_reachable(f"http://127.0.0.1:{port}/_stcore/health")
         yield f"http://127.0.0.1:{port}"
     finally:
-        stop(server)
+        kill_process_tree(server)
 
 
 def make_datasets(count: int) -> list[Dataset]:

@@ -24,7 +24,7 @@ from benchmarks.report import ResultLine
 from core.storage.events.elasticsearch import EventStream
 from core.storage.feedback import FeedbackStore
 from mlflow_utils.spool import Spool
-from tests.conftest import ROOT, stop
+from tests.conftest import ROOT, kill_process_tree
 from tests.support import servers
 from tests.support.servers import S3_SECRET, S3_USER, Running
 
@@ -187,7 +187,7 @@ def run_client(environment: dict[str, str], log: Path, *arguments: object) -> It
     try:
         yield process
     finally:
-        stop(process)
+        kill_process_tree(process)
 
 
 # ---- records on the servers -----------------------------------------------------------------------------------------

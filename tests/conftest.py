@@ -77,12 +77,12 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, empty_store: Path) -> Workspace:
+def workspace(tmp_path: Path, empty_store: Path) -> Workspace:
     """A workplace of its own on SQLite, without a server."""
-    return workplace_in(tmp_path, empty_store)
+    return create_workspace(tmp_path, empty_store)
 
 
-def workplace_in(folder: Path, store: Path, uri: str = "") -> Workspace:
+def create_workspace(folder: Path, store: Path, uri: str = "") -> Workspace:
     """A workplace below `folder`: on the MLflow server `uri`, else on a copy of `store`."""
     if not uri:
         shutil.copy(store, folder / "mlflow.db")
@@ -91,10 +91,10 @@ def workplace_in(folder: Path, store: Path, uri: str = "") -> Workspace:
 
 
 @contextmanager
-def working(at: Workspace, handler: JobHandler = run_job) -> Iterator[Worker]:
-    """A worker for the jobs of `at`, in a thread: what a page under test asks for is done."""
+def run_worker(workspace: Workspace, handler: JobHandler = run_job) -> Iterator[Worker]:
+    """A worker for the jobs of `workspace`, in a thread: what a page under test asks for is done."""
     ending = threading.Event()
-    worker = Worker(at, handler, ending)
+    worker = Worker(workspace, handler, ending)
     thread = threading.Thread(target=worker.run, name="worker")
     thread.start()
     try:
@@ -105,13 +105,13 @@ def working(at: Workspace, handler: JobHandler = run_job) -> Iterator[Worker]:
 
 
 @pytest.fixture
-def worker(place: Workspace) -> Iterator[Worker]:
-    """A worker for the jobs of `place`, as long as the test goes on."""
-    with working(place) as found:
+def worker(workspace: Workspace) -> Iterator[Worker]:
+    """A worker for the jobs of `workspace`, as long as the test goes on."""
+    with run_worker(workspace) as found:
         yield found
 
 
-def answered(app: AppTest, seconds: float = 60) -> AppTest:
+def wait_for_job(app: AppTest, seconds: float = 60) -> AppTest:
     """Look again until the work of a page has ended, as the page does by itself."""
     until = time.monotonic() + seconds
     while "work" in app.query_params:
@@ -121,24 +121,24 @@ def answered(app: AppTest, seconds: float = 60) -> AppTest:
     return app
 
 
-def deliver(at: Workspace, seconds: float = 90) -> None:
+def deliver_all(workspace: Workspace, seconds: float = 90) -> None:
     """As the worker does, until nothing waits and nothing is doubted any more."""
     until = time.monotonic() + seconds
-    while at.tracking.spool.list_pending():
-        assert time.monotonic() < until, at.tracking.last_error
-        at.tracking.wait_for_delivery(1)
-        at.tracking.reset()
-        at.tracking.deliver_pending()
-    at.tracking.deliver_pending()
+    while workspace.tracking.spool.list_pending():
+        assert time.monotonic() < until, workspace.tracking.last_error
+        workspace.tracking.wait_for_delivery(1)
+        workspace.tracking.reset()
+        workspace.tracking.deliver_pending()
+    workspace.tracking.deliver_pending()
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def answers(url: str, seconds: float = 60) -> None:
+def wait_until_reachable(url: str, seconds: float = 60) -> None:
     """Wait until `url` answers."""
     until = time.monotonic() + seconds
     while True:
@@ -157,7 +157,7 @@ Server = Callable[[], "subprocess.Popen[bytes]"]
 @pytest.fixture
 def mlflow_server(tmp_path: Path, empty_store: Path) -> Iterator[tuple[str, Server]]:
     """The address of an MLflow server on SQLite, and what starts it (again)."""
-    port = free_port()
+    port = find_free_port()
     shutil.copy(empty_store, tmp_path / "server.db")
     started: list[subprocess.Popen[bytes]] = []
 
@@ -181,15 +181,15 @@ def mlflow_server(tmp_path: Path, empty_store: Path) -> Iterator[tuple[str, Serv
         process = subprocess.Popen(command, env=os.environ | quiet, stdout=log, stderr=log, start_new_session=True)
         log.close()
         started.append(process)
-        answers(f"http://127.0.0.1:{port}/health")
+        wait_until_reachable(f"http://127.0.0.1:{port}/health")
         return process
 
     yield f"http://127.0.0.1:{port}", start
     for process in started:
-        stop(process)
+        kill_process_tree(process)
 
 
-def stop(process: "subprocess.Popen[bytes]") -> None:
+def kill_process_tree(process: "subprocess.Popen[bytes]") -> None:
     """Kill a server and everything it started, as a power cut would."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
@@ -197,13 +197,13 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.fixture
-def page_workspace(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+def page_workspace(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """Workspace that the pages use. Nothing is preloaded in the background."""
-    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: place)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: workspace)
     monkeypatch.setattr("core.lifespan.start_preload", lambda: None)
     st.cache_data.clear()
     st.cache_resource.clear()
-    yield place
+    yield workspace
     st.cache_data.clear()
     st.cache_resource.clear()
 

@@ -15,7 +15,7 @@ from core.outbox import deliver, deliver_now, start_delivery_threads
 from core.settings import Settings
 from core.storage.outbox import Outbox
 from core.workspace import Workspace
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT, find_free_port
 
 
 @dataclass
@@ -61,10 +61,10 @@ def letters() -> LetterOutbox:
 
 
 @pytest.fixture
-def letters_workspace(place: Workspace, letters: LetterOutbox) -> Workspace:
+def letters_workspace(workspace: Workspace, letters: LetterOutbox) -> Workspace:
     """Workspace with the additional outbox."""
     outbox: Outbox = letters
-    return replace(place, more_outboxes=(outbox,))
+    return replace(workspace, more_outboxes=(outbox,))
 
 
 def check_letters_health(workspace: Workspace) -> ServiceHealth:
@@ -140,7 +140,7 @@ def make_settings(folder: Path, **values: object) -> Settings:
 @pytest.fixture
 def offline_workspaces(tmp_path: Path) -> tuple[Workspace, Workspace]:
     """Two workspaces with the same address for every service; no service answers."""
-    dead_url = f"http://127.0.0.1:{free_port()}"
+    dead_url = f"http://127.0.0.1:{find_free_port()}"
     services = {
         "mlflow_tracking_uri": dead_url,
         "s3_bucket_name": "vigie",

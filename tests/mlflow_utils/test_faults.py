@@ -31,7 +31,7 @@ from core.runs.stored_runs import load_run
 from core.runs.tracked_run import Run, track_run
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
-from tests.conftest import deliver, free_port
+from tests.conftest import deliver_all, find_free_port
 from tests.support.servers import Running
 
 pytestmark = pytest.mark.server
@@ -81,7 +81,7 @@ def test_tracking_delivers_runs_once_after_outage(
     server: Running = getattr(running_services, service)
     task = f"{service} {fault}"
     record(0, sample, server_workspace, task)
-    deliver(server_workspace)
+    deliver_all(server_workspace)
     waits = []
     with track_run(
         task, "Nothing", {"number": 1}, sample, ALICE, server_workspace
@@ -98,7 +98,7 @@ def test_tracking_delivers_runs_once_after_outage(
     assert len(server_workspace.tracking.spool.list_pending()) == 4
     assert load_run(run.id, server_workspace).files.joinpath("note.txt").read_text() == "1"
     server.start() if fault == "killed" else server.thaw()
-    deliver(server_workspace)
+    deliver_all(server_workspace)
     assert list_run_numbers(running_services, task) == [0, 1, 2, 3, 4]
     assert max(waits) < MAX_WAIT_S
 
@@ -116,7 +116,7 @@ def test_tracking_delivers_metrics_before_artifacts(
     assert len(server_workspace.tracking.spool.list_pending()) == 2
     assert server_workspace.tracking.spool.last_error() != ""
     running_services.gcs.start()
-    deliver(server_workspace)
+    deliver_all(server_workspace)
     assert list_run_numbers(running_services, "figures") == [1, 2]
     assert [file.path for file in MlflowClient(running_services.mlflow.url).list_artifacts(stored_run.info.run_id)] == [
         "note.txt"
@@ -146,7 +146,7 @@ def test_late_create_response_does_not_duplicate_run(
         os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "15"
         running_services.mlflow.thaw()
     assert len(tracking.spool.list_pending()) == 1
-    deliver(server_workspace)
+    deliver_all(server_workspace)
     assert list_run_numbers(running_services, "late") == [1]
     with tracking.spool._open_connection() as connection:
         assert connection.execute("SELECT times FROM create_attempts").fetchall() != [(0,)]
@@ -159,7 +159,7 @@ def test_tracking_merges_duplicate_runs(
     running_services: Services, server_workspace: Workspace, sample: Dataset
 ) -> None:
     run = record(1, sample, server_workspace, "twins")
-    deliver(server_workspace)
+    deliver_all(server_workspace)
     mlflow = MlflowClient(running_services.mlflow.url)
     entry = server_workspace.tracking.spool.find_run(run.id)
     assert entry is not None
@@ -225,7 +225,9 @@ def _fill_disk_during_run(workspace: Workspace, dataset: Dataset) -> None:
 
 
 def test_tracked_run_reports_full_disk(small_disk: Path, sample: Dataset) -> None:
-    workspace = Workspace.in_folder(small_disk, Tracking(f"http://127.0.0.1:{free_port()}", None, small_disk / "runs"))
+    workspace = Workspace.in_folder(
+        small_disk, Tracking(f"http://127.0.0.1:{find_free_port()}", None, small_disk / "runs")
+    )
     saved_run = record(0, sample, workspace)
     with pytest.raises(VigieError, match="full"):
         _fill_disk_during_run(workspace, sample)
@@ -244,7 +246,9 @@ def test_tracked_run_reports_full_disk(small_disk: Path, sample: Dataset) -> Non
 
 
 def test_tracked_run_keeps_result_on_full_disk(small_disk: Path, sample: Dataset) -> None:
-    workspace = Workspace.in_folder(small_disk, Tracking(f"http://127.0.0.1:{free_port()}", None, small_disk / "runs"))
+    workspace = Workspace.in_folder(
+        small_disk, Tracking(f"http://127.0.0.1:{find_free_port()}", None, small_disk / "runs")
+    )
     with track_run("tests", "Nothing", {"number": 1}, sample, ALICE, workspace) as run:
         (run.folder / "note.txt").write_text("the answer")
         ballast = fill_disk(small_disk)

@@ -28,7 +28,7 @@ from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
-from tests.conftest import ROOT, deliver
+from tests.conftest import ROOT, deliver_all
 from tests.support import servers
 from tests.support.servers import Running
 
@@ -92,7 +92,7 @@ def test_mlflow_server_stores_run_and_artifacts(tmp_path: Path, sample: Dataset,
         run.metrics["score"] = 0.25
         go.Figure(go.Scatter(y=[1, 2])).write_html(run.folder / "figure.html")
         pd.DataFrame({"a": [1, 2]}).to_csv(run.folder / "table.csv", index=False)
-    deliver(workspace)
+    deliver_all(workspace)
     run_id = load_run(run.id, workspace).record.run_id
     mlflow_run = MlflowClient(mlflow.url).get_run(run_id)
     assert (mlflow_run.data.params["number"], mlflow_run.data.params["name"]) == ("7", "été")
@@ -108,7 +108,7 @@ def test_mlflow_server_loads_model_by_alias_in_another_process(
 ) -> None:
     workspace = open_workspace(tmp_path, mlflow)
     detection, run = detect(DetectionSpec(baseline="calendar"), sample, workspace=workspace, actor=ALICE)
-    deliver(workspace)
+    deliver_all(workspace)
     version = register(run.id, MODEL_NAME, workspace=workspace, actor=ALICE)
     promote(MODEL_NAME, workspace=workspace, actor=ALICE, force=True, reason="the first one")
     assert any(version.run_id in key and key.endswith("model.skops") for key in list_bucket_keys(gcs))
@@ -209,7 +209,7 @@ def test_mlflow_server_gets_runs_after_credentials_are_fixed(
 
     credentials.setenv("MLFLOW_TRACKING_PASSWORD", "not-a-secret-9")
     record_run(3, sample, workspace)
-    deliver(workspace)
+    deliver_all(workspace)
     client = MlflowClient(secured_mlflow.url)
     experiment = client.get_experiment_by_name("guarded")
     assert experiment is not None

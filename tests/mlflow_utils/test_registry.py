@@ -29,7 +29,7 @@ from core.workspace import Workspace
 from mlflow_utils.model_io import MODEL_FILE
 from mlflow_utils.registry import ModelVersion, PromotionMetric, compare_versions
 from mlflow_utils.tracking import Tracking
-from tests.conftest import Server, free_port, stop, workplace_in
+from tests.conftest import Server, create_workspace, find_free_port, kill_process_tree
 from tests.support.sample_tables import make_input_table
 
 ALICE = Actor("alice", "tests")
@@ -50,10 +50,10 @@ def model(sample: Dataset) -> RowModel:
 
 
 @pytest.fixture
-def create_backtest_run(model: RowModel, sample: Dataset, place: Workspace) -> Callable[..., str]:
+def create_backtest_run(model: RowModel, sample: Dataset, workspace: Workspace) -> Callable[..., str]:
     """Function that creates a forecast run with the given WAPE of the backtest and returns its id."""
 
-    def run(wape: float | None, workspace: Workspace = place, dataset: Dataset = sample, **params: Any) -> str:
+    def run(wape: float | None, workspace: Workspace = workspace, dataset: Dataset = sample, **params: Any) -> str:
         with track_run("forecast", "Ridge", BACKTEST_PARAMS | params, dataset, ALICE, workspace) as run:
             save_model(run.folder / "model", model, make_input_table(sample, 5))
             run.metrics = {} if wape is None else {"wape": wape, "coverage": 0.9}
@@ -70,10 +70,10 @@ def list_aliases(workspace: Workspace, name: str = MODEL_NAME) -> dict[int, tupl
 
 
 def test_registry_registers_promotes_and_loads_by_alias(
-    create_backtest_run: Callable[..., str], model: RowModel, sample: Dataset, place: Workspace
+    create_backtest_run: Callable[..., str], model: RowModel, sample: Dataset, workspace: Workspace
 ) -> None:
     run = create_backtest_run(0.08)
-    version = register(run, MODEL_NAME, workspace=place, actor=ALICE)
+    version = register(run, MODEL_NAME, workspace=workspace, actor=ALICE)
     assert (version.number, version.aliases, version.run_id) == (1, ("challenger",), run)
     assert version.figures["wape"] == 0.08
     assert version.test == {name: str(value) for name, value in BACKTEST_PARAMS.items()} | {
@@ -86,104 +86,109 @@ def test_registry_registers_promotes_and_loads_by_alias(
             "registered.by": "alice",
             "dataset.digest": sample.digest,
             "model_name": "Ridge",
-            "vigie.key": load_run(run, place).record.key,
+            "vigie.key": load_run(run, workspace).record.key,
             "metric": "wape, lower is better",
         }
         == version.tags
     )
-    champion, comparison = promote(MODEL_NAME, workspace=place, actor=ALICE)
+    champion, comparison = promote(MODEL_NAME, workspace=workspace, actor=ALICE)
     assert (champion.aliases, comparison) == (("champion",), None)
-    loaded = load_by_alias(MODEL_NAME, workspace=place, kind=RowModel)
+    loaded = load_by_alias(MODEL_NAME, workspace=workspace, kind=RowModel)
     assert np.array_equal(loaded.score(loaded.prepare_rows(sample)), model.score(model.prepare_rows(sample)))
 
     events = [
-        (event.event, event.status, event.details.inputs.get("version")) for event in place.events.read_events()[1:]
+        (event.event, event.status, event.details.inputs.get("version")) for event in workspace.events.read_events()[1:]
     ]
     assert events == [("model_registration", "completed", 1), ("model_promotion", "completed", 1)]
 
 
 @pytest.fixture
-def mlflow_address(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def mlflow_address(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """MLflow's global tracking address, which child processes inherit; reset after the test."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", place.tracking.uri)
-    mlflow.set_tracking_uri(place.tracking.uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", workspace.tracking.uri)
+    mlflow.set_tracking_uri(workspace.tracking.uri)
     yield
     mlflow.set_tracking_uri(None)
 
 
 @pytest.mark.usefixtures("mlflow_address")
 def test_mlflow_loads_registered_model_by_alias(
-    create_backtest_run: Callable[..., str], model: RowModel, sample: Dataset, place: Workspace
+    create_backtest_run: Callable[..., str], model: RowModel, sample: Dataset, workspace: Workspace
 ) -> None:
-    register(create_backtest_run(0.08), MODEL_NAME, workspace=place, actor=ALICE)
-    promote(MODEL_NAME, workspace=place, actor=ALICE)
+    register(create_backtest_run(0.08), MODEL_NAME, workspace=workspace, actor=ALICE)
+    promote(MODEL_NAME, workspace=workspace, actor=ALICE)
     served_model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}@champion")
     assert served_model.predict(make_input_table(sample)).equals(model.predict(make_input_table(sample)))
     assert "entity" in {column.name for column in served_model.metadata.signature.inputs}
 
 
 def test_registry_loads_model_on_another_machine(
-    create_backtest_run: Callable[..., str], model: RowModel, sample: Dataset, place: Workspace, tmp_path: Path
+    create_backtest_run: Callable[..., str], model: RowModel, sample: Dataset, workspace: Workspace, tmp_path: Path
 ) -> None:
-    register(create_backtest_run(0.08), MODEL_NAME, workspace=place, actor=ALICE)
-    other_workspace = replace(place, tracking=Tracking(place.tracking.uri, None, tmp_path / "elsewhere"))
+    register(create_backtest_run(0.08), MODEL_NAME, workspace=workspace, actor=ALICE)
+    other_workspace = replace(workspace, tracking=Tracking(workspace.tracking.uri, None, tmp_path / "elsewhere"))
     loaded = load_by_alias(MODEL_NAME, "challenger", workspace=other_workspace, kind=RowModel)
     assert loaded.predict(make_input_table(sample)).equals(model.predict(make_input_table(sample)))
 
 
-def test_registry_rejects_changed_model_file(create_backtest_run: Callable[..., str], place: Workspace) -> None:
+def test_registry_rejects_changed_model_file(create_backtest_run: Callable[..., str], workspace: Workspace) -> None:
     run = create_backtest_run(0.08)
-    register(run, MODEL_NAME, workspace=place, actor=ALICE)
-    with (load_run(run, place).files / "model" / MODEL_FILE).open("ab") as file:
+    register(run, MODEL_NAME, workspace=workspace, actor=ALICE)
+    with (load_run(run, workspace).files / "model" / MODEL_FILE).open("ab") as file:
         file.write(b" ")
     with pytest.raises(UnreadableFileError, match="SHA-256"):
-        load_by_alias(MODEL_NAME, "challenger", workspace=place)
+        load_by_alias(MODEL_NAME, "challenger", workspace=workspace)
 
 
-def test_registry_registers_run_once_per_name(create_backtest_run: Callable[..., str], place: Workspace) -> None:
+def test_registry_registers_run_once_per_name(create_backtest_run: Callable[..., str], workspace: Workspace) -> None:
     run = create_backtest_run(0.08)
-    assert register(run, MODEL_NAME, workspace=place, actor=ALICE) == register(
-        run, MODEL_NAME, workspace=place, actor=ALICE
+    assert register(run, MODEL_NAME, workspace=workspace, actor=ALICE) == register(
+        run, MODEL_NAME, workspace=workspace, actor=ALICE
     )
-    assert register(run, workspace=place, actor=ALICE).name == "forecast"
-    assert [(version.name, version.number) for version in list_versions(place)] == [("forecast", 1), (MODEL_NAME, 1)]
+    assert register(run, workspace=workspace, actor=ALICE).name == "forecast"
+    assert [(version.name, version.number) for version in list_versions(workspace)] == [
+        ("forecast", 1),
+        (MODEL_NAME, 1),
+    ]
 
 
 # ---- promotion ------------------------------------------------------------------------------------------------------
 
 
-def test_promote_better_model_keeps_previous(create_backtest_run: Callable[..., str], place: Workspace) -> None:
+def test_promote_better_model_keeps_previous(create_backtest_run: Callable[..., str], workspace: Workspace) -> None:
     for wape in (0.08, 0.07):
-        register(create_backtest_run(wape), MODEL_NAME, workspace=place, actor=ALICE)
-        champion, comparison = promote(MODEL_NAME, workspace=place, actor=ALICE)
+        register(create_backtest_run(wape), MODEL_NAME, workspace=workspace, actor=ALICE)
+        champion, comparison = promote(MODEL_NAME, workspace=workspace, actor=ALICE)
     assert comparison is not None
     assert comparison.figures == (0.08, 0.07)
-    assert list_aliases(place) == {2: ("champion",), 1: ("previous",)}
+    assert list_aliases(workspace) == {2: ("champion",), 1: ("previous",)}
     assert champion.tags["promoted.by"] == "alice"
     assert champion.tags["promoted.over"] == "1"
     assert champion.tags["promoted.figures"] == "wape: 0.08 → 0.07"
-    register(create_backtest_run(0.07), MODEL_NAME, workspace=place, actor=ALICE)
-    promote(MODEL_NAME, workspace=place, actor=ALICE)  # an equal model is not worse
-    assert list_aliases(place) == {3: ("champion",), 2: ("previous",), 1: ()}
-    assert promote(MODEL_NAME, 3, workspace=place, actor=ALICE)[0].number == 3
-    assert list_aliases(place) == {3: ("champion",), 2: ("previous",), 1: ()}
+    register(create_backtest_run(0.07), MODEL_NAME, workspace=workspace, actor=ALICE)
+    promote(MODEL_NAME, workspace=workspace, actor=ALICE)  # an equal model is not worse
+    assert list_aliases(workspace) == {3: ("champion",), 2: ("previous",), 1: ()}
+    assert promote(MODEL_NAME, 3, workspace=workspace, actor=ALICE)[0].number == 3
+    assert list_aliases(workspace) == {3: ("champion",), 2: ("previous",), 1: ()}
 
 
-def test_promote_rejects_worse_model_unless_forced(create_backtest_run: Callable[..., str], place: Workspace) -> None:
-    register(create_backtest_run(0.07), MODEL_NAME, workspace=place, actor=ALICE)
-    promote(MODEL_NAME, workspace=place, actor=ALICE)
-    register(create_backtest_run(0.09), MODEL_NAME, workspace=place, actor=ALICE)
+def test_promote_rejects_worse_model_unless_forced(
+    create_backtest_run: Callable[..., str], workspace: Workspace
+) -> None:
+    register(create_backtest_run(0.07), MODEL_NAME, workspace=workspace, actor=ALICE)
+    promote(MODEL_NAME, workspace=workspace, actor=ALICE)
+    register(create_backtest_run(0.09), MODEL_NAME, workspace=workspace, actor=ALICE)
     with pytest.raises(DataError, match=r"version 2 is worse than champion version 1: wape is 0\.09 instead of 0\.07"):
-        promote(MODEL_NAME, workspace=place, actor=ALICE)
+        promote(MODEL_NAME, workspace=workspace, actor=ALICE)
     with pytest.raises(OptionError, match="reason"):
-        promote(MODEL_NAME, workspace=place, actor=ALICE, force=True, reason=" ")
-    assert list_aliases(place) == {2: ("challenger",), 1: ("champion",)}
-    assert place.events.read_events()[-1].status == "failed"
+        promote(MODEL_NAME, workspace=workspace, actor=ALICE, force=True, reason=" ")
+    assert list_aliases(workspace) == {2: ("challenger",), 1: ("champion",)}
+    assert workspace.events.read_events()[-1].status == "failed"
 
     champion, _ = promote(
-        MODEL_NAME, workspace=place, actor=Actor("bob", "tests"), force=True, reason="needs no temperature"
+        MODEL_NAME, workspace=workspace, actor=Actor("bob", "tests"), force=True, reason="needs no temperature"
     )
-    assert list_aliases(place) == {2: ("champion",), 1: ("previous",)}
+    assert list_aliases(workspace) == {2: ("champion",), 1: ("previous",)}
     promoted = {
         tag: text for tag, text in champion.tags.items() if tag.startswith("promoted.") and tag != "promoted.at"
     }
@@ -194,8 +199,8 @@ def test_promote_rejects_worse_model_unless_forced(create_backtest_run: Callable
         "promoted.reason": "needs no temperature",
         "promoted.figures": "wape: 0.07 → 0.09",
     }
-    promote(MODEL_NAME, 1, workspace=place, actor=ALICE)  # and back, because the first one is better
-    assert list_aliases(place) == {2: ("previous",), 1: ("champion",)}
+    promote(MODEL_NAME, 1, workspace=workspace, actor=ALICE)  # and back, because the first one is better
+    assert list_aliases(workspace) == {2: ("previous",), 1: ("champion",)}
 
 
 @pytest.mark.parametrize(
@@ -213,49 +218,49 @@ def test_promote_rejects_worse_model_unless_forced(create_backtest_run: Callable
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )
 def test_promote_rejects_different_backtests(
-    create_backtest_run: Callable[..., str], place: Workspace, params: dict[str, Any], words: str
+    create_backtest_run: Callable[..., str], workspace: Workspace, params: dict[str, Any], words: str
 ) -> None:
-    register(create_backtest_run(0.07), MODEL_NAME, workspace=place, actor=ALICE)
-    promote(MODEL_NAME, workspace=place, actor=ALICE)
-    register(create_backtest_run(**{"wape": 0.01} | params), MODEL_NAME, workspace=place, actor=ALICE)
+    register(create_backtest_run(0.07), MODEL_NAME, workspace=workspace, actor=ALICE)
+    promote(MODEL_NAME, workspace=workspace, actor=ALICE)
+    register(create_backtest_run(**{"wape": 0.01} | params), MODEL_NAME, workspace=workspace, actor=ALICE)
     with pytest.raises(DataError, match="Run both on the same backtest, or force the promotion with a") as error:
-        promote(MODEL_NAME, workspace=place, actor=ALICE)
+        promote(MODEL_NAME, workspace=workspace, actor=ALICE)
     assert words in str(error.value)
     assert str(error.value).count("≠") == 1
-    assert list_aliases(place) == {2: ("challenger",), 1: ("champion",)}
-    promote(MODEL_NAME, workspace=place, actor=ALICE, force=True, reason="another year")
-    assert list_aliases(place) == {2: ("champion",), 1: ("previous",)}
+    assert list_aliases(workspace) == {2: ("challenger",), 1: ("champion",)}
+    promote(MODEL_NAME, workspace=workspace, actor=ALICE, force=True, reason="another year")
+    assert list_aliases(workspace) == {2: ("champion",), 1: ("previous",)}
 
 
-def test_promote_rejects_backtest_without_parameters(model: RowModel, sample: Dataset, place: Workspace) -> None:
+def test_promote_rejects_backtest_without_parameters(model: RowModel, sample: Dataset, workspace: Workspace) -> None:
     for wape in (0.07, 0.06):
-        with track_run("forecast", "Ridge", {}, sample, ALICE, place) as run:
+        with track_run("forecast", "Ridge", {}, sample, ALICE, workspace) as run:
             save_model(run.folder / "model", model, make_input_table(sample, 5))
             run.metrics = {"wape": wape}
-        version = register(run.id, MODEL_NAME, workspace=place, actor=ALICE).number
+        version = register(run.id, MODEL_NAME, workspace=workspace, actor=ALICE).number
         if version == 1:
-            promote(MODEL_NAME, workspace=place, actor=ALICE)
+            promote(MODEL_NAME, workspace=workspace, actor=ALICE)
     with pytest.raises(DataError, match="horizon: - ≠ -"):
-        promote(MODEL_NAME, workspace=place, actor=ALICE)
+        promote(MODEL_NAME, workspace=workspace, actor=ALICE)
 
 
-def test_promote_detector_requires_force(sample: Dataset, place: Workspace) -> None:
+def test_promote_detector_requires_force(sample: Dataset, workspace: Workspace) -> None:
     spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
-    _, run = detect(spec, sample, workspace=place, actor=ALICE)
-    assert register(run.id, workspace=place, actor=ALICE).name == "anomalies"
+    _, run = detect(spec, sample, workspace=workspace, actor=ALICE)
+    assert register(run.id, workspace=workspace, actor=ALICE).name == "anomalies"
     with pytest.raises(DataError, match="no labels"):
-        promote("anomalies", workspace=place, actor=ALICE)
-    promote("anomalies", workspace=place, actor=ALICE, force=True, reason="found the planted faults")
-    assert get_version("anomalies", workspace=place).number == 1
+        promote("anomalies", workspace=workspace, actor=ALICE)
+    promote("anomalies", workspace=workspace, actor=ALICE, force=True, reason="found the planted faults")
+    assert get_version("anomalies", workspace=workspace).number == 1
 
 
-def test_promote_rejects_other_metric_definition(create_backtest_run: Callable[..., str], place: Workspace) -> None:
-    register(create_backtest_run(0.07), MODEL_NAME, workspace=place, actor=ALICE)
-    promote(MODEL_NAME, workspace=place, actor=ALICE)
-    register(create_backtest_run(0.06), MODEL_NAME, workspace=place, actor=ALICE)
-    MlflowClient(place.tracking.uri).set_model_version_tag(MODEL_NAME, "1", "metric", "mase, lower is better")
+def test_promote_rejects_other_metric_definition(create_backtest_run: Callable[..., str], workspace: Workspace) -> None:
+    register(create_backtest_run(0.07), MODEL_NAME, workspace=workspace, actor=ALICE)
+    promote(MODEL_NAME, workspace=workspace, actor=ALICE)
+    register(create_backtest_run(0.06), MODEL_NAME, workspace=workspace, actor=ALICE)
+    MlflowClient(workspace.tracking.uri).set_model_version_tag(MODEL_NAME, "1", "metric", "mase, lower is better")
     with pytest.raises(DataError, match="metric: wape, lower is better ≠ mase, lower is better"):
-        promote(MODEL_NAME, workspace=place, actor=ALICE)
+        promote(MODEL_NAME, workspace=workspace, actor=ALICE)
 
 
 @pytest.mark.parametrize(("lower", "worse"), [(True, True), (False, False)])
@@ -270,64 +275,64 @@ def test_compare_versions_uses_metric_direction(lower: bool, worse: bool) -> Non
 
 
 def test_register_rejects_name_of_other_task(
-    create_backtest_run: Callable[..., str], sample: Dataset, place: Workspace
+    create_backtest_run: Callable[..., str], sample: Dataset, workspace: Workspace
 ) -> None:
-    register(create_backtest_run(0.07), MODEL_NAME, workspace=place, actor=ALICE)
+    register(create_backtest_run(0.07), MODEL_NAME, workspace=workspace, actor=ALICE)
     spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
-    _, run = detect(spec, sample, workspace=place, actor=ALICE)
+    _, run = detect(spec, sample, workspace=workspace, actor=ALICE)
     with pytest.raises(OptionError, match=r"task forecast\. This model is of the task anomalies"):
-        register(run.id, MODEL_NAME, workspace=place, actor=ALICE)
+        register(run.id, MODEL_NAME, workspace=workspace, actor=ALICE)
 
 
 # ---- missing models and servers -------------------------------------------------------------------------------------
 
 
 def test_registry_rejects_invalid_names(
-    create_backtest_run: Callable[..., str], place: Workspace, sample: Dataset
+    create_backtest_run: Callable[..., str], workspace: Workspace, sample: Dataset
 ) -> None:
     run = create_backtest_run(0.07)
     for name in ("a/b", "x' OR name != '", "..", "a" * 101, "é"):
         with pytest.raises(OptionError, match="not accepted"):
-            register(run, name, workspace=place, actor=ALICE)
+            register(run, name, workspace=workspace, actor=ALICE)
         with pytest.raises(OptionError, match="not accepted"):
-            promote(name, workspace=place, actor=ALICE)
+            promote(name, workspace=workspace, actor=ALICE)
     with pytest.raises(NotFoundError, match=r"f{12}"):
-        register("f" * 32, MODEL_NAME, workspace=place, actor=ALICE)
+        register("f" * 32, MODEL_NAME, workspace=workspace, actor=ALICE)
     with pytest.raises(NotFoundError, match="The model nothing is not registered"):
-        promote("nothing", workspace=place, actor=ALICE)
-    register(run, MODEL_NAME, workspace=place, actor=ALICE)
+        promote("nothing", workspace=workspace, actor=ALICE)
+    register(run, MODEL_NAME, workspace=workspace, actor=ALICE)
     with pytest.raises(NotFoundError, match="gas-forecast 7"):
-        promote(MODEL_NAME, 7, workspace=place, actor=ALICE)
+        promote(MODEL_NAME, 7, workspace=workspace, actor=ALICE)
     with pytest.raises(NotFoundError, match="gas-forecast@champion"):
-        load_by_alias(MODEL_NAME, workspace=place)
-    promote(MODEL_NAME, workspace=place, actor=ALICE)
+        load_by_alias(MODEL_NAME, workspace=workspace)
+    promote(MODEL_NAME, workspace=workspace, actor=ALICE)
     with pytest.raises(NotFoundError, match="gas-forecast@challenger"):
-        promote(MODEL_NAME, workspace=place, actor=ALICE)
+        promote(MODEL_NAME, workspace=workspace, actor=ALICE)
 
 
 def test_register_rejects_unloadable_run(
-    create_backtest_run: Callable[..., str], sample: Dataset, place: Workspace
+    create_backtest_run: Callable[..., str], sample: Dataset, workspace: Workspace
 ) -> None:
-    with track_run("forecast", "Ridge", {}, sample, ALICE, place) as run:
+    with track_run("forecast", "Ridge", {}, sample, ALICE, workspace) as run:
         (run.folder / "note.txt").touch()
     with pytest.raises(NotFoundError, match="has no saved model"):
-        register(run.id, MODEL_NAME, workspace=place, actor=ALICE)
-    with suppress(ZeroDivisionError), track_run("forecast", "Ridge", {}, sample, ALICE, place) as run:
+        register(run.id, MODEL_NAME, workspace=workspace, actor=ALICE)
+    with suppress(ZeroDivisionError), track_run("forecast", "Ridge", {}, sample, ALICE, workspace) as run:
         (run.folder / "note.txt").touch()
         1 / 0
     with pytest.raises(DataError, match="failed"):
-        register(run.id, MODEL_NAME, workspace=place, actor=ALICE)
+        register(run.id, MODEL_NAME, workspace=workspace, actor=ALICE)
     damaged_run = create_backtest_run(0.07)
-    (load_run(damaged_run, place).files / "model" / MODEL_FILE).write_bytes(b"not a model")
+    (load_run(damaged_run, workspace).files / "model" / MODEL_FILE).write_bytes(b"not a model")
     with pytest.raises(UnreadableFileError, match="BadZipFile"):
-        register(damaged_run, MODEL_NAME, workspace=place, actor=ALICE)
-    assert list_versions(place) == []
+        register(damaged_run, MODEL_NAME, workspace=workspace, actor=ALICE)
+    assert list_versions(workspace) == []
 
 
 def test_registry_reports_unreachable_server_quickly(
     create_backtest_run: Callable[..., str], model: RowModel, tmp_path: Path, empty_store: Path
 ) -> None:
-    workspace = workplace_in(tmp_path / "client", empty_store, f"http://127.0.0.1:{free_port()}")
+    workspace = create_workspace(tmp_path / "client", empty_store, f"http://127.0.0.1:{find_free_port()}")
     run = create_backtest_run(0.07, workspace)
     for call in (
         lambda: list_versions(workspace),
@@ -348,13 +353,13 @@ def test_registry_reports_unreachable_server_quickly(
 
 
 def test_register_concurrently_creates_one_version_per_run(
-    create_backtest_run: Callable[..., str], place: Workspace
+    create_backtest_run: Callable[..., str], workspace: Workspace
 ) -> None:
     runs = [create_backtest_run(0.08), create_backtest_run(0.07)]
     numbers: list[int] = []
     threads = [
         threading.Thread(
-            target=lambda run=run: numbers.append(register(run, MODEL_NAME, workspace=place, actor=ALICE).number)
+            target=lambda run=run: numbers.append(register(run, MODEL_NAME, workspace=workspace, actor=ALICE).number)
         )
         for run in (*runs, *runs)
     ]
@@ -363,7 +368,7 @@ def test_register_concurrently_creates_one_version_per_run(
     for thread in threads:
         thread.join(60)
     assert sorted(numbers) == [1, 1, 2, 2]
-    assert list_aliases(place) == {2: ("challenger",), 1: ()}
+    assert list_aliases(workspace) == {2: ("challenger",), 1: ()}
 
 
 # ---- a real server --------------------------------------------------------------------------------------------------
@@ -380,7 +385,7 @@ def test_registry_on_real_server(
 ) -> None:
     uri, start = mlflow_server
     server = start()
-    workspace = workplace_in(tmp_path / "client", empty_store, uri)
+    workspace = create_workspace(tmp_path / "client", empty_store, uri)
     for wape in (0.08, 0.07):
         register(create_backtest_run(wape, workspace), MODEL_NAME, workspace=workspace, actor=ALICE)
         promote(MODEL_NAME, workspace=workspace, actor=ALICE)
@@ -389,10 +394,10 @@ def test_registry_on_real_server(
         promote(MODEL_NAME, workspace=workspace, actor=ALICE)
     assert list_aliases(workspace) == {3: ("challenger",), 2: ("champion",), 1: ("previous",)}
     assert MlflowClient(uri).get_model_version_by_alias(MODEL_NAME, "champion").version == "2"
-    other_workspace = workplace_in(tmp_path / "other", empty_store, uri)
+    other_workspace = create_workspace(tmp_path / "other", empty_store, uri)
     loaded = load_by_alias(MODEL_NAME, workspace=other_workspace, kind=RowModel)
     assert np.array_equal(loaded.score(loaded.prepare_rows(sample)), model.score(model.prepare_rows(sample)))
-    stop(server)
+    kill_process_tree(server)
     workspace.tracking.reset()
     start_time = time.perf_counter()
     with pytest.raises(VigieError, match="does not answer"):

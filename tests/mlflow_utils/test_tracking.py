@@ -20,7 +20,7 @@ from core.workspace import Workspace
 from mlflow_utils import runs as history
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY_TAG, Tracking
-from tests.conftest import ROOT, Server, free_port, stop, workplace_in
+from tests.conftest import ROOT, Server, create_workspace, find_free_port, kill_process_tree
 
 BY = Actor("alice", "tests")
 
@@ -33,7 +33,7 @@ def record(number: int, dataset: Dataset, at: Workspace) -> str:
     return run.id
 
 
-def numbers_on(client: MlflowClient) -> list[int]:
+def list_run_numbers(client: MlflowClient) -> list[int]:
     """The runs on the server, in the order in which they began."""
     experiment = client.get_experiment_by_name("tests")
     assert experiment is not None
@@ -47,9 +47,9 @@ def test_tracking_delivers_ten_runs_around_server_kill(
 ) -> None:
     uri, start = mlflow_server
     server = start()
-    at = workplace_in(tmp_path / "client", empty_store, uri)
+    at = create_workspace(tmp_path / "client", empty_store, uri)
     ids = [record(number, sample, at) for number in range(3)]
-    stop(server)
+    kill_process_tree(server)
     waits = []
     for number in range(3, 7):
         began = time.perf_counter()
@@ -62,7 +62,7 @@ def test_tracking_delivers_ten_runs_around_server_kill(
     at.tracking.deliver_pending()
 
     client = MlflowClient(uri)
-    assert numbers_on(client) == list(range(10))
+    assert list_run_numbers(client) == list(range(10))
     assert at.tracking.spool.list_pending() == []
     assert max(waits) < 2.0
     for number, run in enumerate(ids):
@@ -71,7 +71,7 @@ def test_tracking_delivers_ten_runs_around_server_kill(
         assert client.get_run(past.record.run_id).data.metrics["number"] == number
         assert [file.path for file in client.list_artifacts(past.record.run_id)] == ["note.txt"]
     at.tracking.deliver_pending()
-    assert numbers_on(client) == list(range(10))
+    assert list_run_numbers(client) == list(range(10))
     assert get_run_url(ids[0], at).startswith(f"{uri}/#/experiments/")
 
 
@@ -81,16 +81,16 @@ def test_tracking_delivers_run_started_before_outage_once(
 ) -> None:
     uri, start = mlflow_server
     server = start()
-    at = workplace_in(tmp_path / "client", empty_store, uri)
+    at = create_workspace(tmp_path / "client", empty_store, uri)
     with track_run("tests", "Nothing", {"number": 0}, sample, BY, at) as run:
         opened = run.id
-        stop(server)
+        kill_process_tree(server)
     assert not run.delivered
     start()
     at.tracking.reset()
     assert at.tracking.deliver_pending() == 1
     assert at.tracking.deliver_pending() == 0
-    assert numbers_on(MlflowClient(uri)) == [0]
+    assert list_run_numbers(MlflowClient(uri)) == [0]
     assert load_run(opened, at).record.run_id == opened
     assert MlflowClient(uri).get_run(opened).info.status == "FINISHED"
 
@@ -118,7 +118,7 @@ def hanging_server() -> Iterator[str]:
 def test_tracking_hanging_server_costs_under_two_seconds(
     tmp_path: Path, empty_store: Path, sample: Dataset, hanging_server: str
 ) -> None:
-    at = workplace_in(tmp_path, empty_store, hanging_server)
+    at = create_workspace(tmp_path, empty_store, hanging_server)
     began = time.perf_counter()
     run = record(1, sample, at)
     assert time.perf_counter() - began < 2.0
@@ -132,7 +132,7 @@ def test_tracking_hanging_server_costs_under_two_seconds(
 
 
 def test_tracking_absent_server_costs_almost_nothing(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
-    at = workplace_in(tmp_path, empty_store, f"http://127.0.0.1:{free_port()}")
+    at = create_workspace(tmp_path, empty_store, f"http://127.0.0.1:{find_free_port()}")
     began = time.perf_counter()
     run = record(1, sample, at)
     assert time.perf_counter() - began < 1.0
@@ -141,72 +141,72 @@ def test_tracking_absent_server_costs_almost_nothing(tmp_path: Path, empty_store
     assert history.list_latest_runs(at.tracking, "tests") == []
 
 
-def test_tracking_killed_process_leaves_interrupted_run(tmp_path: Path, place: Workspace) -> None:
+def test_tracking_killed_process_leaves_interrupted_run(tmp_path: Path, workspace: Workspace) -> None:
     script = f"""
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import Tracking
-folder = Path({str(place.tracking.spool.folder)!r})
-tracking = Tracking({place.tracking.uri!r}, {(tmp_path / "mlartifacts").as_uri()!r}, folder)
+folder = Path({str(workspace.tracking.spool.folder)!r})
+tracking = Tracking({workspace.tracking.uri!r}, {(tmp_path / "mlartifacts").as_uri()!r}, folder)
 tracking.start_run(Record("tests", "killed", params={{"number": 1}}))
 os.kill(os.getpid(), 9)
 """
     subprocess.run([sys.executable, "-c", script], check=False, env=os.environ)
-    assert place.tracking.deliver_pending() == 1
-    client = MlflowClient(place.tracking.uri)
-    assert numbers_on(client) == [1]
-    [run] = history.list_latest_runs(place.tracking, "tests")
+    assert workspace.tracking.deliver_pending() == 1
+    client = MlflowClient(workspace.tracking.uri)
+    assert list_run_numbers(client) == [1]
+    [run] = history.list_latest_runs(workspace.tracking, "tests")
     assert run.status == "interrupted"
     assert client.get_run(run.run_id).info.status == "KILLED"
 
 
-def test_tracking_leaves_run_of_living_process_alone(place: Workspace) -> None:
-    place.tracking.start_run(Record("tests", "going on"))
-    assert place.tracking.spool.list_pending() == []
+def test_tracking_leaves_run_of_living_process_alone(workspace: Workspace) -> None:
+    workspace.tracking.start_run(Record("tests", "going on"))
+    assert workspace.tracking.spool.list_pending() == []
 
 
-def test_tracking_finds_created_run_by_key(place: Workspace) -> None:
+def test_tracking_finds_created_run_by_key(workspace: Workspace) -> None:
     """The crash between MLflow's answer and our note of it."""
     made = Record("tests", "made", params={"number": 5})
-    place.tracking.start_run(made)
+    workspace.tracking.start_run(made)
     forgotten = Record("tests", "made", key=made.key, params={"number": 5})
-    with place.tracking.spool._open_connection() as connection:
+    with workspace.tracking.spool._open_connection() as connection:
         connection.execute("UPDATE runs SET run_id = '', record = ?", (forgotten.to_json(),))
-    assert place.tracking.finish_run(forgotten)
-    assert numbers_on(MlflowClient(place.tracking.uri)) == [5]
+    assert workspace.tracking.finish_run(forgotten)
+    assert list_run_numbers(MlflowClient(workspace.tracking.uri)) == [5]
     assert forgotten.run_id == made.run_id
 
 
-def test_tracking_fetches_run_of_other_machine(tmp_path: Path, place: Workspace, sample: Dataset) -> None:
-    run = record(7, sample, place)
-    elsewhere = Tracking(place.tracking.uri, None, tmp_path / "elsewhere")
+def test_tracking_fetches_run_of_other_machine(tmp_path: Path, workspace: Workspace, sample: Dataset) -> None:
+    run = record(7, sample, workspace)
+    elsewhere = Tracking(workspace.tracking.uri, None, tmp_path / "elsewhere")
     past = history.load_run(elsewhere, run)
     assert past is not None
     assert (past.files / "note.txt").read_text() == "7"
     assert past.record.tags[KEY_TAG] == past.record.key
-    by_key = history.load_run(Tracking(place.tracking.uri, None, tmp_path / "third"), past.record.key)
+    by_key = history.load_run(Tracking(workspace.tracking.uri, None, tmp_path / "third"), past.record.key)
     assert by_key is not None
     assert by_key.record.run_id == run
     assert history.load_run(elsewhere, "0" * 32) is None
     assert history.load_run(elsewhere, "../../etc/passwd") is None
 
 
-def test_tracking_restores_deleted_experiment(place: Workspace, sample: Dataset) -> None:
-    record(1, sample, place)
-    client = MlflowClient(place.tracking.uri)
+def test_tracking_restores_deleted_experiment(workspace: Workspace, sample: Dataset) -> None:
+    record(1, sample, workspace)
+    client = MlflowClient(workspace.tracking.uri)
     experiment = client.get_experiment_by_name("tests")
     assert experiment is not None
     client.delete_experiment(experiment.experiment_id)
-    place.tracking.reset()
-    record(2, sample, place)
-    assert 2 in numbers_on(client)
+    workspace.tracking.reset()
+    record(2, sample, workspace)
+    assert 2 in list_run_numbers(client)
 
 
-def test_tracking_sends_every_field_of_a_run(place: Workspace, sample: Dataset) -> None:
-    run = record(3, sample, place)
-    found = MlflowClient(place.tracking.uri).get_run(run)
+def test_tracking_sends_every_field_of_a_run(workspace: Workspace, sample: Dataset) -> None:
+    run = record(3, sample, workspace)
+    found = MlflowClient(workspace.tracking.uri).get_run(run)
     tags, metrics = found.data.tags, found.data.metrics
     assert tags["dataset.digest"] == sample.digest
     assert tags["dataset.files"] == "sample_gas_daily.csv"

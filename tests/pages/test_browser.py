@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.storage.events.log import EventLog
-from tests.conftest import free_port, stop
+from tests.conftest import find_free_port, kill_process_tree
 from tests.support.app_server import TIMEOUT_MS, open_browser_page, start_app
 
 pytestmark = [
@@ -25,10 +25,10 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def app_url(data_folder: Path) -> Iterator[str]:
-    port = free_port()
+    port = find_free_port()
     process = start_app(data_folder, port)
     yield f"http://127.0.0.1:{port}"
-    stop(process)
+    kill_process_tree(process)
 
 
 @pytest.fixture(scope="module")

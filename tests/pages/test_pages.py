@@ -17,7 +17,7 @@ from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from pages.components import i18n
 from pages.navigation import SECTIONS
-from tests.conftest import ROOT, answered, free_port
+from tests.conftest import ROOT, find_free_port, wait_for_job
 from tests.support.app_pages import choose_saved_model, click_button, open_page, promote_by_force, read_page_text
 
 
@@ -64,7 +64,7 @@ def test_anomalies_page_without_data_shows_hint(page_workspace: Workspace) -> No
 def test_anomalies_page_runs_detection(page_workspace: Workspace, sample: Dataset, worker: Worker) -> None:
     digest = page_workspace.datasets.save(sample)
     app = open_page("analysis/anomalies.py", dataset=digest)
-    app = answered(click_button(app, "anomalies-ask"))
+    app = wait_for_job(click_button(app, "anomalies-ask"))
     assert not app.exception
     assert not app.error
     [event] = page_workspace.events.read_events()
@@ -164,7 +164,7 @@ def test_anomalies_page_promotes_and_applies_model(page_workspace: Workspace, sa
     assert model_box.options[0] == "anomalies@champion · version 1"
     assert len(model_box.options) == 2
     assert "IsolationForest" in model_box.options[1]
-    app = answered(click_button(app, "anomalies-ask"))
+    app = wait_for_job(click_button(app, "anomalies-ask"))
     assert not app.error
     applied = load_detection(app.query_params["run"], page_workspace).spec
     assert isinstance(applied, ApplySpec)
@@ -184,7 +184,7 @@ def test_anomalies_page_without_mlflow_offers_no_model(
 ) -> None:
     offline_workspace = replace(
         page_workspace,
-        tracking=Tracking(f"http://127.0.0.1:{free_port()}", None, page_workspace.tracking.spool.folder.parent),
+        tracking=Tracking(f"http://127.0.0.1:{find_free_port()}", None, page_workspace.tracking.spool.folder.parent),
     )
     monkeypatch.setattr("pages.components.cache.get_workspace", lambda: offline_workspace)
     app = open_page("analysis/anomalies.py", dataset=page_workspace.datasets.save(sample))

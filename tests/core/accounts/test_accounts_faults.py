@@ -64,7 +64,7 @@ def accounts(url: str, tmp_path: Path) -> Iterator[Accounts]:
         yield found
 
 
-def unreachable(work: Callable[[], object]) -> ServiceUnavailableError:
+def expect_outage(work: Callable[[], object]) -> ServiceUnavailableError:
     began = time.perf_counter()
     with pytest.raises(ServiceUnavailableError) as error:
         work()
@@ -72,7 +72,7 @@ def unreachable(work: Callable[[], object]) -> ServiceUnavailableError:
     return error.value
 
 
-def back(accounts: Accounts) -> None:
+def reset_connections(accounts: Accounts) -> None:
     """What hung has ended, and the database is asked again."""
     wait_for_abandoned_calls()
     accounts.reset()
@@ -101,7 +101,7 @@ def test_accounts_report_outage_in_time(
 
     def call(number: int) -> None:
         name, ask = calls[number]
-        told[name] = str(unreachable(lambda: ask(accounts)))
+        told[name] = str(expect_outage(lambda: ask(accounts)))
 
     for first in range(0, len(calls), 4):
         accounts.reset()
@@ -109,7 +109,7 @@ def test_accounts_report_outage_in_time(
     assert set(told) == set(EVERY_CALL)
     assert all("PostgreSQL does not answer" in text for text in told.values()), told
     come_back()
-    back(accounts)
+    reset_connections(accounts)
     assert "Ada" in [user.name for user in accounts.list_users()]
 
 
@@ -134,18 +134,18 @@ def test_cached_sessions_survive_outage(
     assert accounts.find_session(seen) == before[0] is not None
     assert accounts.find_session(revoked) == before[1]
     assert time.perf_counter() - began < LONGEST
-    unreachable(lambda: accounts.find_session(unseen))
-    unreachable(lambda: accounts.sign_out(left))
-    unreachable(lambda: accounts.find_session(left))
+    expect_outage(lambda: accounts.find_session(unseen))
+    expect_outage(lambda: accounts.sign_out(left))
+    expect_outage(lambda: accounts.find_session(left))
     come_back()
     with open_accounts(url, tmp_path) as elsewhere:  # another process of the app
         elsewhere.sign_out(revoked)
-    back(accounts)
+    reset_connections(accounts)
     assert accounts.find_session(revoked) is None
     assert accounts.find_session(seen) == before[0]
     monkeypatch.setattr(session_cache, "SESSION_CACHE_TTL_S", 0.0)
     go()
-    unreachable(lambda: accounts.find_session(seen))
+    expect_outage(lambda: accounts.find_session(seen))
 
 
 def test_concurrent_calls_share_one_timeout(accounts: Accounts, server: Running) -> None:
@@ -163,15 +163,15 @@ def test_concurrent_calls_share_one_timeout(accounts: Accounts, server: Running)
         assert max(seconds) < LONGEST
     finally:
         server.thaw()
-    back(accounts)
+    reset_connections(accounts)
     assert accounts.is_empty() is False
 
 
 def test_accounts_recover_if_down_at_start(url: str, server: Running, tmp_path: Path) -> None:
     server.kill()
     with open_accounts(url, tmp_path) as accounts:
-        unreachable(accounts.is_empty)
-        unreachable(accounts.is_empty)
+        expect_outage(accounts.is_empty)
+        expect_outage(accounts.is_empty)
         server.start()
         accounts.reset()
         assert accounts.is_empty()
@@ -187,7 +187,7 @@ def test_accounts_time_out_if_hanging_at_start(url: str, server: Running, tmp_pa
             assert time.perf_counter() - began < LONGEST
         finally:
             server.thaw()
-        back(accounts)
+        reset_connections(accounts)
         assert accounts.is_empty()
 
 
@@ -198,7 +198,7 @@ def test_accounts_report_wrong_credentials(
     caplog.set_level(logging.DEBUG)
     wrong = make_url(url).set(username=user, password="hunter2-never-shown").render_as_string(hide_password=False)
     with open_accounts(wrong, tmp_path) as accounts:
-        error = unreachable(accounts.list_users)
+        error = expect_outage(accounts.list_users)
         assert f'password authentication failed for user "{user}"' in str(error)
         for told in (
             str(error),
@@ -240,7 +240,7 @@ def test_accounts_report_locked_sqlite_file(tmp_path: Path) -> None:
         holder = sqlite3.connect(tmp_path / "accounts.db", isolation_level=None)
         holder.execute("BEGIN EXCLUSIVE")
         assert accounts.find_session(token) is not None, "WAL: who reads does not wait"
-        error = unreachable(lambda: accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS))
+        error = expect_outage(lambda: accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS))
         assert "database is locked" in str(error)
         holder.execute("ROLLBACK")
         holder.close()
@@ -251,13 +251,13 @@ def test_accounts_report_locked_sqlite_file(tmp_path: Path) -> None:
 def test_accounts_report_read_only_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with open_accounts("", tmp_path / "file" / "below") as accounts:
-        assert "SQLite does not answer" in str(unreachable(accounts.is_empty))
+        assert "SQLite does not answer" in str(expect_outage(accounts.is_empty))
 
 
 def test_accounts_report_damaged_file(tmp_path: Path) -> None:
     (tmp_path / "accounts.db").write_bytes(b"nothing of the kind" * 100)
     with open_accounts("", tmp_path) as accounts:
-        assert "not a database" in str(unreachable(accounts.is_empty))
+        assert "not a database" in str(expect_outage(accounts.is_empty))
 
 
 def test_accounts_sqlite_file_is_private(tmp_path: Path) -> None:

@@ -544,25 +544,25 @@ def test_batch_rejects_parts_of_another_job(files: Path, tmp_path: Path) -> None
 # ---- batch task -----------------------------------------------------------------------------------------------------
 
 
-def test_batch_fits_one_model_per_group(tiles: Path, tmp_path: Path, place: Workspace) -> None:
+def test_batch_fits_one_model_per_group(tiles: Path, tmp_path: Path, workspace: Workspace) -> None:
     detector = list_detectors()["sgmvrnn"](steps=5)
     spec = BatchSpec(
         str(tiles), str(tmp_path / "out"), fit_per="name", detector=detector, counts=True, alarms_per_1000=50
     )
-    result, run = score_files(spec, workspace=place, actor=ALICE)
+    result, run = score_files(spec, workspace=workspace, actor=ALICE)
     assert (result.series, result.batches) == (19, 2)
     assert len(list((tmp_path / "out" / "models").glob("*.skops"))) == 2
-    record = load_run(run.id, place).record
+    record = load_run(run.id, workspace).record
     assert record.experiment == "batch"
     assert record.tags["dataset.digest"] == Folder.parse(tiles).build_inventory().digest
     assert record.tags["dataset.files"] == "tiles (19 files)"
     assert record.metrics["series"] == 19
     assert record.params["scoring"] == "streaming"
     assert detector.scoring == "windows", "the detector of the spec is not modified"
-    repeated_run_id = run_job("batch", encode(spec), workspace=place, actor=ALICE, progress=Progress())
-    assert load_run(repeated_run_id, place).record.metrics["batches_resumed"] == 2
+    repeated_run_id = run_job("batch", encode(spec), workspace=workspace, actor=ALICE, progress=Progress())
+    assert load_run(repeated_run_id, workspace).record.metrics["batches_resumed"] == 2
     with pytest.raises(DataError, match="alarms_per_1000: 50 ≠ 40"):
-        score_files(replace(spec, alarms_per_1000=40), workspace=place, actor=ALICE)
+        score_files(replace(spec, alarms_per_1000=40), workspace=workspace, actor=ALICE)
 
 
 def record_model(model: SequenceModel, dataset: Dataset, workspace: Workspace) -> str:
@@ -574,39 +574,39 @@ def record_model(model: SequenceModel, dataset: Dataset, workspace: Workspace) -
     return run.id
 
 
-def test_batch_applies_model_of_a_run(tiles: Path, tmp_path: Path, place: Workspace) -> None:
+def test_batch_applies_model_of_a_run(tiles: Path, tmp_path: Path, workspace: Workspace) -> None:
     dataset = load([tiles / "Netflix"])
-    run_id = record_model(fit_model(SGmVRNN(steps=5), dataset), dataset, place)
+    run_id = record_model(fit_model(SGmVRNN(steps=5), dataset), dataset, workspace)
     spec = BatchApplySpec(str(tiles / "Waze"), str(tmp_path / "out"), model=run_id)
-    result, scoring_run = score_files(spec, workspace=place, actor=ALICE)
+    result, scoring_run = score_files(spec, workspace=workspace, actor=ALICE)
     assert (result.series, result.rows) == (7, 140)
     assert "scores of windows" in str(result.notes[0])
-    params = load_run(scoring_run.id, place).record.params
+    params = load_run(scoring_run.id, workspace).record.params
     assert (params["model_run"], params["detector"], params["steps"]) == (run_id, "sgmvrnn", 5)
     assert len(result.data.columns) == 96
     trained = replace(spec, out=str(tmp_path / "trained"), as_trained=True)
-    assert score_files(trained, workspace=place, actor=ALICE)[0].notes == ()
+    assert score_files(trained, workspace=workspace, actor=ALICE)[0].notes == ()
     assert not np.allclose(read_scores(tmp_path / "out")["score"], read_scores(tmp_path / "trained")["score"])
 
 
-def test_batch_result_is_loaded_from_run(tiles: Path, tmp_path: Path, place: Workspace) -> None:
+def test_batch_result_is_loaded_from_run(tiles: Path, tmp_path: Path, workspace: Workspace) -> None:
     (tiles / "broken.parquet").write_bytes(b"PAR1" + b"x" * 100)
     spec = BatchSpec(str(tiles), str(tmp_path / "out"), fit_per="folder")
-    result, run = score_files(spec, workspace=place, actor=ALICE)
-    assert load_batch_result(run.id, place) == result
+    result, run = score_files(spec, workspace=workspace, actor=ALICE)
+    assert load_batch_result(run.id, workspace) == result
     assert result.data == FileList(Folder.parse(tiles).build_inventory().digest, ("tiles (20 files)",))
     assert [file for file, _ in result.skipped] == ["broken.parquet"]
     assert {"manifest.json", "skipped.csv", "batch.csv"} <= {path.name for path in run.folder.iterdir()}
 
 
 def test_run_card_command_repeats_batch_run(
-    files: Path, tmp_path: Path, place: Workspace, monkeypatch: pytest.MonkeyPatch
+    files: Path, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The spec names relative folders. The command runs in another folder and adds to the same output folder."""
     monkeypatch.chdir(files.parent)
     spec = BatchSpec("files/site_1?.csv", "out", fit_per="folder", detector=list_detectors()["moving-mean"]())
-    _, run = score_files(spec, workspace=place, actor=ALICE)
-    card = build_run_card(run.id, place)
+    _, run = score_files(spec, workspace=workspace, actor=ALICE)
+    card = build_run_card(run.id, workspace)
     assert card.data.files == ("files/site_1?.csv (10 files)",)
     assert card.counts["series"] == 10
     program, *arguments = shlex.split(card.repeat.command)
@@ -614,8 +614,8 @@ def test_run_card_command_repeats_batch_run(
     answer = run_command([*arguments, "--json"], tmp_path)
     assert program == "python"
     assert (answer["series"], answer["batches"], answer["batches_resumed"]) == (10, 1, 0)
-    repeated = load_batch_result(answer["run_id"], place)
-    assert repeated.spec == load_batch_result(run.id, place).spec
+    repeated = load_batch_result(answer["run_id"], workspace)
+    assert repeated.spec == load_batch_result(run.id, workspace).spec
 
 
 @pytest.mark.parametrize(
@@ -632,12 +632,12 @@ def test_run_card_command_repeats_batch_run(
     ],
 )
 def test_batch_spec_rejects_invalid_values(
-    files: Path, tmp_path: Path, place: Workspace, changes: dict[str, object], says: str
+    files: Path, tmp_path: Path, workspace: Workspace, changes: dict[str, object], says: str
 ) -> None:
     values = {"folder": str(files), "out": str(tmp_path / "out"), "fit_per": "name"} | changes
     values["out"] = str(files / "inside") if values["out"] == "inside" else values["out"]
     with pytest.raises(InputError, match=says):
-        score_files(BatchSpec(**values), workspace=place, actor=ALICE)  # type: ignore[arg-type]
+        score_files(BatchSpec(**values), workspace=workspace, actor=ALICE)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
 
 

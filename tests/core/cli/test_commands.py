@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from core.data.dataset import Dataset
-from tests.conftest import ROOT, Command, answers, free_port
+from tests.conftest import ROOT, Command, find_free_port, wait_until_reachable
 
 
 @pytest.fixture
@@ -135,13 +135,13 @@ def test_detect_command_reports_unknown_run(vigie: Command, sample_file: Path) -
 
 @pytest.mark.server
 def test_serve_command_starts_and_stops_both_servers(tmp_path: Path) -> None:
-    app, mlflow = free_port(), free_port()
+    app, mlflow = find_free_port(), find_free_port()
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": ""}
     command = [sys.executable, "-m", "core", "serve", "--port", str(app), "--mlflow-port", str(mlflow)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     try:
-        answers(f"http://127.0.0.1:{app}/_stcore/health")
-        answers(f"http://127.0.0.1:{mlflow}/health")
+        wait_until_reachable(f"http://127.0.0.1:{app}/_stcore/health")
+        wait_until_reachable(f"http://127.0.0.1:{mlflow}/health")
     finally:
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=30)
@@ -149,17 +149,17 @@ def test_serve_command_starts_and_stops_both_servers(tmp_path: Path) -> None:
     assert f"http://127.0.0.1:{mlflow}" in output
     for port in (app, mlflow):
         with pytest.raises(OSError, match="refused"):
-            answers(f"http://127.0.0.1:{port}/health", seconds=0)
+            wait_until_reachable(f"http://127.0.0.1:{port}/health", seconds=0)
 
 
 def test_worker_command_delivers_pending_runs(tmp_path: Path, sample: Dataset, empty_store: Path) -> None:
     from core.actor import Actor
-    from tests.conftest import workplace_in
+    from tests.conftest import create_workspace
     from tests.mlflow_utils.test_tracking import record
 
     folder = tmp_path / "data"
     folder.mkdir()
-    workspace = workplace_in(folder, empty_store, f"http://127.0.0.1:{free_port()}")
+    workspace = create_workspace(folder, empty_store, f"http://127.0.0.1:{find_free_port()}")
     record(1, sample, workspace)
     assert len(workspace.tracking.spool.list_pending()) == 1
     environment = os.environ | {"VIGIE_DATA_DIR": str(folder)}

@@ -18,7 +18,7 @@ DAYS = 420
 
 
 @pytest.fixture
-def vigie(tmp_path: Path, place: Workspace) -> Command:
+def vigie(tmp_path: Path, workspace: Workspace) -> Command:
     """Runner of `python -m core …` on the data folder of the workspace."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
 
@@ -116,12 +116,12 @@ def test_forecast_command_rejects_invalid_input(
     arguments: list[str],
     words: str,
     files: tuple[Path, Path],
-    place: Workspace,
+    workspace: Workspace,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The command runs in this process, for speed; its output is the same."""
-    monkeypatch.setattr("core.cli.task_commands.get_workspace", lambda: place)
+    monkeypatch.setattr("core.cli.task_commands.get_workspace", lambda: workspace)
     with pytest.raises(SystemExit) as system_exit:
         build_app()(["forecast", str(files[0]), *arguments], prog_name="python -m core")
     code, error_text = system_exit.value.code, capsys.readouterr().err

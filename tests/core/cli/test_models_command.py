@@ -17,7 +17,7 @@ from core.runs.tracked_run import track_run
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
-from tests.conftest import ROOT, Command, free_port
+from tests.conftest import ROOT, Command, find_free_port
 from tests.support.command_output import assert_one_line_error, read_json_output
 from tests.support.sample_tables import make_input_table
 
@@ -33,8 +33,8 @@ BACKTEST = {
 
 
 @pytest.fixture
-def models(tmp_path: Path, place: Workspace) -> Command:
-    """Function that runs `python -m core models …` on the data folder of `place`."""
+def models(tmp_path: Path, workspace: Workspace) -> Command:
+    """Function that runs `python -m core models …` on the data folder of `workspace`."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
 
     def run(*arguments: object, **settings: str) -> "subprocess.CompletedProcess[str]":
@@ -54,10 +54,10 @@ def record_forecast_run(wape: float, sample: Dataset, workspace: Workspace) -> s
     return run.id
 
 
-def test_models_command_registers_and_promotes_model(models: Command, sample: Dataset, place: Workspace) -> None:
-    register(record_forecast_run(0.08, sample, place), "gas-forecast", workspace=place, actor=ALICE)
-    promote("gas-forecast", workspace=place, actor=ALICE)
-    run = record_forecast_run(0.07, sample, place)
+def test_models_command_registers_and_promotes_model(models: Command, sample: Dataset, workspace: Workspace) -> None:
+    register(record_forecast_run(0.08, sample, workspace), "gas-forecast", workspace=workspace, actor=ALICE)
+    promote("gas-forecast", workspace=workspace, actor=ALICE)
+    run = record_forecast_run(0.07, sample, workspace)
 
     registered = read_json_output(models("register", run, "--name", "gas-forecast", "--json"))
     assert (registered["version"], registered["aliases"], registered["run_id"], registered["task"]) == (
@@ -80,18 +80,20 @@ def test_models_command_registers_and_promotes_model(models: Command, sample: Da
     assert len(lines) == 2
     assert "champion" in lines[0]
     assert "wape 0.0700" in lines[0]
-    events = [(event.event, event.application_name) for event in place.events.read_events()][-2:]
+    events = [(event.event, event.application_name) for event in workspace.events.read_events()][-2:]
     assert events == [
         ("model_registration", "Vigie command models register"),
         ("model_promotion", "Vigie command models promote"),
     ]
 
 
-def test_models_command_promotion_needs_force_and_reason(models: Command, sample: Dataset, place: Workspace) -> None:
+def test_models_command_promotion_needs_force_and_reason(
+    models: Command, sample: Dataset, workspace: Workspace
+) -> None:
     for wape in (0.07, 0.08):
-        register(record_forecast_run(wape, sample, place), "gas-forecast", workspace=place, actor=ALICE)
+        register(record_forecast_run(wape, sample, workspace), "gas-forecast", workspace=workspace, actor=ALICE)
         if wape == 0.07:
-            promote("gas-forecast", workspace=place, actor=ALICE)
+            promote("gas-forecast", workspace=workspace, actor=ALICE)
     assert_one_line_error(models("promote", "gas-forecast"), 2, "wape 0.08 against 0.07")
     assert_one_line_error(models("promote", "gas-forecast", "--force"), 2, "needs a reason")
     forced = read_json_output(
@@ -99,19 +101,21 @@ def test_models_command_promotion_needs_force_and_reason(models: Command, sample
     )
     assert forced["promoted"]["reason"] == "runs on less"
     assert forced["comparison"]["worse"] is True
-    assert get_version("gas-forecast", workspace=place).number == 2
+    assert get_version("gas-forecast", workspace=workspace).number == 2
 
 
-def test_models_command_needs_force_for_detector(models: Command, sample: Dataset, place: Workspace) -> None:
+def test_models_command_needs_force_for_detector(models: Command, sample: Dataset, workspace: Workspace) -> None:
     spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
-    _, run = detect(spec, sample, workspace=place, actor=ALICE)
+    _, run = detect(spec, sample, workspace=workspace, actor=ALICE)
     assert "anomalies" in models("register", run.id).stdout
     assert_one_line_error(models("promote", "anomalies"), 2, "no labels")
 
 
-def test_models_command_reports_bad_input_in_one_line(models: Command, place: Workspace) -> None:
+def test_models_command_reports_bad_input_in_one_line(models: Command, workspace: Workspace) -> None:
     assert models("list").stdout == "no model is registered\n"
     assert_one_line_error(models("register", "f" * 32), 1, "knows no")
     assert_one_line_error(models("register", "f" * 32, "--name", "a/b"), 2, "'a/b' is not accepted")
     assert_one_line_error(models("promote", "nothing"), 1, "No model nothing")
-    assert_one_line_error(models("list", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{free_port()}"), 1, "does not answer")
+    assert_one_line_error(
+        models("list", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{find_free_port()}"), 1, "does not answer"
+    )

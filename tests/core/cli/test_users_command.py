@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.accounts.service import Accounts
-from tests.conftest import ROOT, Command, free_port
+from tests.conftest import ROOT, Command, find_free_port
 from tests.support.command_output import assert_one_line_error, read_json_output
 from tests.support.databases import OTHER_PASSWORD, PASSWORD, open_accounts
 
@@ -112,7 +112,7 @@ def test_users_command_rejects_invalid_input(users: Command, tmp_path: Path) -> 
 
 
 def test_users_command_reports_unreachable_database(users: Command) -> None:
-    dead_url = f"postgresql://vigie:hunter2@127.0.0.1:{free_port()}/vigie"
+    dead_url = f"postgresql://vigie:hunter2@127.0.0.1:{find_free_port()}/vigie"
     process = users("list", DATABASE_URL=dead_url)
     assert process.returncode == 1
     assert process.stderr.splitlines()[-1].startswith("PostgreSQL does not answer (connection failed")

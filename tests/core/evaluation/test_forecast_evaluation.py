@@ -40,7 +40,7 @@ quick = settings(max_examples=40, deadline=None)
 ENDS = np.array([0.05, 0.95])
 
 
-def noise(*shape: int, seed: int = 0) -> Floats:
+def make_noise(*shape: int, seed: int = 0) -> Floats:
     return np.asarray(np.random.default_rng(seed).normal(size=shape))
 
 
@@ -63,8 +63,8 @@ def test_forecast_metrics_by_hand() -> None:
 
 
 def test_forecast_metrics_match_scikit_learn() -> None:
-    actual = noise(60, 3, 1) + np.array([0, 50, 900])[:, None]
-    forecast = actual + 0.5 * noise(60, 3, 1, seed=1)
+    actual = make_noise(60, 3, 1) + np.array([0, 50, 900])[:, None]
+    forecast = actual + 0.5 * make_noise(60, 3, 1, seed=1)
     flat = actual[..., 0], forecast[..., 0]
     assert measure.r2(actual, forecast) == pytest.approx(metrics.r2_score(*flat, multioutput="variance_weighted"))
     assert measure.r2(actual, forecast) < 0.9 < metrics.r2_score(actual.ravel(), forecast.ravel())
@@ -76,7 +76,7 @@ def test_forecast_metrics_match_scikit_learn() -> None:
 
 def test_quantile_loss_matches_scikit_learn() -> None:
     levels = np.array([0.05, 0.5, 0.9])
-    actual, bands = 10 + noise(80, 2, 1), 10 + np.sort(noise(80, 2, 1, 3, seed=1), axis=-1)
+    actual, bands = 10 + make_noise(80, 2, 1), 10 + np.sort(make_noise(80, 2, 1, 3, seed=1), axis=-1)
     pinball = [
         metrics.mean_pinball_loss(actual.ravel(), bands[..., n].ravel(), alpha=level) for n, level in enumerate(levels)
     ]
@@ -167,7 +167,7 @@ def test_conformal_covers_exchangeable_errors(level: float, past: int) -> None:
 @quick
 @given(st.integers(1, 80), st.integers(0, 1000), st.lists(st.floats(0.01, 0.99), min_size=2, max_size=6, unique=True))
 def test_conformal_quantiles_grow_with_level(count: int, seed: int, levels: list[float]) -> None:
-    spread = compute_conformal_quantiles(noise(count, 2, 3, seed=seed), np.array(sorted(levels)))
+    spread = compute_conformal_quantiles(make_noise(count, 2, 3, seed=seed), np.array(sorted(levels)))
     assert spread.shape == (2, 3, len(levels))
     assert (np.diff(spread, axis=-1) >= 0).all()
 
@@ -175,11 +175,11 @@ def test_conformal_quantiles_grow_with_level(count: int, seed: int, levels: list
 @quick
 @given(st.sampled_from(["root", "level", "plain"]), st.integers(0, 1000))
 def test_conformal_intervals_are_ordered_and_not_negative(scale: str, seed: int) -> None:
-    forecast = np.abs(noise(20, 2, 1, seed=seed)) * 10
+    forecast = np.abs(make_noise(20, 2, 1, seed=seed)) * 10
     forecast[0] = np.nan
     own = compute_error_scale(forecast, np.array([[5.0], [0.0]]), scale)  # type: ignore[arg-type]
     bands = apply_quantiles(
-        forecast, compute_conformal_quantiles(3 * noise(100, 2, 1, seed=seed), np.array([0.05, 0.5, 0.95])), own
+        forecast, compute_conformal_quantiles(3 * make_noise(100, 2, 1, seed=seed), np.array([0.05, 0.5, 0.95])), own
     )
     assert np.isnan(bands[0]).all()
     assert (np.diff(bands[1:], axis=-1) >= 0).all()
@@ -188,15 +188,15 @@ def test_conformal_intervals_are_ordered_and_not_negative(scale: str, seed: int)
     assert apply_quantiles(np.array([[-5.0]]), np.array([[[-1.0, 1.0]]]), np.ones((1, 1))).tolist() == [[[-6, -4]]]
 
 
-def made_errors(spread: Floats, steps: int = 2, level: float = 100.0) -> ResidualHistory:
+def make_errors(spread: Floats, steps: int = 2, level: float = 100.0) -> ResidualHistory:
     """Forecasts of about `level` whose errors have the standard deviation `spread` (days, entities)."""
     forecast = np.full((steps, *spread.shape, 1), level)
-    return ResidualHistory(forecast, level + spread[:, :, None] * noise(*spread.shape, 1))
+    return ResidualHistory(forecast, level + spread[:, :, None] * make_noise(*spread.shape, 1))
 
 
 @pytest.mark.parametrize("scale", ["root", "level", "plain"])
 def test_rolling_intervals_reach_nominal_coverage(scale: str) -> None:
-    errors = made_errors(np.full((1200, 4), 3.0))
+    errors = make_errors(np.full((1200, 4), 3.0))
     errors = ResidualHistory(errors.forecast, errors.actual, ConformalConfig(scale=scale))  # type: ignore[arg-type]
     bands = errors.compute_rolling_quantiles(1, ENDS, 365)
     actual = errors.actual[365:]
@@ -207,9 +207,9 @@ def test_rolling_intervals_reach_nominal_coverage(scale: str) -> None:
 
 @pytest.mark.parametrize("step", [1, 7])
 def test_rolling_intervals_use_no_later_error(step: int) -> None:
-    errors = made_errors(np.full((400, 2), 3.0), steps=7)
+    errors = make_errors(np.full((400, 2), 3.0), steps=7)
     actual = errors.actual.copy()
-    actual[301:] = 150 + 40 * noise(99, 2, 1, seed=9)
+    actual[301:] = 150 + 40 * make_noise(99, 2, 1, seed=9)
     other = ResidualHistory(errors.forecast, actual)
     one, two = (each.compute_rolling_quantiles(step, ENDS, 200)[: 301 + step - 200] for each in (errors, other))
     assert np.allclose(one, two, rtol=1e-12)
@@ -220,7 +220,7 @@ def test_rolling_intervals_use_no_later_error(step: int) -> None:
 
 def test_rolling_intervals_use_all_known_errors_on_first_day() -> None:
     """An error of the day of asking counts, one of the day after does not."""
-    errors = made_errors(np.full((60, 1), 1.0))
+    errors = make_errors(np.full((60, 1), 1.0))
     for day, counts in ((58, True), (59, False)):
         actual = errors.actual.copy()
         actual[day] = 500.0
@@ -231,7 +231,7 @@ def test_rolling_intervals_use_all_known_errors_on_first_day() -> None:
 
 
 def test_future_intervals_use_last_errors() -> None:
-    errors = made_errors(np.repeat([[20.0], [1.0]], 400, axis=0))
+    errors = make_errors(np.repeat([[20.0], [1.0]], 400, axis=0))
     wide, narrow = (
         np.ptp(
             ResidualHistory(errors.forecast, errors.actual, ConformalConfig(window)).compute_quantiles(
@@ -252,7 +252,7 @@ def test_future_intervals_use_last_errors() -> None:
 @pytest.mark.parametrize(("first", "last"), [(0.5, 20.0), (20.0, 0.5)])
 def test_recalibration_restores_coverage(first: float, last: float) -> None:
     """Errors grow, or shrink, all the time: those of a year ago make intervals too narrow, or too wide."""
-    errors = made_errors(np.geomspace([first] * 3, [last] * 3, 1050))
+    errors = make_errors(np.geomspace([first] * 3, [last] * 3, 1050))
     better, note = recalibrate_errors(errors, 0.05, 0.95)
     assert better.calibration.window < errors.calibration.window
     old, new = (_coverage(each, 700) for each in (errors, better))
@@ -265,7 +265,7 @@ def test_recalibration_restores_coverage(first: float, last: float) -> None:
 
 
 def test_recalibration_separates_kinds_of_entities() -> None:
-    errors = made_errors(np.tile([1.0, 1.0, 8.0], (900, 1)))
+    errors = make_errors(np.tile([1.0, 1.0, 8.0], (900, 1)))
     errors = ResidualHistory(errors.forecast, errors.actual, ConformalConfig(per_entity=False))
     better, _ = recalibrate_errors(errors, 0.05, 0.95)
     assert better.calibration.per_entity

@@ -15,7 +15,7 @@ from core.evaluation.validation import Floats
 from tests.support.sample_scores import DISTRIBUTIONS, draw_scores
 
 
-def stepped(spot: Spot | Dspot, scores: Floats) -> tuple[list[float], list[bool]]:
+def update_one_by_one(spot: Spot | Dspot, scores: Floats) -> tuple[list[float], list[bool]]:
     steps = [spot.update(float(score)) for score in scores]
     return [threshold for threshold, _ in steps], [alarm for _, alarm in steps]
 
@@ -27,7 +27,7 @@ def test_spot_update_many_equals_single_updates(name: str, seed: int, risk: floa
     for make in (lambda: Spot(risk), lambda: Dspot(risk, depth=20)):
         at_once, one_by_one = make().fit(scores[:600]), make().fit(scores[:600])
         met, alarms = at_once.update_many(scores[600:])
-        assert (met.tolist(), alarms.tolist()) == stepped(one_by_one, scores[600:])
+        assert (met.tolist(), alarms.tolist()) == update_one_by_one(one_by_one, scores[600:])
         assert at_once == one_by_one
         assert (alarms == (scores[600:] > met)).mean() > 0.999  # of DSPOT, a moving mean may round the other way
 

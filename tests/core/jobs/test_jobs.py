@@ -30,8 +30,8 @@ from core.spec.codec import encode
 from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
-from tests.conftest import ROOT, working
-from tests.core.storage.test_job_store import expire
+from tests.conftest import ROOT, run_worker
+from tests.core.storage.test_job_store import expire_leases
 from tests.support.counting_job import read_steps, run_test_job
 from tests.support.databases import create_database, start_postgres, wait_for_abandoned_calls
 from tests.support.servers import Running
@@ -52,14 +52,14 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> An
     raise AssertionError("it never came")
 
 
-def load(job: Job, workspace: Workspace) -> Job:
+def load_job(job: Job, workspace: Workspace) -> Job:
     loaded = jobs.find(job.key, workspace)
     assert loaded is not None
     return loaded
 
 
 def wait_until_finished(job: Job, workspace: Workspace, timeout_s: float = TIMEOUT_S) -> Job:
-    finished: Job = wait_until(lambda: (known := load(job, workspace)).is_finished and known, timeout_s)
+    finished: Job = wait_until(lambda: (known := load_job(job, workspace)).is_finished and known, timeout_s)
     return finished
 
 
@@ -73,8 +73,8 @@ def environment(workspace: Workspace) -> dict[str, str]:
 
 
 @contextmanager
-def process(workspace: Workspace, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """`python -m …` on the data folder of `workspace`."""
+def start_process(workspace: Workspace, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """`python -m …` on the data folder of `postgres_workspace`."""
     started = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment(workspace))
     try:
         yield started
@@ -105,95 +105,101 @@ def server() -> Iterator[Running]:
 
 
 @pytest.fixture
-def on_postgresql(server: Running, place: Workspace) -> Iterator[Workspace]:
-    """`place`, with its jobs in PostgreSQL."""
+def on_postgresql(server: Running, workspace: Workspace) -> Iterator[Workspace]:
+    """`workspace`, with its jobs in PostgreSQL."""
     with create_database(server) as url:
-        workspace = replace(place, settings=place.settings.model_copy(update={"database_url": SecretStr(url)}))
-        yield workspace
+        postgres_workspace = replace(
+            workspace, settings=workspace.settings.model_copy(update={"database_url": SecretStr(url)})
+        )
+        yield postgres_workspace
         wait_for_abandoned_calls()
-        workspace.jobs.close()
+        postgres_workspace.jobs.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def shared(request: pytest.FixtureRequest) -> Workspace:
-    """`place`, with its jobs in either database."""
-    return request.getfixturevalue("place" if request.param == "sqlite" else "on_postgresql")
+def job_workspace(request: pytest.FixtureRequest) -> Workspace:
+    """`workspace`, with its jobs in either database."""
+    return request.getfixturevalue("workspace" if request.param == "sqlite" else "on_postgresql")
 
 
 # ---- a job from end to end ------------------------------------------------------------------------------------------
 
 
-def test_worker_command_runs_analysis(place: Workspace, sample: Dataset) -> None:
-    question = encode(ClusteringSpec(list_clusterers()["kmeans"](n_clusters=4), dataset=place.datasets.save(sample)))
-    job = jobs.submit("clusters", question, workspace=place, actor=Actor("bob", "Vigie page clusters"))
+def test_worker_command_runs_analysis(workspace: Workspace, sample: Dataset) -> None:
+    question = encode(
+        ClusteringSpec(list_clusterers()["kmeans"](n_clusters=4), dataset=workspace.datasets.save(sample))
+    )
+    job = jobs.submit("clusters", question, workspace=workspace, actor=Actor("bob", "Vigie page clusters"))
     assert (job.status, job.is_finished) == ("waiting", False)
-    with process(place, "core", "worker") as worker:
-        done = wait_until_finished(job, place)
+    with start_process(workspace, "core", "worker") as worker:
+        done = wait_until_finished(job, workspace)
         assert (done.status, done.share) == ("completed", 1.0), done.error
-        [living] = jobs.list_workers(place)
+        [living] = jobs.list_workers(workspace)
         assert (living.pid, living.embedded) == (worker.pid, False)
         worker.terminate()
         assert worker.wait(10) == 0
-    assert jobs.list_workers(place) == []
-    record = load_run(done.run_id, place).record
+    assert jobs.list_workers(workspace) == []
+    record = load_run(done.run_id, workspace).record
     assert (record.status, record.tags["user"], record.tags["mlflow.source.name"]) == (
         "completed",
         "bob",
         "Vigie page clusters",
     )
-    assert not (checkpoints(job, place)).exists()
-    [event] = place.events.read_events()
+    assert not (checkpoints(job, workspace)).exists()
+    [event] = workspace.events.read_events()
     assert (event.run_id, event.status) == (done.run_id, "completed")
 
 
-def test_worker_reports_progress_and_curves(place: Workspace) -> None:
-    job, log = submit_count(place, 60)
-    with process(place, "tests.support.counting_job"):
-        seen = wait_until(lambda: (each := load(job, place)) and 0.2 < each.share < 1 and each)
+def test_worker_reports_progress_and_curves(workspace: Workspace) -> None:
+    job, log = submit_count(workspace, 60)
+    with start_process(workspace, "tests.support.counting_job"):
+        seen = wait_until(lambda: (each := load_job(job, workspace)) and 0.2 < each.share < 1 and each)
         assert (seen.status, seen.stage) == ("running", "counting")
         assert len(seen.curves["loss"]) > 3
         assert [value for step, value in seen.curves["loss"]] == [1 / step for step, value in seen.curves["loss"]]
-        assert (checkpoints(job, place) / "step").exists()
-        later = wait_until(lambda: (each := load(job, place)).share > seen.share and each)
+        assert (checkpoints(job, workspace) / "step").exists()
+        later = wait_until(lambda: (each := load_job(job, workspace)).share > seen.share and each)
         assert later.lease_until > seen.lease_until
-        done = wait_until_finished(job, place)
+        done = wait_until_finished(job, workspace)
     assert (done.status, done.run_id, done.curves) == ("completed", "run-of-bob", {})
     assert [step for _, step in read_steps(log)] == list(range(1, 61))
 
 
-def test_worker_once_runs_pending_jobs_and_ends(place: Workspace) -> None:
+def test_worker_once_runs_pending_jobs_and_ends(workspace: Workspace) -> None:
     waiting = [
-        jobs.submit("clusters", encode(ClusteringSpec(dataset=digest * 64)), workspace=place, actor=BOB)
+        jobs.submit("clusters", encode(ClusteringSpec(dataset=digest * 64)), workspace=workspace, actor=BOB)
         for digest in "01"
     ]
-    with process(place, "core", "worker", "--once") as worker:
+    with start_process(workspace, "core", "worker", "--once") as worker:
         assert worker.wait(TIMEOUT_S) == 0
     for job in waiting:
         with pytest.raises(NotFoundError, match="is not stored here"):
-            jobs.raise_error(load(job, place))
+            jobs.raise_error(load_job(job, workspace))
 
 
 # ---- one question, one job, one worker ------------------------------------------------------------------------------
 
 
-def test_jobs_double_click_is_one_job(place: Workspace) -> None:
-    first, log = submit_count(place, 5)
-    assert submit_count(place, 5)[0].id == first.id
-    with working(place, run_test_job):
-        done = wait_until_finished(first, place)
-        again, _ = submit_count(place, 5)
+def test_jobs_double_click_is_one_job(workspace: Workspace) -> None:
+    first, log = submit_count(workspace, 5)
+    assert submit_count(workspace, 5)[0].id == first.id
+    with run_worker(workspace, run_test_job):
+        done = wait_until_finished(first, workspace)
+        again, _ = submit_count(workspace, 5)
     assert replace(again, read_at=0) == replace(done, read_at=0), "the second click may come just after the end"
     assert [step for _, step in read_steps(log)] == [1, 2, 3, 4, 5]
 
 
-def test_workers_run_each_job_once(shared: Workspace) -> None:
-    folder = shared.datasets.folder.parent
-    submitted = [submit("count", shared, until=2, step_s=0.0, log=f"{folder}/{number}.log")[0] for number in range(8)]
-    others = [replace(shared) for _ in range(3)]  # with connections of their own, as other processes have
+def test_workers_run_each_job_once(job_workspace: Workspace) -> None:
+    folder = job_workspace.datasets.folder.parent
+    submitted = [
+        submit("count", job_workspace, until=2, step_s=0.0, log=f"{folder}/{number}.log")[0] for number in range(8)
+    ]
+    others = [replace(job_workspace) for _ in range(3)]  # with connections of their own, as other processes have
     with ExitStack() as workers:
         for workspace in others:
-            workers.enter_context(working(workspace, run_test_job))
-        done = [wait_until_finished(job, shared) for job in submitted]
+            workers.enter_context(run_worker(workspace, run_test_job))
+        done = [wait_until_finished(job, job_workspace) for job in submitted]
     wait_for_abandoned_calls()
     for workspace in others:
         workspace.jobs.close()
@@ -202,87 +208,87 @@ def test_workers_run_each_job_once(shared: Workspace) -> None:
     assert taken == [[1, 2]] * 8
 
 
-def test_jobs_of_two_workspaces_stay_apart(tmp_path: Path, place: Workspace) -> None:
-    other = Workspace.in_folder(tmp_path / "other", place.tracking)
-    job, log = submit_count(place, 2)
+def test_jobs_of_two_workspaces_stay_apart(tmp_path: Path, workspace: Workspace) -> None:
+    other = Workspace.in_folder(tmp_path / "other", workspace.tracking)
+    job, log = submit_count(workspace, 2)
     assert jobs.find(job.key, other) is None
-    with working(other, run_test_job) as worker:
+    with run_worker(other, run_test_job) as worker:
         theirs, _ = submit_count(other, 2)
         wait_until_finished(theirs, other)
         assert jobs.list_workers(other) == [worker.identity]
-        assert jobs.list_workers(place) == []
-    assert (load(job, place).status, read_steps(log)) == ("waiting", [])
+        assert jobs.list_workers(workspace) == []
+    assert (load_job(job, workspace).status, read_steps(log)) == ("waiting", [])
 
 
-def test_worker_without_lease_stops_and_continues_with_next(place: Workspace) -> None:
-    job, log = submit_count(place, 1000)
-    thief = replace(place).jobs
-    with working(place, run_test_job):
-        wait_until(lambda: load(job, place).share > 0)
-        stolen = wait_until(lambda: expire(place.jobs) or thief.claim("thief"))
-        other, _ = submit_count(place, 2, ALICE)
-        wait_until_finished(other, place)
-    after = load(job, place)
+def test_worker_without_lease_stops_and_continues_with_next(workspace: Workspace) -> None:
+    job, log = submit_count(workspace, 1000)
+    thief = replace(workspace).jobs
+    with run_worker(workspace, run_test_job):
+        wait_until(lambda: load_job(job, workspace).share > 0)
+        stolen = wait_until(lambda: expire_leases(workspace.jobs) or thief.claim("thief"))
+        other, _ = submit_count(workspace, 2, ALICE)
+        wait_until_finished(other, workspace)
+    after = load_job(job, workspace)
     assert (after.status, after.worker, after.claims) == ("running", "thief", stolen.claims)
     assert len(read_steps(log)) < 1000
-    assert checkpoints(job, place).exists(), "they are the thief's now"
+    assert checkpoints(job, workspace).exists(), "they are the thief's now"
     thief.close()
 
 
 # ---- cancel ---------------------------------------------------------------------------------------------------------
 
 
-def test_job_can_restart_after_cancel(shared: Workspace) -> None:
-    job, log = submit_count(shared, 1000)
-    with process(shared, "tests.support.counting_job"):
-        wait_until(lambda: load(job, shared).share > 0)
-        jobs.cancel(job.key, shared)
-        assert load(job, shared).cancel_requested
-        assert wait_until_finished(job, shared, 5).status == "cancelled"
-        assert not checkpoints(job, shared).exists()
-        again, _ = submit_count(shared, 1000)
-        wait_until(lambda: load(again, shared).share > 0)
-        assert not load(again, shared).cancel_requested
-        jobs.cancel(job.key, shared)
-        wait_until_finished(again, shared, 5)
+def test_job_can_restart_after_cancel(job_workspace: Workspace) -> None:
+    job, log = submit_count(job_workspace, 1000)
+    with start_process(job_workspace, "tests.support.counting_job"):
+        wait_until(lambda: load_job(job, job_workspace).share > 0)
+        jobs.cancel(job.key, job_workspace)
+        assert load_job(job, job_workspace).cancel_requested
+        assert wait_until_finished(job, job_workspace, 5).status == "cancelled"
+        assert not checkpoints(job, job_workspace).exists()
+        again, _ = submit_count(job_workspace, 1000)
+        wait_until(lambda: load_job(again, job_workspace).share > 0)
+        assert not load_job(again, job_workspace).cancel_requested
+        jobs.cancel(job.key, job_workspace)
+        wait_until_finished(again, job_workspace, 5)
     assert [step for _, step in read_steps(log)].count(1) == 2
 
 
-def test_jobs_cancel_waiting_job_at_once(place: Workspace) -> None:
-    job, log = submit_count(place)
-    jobs.cancel(job.key, place)
-    assert load(job, place).status == "cancelled"
-    later, _ = submit_count(place, 1, ALICE)
-    with working(place, run_test_job):
-        wait_until_finished(later, place)  # whoever does the later one would have done the earlier one first
+def test_jobs_cancel_waiting_job_at_once(workspace: Workspace) -> None:
+    job, log = submit_count(workspace)
+    jobs.cancel(job.key, workspace)
+    assert load_job(job, workspace).status == "cancelled"
+    later, _ = submit_count(workspace, 1, ALICE)
+    with run_worker(workspace, run_test_job):
+        wait_until_finished(later, workspace)  # whoever does the later one would have done the earlier one first
     assert not read_steps(log)
-    assert load(job, place).status == "cancelled"
+    assert load_job(job, workspace).status == "cancelled"
 
 
-def test_job_cancelled_under_dead_worker_does_not_restart(place: Workspace) -> None:
-    job, log = submit_count(place)
-    place.jobs.claim("dead")
-    jobs.cancel(job.key, place)
-    assert load(job, place).status == "running", "its worker may live"
-    expire(place.jobs)
-    with working(place, run_test_job):
-        assert wait_until_finished(job, place).status == "cancelled"
+def test_job_cancelled_under_dead_worker_does_not_restart(workspace: Workspace) -> None:
+    job, log = submit_count(workspace)
+    workspace.jobs.claim("dead")
+    jobs.cancel(job.key, workspace)
+    assert load_job(job, workspace).status == "running", "its worker may live"
+    expire_leases(workspace.jobs)
+    with run_worker(workspace, run_test_job):
+        assert wait_until_finished(job, workspace).status == "cancelled"
     assert not read_steps(log)
 
 
 # ---- workers that end -----------------------------------------------------------------------------------------------
 
 
-def test_job_of_killed_worker_continues_from_checkpoint(shared: Workspace) -> None:
-    job, log = submit_count(shared, 60)
-    with process(shared, "tests.support.counting_job", str(LEASE_S)) as first:
-        wait_until(lambda: load(job, shared).share > 0.3)
+def test_job_of_killed_worker_continues_from_checkpoint(job_workspace: Workspace) -> None:
+    job, log = submit_count(job_workspace, 60)
+    with start_process(job_workspace, "tests.support.counting_job", str(LEASE_S)) as first:
+        wait_until(lambda: load_job(job, job_workspace).share > 0.3)
         first.send_signal(signal.SIGKILL)
         first.wait()
     taken = len(read_steps(log))
-    assert load(job, shared).status == "running", "nobody has noticed yet"
-    with process(shared, "tests.support.counting_job"):
-        done = wait_until_finished(job, shared)
+    assert load_job(job, job_workspace).status == "running", "nobody has noticed yet"
+    with start_process(job_workspace, "tests.support.counting_job"):
+        done = wait_until_finished(job, job_workspace)
     assert (done.status, done.attempt) == ("completed", 2)
     assert taken > 15
     pids, numbers = zip(*read_steps(log), strict=True)
@@ -291,42 +297,42 @@ def test_job_of_killed_worker_continues_from_checkpoint(shared: Workspace) -> No
     assert len(numbers) <= 61, "only the step that was cut off may come twice"
 
 
-def test_job_that_kills_workers_fails(place: Workspace) -> None:
-    job, log = submit_count(place)
+def test_job_that_kills_workers_fails(workspace: Workspace) -> None:
+    job, log = submit_count(workspace)
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        claimed = place.jobs.claim("dying")
+        claimed = workspace.jobs.claim("dying")
         assert claimed is not None
         assert claimed.attempt == attempt
-        expire(place.jobs)
-    with working(place, run_test_job):
-        failed = wait_until_finished(job, place)
+        expire_leases(workspace.jobs)
+    with run_worker(workspace, run_test_job):
+        failed = wait_until_finished(job, workspace)
     assert failed.status == "failed"
     assert not read_steps(log)
     with pytest.raises(VigieError, match="was begun 3 times"):
         jobs.raise_error(failed)
 
 
-def test_worker_returns_job_when_terminated(shared: Workspace) -> None:
-    job, log = submit_count(shared, 60)
-    with process(shared, "tests.support.counting_job") as first:
-        wait_until(lambda: load(job, shared).share > 0.2)
+def test_worker_returns_job_when_terminated(job_workspace: Workspace) -> None:
+    job, log = submit_count(job_workspace, 60)
+    with start_process(job_workspace, "tests.support.counting_job") as first:
+        wait_until(lambda: load_job(job, job_workspace).share > 0.2)
         first.terminate()
         assert first.wait(10) == 0
-    back = load(job, shared)
+    back = load_job(job, job_workspace)
     assert (back.status, back.attempt) == ("waiting", 1)
-    assert jobs.list_workers(shared) == []
-    with process(shared, "tests.support.counting_job"):
-        assert wait_until_finished(job, shared).status == "completed"
+    assert jobs.list_workers(job_workspace) == []
+    with start_process(job_workspace, "tests.support.counting_job"):
+        assert wait_until_finished(job, job_workspace).status == "completed"
     assert [step for _, step in read_steps(log)] == list(range(1, 61))
 
 
-def test_worker_returns_job_that_does_not_stop(place: Workspace) -> None:
-    job = jobs.submit("never_stop", {}, workspace=place, actor=BOB)
-    with process(place, "tests.support.counting_job") as worker:
-        wait_until(lambda: load(job, place).status == "running")
+def test_worker_returns_job_that_does_not_stop(workspace: Workspace) -> None:
+    job = jobs.submit("never_stop", {}, workspace=workspace, actor=BOB)
+    with start_process(workspace, "tests.support.counting_job") as worker:
+        wait_until(lambda: load_job(job, workspace).status == "running")
         worker.terminate()
         assert worker.wait(15) == 1
-    assert load(job, place).status == "waiting"
+    assert load_job(job, workspace).status == "waiting"
 
 
 def test_worker_survives_database_outage(server: Running, on_postgresql: Workspace) -> None:
@@ -335,15 +341,15 @@ def test_worker_survives_database_outage(server: Running, on_postgresql: Workspa
     job, log = submit_count(workspace, 160)
     lease_s = "6"  # a worker asks a database that was away again after 5 s
     with (
-        process(workspace, "tests.support.counting_job", lease_s),
-        process(workspace, "tests.support.counting_job", lease_s),
+        start_process(workspace, "tests.support.counting_job", lease_s),
+        start_process(workspace, "tests.support.counting_job", lease_s),
     ):
-        wait_until(lambda: load(job, workspace).share > 0.1)
+        wait_until(lambda: load_job(job, workspace).share > 0.1)
         server.kill()
         try:
             began = time.monotonic()
             with pytest.raises(ServiceUnavailableError):
-                load(job, workspace)
+                load_job(job, workspace)
             assert time.monotonic() - began < 2
             wait_until(lambda: 160 in [step for _, step in read_steps(log)])
         finally:
@@ -357,50 +363,52 @@ def test_worker_survives_database_outage(server: Running, on_postgresql: Workspa
 # ---- a run is recorded, and its worker dies before it says so -------------------------------------------------------
 
 
-def test_worker_killed_after_run_makes_no_second_run(place: Workspace) -> None:
-    job, log = submit("record", place)
-    with process(place, "tests.support.counting_job", str(LEASE_S)) as first:
+def test_worker_killed_after_run_makes_no_second_run(workspace: Workspace) -> None:
+    job, log = submit("record", workspace)
+    with start_process(workspace, "tests.support.counting_job", str(LEASE_S)) as first:
         assert first.wait(TIMEOUT_S) == -signal.SIGKILL
-    assert load(job, place).status == "running"
-    with process(place, "tests.support.counting_job"):
-        done = wait_until_finished(job, place)
+    assert load_job(job, workspace).status == "running"
+    with start_process(workspace, "tests.support.counting_job"):
+        done = wait_until_finished(job, workspace)
     assert (done.status, done.attempt, len(read_steps(log))) == ("completed", 2, 1)
-    [record] = place.tracking.spool.list_newest(10)
+    [record] = workspace.tracking.spool.list_newest(10)
     assert (record.id, record.status, record.tags[JOB_TAG]) == (done.run_id, "completed", job.id)
-    assert load_run(done.run_id, place).record.status == "completed"
+    assert load_run(done.run_id, workspace).record.status == "completed"
 
 
-def test_run_has_job_tag_before_work(place: Workspace, sample: Dataset) -> None:
-    with track_run("tests", "Nothing", {}, sample, Actor("bob", "tests", "a-job"), place):
-        [record] = place.tracking.spool.list_newest(10)
+def test_run_has_job_tag_before_work(workspace: Workspace, sample: Dataset) -> None:
+    with track_run("tests", "Nothing", {}, sample, Actor("bob", "tests", "a-job"), workspace):
+        [record] = workspace.tracking.spool.list_newest(10)
         assert (record.tags[JOB_TAG], record.status) == ("a-job", "interrupted")
-        assert find_job_run("a-job", place) == "", "it is not completed"
-    assert find_job_run("a-job", place) != ""
-    assert find_job_run("another", place) == ""
+        assert find_job_run("a-job", workspace) == "", "it is not completed"
+    assert find_job_run("a-job", workspace) != ""
+    assert find_job_run("another", workspace) == ""
 
 
-def test_worker_finds_run_of_other_machine_in_mlflow(place: Workspace, sample: Dataset, tmp_path: Path) -> None:
-    job, log = submit_count(place)
-    claimed = place.jobs.claim("of another machine")
+def test_worker_finds_run_of_other_machine_in_mlflow(workspace: Workspace, sample: Dataset, tmp_path: Path) -> None:
+    job, log = submit_count(workspace)
+    claimed = workspace.jobs.claim("of another machine")
     assert claimed is not None
-    with track_run("tests", "Nothing", {}, sample, Actor("bob", "tests", job.id), place) as run:
+    with track_run("tests", "Nothing", {}, sample, Actor("bob", "tests", job.id), workspace) as run:
         pass
     assert run.delivered
-    expire(place.jobs)
-    tracking = Tracking(place.tracking.uri, place.tracking.artefacts_location, tmp_path / "runs of this machine")
-    here = replace(place, tracking=tracking)
+    expire_leases(workspace.jobs)
+    tracking = Tracking(
+        workspace.tracking.uri, workspace.tracking.artefacts_location, tmp_path / "runs of this machine"
+    )
+    here = replace(workspace, tracking=tracking)
     assert here.tracking.spool.list_newest(10) == []
-    with working(here, run_test_job):
+    with run_worker(here, run_test_job):
         done = wait_until_finished(job, here)
     assert (done.status, done.run_id, read_steps(log)) == ("completed", run.id, [])
 
 
-def test_worker_repeats_job_if_run_is_unknown(place: Workspace, tmp_path: Path) -> None:
-    silent = replace(place, tracking=Tracking("http://127.0.0.1:9", None, tmp_path / "other runs"))
+def test_worker_repeats_job_if_run_is_unknown(workspace: Workspace, tmp_path: Path) -> None:
+    silent = replace(workspace, tracking=Tracking("http://127.0.0.1:9", None, tmp_path / "other runs"))
     job, log = submit_count(silent, 2)
     silent.jobs.claim("dead")
-    expire(silent.jobs)
-    with working(silent, run_test_job):
+    expire_leases(silent.jobs)
+    with run_worker(silent, run_test_job):
         assert wait_until_finished(job, silent).attempt == 2
     assert len(read_steps(log)) == 2
 
@@ -431,85 +439,85 @@ def app_server(at: Workspace) -> Iterator["subprocess.Popen[bytes]"]:
         started.wait()
 
 
-def embedded(at: Workspace) -> list[int]:
-    return [worker.pid for worker in jobs.list_workers(at) if worker.embedded]
+def list_embedded_workers(workspace: Workspace) -> list[int]:
+    return [worker.pid for worker in jobs.list_workers(workspace) if worker.embedded]
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def test_app_starts_and_stops_embedded_worker(place: Workspace) -> None:
-    with app_server(place) as app:
-        [first] = wait_until(lambda: embedded(place))
+def test_app_starts_and_stops_embedded_worker(workspace: Workspace) -> None:
+    with app_server(workspace) as app:
+        [first] = wait_until(lambda: list_embedded_workers(workspace))
         assert os.getpriority(os.PRIO_PROCESS, first) == 5
         os.kill(first, signal.SIGKILL)
-        second = wait_until(lambda: [pid for pid in embedded(place) if pid != first])[0]
+        second = wait_until(lambda: [pid for pid in list_embedded_workers(workspace) if pid != first])[0]
         app.terminate()
         app.wait(15)
-        assert not alive(second)
+        assert not is_alive(second)
 
 
-def test_worker_ends_with_killed_app(place: Workspace) -> None:
-    with app_server(place) as app:
-        [pid] = wait_until(lambda: embedded(place))
+def test_worker_ends_with_killed_app(workspace: Workspace) -> None:
+    with app_server(workspace) as app:
+        [pid] = wait_until(lambda: list_embedded_workers(workspace))
         app.kill()
         app.wait()
-        wait_until(lambda: not alive(pid), 10)
+        wait_until(lambda: not is_alive(pid), 10)
 
 
-def test_app_yields_to_worker_service(place: Workspace) -> None:
-    with app_server(place):
-        [pid] = wait_until(lambda: embedded(place))
-        with process(place, "tests.support.counting_job"):
-            wait_until(lambda: not alive(pid), 30)
-            assert embedded(place) == []
+def test_app_yields_to_worker_service(workspace: Workspace) -> None:
+    with app_server(workspace):
+        [pid] = wait_until(lambda: list_embedded_workers(workspace))
+        with start_process(workspace, "tests.support.counting_job"):
+            wait_until(lambda: not is_alive(pid), 30)
+            assert list_embedded_workers(workspace) == []
 
 
-def test_worker_command_starts_several_workers(place: Workspace) -> None:
-    with process(place, "core", "worker", "--workers", "2") as parent:
-        two = wait_until(lambda: len(jobs.list_workers(place)) == 2 and jobs.list_workers(place))
+def test_worker_command_starts_several_workers(workspace: Workspace) -> None:
+    with start_process(workspace, "core", "worker", "--workers", "2") as parent:
+        two = wait_until(lambda: len(jobs.list_workers(workspace)) == 2 and jobs.list_workers(workspace))
         parent.terminate()
         assert parent.wait(15) == 0
-    assert not [worker for worker in two if alive(worker.pid)]
+    assert not [worker for worker in two if is_alive(worker.pid)]
 
 
 # ---- strangers ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("task", ["os", "..storage.jobs", "selection", "", "clusters.cluster"])
-def test_jobs_reject_unknown_task(place: Workspace, task: str) -> None:
-    job = jobs.submit(task, {"dataset": "x"}, workspace=place, actor=BOB)
-    with working(place):
-        failed = wait_until_finished(job, place)
+def test_jobs_reject_unknown_task(workspace: Workspace, task: str) -> None:
+    job = jobs.submit(task, {"dataset": "x"}, workspace=workspace, actor=BOB)
+    with run_worker(workspace):
+        failed = wait_until_finished(job, workspace)
     assert failed.status == "failed"
     with pytest.raises(NotFoundError, match="The task"):
         jobs.raise_error(failed)
 
 
 @pytest.mark.parametrize("key", ["", "x", "0" * 25, "../..", "\x00", "' OR 1=1"])
-def test_jobs_foreign_key_finds_nothing(shared: Workspace, key: str) -> None:
-    assert jobs.find(key, shared) is None
-    jobs.cancel(key, shared)
-    assert jobs.list_workers(shared) == [], "the database is asked all the same"
+def test_jobs_foreign_key_finds_nothing(job_workspace: Workspace, key: str) -> None:
+    assert jobs.find(key, job_workspace) is None
+    jobs.cancel(key, job_workspace)
+    assert jobs.list_workers(job_workspace) == [], "the database is asked all the same"
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 
-def test_job_error_keeps_message(place: Workspace) -> None:
-    job = jobs.submit("refused", {}, workspace=place, actor=BOB)
-    with working(place, run_test_job):
-        failed = wait_until_finished(job, place)
+def test_job_error_keeps_message(workspace: Workspace) -> None:
+    job = jobs.submit("refused", {}, workspace=workspace, actor=BOB)
+    with run_worker(workspace, run_test_job):
+        failed = wait_until_finished(job, workspace)
     with pytest.raises(DataError, match=r"^a\.csv has no dates\.$") as raised:
         jobs.raise_error(failed)
     assert (raised.value.message.template, raised.value.message.values) == ("{file} has no dates.", {"file": "a.csv"})
 
 
-def test_job_error_hides_unexpected_error_behind_number(place: Workspace, caplog: pytest.LogCaptureFixture) -> None:
-    job = jobs.submit("broken", {}, workspace=place, actor=BOB)
-    with working(place, run_test_job):
-        failed = wait_until_finished(job, place)
+def test_job_error_hides_unexpected_error_behind_number(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    job = jobs.submit("broken", {}, workspace=workspace, actor=BOB)
+    with run_worker(workspace, run_test_job):
+        failed = wait_until_finished(job, workspace)
     assert failed.error is not None
     assert failed.error["number"] in caplog.text
     assert "a secret of the machine" in caplog.text

@@ -163,51 +163,51 @@ def test_compare_datasets_rejects_incompatible_data() -> None:
         compare_datasets(make_dataset(), changed_dataset.replace(unit="kWh"))
 
 
-def test_compare_with_training_uses_training_rows(place: Workspace) -> None:
+def test_compare_with_training_uses_training_rows(workspace: Workspace) -> None:
     dataset = make_dataset()
-    place.datasets.save(dataset)
+    workspace.datasets.save(dataset)
     spec = DetectionSpec(baseline="entity", entities=("south",), end="2025-05-01")
-    _, run = detect(spec, dataset, workspace=place, actor=ADA)
-    training_data = load_training_data(run.id, place)
+    _, run = detect(spec, dataset, workspace=workspace, actor=ADA)
+    training_data = load_training_data(run.id, workspace)
     assert (training_data.entities, training_data.time.max()) == (["south"], pd.Timestamp("2025-05-01"))
-    _, applied = apply_model(ApplySpec(run.id, entities=("south",)), dataset, workspace=place, actor=ADA)
-    assert len(load_training_data(applied.id, place)) == len(training_data), (
+    _, applied = apply_model(ApplySpec(run.id, entities=("south",)), dataset, workspace=workspace, actor=ADA)
+    assert len(load_training_data(applied.id, workspace)) == len(training_data), (
         "a run that applies a model has the training data of that model"
     )
 
-    comparison = compare_with_training(run.id, make_dataset(shift=10.0), workspace=place, actor=ADA)
+    comparison = compare_with_training(run.id, make_dataset(shift=10.0), workspace=workspace, actor=ADA)
     assert comparison.table.iloc[0]["column"] == "flow"
-    event = place.events.read_events()[-1]
+    event = workspace.events.read_events()[-1]
     assert (event.event, event.status, event.details.inputs["run"]) == ("drift_check", "completed", run.id)
     assert event.details.inputs["levels"] == {"major": 1, "stable": 1}
 
 
-def test_load_training_data_of_clustering_uses_selection(place: Workspace, sample: Dataset) -> None:
+def test_load_training_data_of_clustering_uses_selection(workspace: Workspace, sample: Dataset) -> None:
     from core.tasks.clusters.run import cluster
     from core.tasks.clusters.spec import ClusteringSpec
 
-    place.datasets.save(sample)
-    _, run = cluster(ClusteringSpec(entities=(sample.entities[0],)), sample, workspace=place, actor=ADA)
-    assert load_training_data(run.id, place).entities == [sample.entities[0]]
+    workspace.datasets.save(sample)
+    _, run = cluster(ClusteringSpec(entities=(sample.entities[0],)), sample, workspace=workspace, actor=ADA)
+    assert load_training_data(run.id, workspace).entities == [sample.entities[0]]
 
 
-def test_load_training_data_excludes_held_out_rows(place: Workspace) -> None:
+def test_load_training_data_excludes_held_out_rows(workspace: Workspace) -> None:
     """The spec selects the training rows of the model."""
     from core.tasks.sequences.run import train
     from core.tasks.sequences.spec import SequenceSpec, list_detectors
 
     dataset = make_dataset()
-    place.datasets.save(dataset)
+    workspace.datasets.save(dataset)
     spec = SequenceSpec(list_detectors()["pca-residual"](), until="2025-05-01")
-    _, run = train(spec, dataset, workspace=place, actor=ADA)
-    assert load_training_data(run.id, place).time.max() <= pd.Timestamp("2025-05-01")
+    _, run = train(spec, dataset, workspace=workspace, actor=ADA)
+    assert load_training_data(run.id, workspace).time.max() <= pd.Timestamp("2025-05-01")
 
 
-def test_compare_with_training_reports_missing_data(place: Workspace) -> None:
+def test_compare_with_training_reports_missing_data(workspace: Workspace) -> None:
     dataset = make_dataset()
-    _, run = detect(DetectionSpec(baseline="entity"), dataset, workspace=place, actor=ADA)
+    _, run = detect(DetectionSpec(baseline="entity"), dataset, workspace=workspace, actor=ADA)
     with pytest.raises(NotFoundError, match=r"learnt from \(a\.csv\) are not stored here any more"):
-        compare_with_training(run.id, make_dataset(), workspace=place, actor=ADA)
-    assert place.events.read_events()[-1].status == "failed"
+        compare_with_training(run.id, make_dataset(), workspace=workspace, actor=ADA)
+    assert workspace.events.read_events()[-1].status == "failed"
     with pytest.raises(NotFoundError):
-        load_training_data("0" * 32, place)
+        load_training_data("0" * 32, workspace)

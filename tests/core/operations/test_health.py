@@ -21,7 +21,7 @@ from core.operations.system_info import MASK, list_settings, list_versions
 from core.runs.tracked_run import track_run
 from core.settings import Settings, get_settings
 from core.workspace import Workspace, get_workspace
-from tests.conftest import ROOT, Server, free_port, stop
+from tests.conftest import ROOT, Server, find_free_port, kill_process_tree
 
 PAGE = str(ROOT / "pages" / "operations/health.py")
 SECRET = "hunter2-do-not-show"
@@ -87,7 +87,7 @@ def test_health_without_settings_has_no_failure(clean_environment: pytest.Monkey
 @pytest.mark.parametrize("fault", ["gone", "hanging"])
 def test_health_with_all_services_down(fault: str, clean_environment: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack:
-        port = stack.enter_context(run_hanging_server()) if fault == "hanging" else free_port()
+        port = stack.enter_context(run_hanging_server()) if fault == "hanging" else find_free_port()
         for name, value in make_service_settings(port).items():
             clean_environment.setenv(name, value)
         current_workspace = get_workspace()
@@ -105,7 +105,7 @@ def test_health_with_all_services_down(fault: str, clean_environment: pytest.Mon
 
 
 def test_health_reports_backlog_and_reason(clean_environment: pytest.MonkeyPatch, sample: Dataset) -> None:
-    clean_environment.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    clean_environment.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{find_free_port()}")
     for number in range(2):
         with track_run("tests", "Nothing", {"number": number}, sample, Actor("alice", "tests"), get_workspace()):
             pass
@@ -124,7 +124,7 @@ def test_health_reports_mlflow_version(
     services = check_health()
     assert (services["MLflow"].state, services["MLflow"].version) == ("works", list_versions()["mlflow"])
     assert services["Artifacts"].state == "works"
-    stop(server)
+    kill_process_tree(server)
     assert check_health()["MLflow"].state == "failing"
 
 
@@ -149,7 +149,7 @@ def test_health_settings_mask_secrets(clean_environment: pytest.MonkeyPatch) -> 
 
 
 def test_health_page_shows_states_in_words(clean_environment: pytest.MonkeyPatch) -> None:
-    clean_environment.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    clean_environment.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{find_free_port()}")
     clean_environment.setenv("AWS_SECRET_KEY", SECRET)
     page = AppTest.from_file(PAGE, default_timeout=30).run()
     assert not page.exception
@@ -166,7 +166,7 @@ def test_health_page_shows_states_in_words(clean_environment: pytest.MonkeyPatch
 def test_health_page_reports_delivery(
     clean_environment: pytest.MonkeyPatch, sample: Dataset, empty_store: Path, tmp_path: Path
 ) -> None:
-    clean_environment.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    clean_environment.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{find_free_port()}")
     with track_run("tests", "Nothing", {}, sample, Actor("alice", "tests"), get_workspace()):
         pass
     clean_environment.delenv("MLFLOW_TRACKING_URI")

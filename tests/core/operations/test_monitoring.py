@@ -28,7 +28,7 @@ from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
-from tests.conftest import free_port
+from tests.conftest import find_free_port
 from tests.support.app_pages import open_page, read_page_text
 from tests.support.servers import Running, elasticsearch
 
@@ -217,7 +217,7 @@ def test_monitoring_elasticsearch_matches_files(used_workspace: Workspace, serve
 
 
 def test_monitoring_falls_back_to_files(used_workspace: Workspace) -> None:
-    dead_stream = EventStream(used_workspace.events.folder, f"http://127.0.0.1:{free_port()}")
+    dead_stream = EventStream(used_workspace.events.folder, f"http://127.0.0.1:{find_free_port()}")
     dead_stream.count_pending()
     start = time.monotonic()
     all_events = load_events(replace(used_workspace, event_stream=dead_stream), "all")
@@ -296,9 +296,9 @@ def test_monitoring_reads_100000_events_quickly(tmp_path: Path) -> None:
 
 
 def test_tracked_run_event_has_emissions_and_entities(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
-    from tests.conftest import workplace_in
+    from tests.conftest import create_workspace
 
-    workspace = workplace_in(tmp_path, empty_store)
+    workspace = create_workspace(tmp_path, empty_store)
     with track_run("anomalies", "Forest", {}, sample, Actor("ada"), workspace) as run:
         run.anomalies_by_entity = {f"site {number:02}": number for number in range(60)}
     [event] = workspace.events.read_events()
@@ -390,7 +390,7 @@ def test_monitoring_page_refresh_shows_new_events(page_workspace: Workspace) -> 
 
 def test_monitoring_page_states_reason_of_fallback(page_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     offline_workspace = replace(
-        page_workspace, event_stream=EventStream(page_workspace.events.folder, f"http://127.0.0.1:{free_port()}")
+        page_workspace, event_stream=EventStream(page_workspace.events.folder, f"http://127.0.0.1:{find_free_port()}")
     )
     monkeypatch.setattr("pages.components.cache.get_workspace", lambda: offline_workspace)
     page_workspace.events.add(EVENTS[0])

@@ -28,7 +28,7 @@ from core.tasks.anomalies.run import apply_model
 from core.tasks.anomalies.spec import list_detectors
 from core.workspace import Workspace
 from mlflow_utils.model_io import MODEL_FILE, PICKLE_FILE, UntrustedModelError
-from tests.conftest import ROOT, answers, free_port, stop
+from tests.conftest import ROOT, find_free_port, kill_process_tree, wait_until_reachable
 from tests.support.sample_tables import make_input_table
 
 ALICE = Actor("alice", "tests")
@@ -95,12 +95,12 @@ def rename_class(value: Any, old: tuple[str, str], new: tuple[str, str]) -> Any:
 @pytest.mark.parametrize("incomplete", ["drop", "impute"])
 @pytest.mark.parametrize("detector", list_detectors())
 def test_load_model_gives_identical_scores(
-    detector: str, incomplete: Any, comparison: str, sample: Dataset, place: Workspace
+    detector: str, incomplete: Any, comparison: str, sample: Dataset, workspace: Workspace
 ) -> None:
     fitted = RowModel(list_detectors()[detector](), BASELINE_CLASSES[comparison](), incomplete)
     scores = fitted.fit_score(sample)[1]
-    run, folder = save_run_with_model(fitted, sample, place)
-    loaded = load_model(run, RowModel, place)
+    run, folder = save_run_with_model(fitted, sample, workspace)
+    loaded = load_model(run, RowModel, workspace)
     assert np.array_equal(loaded.score(loaded.prepare_rows(sample)), scores)
     assert np.array_equal(loaded.classify_rarity(scores), fitted.classify_rarity(scores))
     assert loaded.predict(make_input_table(sample)).equals(fitted.predict(make_input_table(sample)))
@@ -109,9 +109,9 @@ def test_load_model_gives_identical_scores(
 
 
 @pytest.mark.server
-def test_saved_model_is_served_by_mlflow(model: RowModel, sample: Dataset, place: Workspace) -> None:
-    _, folder = save_run_with_model(model, sample, place)
-    port, inputs = free_port(), make_input_table(sample)
+def test_saved_model_is_served_by_mlflow(model: RowModel, sample: Dataset, workspace: Workspace) -> None:
+    _, folder = save_run_with_model(model, sample, workspace)
+    port, inputs = find_free_port(), make_input_table(sample)
     command = [
         sys.executable,
         "-m",
@@ -127,7 +127,7 @@ def test_saved_model_is_served_by_mlflow(model: RowModel, sample: Dataset, place
     ]
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
-        "MLFLOW_TRACKING_URI": place.tracking.uri,
+        "MLFLOW_TRACKING_URI": workspace.tracking.uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "OMP_NUM_THREADS": "1",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -142,7 +142,7 @@ def test_saved_model_is_served_by_mlflow(model: RowModel, sample: Dataset, place
         stderr=subprocess.DEVNULL,
     )
     try:
-        answers(f"http://127.0.0.1:{port}/ping", 90)
+        wait_until_reachable(f"http://127.0.0.1:{port}/ping", 90)
         body = json.dumps({"dataframe_split": json.loads(inputs.to_json(orient="split", date_format="iso"))}).encode()
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"}
@@ -150,18 +150,18 @@ def test_saved_model_is_served_by_mlflow(model: RowModel, sample: Dataset, place
         with urllib.request.urlopen(request, timeout=30) as response:
             predictions = json.loads(response.read())["predictions"]
     finally:
-        stop(server)
+        kill_process_tree(server)
     assert [prediction["score"] for prediction in predictions] == pytest.approx(
         model.predict(inputs)["score"].tolist(), rel=1e-9
     )
 
 
-def test_load_model_is_fast(model: RowModel, sample: Dataset, place: Workspace) -> None:
+def test_load_model_is_fast(model: RowModel, sample: Dataset, workspace: Workspace) -> None:
     """The limit is far above the 0.2 s measured for 100 trees with one slow thread; saving takes 0.3 s."""
     forest = RowModel(list_detectors()["isolation-forest"](), BASELINE_CLASSES["calendar"]()).fit(sample)
-    run, folder = save_run_with_model(forest, sample, place)
+    run, folder = save_run_with_model(forest, sample, workspace)
     start = time.perf_counter()
-    load_model(run, RowModel, place)
+    load_model(run, RowModel, workspace)
     assert time.perf_counter() - start < 3
     assert (folder / MODEL_FILE).stat().st_size < 1_000_000  # as a pickle: 991 kB
 
@@ -202,27 +202,27 @@ def assert_load_rejected(run_id: str, workspace: Workspace, words: str) -> None:
 
 
 def test_load_model_rejects_object_with_setstate(
-    model: RowModel, sample: Dataset, place: Workspace, marker: Path
+    model: RowModel, sample: Dataset, workspace: Workspace, marker: Path
 ) -> None:
-    run, folder = save_run_with_model(model, sample, place)
+    run, folder = save_run_with_model(model, sample, workspace)
     model.rarity_scores_ = Trap(str(marker))  # type: ignore[assignment]  nested in a trusted class
     skops.io.dump(model, folder / MODEL_FILE)
-    assert_load_rejected(run, place, "tests.core.runs.test_model_files.Trap")
+    assert_load_rejected(run, workspace, "tests.core.runs.test_model_files.Trap")
     assert not marker.exists()
     skops.io.load(folder / MODEL_FILE, trusted=[*list_trusted_types(), "tests.core.runs.test_model_files.Trap"])
     assert marker.exists(), "the trap does not work, so the test proves nothing"
     marker.unlink()
 
 
-def test_load_model_rejects_program_call(model: RowModel, sample: Dataset, place: Workspace, marker: Path) -> None:
-    run, folder = save_run_with_model(model, sample, place)
+def test_load_model_rejects_program_call(model: RowModel, sample: Dataset, workspace: Workspace, marker: Path) -> None:
+    run, folder = save_run_with_model(model, sample, workspace)
     skops.io.dump(Command(["touch", str(marker)]), folder / MODEL_FILE)
     schema = rename_class(
         read_schema(folder / MODEL_FILE), ("tests.core.runs.test_model_files", "Command"), ("subprocess", "Popen")
     )
     with zipfile.ZipFile(folder / MODEL_FILE, "w") as archive:
         archive.writestr("schema.json", json.dumps(schema))
-    assert_load_rejected(run, place, "subprocess.Popen")
+    assert_load_rejected(run, workspace, "subprocess.Popen")
     assert not marker.exists()
     assert skops.io.load(folder / MODEL_FILE, trusted=["subprocess.Popen"]).wait() == 0
     assert marker.exists(), "the trap does not work, so the test proves nothing"
@@ -231,9 +231,9 @@ def test_load_model_rejects_program_call(model: RowModel, sample: Dataset, place
 
 @pytest.mark.parametrize("protocol", [0, 1, 2])
 def test_load_model_rejects_unlisted_class_name(
-    model: RowModel, sample: Dataset, place: Workspace, protocol: int
+    model: RowModel, sample: Dataset, workspace: Workspace, protocol: int
 ) -> None:
-    run, folder = save_run_with_model(model, sample, place)
+    run, folder = save_run_with_model(model, sample, workspace)
     schema = rename_class(
         read_schema(folder / MODEL_FILE),
         ("core.detectors.row_model", "RowModel"),
@@ -241,48 +241,48 @@ def test_load_model_rejects_unlisted_class_name(
     )
     with zipfile.ZipFile(folder / MODEL_FILE, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("schema.json", json.dumps(schema | {"protocol": protocol}))
-    assert_load_rejected(run, place, "core.detectors.row_model.Dataset")
+    assert_load_rejected(run, workspace, "core.detectors.row_model.Dataset")
 
 
-def test_load_model_rejects_pickle(model: RowModel, sample: Dataset, place: Workspace, marker: Path) -> None:
+def test_load_model_rejects_pickle(model: RowModel, sample: Dataset, workspace: Workspace, marker: Path) -> None:
     """Earlier versions stored pickles, and anyone with access to the folder can add one."""
-    run, folder = save_run_with_model(model, sample, place)
+    run, folder = save_run_with_model(model, sample, workspace)
     (folder / MODEL_FILE).unlink()
     (folder / PICKLE_FILE).write_bytes(pickle.dumps(PickledCall(marker)))
-    assert_load_rejected(run, place, "pickle")
+    assert_load_rejected(run, workspace, "pickle")
     (folder / MODEL_FILE).write_bytes(pickle.dumps(PickledCall(marker)))
-    assert_load_rejected(run, place, "BadZipFile")
+    assert_load_rejected(run, workspace, "BadZipFile")
     with pytest.raises(UnreadableFileError):
-        apply_model(ApplySpec(run), sample, workspace=place, actor=ALICE)
+        apply_model(ApplySpec(run), sample, workspace=workspace, actor=ALICE)
     pickle.loads((folder / PICKLE_FILE).read_bytes())
     assert marker.exists(), "the trap does not work, so the test proves nothing"
     marker.unlink()
 
 
 def test_load_model_does_not_import_named_code(
-    model: RowModel, sample: Dataset, place: Workspace, marker: Path
+    model: RowModel, sample: Dataset, workspace: Workspace, marker: Path
 ) -> None:
-    run, folder = save_run_with_model(model, sample, place)
+    run, folder = save_run_with_model(model, sample, workspace)
     (folder / "planted_loader.py").write_text(f"open({str(marker)!r}, 'w')\n")
     description = (folder / "MLmodel").read_text()
     assert "core.runs.model_files" in description
     (folder / "MLmodel").write_text(description.replace("core.runs.model_files", "planted_loader") + "\ncode: .\n")
-    assert load_model(run, RowModel, place).columns_ == model.columns_
+    assert load_model(run, RowModel, workspace).columns_ == model.columns_
 
 
 @pytest.mark.parametrize(("kept", "words"), [(0, "BadZipFile"), (2_000, "BadZipFile")])
 def test_load_model_rejects_damaged_file(
-    model: RowModel, sample: Dataset, place: Workspace, kept: int, words: str
+    model: RowModel, sample: Dataset, workspace: Workspace, kept: int, words: str
 ) -> None:
-    run, folder = save_run_with_model(model, sample, place)
+    run, folder = save_run_with_model(model, sample, workspace)
     (folder / MODEL_FILE).write_bytes((folder / MODEL_FILE).read_bytes()[:kept])
-    assert_load_rejected(run, place, words)
+    assert_load_rejected(run, workspace, words)
 
 
-def test_load_model_rejects_other_model_type(model: RowModel, sample: Dataset, place: Workspace) -> None:
-    run, folder = save_run_with_model(model, sample, place)
+def test_load_model_rejects_other_model_type(model: RowModel, sample: Dataset, workspace: Workspace) -> None:
+    run, folder = save_run_with_model(model, sample, workspace)
     skops.io.dump({"weights": np.zeros(3)}, folder / MODEL_FILE)
-    assert_load_rejected(run, place, "dict, not RowModel")
+    assert_load_rejected(run, workspace, "dict, not RowModel")
 
 
 def test_save_model_rejects_untrusted_type(model: RowModel, sample: Dataset, tmp_path: Path) -> None:
@@ -292,8 +292,8 @@ def test_save_model_rejects_untrusted_type(model: RowModel, sample: Dataset, tmp
     assert not (tmp_path / "model").exists()
 
 
-def test_load_model_rejects_run_without_model(sample: Dataset, place: Workspace) -> None:
-    with track_run("tests", "Nothing", {}, sample, ALICE, place) as run:
+def test_load_model_rejects_run_without_model(sample: Dataset, workspace: Workspace) -> None:
+    with track_run("tests", "Nothing", {}, sample, ALICE, workspace) as run:
         (run.folder / "note.txt").touch()
     with pytest.raises(NotFoundError, match="has no saved model"):
-        load_model(run.id, RowModel, place)
+        load_model(run.id, RowModel, workspace)

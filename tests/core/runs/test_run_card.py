@@ -34,7 +34,7 @@ from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from pages.components.i18n import load_catalogue
-from tests.conftest import ROOT, free_port, workplace_in
+from tests.conftest import ROOT, create_workspace, find_free_port
 
 ALICE = Actor("alice", "tests")
 SCRIPT_FILE_NAME = "<script>alert(1)</script>.csv"
@@ -47,9 +47,9 @@ def kpis() -> Dataset:
 
 
 @pytest.fixture
-def command_workspace(place: Workspace, tmp_path: Path) -> Workspace:
+def command_workspace(workspace: Workspace, tmp_path: Path) -> Workspace:
     """Workspace that a command opens in the data folder `tmp_path`."""
-    return place
+    return workspace
 
 
 def repeat_run(command: str, folder: Path) -> str:
@@ -419,7 +419,7 @@ def test_run_card_of_failed_run(command_workspace: Workspace, sample: Dataset) -
 
 
 def test_run_card_of_pending_run(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
-    offline_workspace = workplace_in(tmp_path, empty_store, f"http://127.0.0.1:{free_port()}")
+    offline_workspace = create_workspace(tmp_path, empty_store, f"http://127.0.0.1:{find_free_port()}")
     run = detect_anomalies(sample, offline_workspace)
     card = build_run_card(run, offline_workspace)
     assert card.about.is_pending

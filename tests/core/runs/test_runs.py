@@ -28,7 +28,7 @@ from core.workspace import Workspace
 from mlflow_utils import search as searching
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY_TAG, Tracking
-from tests.conftest import Command, Server, free_port, stop, workplace_in
+from tests.conftest import Command, Server, create_workspace, find_free_port, kill_process_tree
 
 ALICE = Actor("alice", "tests")
 DIGEST = "ab12" * 16
@@ -74,26 +74,26 @@ def record_run(dataset: Dataset, workspace: Workspace, task: str = "anomalies", 
 # ---- search ---------------------------------------------------------------------------------------------------------
 
 
-def test_search_runs_pages_newest_first(place: Workspace) -> None:
-    run_ids = [create_run(place, number, ["anomalies", "forecast"][number % 2]) for number in range(7)][::-1]
-    run_page, outage = search_runs(place, limit=3)
+def test_search_runs_pages_newest_first(workspace: Workspace) -> None:
+    run_ids = [create_run(workspace, number, ["anomalies", "forecast"][number % 2]) for number in range(7)][::-1]
+    run_page, outage = search_runs(workspace, limit=3)
     assert not outage
     pages = [list_ids(run_page)]
     while run_page.token:
-        run_page, _ = search_runs(place, limit=3, token=run_page.token)
+        run_page, _ = search_runs(workspace, limit=3, token=run_page.token)
         pages.append(list_ids(run_page))
     assert pages == [run_ids[:3], run_ids[3:6], run_ids[6:]]
-    assert [item.record.experiment for item in search_runs(place)[0].runs[:2]] == ["anomalies", "forecast"]
+    assert [item.record.experiment for item in search_runs(workspace)[0].runs[:2]] == ["anomalies", "forecast"]
 
 
-def test_search_runs_lists_simultaneous_runs_once(place: Workspace) -> None:
-    run_ids = {create_run(place, 1) for _ in range(5)}
-    run_page, seen_ids = search_runs(place, limit=2)[0], []
+def test_search_runs_lists_simultaneous_runs_once(workspace: Workspace) -> None:
+    run_ids = {create_run(workspace, 1) for _ in range(5)}
+    run_page, seen_ids = search_runs(workspace, limit=2)[0], []
     while True:
         seen_ids += list_ids(run_page)
         if not run_page.token:
             break
-        run_page = search_runs(place, limit=2, token=run_page.token)[0]
+        run_page = search_runs(workspace, limit=2, token=run_page.token)[0]
     assert sorted(seen_ids) == sorted(run_ids)
 
 
@@ -116,23 +116,23 @@ def test_search_runs_lists_simultaneous_runs_once(place: Workspace) -> None:
         (RunFilter(user="alice", model="forest", data="gas"), [4, 0]),
     ],
 )
-def test_search_runs_applies_filter(place: Workspace, wanted: RunFilter, numbers: list[int]) -> None:
+def test_search_runs_applies_filter(workspace: Workspace, wanted: RunFilter, numbers: list[int]) -> None:
     run_ids = [
-        create_run(place, 0),
-        create_run(place, 1, user="bob"),
-        create_run(place, 2, "forecast", model_name="Ridge"),
-        create_run(place, 3, **{"dataset.files": "élec_b.csv", "dataset.digest": "cd34" * 16}),
-        create_run(place, 4, **{"vigie.status": "failed", "error": "DataError: No rows"}),
+        create_run(workspace, 0),
+        create_run(workspace, 1, user="bob"),
+        create_run(workspace, 2, "forecast", model_name="Ridge"),
+        create_run(workspace, 3, **{"dataset.files": "élec_b.csv", "dataset.digest": "cd34" * 16}),
+        create_run(workspace, 4, **{"vigie.status": "failed", "error": "DataError: No rows"}),
     ]
-    MlflowClient(place.tracking.uri).set_terminated(run_ids[4], "FAILED")
-    assert list_ids(search_runs(place, wanted)[0]) == [run_ids[number] for number in numbers]
+    MlflowClient(workspace.tracking.uri).set_terminated(run_ids[4], "FAILED")
+    assert list_ids(search_runs(workspace, wanted)[0]) == [run_ids[number] for number in numbers]
 
 
 @pytest.fixture(scope="module")
 def searched_workspace(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workspace:
     """Workspace with one run for each of `NAMES`, shared by many searches."""
     folder = tmp_path_factory.mktemp("many")
-    workspace = workplace_in(folder, empty_store)
+    workspace = create_workspace(folder, empty_store)
     for number, name in enumerate(NAMES):
         create_run(workspace, number, model_name=name, user=name, **{"dataset.files": name})
     return workspace
@@ -205,37 +205,37 @@ def test_search_runs_resumes_after_time_budget(searched_workspace: Workspace, mo
 # ---- runs that are not in MLflow ------------------------------------------------------------------------------------
 
 
-def test_search_runs_merges_pending_runs_once(place: Workspace, sample: Dataset) -> None:
-    delivered = record_run(sample, place)
+def test_search_runs_merges_pending_runs_once(workspace: Workspace, sample: Dataset) -> None:
+    delivered = record_run(sample, workspace)
     pending = Record("forecast", "waits", tags={"model_name": "Ridge", "user": "bob"}, status="completed")
-    place.tracking.spool.add_run(pending)
-    place.tracking.spool.save_run(pending, "waiting")
+    workspace.tracking.spool.add_run(pending)
+    workspace.tracking.spool.save_run(pending, "waiting")
     half_delivered = Record("clusters", "half there", status="completed")
-    place.tracking.start_run(half_delivered)  # MLflow already has this run
-    place.tracking.spool.save_run(half_delivered, "waiting")
-    run_page, _ = search_runs(place)
+    workspace.tracking.start_run(half_delivered)  # MLflow already has this run
+    workspace.tracking.spool.save_run(half_delivered, "waiting")
+    run_page, _ = search_runs(workspace)
     assert {item.record.key for item in run_page.runs} == {
         half_delivered.key,
         pending.key,
-        load_records([delivered], place)[0].key,
+        load_records([delivered], workspace)[0].key,
     }
     assert len(run_page.runs) == 3
     assert {item.record.key: item.is_pending for item in run_page.runs}[pending.key]
-    assert list_ids(search_runs(place, RunFilter(user="bob"))[0]) == [pending.key]
+    assert list_ids(search_runs(workspace, RunFilter(user="bob"))[0]) == [pending.key]
     table = runs_to_frame(run_page.runs)
     assert table["waits"].sum() == 2
     assert table.loc[~table["waits"], "value"].tolist() == [3]
 
 
-def test_search_runs_lists_unfinished_run_as_running(place: Workspace) -> None:
-    place.tracking.start_run(Record("anomalies", "going on"))
-    [item] = search_runs(place)[0].runs
+def test_search_runs_lists_unfinished_run_as_running(workspace: Workspace) -> None:
+    workspace.tracking.start_run(Record("anomalies", "going on"))
+    [item] = search_runs(workspace)[0].runs
     assert (item.status, item.is_pending) == ("running", False)
-    assert len(search_runs(place, RunFilter(status="running"))[0].runs) == 1
+    assert len(search_runs(workspace, RunFilter(status="running"))[0].runs) == 1
 
 
 def test_search_runs_without_mlflow_lists_local_runs(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
-    workspace = workplace_in(tmp_path, empty_store, f"http://bob:hidden@127.0.0.1:{free_port()}")
+    workspace = create_workspace(tmp_path, empty_store, f"http://bob:hidden@127.0.0.1:{find_free_port()}")
     run_id = record_run(sample, workspace, number=1)
     run_page, outage = search_runs(workspace)
     assert list_ids(run_page) == [run_id]
@@ -257,7 +257,7 @@ def test_search_runs_with_stopped_or_hanging_server(
 ) -> None:
     uri, start = mlflow_server
     server = start()
-    workspace = workplace_in(tmp_path / "client", empty_store, uri)
+    workspace = create_workspace(tmp_path / "client", empty_store, uri)
     run_id = record_run(sample, workspace, number=1)
     other_workspace = Workspace.in_folder(tmp_path / "other", Tracking(uri, None, tmp_path / "other" / "runs"))
     run_page, outage = search_runs(other_workspace)
@@ -277,7 +277,7 @@ def test_search_runs_with_stopped_or_hanging_server(
         assert_lists_local_run(workspace, run_id)
     finally:
         os.killpg(server.pid, signal.SIGCONT)
-    stop(server)
+    kill_process_tree(server)
     assert_lists_local_run(workspace, run_id)
 
 
@@ -295,20 +295,20 @@ def assert_lists_local_run(workspace: Workspace, run_id: str) -> None:
 
 
 @pytest.fixture
-def three_runs(place: Workspace, sample: Dataset) -> list[str]:
+def three_runs(workspace: Workspace, sample: Dataset) -> list[str]:
     """Ids of three runs that differ in one parameter; the second has the lowest error."""
     run_ids = []
     for number, (wape, coverage) in enumerate(((0.3, 0.9), (0.1, 0.8), (0.2, 0.7))):
         with track_run(
-            "forecast", "Ridge", {"alpha": number, "horizon": 7, "=cmd": "=1+1"}, sample, ALICE, place
+            "forecast", "Ridge", {"alpha": number, "horizon": 7, "=cmd": "=1+1"}, sample, ALICE, workspace
         ) as run:
             run.metrics |= {"wape": wape, "wape_7": wape, "coverage": coverage, "r2": 0.5}
         run_ids.append(run.id)
     return run_ids
 
 
-def test_compare_runs_marks_differences_and_best(place: Workspace, three_runs: list[str]) -> None:
-    comparison_table = compare_runs(three_runs, place)
+def test_compare_runs_marks_differences_and_best(workspace: Workspace, three_runs: list[str]) -> None:
+    comparison_table = compare_runs(three_runs, workspace)
     assert comparison_table.same_data
     assert comparison_table.same_task
     assert list(comparison_table.parameters.index[:1]) == ["alpha"]
@@ -323,16 +323,16 @@ def test_compare_runs_marks_differences_and_best(place: Workspace, three_runs: l
 
 
 def test_compare_runs_reports_other_data_and_missing_values(
-    place: Workspace, three_runs: list[str], sample: Dataset
+    workspace: Workspace, three_runs: list[str], sample: Dataset
 ) -> None:
-    other_run = record_run(sample.filter_rows(sample.entities[:1]), place, alpha=1)
-    comparison_table = compare_runs([three_runs[0], other_run], place)
+    other_run = record_run(sample.filter_rows(sample.entities[:1]), workspace, alpha=1)
+    comparison_table = compare_runs([three_runs[0], other_run], workspace)
     assert not comparison_table.same_data
     assert not comparison_table.same_task
     assert comparison_table.parameters.loc["horizon"].tolist() == ["7", ""]
     assert np.isnan(comparison_table.metrics.loc["anomalies", three_runs[0]])
     with pytest.raises(NotFoundError, match="The run ffff"):
-        compare_runs([three_runs[0], "f" * 32], place)
+        compare_runs([three_runs[0], "f" * 32], workspace)
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_runs_command_lists_shows_and_writes_card(
 ) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
-    workspace = workplace_in(folder, empty_store)
+    workspace = create_workspace(folder, empty_store)
     run_id = record_run(sample, workspace, contamination=0.1)
     answer = json.loads(vigie("runs", "list", "--task", "anomalies", "--json").stdout)
     assert [entry["run"] for entry in answer["runs"]] == [run_id]

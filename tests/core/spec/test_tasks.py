@@ -36,7 +36,7 @@ from core.spec.task import Mode, Task, get_metric, get_task, list_tasks, load_en
 from core.workspace import Workspace
 from pages.components.i18n import load_catalogue
 from pages.components.spec_form import SELECTION_FIELDS
-from tests.conftest import ROOT, answered
+from tests.conftest import ROOT, wait_for_job
 from tests.support import toy_algorithms, toy_task
 from tests.support.app_pages import click_button, open_page, read_page_text
 from tests.support.spec_strategies import parse_command_line, specs
@@ -99,28 +99,28 @@ def set_widget(app: AppTest, key: str, value: object) -> AppTest:
 
 
 def test_toy_task_has_command_run_and_card(
-    place: Workspace, daily_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, daily_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = place.datasets.save(daily_dataset)
+    digest = workspace.datasets.save(daily_dataset)
     arguments = [digest, "--limit", "2.5", "--side=below", "--entity", "north", "--json"]
-    answer = json.loads(invoke(place, monkeypatch, "limit", *arguments))
+    answer = json.loads(invoke(workspace, monkeypatch, "limit", *arguments))
     means = daily_dataset.filter_rows(["north"]).values.mean(axis=1)
     assert answer["metrics"] == {"beyond": (means < 2.5).sum(), "furthest": pytest.approx(2.5 - means.min())}
     assert set(answer) == {"run_id", "recorded", "metrics", "seconds", "emissions_kg"}
 
-    client = MlflowClient(place.tracking.uri)
+    client = MlflowClient(workspace.tracking.uri)
     run = client.get_run(answer["run_id"])
     assert client.get_experiment(run.info.experiment_id).name == "limit"
     assert run.data.params == {"limit": "2.5", "side": "below", "parts": "4", "entities": "north"}
     assert run.data.metrics["beyond"] == answer["metrics"]["beyond"]
-    assert load_result(answer["run_id"], toy_task.LimitResult, place).rows["mean"].max() < 2.5
+    assert load_result(answer["run_id"], toy_task.LimitResult, workspace).rows["mean"].max() < 2.5
 
-    card = build_run_card(answer["run_id"], place)
+    card = build_run_card(answer["run_id"], workspace)
     assert str(card.about.title) == "Limit"
     assert card.counts == answer["metrics"]
     words = shlex.split(card.repeat.command)
     assert words[:5] == ["python", "-m", "core", "limit", digest]
-    repeated = json.loads(invoke(place, monkeypatch, *words[3:], "--json"))
+    repeated = json.loads(invoke(workspace, monkeypatch, *words[3:], "--json"))
     assert repeated["metrics"] == answer["metrics"]
     assert repeated["run_id"] != answer["run_id"]
 
@@ -130,23 +130,23 @@ def test_toy_task_has_command_run_and_card(
     [(["--limit", "-1"], "0 to 1,000,000"), (["--side", "beside"], "above"), (["--entity", "west"], "north, south")],
 )
 def test_toy_task_command_names_invalid_value(
-    place: Workspace, daily_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+    workspace: Workspace, daily_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
 ) -> None:
-    monkeypatch.setattr("core.cli.task_commands.get_workspace", lambda: place)
-    ran = CliRunner().invoke(build_app(), ["limit", place.datasets.save(daily_dataset), *words])
+    monkeypatch.setattr("core.cli.task_commands.get_workspace", lambda: workspace)
+    ran = CliRunner().invoke(build_app(), ["limit", workspace.datasets.save(daily_dataset), *words])
     assert ran.exit_code == 2
     assert said in ran.output
     assert ran.stdout == ""
 
 
 def test_toy_task_command_prints_and_writes_output(
-    place: Workspace, daily_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    workspace: Workspace, daily_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     out = tmp_path / "beyond.csv"
-    output = invoke(place, monkeypatch, "limit", place.datasets.save(daily_dataset), "--out", str(out))
+    output = invoke(workspace, monkeypatch, "limit", workspace.datasets.save(daily_dataset), "--out", str(out))
     assert "g CO2" in output
     assert (pd.read_csv(out)["mean"] > 2).all()
-    help_ = " ".join(invoke(place, monkeypatch, "limit", "--help").replace("│", " ").split())
+    help_ = " ".join(invoke(workspace, monkeypatch, "limit", "--help").replace("│", " ").split())
     assert "Find the rows whose mean lies beyond a limit." in help_
     assert "The mean of a row that is still usual." in help_
 
@@ -158,7 +158,7 @@ def test_toy_task_form_submits_job(page_workspace: Workspace, daily_dataset: Dat
     labels = {widget.label for widget in (*app.number_input, *app.selectbox)}
     assert {"Limit", "Unusual is what lies", "Parts"} <= labels
     app = set_widget(set_widget(app, "limit-limit", 3.0), "limit-entities", ["south"])
-    app = answered(click_button(app, "limit-ask"))
+    app = wait_for_job(click_button(app, "limit-ask"))
     assert not app.exception
     assert not app.error
     result = load_result(app.query_params["run"], toy_task.LimitResult, page_workspace)
@@ -185,7 +185,7 @@ def test_toy_task_job_shows_progress_and_cancels(
         time.sleep(0.1)
         app = app.run()
     assert next(button for button in app.button if button.key == "limit-ask").disabled
-    app = answered(click_button(app, "cancel-work"))
+    app = wait_for_job(click_button(app, "cancel-work"))
     assert "The job is cancelled" in read_page_text(app)
     assert "run" not in app.query_params
     assert not next(button for button in app.button if button.key == "limit-ask").disabled
@@ -253,19 +253,19 @@ def test_toy_algorithm_appears_on_form(
 
 @EVERY_ALGORITHM
 def test_toy_algorithm_works_on_command_line(
-    place: Workspace, daily_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, task: str, field: str, setting: str
+    workspace: Workspace, daily_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, task: str, field: str, setting: str
 ) -> None:
     """Its settings are parameters of the run, and its model is loaded from the file."""
-    digest = place.datasets.save(daily_dataset.replace(frame=daily_dataset.frame[["a"]]))
+    digest = workspace.datasets.save(daily_dataset.replace(frame=daily_dataset.frame[["a"]]))
     fit, *_ = get_task(task).modes
     with toy_algorithms.registered():
         words = [*fit.command.split(), digest, f"--{field}=toy", f"--set={setting}=1.5", "--json"]
-        run_id = json.loads(invoke(place, monkeypatch, *words))["run_id"]
-        params = MlflowClient(place.tracking.uri).get_run(run_id).data.params
+        run_id = json.loads(invoke(workspace, monkeypatch, *words))["run_id"]
+        params = MlflowClient(workspace.tracking.uri).get_run(run_id).data.params
         assert (params[field], params[setting]) == ("toy", "1.5")
         apply_ = next(mode for mode in get_task(task).modes if mode.spec.selector_field == "model")
         words = [*apply_.command.split(), digest, f"--model={run_id}", "--json"]
-        assert json.loads(invoke(place, monkeypatch, *words))["run_id"] != run_id
+        assert json.loads(invoke(workspace, monkeypatch, *words))["run_id"] != run_id
 
 
 def test_toy_algorithm_joins_contract_tests() -> None:

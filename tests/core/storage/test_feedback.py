@@ -439,9 +439,9 @@ def test_feedback_store_fetches_and_validates_remote_records(
     assert caplog.text.count("is no record of feedback") == 2, "an invalid object is fetched once"
 
 
-def test_outbox_delivers_feedback(place: Workspace, bucket: Bucket, server: Running) -> None:
-    bucket_workspace = replace(place, feedback=FeedbackStore(place.feedback.folder, bucket))
-    FeedbackStore(place.feedback.folder, replace(bucket, endpoint="http://127.0.0.1:1")).add_record(make_record())
+def test_outbox_delivers_feedback(workspace: Workspace, bucket: Bucket, server: Running) -> None:
+    bucket_workspace = replace(workspace, feedback=FeedbackStore(workspace.feedback.folder, bucket))
+    FeedbackStore(workspace.feedback.folder, replace(bucket, endpoint="http://127.0.0.1:1")).add_record(make_record())
     assert deliver(bucket_workspace)["feedback"] == 1
     assert len(read_bucket(server)) == 1
 
@@ -450,11 +450,11 @@ def test_outbox_delivers_feedback(place: Workspace, bucket: Bucket, server: Runn
 
 
 @pytest.fixture
-def detection_run(place: Workspace, sample: Dataset) -> str:
+def detection_run(workspace: Workspace, sample: Dataset) -> str:
     """Id of a stored run of the task anomalies."""
     small = sample.filter_rows(sample.entities[:2])
-    place.datasets.save(small)
-    return detect(make_spec(), small, workspace=place, actor=BOB)[1].id
+    workspace.datasets.save(small)
+    return detect(make_spec(), small, workspace=workspace, actor=BOB)[1].id
 
 
 def make_spec() -> DetectionSpec:
@@ -470,9 +470,9 @@ def submit_verdict(workspace: Workspace, run_id: str, position: int, verdict: st
     )  # type: ignore[arg-type]
 
 
-def test_submit_feedback_stores_run_and_event(place: Workspace, detection_run: str) -> None:
+def test_submit_feedback_stores_run_and_event(workspace: Workspace, detection_run: str) -> None:
     keyed_workspace = replace(
-        place, settings=place.settings.model_copy(update={"vigie_user_key": SecretStr("a long random text")})
+        workspace, settings=workspace.settings.model_copy(update={"vigie_user_key": SecretStr("a long random text")})
     )
     said.submit_feedback(
         said.FeedbackInput("anomalies", detection_run, None, None, 5, "  fine  "), workspace=keyed_workspace, actor=BOB
@@ -502,17 +502,17 @@ def test_submit_feedback_stores_run_and_event(place: Workspace, detection_run: s
         ({"comment": "x" * (MAX_COMMENT_CHARS + 1)}, "2,001 characters. The maximum is 2,000"),
     ],
 )
-def test_submit_feedback_rejects_invalid_input(place: Workspace, what: dict[str, str], words: str) -> None:
+def test_submit_feedback_rejects_invalid_input(workspace: Workspace, what: dict[str, str], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        said.submit_feedback(said.FeedbackInput("Vigie", **what), workspace=place, actor=BOB)  # type: ignore[arg-type]
-    assert not place.feedback.read_records()
+        said.submit_feedback(said.FeedbackInput("Vigie", **what), workspace=workspace, actor=BOB)  # type: ignore[arg-type]
+    assert not workspace.feedback.read_records()
 
 
-def test_submit_feedback_accepts_deleted_run(place: Workspace) -> None:
+def test_submit_feedback_accepts_deleted_run(workspace: Workspace) -> None:
     said.submit_feedback(
-        said.FeedbackInput("anomalies", "f" * 32, {"entity": "a"}, "true_alarm"), workspace=place, actor=BOB
+        said.FeedbackInput("anomalies", "f" * 32, {"entity": "a"}, "true_alarm"), workspace=workspace, actor=BOB
     )
-    assert place.feedback.read_records()[0].run_id == "f" * 32
+    assert workspace.feedback.read_records()[0].run_id == "f" * 32
 
 
 # ---- verdict counts -------------------------------------------------------------------------------------------------
@@ -534,7 +534,7 @@ def test_majority_of_verdicts(voices: list[str], agreed: str) -> None:
     assert find_majority(voices) == agreed
 
 
-def test_majority_verdict_uses_latest_of_each_user(place: Workspace, detection_run: str) -> None:
+def test_majority_verdict_uses_latest_of_each_user(workspace: Workspace, detection_run: str) -> None:
     for verdict, user in (
         ("true_alarm", "bob"),
         ("false_alarm", "bob"),
@@ -542,9 +542,9 @@ def test_majority_verdict_uses_latest_of_each_user(place: Workspace, detection_r
         ("true_alarm", "eve"),
         ("true_alarm", "ann"),
     ):
-        submit_verdict(place, detection_run, 0, verdict, user)
-    assert list(said.compute_majorities(place.feedback.read_records()).values()) == ["true_alarm"]
-    [line] = said.build_precision_table(place.feedback.read_records()).to_dict("records")
+        submit_verdict(workspace, detection_run, 0, verdict, user)
+    assert list(said.compute_majorities(workspace.feedback.read_records()).values()) == ["true_alarm"]
+    [line] = said.build_precision_table(workspace.feedback.read_records()).to_dict("records")
     assert (line["page"], line["model"], line["true"], line["false"], line["reviewed"]) == (
         "anomalies",
         "IsolationForest",
@@ -566,21 +566,23 @@ def test_precision_has_wilson_interval() -> None:
 # ---- labels ---------------------------------------------------------------------------------------------------------
 
 
-def test_label_table_omits_unsure_rows(place: Workspace, detection_run: str) -> None:
+def test_label_table_omits_unsure_rows(workspace: Workspace, detection_run: str) -> None:
     for number, verdict in enumerate(["true_alarm", "false_alarm", "true_alarm", "unsure"]):
-        submit_verdict(place, detection_run, number, verdict)
-    table = build_label_table(place.feedback.read_records(), place)
+        submit_verdict(workspace, detection_run, number, verdict)
+    table = build_label_table(workspace.feedback.read_records(), workspace)
     assert sorted(table["label"]) == [0, 1, 1]
     assert set(table["run"]) == {detection_run}
 
 
-def test_label_column_round_trips_through_csv(place: Workspace, sample: Dataset, tmp_path: Path) -> None:
+def test_label_column_round_trips_through_csv(workspace: Workspace, sample: Dataset, tmp_path: Path) -> None:
     small = sample.filter_rows(sample.entities[:2])
-    place.datasets.save(small)
-    detection, run = detect(make_spec(), small, workspace=place, actor=BOB)
+    workspace.datasets.save(small)
+    detection, run = detect(make_spec(), small, workspace=workspace, actor=BOB)
     for number, verdict in enumerate(["true_alarm", "false_alarm", "true_alarm", "unsure"]):
-        submit_verdict(place, run.id, number, verdict)
-    (tmp_path / "labelled.csv").write_bytes(to_csv_bytes(add_label_column(small, place.feedback.read_records(), place)))
+        submit_verdict(workspace, run.id, number, verdict)
+    (tmp_path / "labelled.csv").write_bytes(
+        to_csv_bytes(add_label_column(small, workspace.feedback.read_records(), workspace))
+    )
     dataset = load([tmp_path / "labelled.csv"])
     assert dataset.labels is not None
     assert dataset.columns == small.columns
@@ -588,19 +590,19 @@ def test_label_column_round_trips_through_csv(place: Workspace, sample: Dataset,
     assert marked == {(str(row.entity), row.time) for row in detection.rows.loc[[0, 2]].itertuples()}
 
 
-def test_label_table_expands_events_to_rows(place: Workspace) -> None:
+def test_label_table_expands_events_to_rows(workspace: Workspace) -> None:
     from core.tasks.sequences.run import train
     from core.tasks.sequences.spec import SequenceSpec, list_detectors
     from tests.support.sample_sequences import make_series
 
     sequence_spec = SequenceSpec(list_detectors()["pca-residual"](), threshold="contamination", amount=0.1)
-    detection, run = train(sequence_spec, make_series(2), workspace=place, actor=BOB)
+    detection, run = train(sequence_spec, make_series(2), workspace=workspace, actor=BOB)
     event = detection.events.iloc[0]
     row = said.serialise_row(
         {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]}
     )
-    said.submit_feedback(said.FeedbackInput("sequences", run.id, row, "true_alarm"), workspace=place, actor=BOB)
-    table = build_label_table(place.feedback.read_records(), place)
+    said.submit_feedback(said.FeedbackInput("sequences", run.id, row, "true_alarm"), workspace=workspace, actor=BOB)
+    table = build_label_table(workspace.feedback.read_records(), workspace)
     assert len(table) == event["last"] - event["first"] + 1
     assert table["score"].max() == pytest.approx(event["peak"])
     assert set(table["label"]) == {1}
@@ -692,11 +694,11 @@ def test_best_threshold_candidate_resolves_ties() -> None:
     ],
 )
 def test_propose_threshold_from_verdicts(
-    place: Workspace, detection_run: str, verdicts: list[str], words: str, flagged: int | None
+    workspace: Workspace, detection_run: str, verdicts: list[str], words: str, flagged: int | None
 ) -> None:
     for number, verdict in enumerate(verdicts):
-        submit_verdict(place, detection_run, number, verdict)
-    flagged_rows = load_flagged_rows(detection_run, place)
+        submit_verdict(workspace, detection_run, number, verdict)
+    flagged_rows = load_flagged_rows(detection_run, workspace)
     proposal = propose_threshold(flagged_rows)
     assert proposal is not None
     assert words in str(proposal.reason)
@@ -707,14 +709,14 @@ def test_propose_threshold_from_verdicts(
     )
 
 
-def test_propose_threshold_ignores_unsure_verdicts(place: Workspace, detection_run: str) -> None:
-    submit_verdict(place, detection_run, 0, "unsure")
-    assert propose_threshold(load_flagged_rows(detection_run, place)) is None
+def test_propose_threshold_ignores_unsure_verdicts(workspace: Workspace, detection_run: str) -> None:
+    submit_verdict(workspace, detection_run, 0, "unsure")
+    assert propose_threshold(load_flagged_rows(detection_run, workspace)) is None
 
 
-def test_flagged_rows_ignore_scores_in_records(place: Workspace, detection_run: str) -> None:
+def test_flagged_rows_ignore_scores_in_records(workspace: Workspace, detection_run: str) -> None:
     """Anyone with write access to the bucket could store a false score or row."""
-    top = load_detection(detection_run, place).rows.iloc[0]
+    top = load_detection(detection_run, workspace).rows.iloc[0]
     said.submit_feedback(
         said.FeedbackInput(
             "anomalies",
@@ -722,7 +724,7 @@ def test_flagged_rows_ignore_scores_in_records(place: Workspace, detection_run: 
             said.serialise_row({"entity": top["entity"], "time": top["time"], "score": 1e9}),
             "false_alarm",
         ),
-        workspace=place,
+        workspace=workspace,
         actor=BOB,
     )
     said.submit_feedback(
@@ -732,62 +734,62 @@ def test_flagged_rows_ignore_scores_in_records(place: Workspace, detection_run: 
             {"entity": "nowhere", "time": "1970-01-01T00:00:00", "score": 1e9},
             "false_alarm",
         ),
-        workspace=place,
+        workspace=workspace,
         actor=BOB,
     )
-    assert load_flagged_rows(detection_run, place).reviewed_rows.scores.tolist() == [top["score"]]
+    assert load_flagged_rows(detection_run, workspace).reviewed_rows.scores.tolist() == [top["score"]]
 
 
-def test_accepted_threshold_becomes_applicable_run(place: Workspace, detection_run: str, sample: Dataset) -> None:
-    before, small = load_detection(detection_run, place), sample.filter_rows(sample.entities[:2])
+def test_accepted_threshold_becomes_applicable_run(workspace: Workspace, detection_run: str, sample: Dataset) -> None:
+    before, small = load_detection(detection_run, workspace), sample.filter_rows(sample.entities[:2])
     threshold = float(before.anomalies["score"].iloc[2])
-    new_run_id = accept_threshold(detection_run, threshold, place)
-    after = load_detection(new_run_id, place)
+    new_run_id = accept_threshold(detection_run, threshold, workspace)
+    after = load_detection(new_run_id, workspace)
     assert len(after.anomalies) == 2
     pd.testing.assert_series_equal(after.rows["score"], before.rows["score"])
     assert (after.threshold_run, after.threshold) == (detection_run, threshold)
-    applied, _ = apply_model(ApplySpec(new_run_id), small, workspace=place, actor=BOB)
+    applied, _ = apply_model(ApplySpec(new_run_id), small, workspace=workspace, actor=BOB)
     assert (len(applied.anomalies), applied.threshold_run) == (2, detection_run)
-    assert load_detection(detection_run, place).spec == before.spec
-    assert load_detection(detection_run, place).threshold == before.threshold
-    event = place.events.read_events()[1]
+    assert load_detection(detection_run, workspace).spec == before.spec
+    assert load_detection(detection_run, workspace).threshold == before.threshold
+    event = workspace.events.read_events()[1]
     assert (event.details.inputs["threshold_from"], event.details.inputs["source_run"]) == ("verdicts", detection_run)
 
 
-def test_propose_threshold_lowers_for_missed_alarms(place: Workspace, detection_run: str) -> None:
-    before = load_detection(detection_run, place)
+def test_propose_threshold_lowers_for_missed_alarms(workspace: Workspace, detection_run: str) -> None:
+    before = load_detection(detection_run, workspace)
     missed = len(before.anomalies) + 4
-    submit_verdict(place, detection_run, missed, "true_alarm")
-    proposal = propose_threshold(load_flagged_rows(detection_run, place))
+    submit_verdict(workspace, detection_run, missed, "true_alarm")
+    proposal = propose_threshold(load_flagged_rows(detection_run, workspace))
     assert proposal is not None
     assert "Some true alarms lie below the current threshold. The proposed threshold flags 1" in str(proposal.reason)
-    new_run_id = accept_threshold(detection_run, proposal.candidate.threshold, place)
-    assert len(load_detection(new_run_id, place).anomalies) >= missed + 1
+    new_run_id = accept_threshold(detection_run, proposal.candidate.threshold, workspace)
+    assert len(load_detection(new_run_id, workspace).anomalies) >= missed + 1
 
 
-def test_accepted_threshold_for_sequences(place: Workspace) -> None:
+def test_accepted_threshold_for_sequences(workspace: Workspace) -> None:
     from core.tasks.sequences.run import apply_model, load_sequences, train
     from core.tasks.sequences.spec import SequenceSpec, list_detectors
     from tests.support.sample_sequences import make_series
 
     dataset = make_series(2)
-    place.datasets.save(dataset)
+    workspace.datasets.save(dataset)
     sequence_spec = SequenceSpec(list_detectors()["pca-residual"](), threshold="contamination", amount=0.1)
-    before, run = train(sequence_spec, dataset, workspace=place, actor=BOB)
+    before, run = train(sequence_spec, dataset, workspace=workspace, actor=BOB)
     threshold = float(before.events["peak"].iloc[1])
-    new_run_id = accept_threshold(run.id, threshold, place)
-    after = load_sequences(new_run_id, place)
+    new_run_id = accept_threshold(run.id, threshold, workspace)
+    after = load_sequences(new_run_id, workspace)
     assert len(after.events) == 1
     assert (after.method, after.target_rate) == ("verdicts", None)
     assert "chosen from verdicts on run" in str(after.notes[0])
     np.testing.assert_array_equal(after.rows["score"], before.rows["score"])
-    assert int(after.rows["anomaly"].sum()) == load_flagged_rows(run.id, place).count_flagged_rows(threshold)
-    applied, _ = apply_model(ApplySpec(new_run_id), dataset, workspace=place, actor=BOB)
+    assert int(after.rows["anomaly"].sum()) == load_flagged_rows(run.id, workspace).count_flagged_rows(threshold)
+    applied, _ = apply_model(ApplySpec(new_run_id), dataset, workspace=workspace, actor=BOB)
     assert (applied.threshold, applied.method) == (threshold, "verdicts")
 
 
-def test_accepted_threshold_requires_known_run_and_finite_value(place: Workspace, detection_run: str) -> None:
+def test_accepted_threshold_requires_known_run_and_finite_value(workspace: Workspace, detection_run: str) -> None:
     with pytest.raises(NotFoundError):
-        load_flagged_rows("f" * 32, place)
+        load_flagged_rows("f" * 32, workspace)
     with pytest.raises(InputError, match="is not a finite number"):
-        accept_threshold(detection_run, float("nan"), place)
+        accept_threshold(detection_run, float("nan"), workspace)

@@ -21,7 +21,7 @@ from core.storage import jobs as store_module
 from core.storage.job import Job, WorkerHeartbeat
 from core.storage.job_tables import JOBS, WORKERS
 from core.storage.jobs import JobStore
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT, find_free_port
 from tests.support.databases import create_database, start_postgres, wait_for_abandoned_calls
 from tests.support.servers import Running
 
@@ -66,15 +66,15 @@ def store(open_store: OpenStore) -> JobStore:
     return open_store()
 
 
-def load(store: JobStore, job: Job) -> Job:
+def load_job(store: JobStore, job: Job) -> Job:
     loaded = store.load(job.key)
     assert loaded is not None
     return loaded
 
 
-def row(store: JobStore, job: Job) -> Job:
+def load_row(store: JobStore, job: Job) -> Job:
     """The job as it is stored, whenever that is looked at."""
-    return replace(load(store, job), read_at=0.0)
+    return replace(load_job(store, job), read_at=0.0)
 
 
 def claim(store: JobStore, worker: str = "worker") -> Job:
@@ -83,12 +83,12 @@ def claim(store: JobStore, worker: str = "worker") -> Job:
     return job
 
 
-def expire(store: JobStore) -> None:
+def expire_leases(store: JobStore) -> None:
     """Every lease runs out."""
     store._database.write(lambda rows: rows.execute(JOBS.update().values(lease_until=1.0)))
 
 
-def together(stores: list[JobStore], work: Callable[[JobStore], object]) -> None:
+def run_concurrently(stores: list[JobStore], work: Callable[[JobStore], object]) -> None:
     """Call `work` with every store at once."""
     barrier = threading.Barrier(len(stores))
 
@@ -108,7 +108,9 @@ def together(stores: list[JobStore], work: Callable[[JobStore], object]) -> None
 
 def test_job_store_same_request_is_one_job(open_store: OpenStore) -> None:
     submitted: list[Job] = []
-    together([open_store() for _ in range(6)], lambda store: submitted.append(store.submit("count", {"until": 3}, BOB)))
+    run_concurrently(
+        [open_store() for _ in range(6)], lambda store: submitted.append(store.submit("count", {"until": 3}, BOB))
+    )
     assert len({job.id for job in submitted}) == 1
     assert {(job.status, job.attempt, job.claims) for job in submitted} == {("waiting", 1, 0)}
     assert submitted[0].arguments == {"until": 3}
@@ -127,7 +129,7 @@ def test_job_store_later_request_starts_new_job(open_store: OpenStore, monkeypat
     first = stores[0].submit("count", {}, BOB)
     stores[0].finish(claim(stores[0]), "completed", run_id="run")
     again: list[Job] = []
-    together(stores, lambda store: again.append(store.submit("count", {}, BOB)))
+    run_concurrently(stores, lambda store: again.append(store.submit("count", {}, BOB)))
     assert len({job.id for job in again}) == 1
     assert (again[0].key, again[0].status, again[0].run_id) == (first.key, "waiting", "")
     assert again[0].id != first.id
@@ -161,7 +163,7 @@ def test_job_store_round_trips_arguments_and_curves(store: JobStore, value: obje
     job = claim(store)
     assert repr(job.arguments) == repr({"value": value})
     store.heartbeat(job, curves={"loss": [(1.0, float("inf"))]})
-    assert load(store, job).curves == {"loss": [[1.0, float("inf")]]}
+    assert load_job(store, job).curves == {"loss": [[1.0, float("inf")]]}
 
 
 # ---- claim ----------------------------------------------------------------------------------------------------------
@@ -178,13 +180,13 @@ def test_job_store_concurrent_claims_are_disjoint(open_store: OpenStore) -> None
     submitted = [stores[0].submit("count", {"number": number}, BOB) for number in range(40)]
 
     def work(store: JobStore) -> None:
-        while any(not load(store, job).is_finished for job in submitted):
+        while any(not load_job(store, job).is_finished for job in submitted):
             job = store.claim("worker")
             if job is not None:
                 claimed.append(job.id)
                 assert store.finish(job, "completed", run_id="run")
 
-    together(stores, work)
+    run_concurrently(stores, work)
     assert sorted(claimed) == sorted(job.id for job in submitted)
 
 
@@ -222,7 +224,7 @@ def test_job_store_processes_run_each_job_once(open_store: OpenStore, url: str, 
 
 def test_job_store_concurrent_starts_create_tables_once(open_store: OpenStore) -> None:
     found: list[object] = []
-    together([open_store() for _ in range(6)], lambda store: found.append(store.list_workers()))
+    run_concurrently([open_store() for _ in range(6)], lambda store: found.append(store.list_workers()))
     assert found == [[]] * 6
 
 
@@ -233,7 +235,7 @@ def test_job_store_folders_share_database_but_no_job(open_store: OpenStore, tmp_
     assert (other.load(job.key), other.claim("worker"), other.list_workers()) == (None, None, [])
     assert other.submit("count", {}, BOB).id != job.id
     other.cancel(job.key)
-    assert load(one, job).status == "waiting"
+    assert load_job(one, job).status == "waiting"
 
 
 # ---- leases ---------------------------------------------------------------------------------------------------------
@@ -256,16 +258,16 @@ def test_job_store_lost_lease_changes_nothing(open_store: OpenStore) -> None:
     one, other = open_store(), open_store()
     one.submit("count", {}, BOB)
     first = claim(one)
-    expire(one)
-    assert load(one, first).is_stale
+    expire_leases(one)
+    assert load_job(one, first).is_stale
     second = claim(other)
-    before = row(one, first)
+    before = load_row(one, first)
     assert one.heartbeat(first, share=0.9) == "lost"
     assert not one.requeue(first)
     assert not one.finish(first, "completed", run_id="first")
-    assert row(one, first) == before
+    assert load_row(one, first) == before
     assert other.finish(second, "completed", run_id="second")
-    assert load(one, first).run_id == "second"
+    assert load_job(one, first).run_id == "second"
     assert other.heartbeat(second) == "lost"
 
 
@@ -273,17 +275,17 @@ def test_job_store_heartbeat_extends_lease(open_store: OpenStore) -> None:
     one, other = open_store(), open_store()
     one.submit("count", {}, BOB)
     job = claim(one)
-    expire(one)
+    expire_leases(one)
     assert one.heartbeat(job, share=0.5, stage="counting", curves={"loss": [(1, 2)]}) == "continue"
     assert other.claim("second") is None
-    now = load(other, job)
+    now = load_job(other, job)
     assert (now.share, now.stage, now.curves, now.is_stale) == (0.5, "counting", {"loss": [[1, 2]]}, False)
 
 
 def test_job_store_claim_can_skip_stale_jobs(store: JobStore) -> None:
     store.submit("count", {}, BOB)
     claim(store)
-    expire(store)
+    expire_leases(store)
     assert store.claim("second", take_over=False) is None
     assert claim(store, "second").attempt == 2
 
@@ -293,7 +295,7 @@ def test_job_store_requeue_costs_no_attempt(store: JobStore) -> None:
     job = claim(store)
     store.heartbeat(job, share=0.5)
     assert store.requeue(job)
-    back = load(store, job)
+    back = load_job(store, job)
     assert (back.status, back.attempt, back.claims, back.share, back.worker) == ("waiting", 1, 1, 0.0, "")
     again = claim(store)
     assert (again.attempt, again.claims) == (1, 2)
@@ -305,7 +307,7 @@ STATES: dict[str, tuple[Callable[[JobStore], object], str]] = {
     "waiting": (lambda store: None, "cancelled"),
     "requeued": (lambda store: store.requeue(claim(store)), "cancelled"),
     "running": (claim, "running"),
-    "stale": (lambda store: (claim(store), expire(store)), "cancelled"),
+    "stale": (lambda store: (claim(store), expire_leases(store)), "cancelled"),
     "completed": (lambda store: store.finish(claim(store), "completed", run_id="run"), "completed"),
     "failed": (lambda store: store.finish(claim(store), "failed", error={"kind": ""}), "failed"),
     "cancelled": (lambda store: store.cancel(store.submit("count", {}, BOB).key), "cancelled"),
@@ -318,12 +320,12 @@ def test_job_store_cancels_jobs(store: JobStore, state: str) -> None:
     job = store.submit("count", {}, BOB)
     store.checkpoint_folder(job).mkdir(parents=True)
     reach(store)
-    before = row(store, job)
+    before = load_row(store, job)
     store.cancel(job.key)
-    after = load(store, job)
+    after = load_job(store, job)
     assert after.status == expected
     if before.is_finished:
-        assert row(store, job) == before
+        assert load_row(store, job) == before
     else:
         assert after.cancel_requested
         assert after.is_finished == (expected == "cancelled")
@@ -362,13 +364,13 @@ def test_job_store_deletes_expired_rows(store: JobStore, tmp_path: Path, monkeyp
         store.checkpoint_folder(job).mkdir()
     store.record_worker(WorkerHeartbeat("worker", "host", 1, False))
     store.delete_expired_rows()
-    assert load(store, failed).error == {"kind": ""}
+    assert load_job(store, failed).error == {"kind": ""}
     assert store.checkpoint_folder(failed).exists(), "whoever removes the cause goes on from there"
     monkeypatch.setattr(store_module, "RETENTION_S", -1.0)
     store.delete_expired_rows()
     assert store.load(failed.key) is None
     assert [store.checkpoint_folder(job).exists() for job in (failed, waiting)] == [False, True]
-    assert load(store, waiting).status == "waiting"
+    assert load_job(store, waiting).status == "waiting"
     assert store._database.read(lambda rows: rows.execute(WORKERS.select()).all()) == []
 
 
@@ -432,7 +434,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def expire(self) -> None:
-        expire(self.store)
+        expire_leases(self.store)
         for row in self.rows.values():
             row.stale = row.status == "running"
 
@@ -526,7 +528,7 @@ EVERY_CALL: dict[str, Callable[[JobStore], object]] = {
 }
 
 
-def unavailable(work: Callable[[], object]) -> str:
+def get_outage_message(work: Callable[[], object]) -> str:
     """What is said, in time, by a call that gets no answer."""
     began = time.monotonic()
     with pytest.raises(ServiceUnavailableError, match=r"The job queue does not answer \(") as raised:
@@ -546,11 +548,11 @@ def test_job_store_recovers_from_outage(server: Running, store: JobStore, outage
     job = store.submit("count", {}, BOB)
     (server.kill if outage == "killed" else server.freeze)()
     try:
-        unavailable(lambda: store.load(job.key))
+        get_outage_message(lambda: store.load(job.key))
         for call in EVERY_CALL.values():
             if outage == "killed":
                 store.reset()
-            unavailable(lambda: call(store))  # noqa: B023 called at once
+            get_outage_message(lambda: call(store))  # noqa: B023 called at once
     finally:
         server.start() if outage == "killed" else server.thaw()
     wait_for_abandoned_calls()
@@ -562,15 +564,15 @@ def test_job_store_recovers_from_outage(server: Running, store: JobStore, outage
 def test_job_store_hides_password(server: Running, tmp_path: Path, user: str) -> None:
     wrong = make_url(server.url).set(username=user, password="hunter2").render_as_string(hide_password=False)
     store = JobStore(tmp_path, wrong)
-    said = unavailable(store.list_workers)
+    said = get_outage_message(store.list_workers)
     assert "password authentication failed" in said
     assert "hunter2" not in said + repr(vars(store))
 
 
 def test_job_store_reports_dead_address(tmp_path: Path) -> None:
-    store = JobStore(tmp_path, f"postgresql://vigie:hunter2@127.0.0.1:{free_port()}/jobs")
+    store = JobStore(tmp_path, f"postgresql://vigie:hunter2@127.0.0.1:{find_free_port()}/jobs")
     for call in EVERY_CALL.values():
-        assert "hunter2" not in unavailable(lambda: call(store))  # noqa: B023 called at once
+        assert "hunter2" not in get_outage_message(lambda: call(store))  # noqa: B023 called at once
 
 
 def test_job_store_rejects_other_database_urls(tmp_path: Path) -> None:
@@ -583,12 +585,12 @@ def test_job_store_reports_read_only_folder(tmp_path: Path) -> None:
     (tmp_path / "jobs").write_text("a file")
     store = JobStore(tmp_path / "jobs")
     for call in EVERY_CALL.values():
-        unavailable(lambda: call(store))  # noqa: B023 called at once
+        get_outage_message(lambda: call(store))  # noqa: B023 called at once
 
 
 def test_job_store_reports_damaged_file(tmp_path: Path) -> None:
     (tmp_path / "jobs.db").write_bytes(b"no database " * 1000)
-    assert "not a database" in unavailable(JobStore(tmp_path).list_workers)
+    assert "not a database" in get_outage_message(JobStore(tmp_path).list_workers)
 
 
 def test_job_store_reports_locked_file(tmp_path: Path) -> None:
@@ -596,11 +598,11 @@ def test_job_store_reports_locked_file(tmp_path: Path) -> None:
     job = store.submit("count", {}, BOB)
     holder = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
     holder.execute("begin exclusive")
-    assert load(store, job).status == "waiting", "who reads does not wait"
-    assert "locked" in unavailable(lambda: store.cancel(job.key))
-    unavailable(lambda: store.load(job.key))
+    assert load_job(store, job).status == "waiting", "who reads does not wait"
+    assert "locked" in get_outage_message(lambda: store.cancel(job.key))
+    get_outage_message(lambda: store.load(job.key))
     holder.execute("rollback")
     holder.close()
     store.reset()
     store.cancel(job.key)
-    assert load(store, job).status == "cancelled"
+    assert load_job(store, job).status == "cancelled"

@@ -23,7 +23,7 @@ from core.storage.flash import FlashMessages
 from pages.account.routes import sanitise_target
 from pages.components import auth
 from pages.navigation import SECTIONS, PageSpec
-from tests.conftest import free_port, stop
+from tests.conftest import find_free_port, kill_process_tree
 from tests.support.app_server import start_app
 from tests.support.databases import open_accounts, start_postgres
 from tests.support.http_client import Screen, Visitor, get_session_cookie, load_page
@@ -54,10 +54,10 @@ def server_accounts(folder: Path) -> Accounts:
 
 @pytest.fixture(scope="module")
 def url(folder: Path, server_accounts: Accounts) -> Iterator[str]:
-    port = free_port()
+    port = find_free_port()
     process = start_app(folder, port, VIGIE_REQUIRE_SIGN_IN="true")
     yield f"http://127.0.0.1:{port}"
-    stop(process)
+    kill_process_tree(process)
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +120,12 @@ def test_anonymous_visitor_sees_only_sign_in(url: str, place: PageSpec) -> None:
 def test_fresh_process_protects_first_page(tmp_path: Path, address: str) -> None:
     """Streamlit must not serve a page before the gate has run once."""
     Accounts("", tmp_path).add_user("ana", PASSWORD, ["analyst"])
-    port = free_port()
+    port = find_free_port()
     process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
     try:
         assert is_sign_in_page(Visitor(f"http://127.0.0.1:{port}").open_page(address))
     finally:
-        stop(process)
+        kill_process_tree(process)
 
 
 @pytest.mark.parametrize("place", PAGES, ids=lambda place: place.address)
@@ -139,7 +139,7 @@ def test_user_without_role_sees_notice(visitors: dict[str, Visitor], place: Page
 
 def test_server_without_sign_in_opens_all_pages(tmp_path: Path) -> None:
     """On a laptop every page except those of accounts is open, and no account route answers."""
-    port = free_port()
+    port = find_free_port()
     process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="")
     try:
         visitor = Visitor(f"http://127.0.0.1:{port}")
@@ -150,7 +150,7 @@ def test_server_without_sign_in_opens_all_pages(tmp_path: Path) -> None:
         assert not (tmp_path / "accounts.db").exists()
         assert "token" not in (tmp_path / "app.log").read_text()
     finally:
-        stop(process)
+        kill_process_tree(process)
 
 
 @pytest.mark.parametrize(
@@ -468,10 +468,10 @@ def test_sign_in_and_out_are_logged(url: str, folder: Path) -> None:
 @pytest.fixture
 def first_visitor(tmp_path: Path) -> Iterator[Visitor]:
     """A visitor of a server without accounts."""
-    port = free_port()
+    port = find_free_port()
     process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
     yield Visitor(f"http://127.0.0.1:{port}")
-    stop(process)
+    kill_process_tree(process)
 
 
 def test_setup_token_creates_first_administrator(first_visitor: Visitor, tmp_path: Path) -> None:
@@ -533,14 +533,14 @@ def database() -> Iterator[Running]:
 
 
 def test_database_outage_keeps_signed_in_users_working(database: Running, tmp_path: Path) -> None:
-    port = free_port()
+    port = find_free_port()
     with open_accounts(database.url, tmp_path) as accounts:
         accounts.add_user("ana", PASSWORD, ["analyst"])
     process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true", DATABASE_URL=database.url)
     try:
         _check_pages_during_outage(Visitor(f"http://127.0.0.1:{port}"), database)
     finally:
-        stop(process)
+        kill_process_tree(process)
 
 
 def _check_pages_during_outage(ana: Visitor, database: Running) -> None:

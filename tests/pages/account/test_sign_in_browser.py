@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from core.accounts.service import Accounts
 from core.storage.events.log import EventLog
-from tests.conftest import answers, free_port, stop
+from tests.conftest import find_free_port, kill_process_tree, wait_until_reachable
 from tests.pages.account.test_sign_in import PASSWORD
 from tests.support.app_server import TIMEOUT_MS, open_browser_page, start_app
 from tests.support.setup_token import read_setup_token
@@ -33,10 +33,10 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Accounts:
 
 @pytest.fixture(scope="module")
 def url(accounts: Accounts) -> Iterator[str]:
-    port = free_port()
+    port = find_free_port()
     process = start_app(Path(str(accounts.database.url.database)).parent, port, VIGIE_REQUIRE_SIGN_IN="true")
     yield f"http://127.0.0.1:{port}"
-    stop(process)
+    kill_process_tree(process)
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def assert_fits_screen(page: Page) -> None:
 
 def test_first_administrator_is_created_in_browser(browser: Browser, tmp_path: Path) -> None:
     """The first visitor of a new process opens a page by the name of its script."""
-    port = free_port()
+    port = find_free_port()
     process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
     try:
         with open_url(browser, f"http://127.0.0.1:{port}/users") as page:
@@ -164,7 +164,7 @@ def test_first_administrator_is_created_in_browser(browser: Browser, tmp_path: P
             expect_signed_in(page, "ada")
             expect(page.get_by_role("heading", level=1)).to_have_text("Users")
     finally:
-        stop(process)
+        kill_process_tree(process)
 
 
 def submit_setup_form(page: Page, token: str, password: str) -> None:
@@ -178,7 +178,7 @@ def submit_setup_form(page: Page, token: str, password: str) -> None:
 def test_anonymous_deep_link_shows_sign_in_in_browser(browser: Browser, tmp_path: Path, address: str) -> None:
     """The first visitor of a new process opens a script by its name; Streamlit must not serve the script itself."""
     Accounts("", tmp_path).add_user("ana", PASSWORD, ["analyst"])
-    port = free_port()
+    port = find_free_port()
     process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
     try:
         with open_url(browser, f"http://127.0.0.1:{port}/{address}") as page:
@@ -186,7 +186,7 @@ def test_anonymous_deep_link_shows_sign_in_in_browser(browser: Browser, tmp_path
             assert page.locator("input[type=file]").count() == 0
             assert page.get_by_test_id("stSidebarNavLink").count() == 0
     finally:
-        stop(process)
+        kill_process_tree(process)
 
 
 # ---- an identity provider -------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def provider_app_url(tmp_path: Path) -> Iterator[str]:
     accounts = Accounts("", tmp_path)
     accounts.add_user("ada", PASSWORD, ["administrator"])
     accounts.add_user("alice@example.org", None, ["operator"])
-    port, provider_port = free_port(), free_port()
+    port, provider_port = find_free_port(), find_free_port()
     secrets = tmp_path / "secrets.toml"
     secrets.write_text(
         f"""[auth]
@@ -215,13 +215,13 @@ server_metadata_url = "http://127.0.0.1:{provider_port}/.well-known/openid-confi
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    answers(f"http://127.0.0.1:{provider_port}/.well-known/openid-configuration")
+    wait_until_reachable(f"http://127.0.0.1:{provider_port}/.well-known/openid-configuration")
     process = start_app(tmp_path, port, f"--secrets.files={secrets}", VIGIE_REQUIRE_SIGN_IN="true")
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        stop(process)
-        stop(provider)
+        kill_process_tree(process)
+        kill_process_tree(provider)
 
 
 def sign_in_with_provider(page: Page, subject: str) -> None:

@@ -14,7 +14,7 @@ from core.tasks.clusters.run import cluster, load_clustering
 from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
 from core.workspace import Workspace
 from pages.components import i18n
-from tests.conftest import answered, working
+from tests.conftest import run_worker, wait_for_job
 from tests.support.app_pages import click_button, open_page, promote_by_force, read_page_text
 
 BOB = Actor("bob", "tests")
@@ -24,7 +24,7 @@ PAGE = "analysis/clusters.py"
 @pytest.fixture(autouse=True)
 def job_worker(page_workspace: Workspace) -> Iterator[None]:
     """Worker that executes the jobs of the page."""
-    with working(page_workspace):
+    with run_worker(page_workspace):
         yield
 
 
@@ -38,7 +38,7 @@ def list_tabs(app: AppTest) -> set[str]:
 
 def submit_form(app: AppTest) -> AppTest:
     """Submit the form. Rerun the page until the job has ended."""
-    return answered(click_button(app, "clusters-ask"))
+    return wait_for_job(click_button(app, "clusters-ask"))
 
 
 def set_widget(app: AppTest, kind: str, key: str, value: Any) -> AppTest:

@@ -20,7 +20,7 @@ from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.run import forecast
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, list_forecasters
 from core.workspace import Workspace
-from tests.conftest import ROOT, answered, working, workplace_in
+from tests.conftest import ROOT, create_workspace, run_worker, wait_for_job
 from tests.support.app_pages import click_button, open_page, read_page_text
 
 PAGE = "analysis/forecast.py"
@@ -28,25 +28,25 @@ BOB = Actor("bob", "tests")
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workspace:
+def module_workspace(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workspace:
     """Workspace of all tests in this file, so that one test can show what another one computed."""
-    return workplace_in(tmp_path_factory.mktemp("place"), empty_store)
+    return create_workspace(tmp_path_factory.mktemp("place"), empty_store)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def job_worker(workspace: Workspace) -> Iterator[None]:
+def job_worker(module_workspace: Workspace) -> Iterator[None]:
     """Worker that executes the jobs of the page."""
-    with working(workspace):
+    with run_worker(module_workspace):
         yield
 
 
 @pytest.fixture(autouse=True)
-def page_workspace(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: workspace)
+def page_workspace(module_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: module_workspace)
     monkeypatch.setattr("core.lifespan.start_preload", lambda: None)
     st.cache_data.clear()
     st.cache_resource.clear()
-    yield workspace
+    yield module_workspace
     st.cache_data.clear()
     st.cache_resource.clear()
 
@@ -76,17 +76,19 @@ def weather(small_dataset: Dataset) -> CovariateTable:
 
 
 @pytest.fixture(scope="module")
-def digest(workspace: Workspace, small_dataset: Dataset) -> str:
-    return workspace.datasets.save(small_dataset)
+def digest(module_workspace: Workspace, small_dataset: Dataset) -> str:
+    return module_workspace.datasets.save(small_dataset)
 
 
 @pytest.fixture(scope="module")
 def saved_forecast(
-    workspace: Workspace, small_dataset: Dataset, weather: CovariateTable, digest: str
+    module_workspace: Workspace, small_dataset: Dataset, weather: CovariateTable, digest: str
 ) -> tuple[Forecast, str]:
     """A Ridge forecast of two days with weather, and the id of its run."""
-    spec = ForecastSpec(list_forecasters()["ridge"](), horizon=2, covariates=workspace.covariates.save([weather]))
-    result, run = forecast(spec, small_dataset, workspace=workspace, actor=BOB)
+    spec = ForecastSpec(
+        list_forecasters()["ridge"](), horizon=2, covariates=module_workspace.covariates.save([weather])
+    )
+    result, run = forecast(spec, small_dataset, workspace=module_workspace, actor=BOB)
     return result, run.id
 
 
@@ -129,7 +131,7 @@ def test_forecast_page_runs_forecast(page_workspace: Workspace, digest: str) -> 
     get_widget(app, "selectbox", "forecast-forecaster").set_value("seasonal-naive")
     get_widget(app, "select_slider", "forecast-horizon").set_value(2).run()
     before = len(list(page_workspace.events.read_events()))
-    app = answered(click_button(app, "forecast-ask"))
+    app = wait_for_job(click_button(app, "forecast-ask"))
     assert not app.exception
     assert not app.error
     [event] = list(page_workspace.events.read_events())[before:]
@@ -147,7 +149,7 @@ def test_forecast_page_shows_job_error(page_workspace: Workspace, small_dataset:
     short = small_dataset.filter_rows(end=small_dataset.time.min() + pd.Timedelta(days=30))
     app = open_page(PAGE, dataset=page_workspace.datasets.save(short))
     get_widget(app, "selectbox", "forecast-forecaster").set_value("seasonal-naive").run()
-    app = answered(click_button(app, "forecast-ask"))
+    app = wait_for_job(click_button(app, "forecast-ask"))
     assert not app.exception
     assert "A backtest from" in read_errors(app)
     assert get_widget(app, "button", "forecast-ask")
@@ -160,7 +162,7 @@ def test_forecast_page_applies_saved_model(
     app = open_page(PAGE, dataset=digest, covariates=page_workspace.covariates.save([weather]))
     get_widget(app, "segmented_control", "forecast-mode").set_value(1).run()
     get_widget(app, "selectbox", "forecast-model-run").set_value(saved_forecast[1]).run()
-    app = answered(click_button(app, "forecast-ask"))
+    app = wait_for_job(click_button(app, "forecast-ask"))
     assert not app.error
     assert app.query_params["run"] != saved_forecast[1]
     result = Forecast.load(_get_result_folder(page_workspace, app.query_params["run"]))
@@ -380,7 +382,7 @@ def test_forecast_page_registers_and_promotes_model(
     app = open_page(PAGE, dataset=digest, covariates=saved_forecast[0].covariate_digest)
     get_widget(app, "segmented_control", "forecast-mode").set_value(1).run()
     assert get_widget(app, "selectbox", "forecast-model-run").value == "forecast@champion"
-    app = answered(click_button(app, "forecast-ask"))
+    app = wait_for_job(click_button(app, "forecast-ask"))
     assert not read_errors(app)
     spec = Forecast.load(_get_result_folder(page_workspace, app.query_params["run"])).spec
     assert isinstance(spec, ForecastApplySpec)

@@ -12,7 +12,7 @@ from core import jobs
 from core.actor import Actor
 from core.workspace import Workspace
 from pages.components import job_progress
-from tests.conftest import answered, working
+from tests.conftest import run_worker, wait_for_job
 from tests.support.app_pages import click_button
 from tests.support.counting_job import read_steps, run_test_job
 
@@ -52,17 +52,17 @@ def draw_page() -> None:
 
 
 @pytest.fixture(autouse=True)
-def page_workspace(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: place)
+def page_workspace(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: workspace)
     JOB_ARGUMENTS.clear()
-    JOB_ARGUMENTS.update(until=1000, log=str(place.datasets.folder.parent / "log"))
-    yield place
+    JOB_ARGUMENTS.update(until=1000, log=str(workspace.datasets.folder.parent / "log"))
+    yield workspace
     gc.unfreeze()
 
 
 @pytest.fixture
 def job_worker(page_workspace: Workspace) -> Iterator[None]:
-    with working(page_workspace, run_test_job):
+    with run_worker(page_workspace, run_test_job):
         yield
 
 
@@ -104,7 +104,7 @@ def test_job_progress_shows_bar_curves_and_result(page_workspace: Workspace) -> 
     refreshed = open_job_page(work=app.query_params["work"])
     assert list_button_states(refreshed)["Cancel"]
     assert "counting" in read_progress_text(refreshed)
-    app = answered(app)
+    app = wait_for_job(app)
     assert [box.value for box in app.success] == ["run-of-anonymous"]
     assert all(list_button_states(app).values())
     assert list_steps(page_workspace) == list(range(1, 61))
@@ -116,7 +116,9 @@ def test_job_progress_second_tab_shares_job(page_workspace: Workspace) -> None:
     first_tab, second_tab = open_job_page(), open_job_page()
     first_tab, second_tab = click_button(first_tab, "count"), click_button(second_tab, "count")
     assert first_tab.query_params["work"] == second_tab.query_params["work"]
-    assert [box.value for app in (first_tab, second_tab) for box in answered(app).success] == ["run-of-anonymous"] * 2
+    assert [box.value for app in (first_tab, second_tab) for box in wait_for_job(app).success] == [
+        "run-of-anonymous"
+    ] * 2
     assert list_steps(page_workspace) == list(range(1, 31))
 
 
@@ -124,16 +126,16 @@ def test_job_progress_second_tab_shares_job(page_workspace: Workspace) -> None:
 def test_job_progress_cancel_enables_buttons_again() -> None:
     app = wait_for_progress(click_button(open_job_page(), "count"), "counting")
     app = click_button(app, "cancel-work")
-    app = answered(app)
+    app = wait_for_job(app)
     assert "is cancelled" in app.info[0].value
     assert list_button_states(app) == {"count": True, "refused": True, "broken": True}
 
 
 @pytest.mark.usefixtures("job_worker")
 def test_job_progress_shows_error() -> None:
-    app = answered(click_button(open_job_page(), "refused"))
+    app = wait_for_job(click_button(open_job_page(), "refused"))
     assert app.error[0].value == "DataError: a.csv has no dates."
-    app = answered(click_button(open_job_page(), "broken"))
+    app = wait_for_job(click_button(open_job_page(), "broken"))
     assert app.error[0].value.startswith("JobFailedError: ZeroDivisionError in a job; the worker's log has it as ")
 
 
@@ -142,17 +144,17 @@ def test_job_progress_without_worker_states_reason(page_workspace: Workspace, mo
     assert "Starting" in read_progress_text(app)
     monkeypatch.setattr(job_progress, "STARTING_S", 0.0)
     assert "Waiting for a worker" in read_progress_text(app.run())
-    with working(page_workspace, run_test_job):
+    with run_worker(page_workspace, run_test_job):
         wait_for_progress(app, "counting")
         other_job = jobs.submit("count", JOB_ARGUMENTS, workspace=page_workspace, actor=Actor("bob", "tests"))
         assert "Waiting in the queue …" in read_progress_text(open_job_page(work=other_job.key))
         click_button(app, "cancel-work")
         jobs.cancel(other_job.key, page_workspace)
-        answered(app)
+        wait_for_job(app)
 
 
 def test_job_progress_cancels_waiting_job() -> None:
-    app = answered(click_button(click_button(open_job_page(), "count"), "cancel-work"), 2)
+    app = wait_for_job(click_button(click_button(open_job_page(), "count"), "cancel-work"), 2)
     assert "is cancelled" in app.info[0].value
 
 

@@ -18,7 +18,7 @@ from core.storage.s3 import Bucket
 from core.tasks.anomalies.run import detect, load_detection
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
-from tests.conftest import answered
+from tests.conftest import wait_for_job
 from tests.support.app_pages import click_button, open_page, read_page_text
 
 BY = Actor("bob", "tests")
@@ -38,29 +38,29 @@ def run(page_workspace: Workspace, small: Dataset) -> dict[str, str]:
     return {"run": run.id, "dataset": page_workspace.datasets.save(small)}
 
 
-def judge(at: Workspace, run: str, verdicts: list[str], user: str = "bob") -> None:
+def add_verdicts(workspace: Workspace, run: str, verdicts: list[str], user: str = "bob") -> None:
     """Verdicts on the rows of a run of anomalies, from the highest score down."""
-    rows = load_detection(run, at).rows
+    rows = load_detection(run, workspace).rows
     for place, verdict in enumerate(verdicts):
         row = said.serialise_row(rows.loc[place, ["entity", "time", "score"]].to_dict())
         said.submit_feedback(
-            said.FeedbackInput("anomalies", run, row, verdict), workspace=at, actor=Actor(user, "tests")
+            said.FeedbackInput("anomalies", run, row, verdict), workspace=workspace, actor=Actor(user, "tests")
         )  # type: ignore[arg-type]
 
 
-def keyed(app: AppTest, kind: str, prefix: str) -> Any:
+def get_widget(app: AppTest, kind: str, prefix: str) -> Any:
     return next(each for each in app.get(kind) if str(each.key).startswith(prefix))
 
 
-def saved(app: AppTest, verdict: str, comment: str = "") -> AppTest:
+def save_feedback(app: AppTest, verdict: str, comment: str = "") -> AppTest:
     """Say it of the row that is open, and save."""
-    keyed(app, "button_group", "verdict-choice-").set_value(verdict)
-    keyed(app, "text_input", "verdict-comment-").set_value(comment)
+    get_widget(app, "button_group", "verdict-choice-").set_value(verdict)
+    get_widget(app, "text_input", "verdict-comment-").set_value(comment)
     app.run()
-    return keyed(app, "button", "verdict-save-").click().run()
+    return get_widget(app, "button", "verdict-save-").click().run()
 
 
-def table(app: AppTest, key: str) -> pd.DataFrame:
+def get_table(app: AppTest, key: str) -> pd.DataFrame:
     """The table of a page, by a column that it alone has."""
     return next(each.value for each in app.dataframe if key in each.value.columns)
 
@@ -69,7 +69,7 @@ def table(app: AppTest, key: str) -> pd.DataFrame:
 
 
 def test_verdict_is_stored_once_and_visible_to_colleague(page_workspace: Workspace, run: dict[str, str]) -> None:
-    app = saved(open_page("analysis/anomalies.py", **run), "false_alarm", "a strike at the depot")
+    app = save_feedback(open_page("analysis/anomalies.py", **run), "false_alarm", "a strike at the depot")
     assert not app.exception
     [record] = page_workspace.feedback.read_records()
     row = load_detection(run["run"], page_workspace).rows.iloc[0]
@@ -83,15 +83,15 @@ def test_verdict_is_stored_once_and_visible_to_colleague(page_workspace: Workspa
     assert (record.model, record.dataset) == ("IsolationForest", run["dataset"])
     assert record.model_version
     assert f"Saved · `{record.id}`" in read_page_text(app)
-    assert table(app, "verdict")["verdict"].iloc[0] == "✗ false alarm"
+    assert get_table(app, "verdict")["verdict"].iloc[0] == "✗ false alarm"
     colleague = open_page("analysis/anomalies.py", **run)
     assert "a strike at the depot" in "\n".join(each.value for each in colleague.text)
-    assert table(colleague, "verdict")["verdict"].iloc[0] == "✗ false alarm"
+    assert get_table(colleague, "verdict")["verdict"].iloc[0] == "✗ false alarm"
     assert len(page_workspace.feedback.read_records()) == 1, "looking again says nothing"
 
 
 def test_verdict_event_contains_no_comment(page_workspace: Workspace, run: dict[str, str]) -> None:
-    saved(open_page("analysis/anomalies.py", **run), "true_alarm", "call Jeanne on 0612345678")
+    save_feedback(open_page("analysis/anomalies.py", **run), "true_alarm", "call Jeanne on 0612345678")
     event = page_workspace.events.read_events()[-1]
     assert (event.event, event.status, event.details.inputs["run"], event.details.inputs["verdict"]) == (
         "feedback",
@@ -104,7 +104,7 @@ def test_verdict_event_contains_no_comment(page_workspace: Workspace, run: dict[
 
 def test_feedback_form_requires_verdict(page_workspace: Workspace, run: dict[str, str]) -> None:
     app = open_page("analysis/anomalies.py", **run)
-    assert keyed(app, "button", "verdict-save-").disabled
+    assert get_widget(app, "button", "verdict-save-").disabled
     assert not page_workspace.feedback.read_records()
 
 
@@ -114,7 +114,7 @@ def test_pending_verdict_states_reason(
     store = FeedbackStore(page_workspace.feedback.folder, Bucket("vigie", "eu-west-3", "ftp//nowhere", "key", "secret"))
     monkeypatch.setattr("pages.components.cache.get_workspace", lambda: replace(page_workspace, feedback=store))
     store.deliver_pending()  # as the background does before anybody clicks
-    app = saved(open_page("analysis/anomalies.py", **run), "true_alarm")
+    app = save_feedback(open_page("analysis/anomalies.py", **run), "true_alarm")
     assert not app.exception
     [record] = store.read_records()
     assert f"Saved here, will be sent · `{record.id}`" in read_page_text(app)
@@ -124,7 +124,7 @@ def test_pending_verdict_states_reason(
 
 def test_feedback_form_reports_full_disk(page_workspace: Workspace, run: dict[str, str]) -> None:
     page_workspace.feedback.folder.write_text("a file where a folder should be", encoding="utf-8")
-    app = saved(open_page("analysis/anomalies.py", **run), "true_alarm")
+    app = save_feedback(open_page("analysis/anomalies.py", **run), "true_alarm")
     assert not app.exception
     assert "could not be written down (Not a directory): nothing was saved" in read_page_text(app)
     assert page_workspace.events.read_events()[-1].log_level == "ERROR"
@@ -153,13 +153,13 @@ def test_clusters_and_forecasts_accept_verdicts(page_workspace: Workspace, small
     app.run()
     assert not app.exception
     assert "Outside the interval" in read_page_text(app)
-    assert table(app, "verdict")["score"].is_monotonic_decreasing
+    assert get_table(app, "verdict")["score"].is_monotonic_decreasing
 
 
 # ---- the page -------------------------------------------------------------------------------------------------------
 
 
-def show(app: AppTest, view: str) -> AppTest:
+def show_view(app: AppTest, view: str) -> AppTest:
     app.session_state["feedback-view"] = view
     return app.run()
 
@@ -169,15 +169,15 @@ def test_feedback_page_without_feedback(page_workspace: Workspace) -> None:
     assert not app.exception
     assert "There is no feedback yet" in read_page_text(app)
     assert "No alarm with an adjustable threshold has a verdict yet" in read_page_text(
-        show(app, "Threshold from verdicts")
+        show_view(app, "Threshold from verdicts")
     )
 
 
 def test_feedback_page_accepts_general_feedback(page_workspace: Workspace, run: dict[str, str]) -> None:
-    app = show(open_page(PAGE, run=run["run"]), "Give feedback")
-    assert keyed(app, "text_input", "feedback-run").value == run["run"]
-    keyed(app, "text_area", "feedback-comment").set_value('=HYPERLINK("http://evil")')
-    app = keyed(app, "button", "feedback-send").click().run()
+    app = show_view(open_page(PAGE, run=run["run"]), "Give feedback")
+    assert get_widget(app, "text_input", "feedback-run").value == run["run"]
+    get_widget(app, "text_area", "feedback-comment").set_value('=HYPERLINK("http://evil")')
+    app = get_widget(app, "button", "feedback-send").click().run()
     assert not app.exception
     [record] = page_workspace.feedback.read_records()
     assert f"`{record.id}`" in read_page_text(app)
@@ -186,14 +186,14 @@ def test_feedback_page_accepts_general_feedback(page_workspace: Workspace, run: 
 
 
 def test_feedback_page_reports_empty_form(page_workspace: Workspace) -> None:
-    app = keyed(show(open_page(PAGE), "Give feedback"), "button", "feedback-send").click().run()
+    app = get_widget(show_view(open_page(PAGE), "Give feedback"), "button", "feedback-send").click().run()
     assert "Give a verdict, a rating or a comment" in read_page_text(app)
     assert not page_workspace.feedback.read_records()
-    assert keyed(app, "text_area", "feedback-comment").proto.max_chars == MAX_COMMENT_CHARS
+    assert get_widget(app, "text_area", "feedback-comment").proto.max_chars == MAX_COMMENT_CHARS
 
 
 def test_feedback_page_counts_filters_and_opens_runs(page_workspace: Workspace, run: dict[str, str]) -> None:
-    judge(page_workspace, run["run"], ["true_alarm", "true_alarm", "false_alarm", "unsure"])
+    add_verdicts(page_workspace, run["run"], ["true_alarm", "true_alarm", "false_alarm", "unsure"])
     said.submit_feedback(
         said.FeedbackInput("Vigie", rating=4, comment="a fine product"),
         workspace=page_workspace,
@@ -208,13 +208,13 @@ def test_feedback_page_counts_filters_and_opens_runs(page_workspace: Workspace, 
         "1",
         "4 ★",
     )
-    [line] = table(app, "precision").to_dict("records")
+    [line] = get_table(app, "precision").to_dict("records")
     assert line["name"] == "Anomalies · IsolationForest"
     assert line["precision"].startswith("66.7%")
-    app = keyed(app, "multiselect", "said-user").set_value(["eve"]).run()
+    app = get_widget(app, "multiselect", "said-user").set_value(["eve"]).run()
     assert {metric.label: metric.value for metric in app.metric}["Records"] == "1"
     assert "No alarm has the verdict true or false yet." in read_page_text(app)
-    keyed(app, "text_input", "said-text").set_value("no such words").run()
+    get_widget(app, "text_input", "said-text").set_value("no such words").run()
     assert "No feedback matches these filters." in read_page_text(app)
 
 
@@ -225,13 +225,13 @@ def test_threshold_review_proposes_and_accepts_threshold(
     page_workspace: Workspace, run: dict[str, str], worker: Worker
 ) -> None:
     before = load_detection(run["run"], page_workspace)
-    judge(page_workspace, run["run"], ["true_alarm", "true_alarm", "true_alarm", "false_alarm", "false_alarm"])
-    app = show(open_page(PAGE, run=run["run"]), "Threshold from verdicts")
+    add_verdicts(page_workspace, run["run"], ["true_alarm", "true_alarm", "true_alarm", "false_alarm", "false_alarm"])
+    app = show_view(open_page(PAGE, run=run["run"]), "Threshold from verdicts")
     assert not app.exception
     figures = {metric.label: metric.value for metric in app.metric}
     assert (figures["Rows flagged"], figures["False alarms removed"], figures["True alarms lost"]) == ("3", "2", "0")
-    assert len(table(app, "score")) == len(before.anomalies) - 3
-    app = answered(click_button(app, "accept-threshold"))
+    assert len(get_table(app, "score")) == len(before.anomalies) - 3
+    app = wait_for_job(click_button(app, "accept-threshold"))
     assert not app.exception
     assert not app.error
     assert app.query_params["run"] not in ("", run["run"])
@@ -252,9 +252,9 @@ def test_sequence_events_accept_verdicts(page_workspace: Workspace, worker: Work
     found, made = train(spec, dataset, workspace=page_workspace, actor=BY)
     address = {"run": made.id, "dataset": page_workspace.datasets.save(dataset)}
     assert len(found.events) > 3
-    app = saved(open_page("analysis/sequences.py", **address), "true_alarm")
+    app = save_feedback(open_page("analysis/sequences.py", **address), "true_alarm")
     assert not app.exception
-    assert table(app, "causes")["verdict"].iloc[0] == "✓ true alarm"
+    assert get_table(app, "causes")["verdict"].iloc[0] == "✓ true alarm"
     for place in (1, 2):
         event = found.events.loc[place]
         row = said.serialise_row(
@@ -263,7 +263,9 @@ def test_sequence_events_accept_verdicts(page_workspace: Workspace, worker: Work
         said.submit_feedback(
             said.FeedbackInput("sequences", made.id, row, "false_alarm"), workspace=page_workspace, actor=BY
         )
-    app = answered(click_button(show(open_page(PAGE, run=made.id), "Threshold from verdicts"), "accept-threshold"))
+    app = wait_for_job(
+        click_button(show_view(open_page(PAGE, run=made.id), "Threshold from verdicts"), "accept-threshold")
+    )
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Events"] == "1"
     assert "no target" in {metric.delta for metric in app.metric}
@@ -279,5 +281,5 @@ def test_threshold_review_reports_run_without_threshold(page_workspace: Workspac
     made = cluster(
         ClusteringSpec(list_clusterers()["kmeans"](n_clusters=2)), small, workspace=page_workspace, actor=BY
     )[1].id
-    app = show(open_page(PAGE, run=made), "Threshold from verdicts")
+    app = show_view(open_page(PAGE, run=made), "Threshold from verdicts")
     assert "The threshold of the run" in "\n".join(str(error.value) for error in app.error)

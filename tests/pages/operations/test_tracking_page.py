@@ -15,7 +15,7 @@ from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
 from pages.components import i18n
-from tests.conftest import free_port, workplace_in
+from tests.conftest import create_workspace, find_free_port
 from tests.support.app_pages import open_page, read_page_text
 
 PAGE = "operations/tracking.py"
@@ -143,7 +143,7 @@ def test_tracking_page_answers_quickly_without_mlflow(
 ) -> None:
     folder = tmp_path / "dead"
     folder.mkdir()
-    offline_workspace = workplace_in(folder, empty_store, f"http://127.0.0.1:{free_port()}")
+    offline_workspace = create_workspace(folder, empty_store, f"http://127.0.0.1:{find_free_port()}")
     run_id = record_run(sample, offline_workspace)
     open_page(PAGE)  # imports are not part of the measured time
     monkeypatch.setattr("pages.components.cache.get_workspace", lambda: offline_workspace)

@@ -27,7 +27,7 @@ from tests.support.netmob_samples import (
 quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def of(dataset: Dataset, entity: str) -> pd.DataFrame:
+def select_entity(dataset: Dataset, entity: str) -> pd.DataFrame:
     """The rows of an entity in the order of time."""
     return dataset.frame.xs(entity, level="entity").sort_index()
 
@@ -40,8 +40,8 @@ def test_netmob_reader_reads_tile_layout(tmp_path: Path) -> None:
     assert dataset.step == pd.Timedelta(minutes=15)
     assert dataset.entities == ["Netflix · DL · 100", "Netflix · DL · 101", "Netflix · DL · 102"]
     for number, entity in enumerate(dataset.entities):
-        np.testing.assert_array_equal(of(dataset, entity).to_numpy(), values[number])
-        assert (of(dataset, entity).index == make_days(40)).all()
+        np.testing.assert_array_equal(select_entity(dataset, entity).to_numpy(), values[number])
+        assert (select_entity(dataset, entity).index == make_days(40)).all()
     assert not pd.Index(dataset.time[:40]).is_monotonic_increasing  # rows stay in the order of the file
     forward = dataset.values[dataset.time == CLOCK_CHANGE_DAY]
     assert np.isnan(forward[:, 8:12]).all()
@@ -56,7 +56,7 @@ def test_netmob_reader_reads_city_layout(tmp_path: Path) -> None:
     assert dataset.entities[:2] == ["Saint-Etienne · Apple_Video · DL · 100", "Saint-Etienne · Apple_Video · DL · 101"]
     for number in range(4):
         for direction, factor in (("DL", 1.0), ("UL", 0.1)):
-            found = of(dataset, f"Saint-Etienne · Apple_Video · {direction} · {100 + number}")
+            found = select_entity(dataset, f"Saint-Etienne · Apple_Video · {direction} · {100 + number}")
             np.testing.assert_allclose(found.to_numpy(), values[number] * factor, rtol=1e-12)
 
 
@@ -79,7 +79,7 @@ def test_netmob_reader_reads_folders_and_archives(tmp_path: Path, container: str
             given[-1].write_bytes(gzip.compress(path.read_bytes()))
     dataset = load(list(given))
     assert len(dataset) == 2 * 2 * 17
-    np.testing.assert_array_equal(of(dataset, "Lyon · Netflix · DL · 101").to_numpy(), values[1])
+    np.testing.assert_array_equal(select_entity(dataset, "Lyon · Netflix · DL · 101").to_numpy(), values[1])
 
 
 def test_netmob_reader_joins_both_layouts(tmp_path: Path) -> None:
@@ -102,7 +102,9 @@ def test_netmob_generated_files_round_trip(
     values = make_traffic(tiles, count, seed)
     dataset = load(list(write_tile_files(tmp_path_factory.mktemp("twin"), "Web_Adult", values, seed)))
     for number in range(tiles):
-        np.testing.assert_array_equal(of(dataset, f"Web_Adult · DL · {100 + number}").to_numpy(), values[number])
+        np.testing.assert_array_equal(
+            select_entity(dataset, f"Web_Adult · DL · {100 + number}").to_numpy(), values[number]
+        )
 
 
 def test_netmob_doctor_and_preview(tmp_path: Path) -> None:
@@ -116,24 +118,29 @@ def test_netmob_doctor_and_preview(tmp_path: Path) -> None:
 ORDINARY = np.arange(1.0, 97)
 
 
-def tile(*lines: str) -> str:
+def make_tile(*lines: str) -> str:
     return "\n".join([format_line("20190316", ORDINARY, False), *lines]) + "\n"
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (tile(format_line("20190317", ORDINARY[:-1], False)), ("line 2", "95", "2019-03-17", "96")),
-        (tile(format_line("20190317", ORDINARY, True)), ("line 2", "92", "2019-03-17")),
-        (tile(format_line("20190331", ORDINARY[:-1], False)), ("line 2", "95")),
-        (tile(format_line("20190317", np.append(ORDINARY, ORDINARY), False)), ("line 2", "192")),
-        (tile("20190317"), ("line 2", "0 quarter-hours")),
-        (tile(format_line("20190231", ORDINARY, False)), ("line 2", "20190231")),
-        (tile(format_line("17", ORDINARY, False)), ("line 2", "'17'")),
-        (tile(format_line("20190317", ORDINARY, False).replace(" 7.0 ", " seven ")), ("line 2", "seven")),
-        (tile(format_line("20190317", ORDINARY, False).replace(" 7.0 ", " 20190531 ")), ("line 2", "20190531", "date")),
+        (make_tile(format_line("20190317", ORDINARY[:-1], False)), ("line 2", "95", "2019-03-17", "96")),
+        (make_tile(format_line("20190317", ORDINARY, True)), ("line 2", "92", "2019-03-17")),
+        (make_tile(format_line("20190331", ORDINARY[:-1], False)), ("line 2", "95")),
+        (make_tile(format_line("20190317", np.append(ORDINARY, ORDINARY), False)), ("line 2", "192")),
+        (make_tile("20190317"), ("line 2", "0 quarter-hours")),
+        (make_tile(format_line("20190231", ORDINARY, False)), ("line 2", "20190231")),
+        (make_tile(format_line("17", ORDINARY, False)), ("line 2", "'17'")),
+        (make_tile(format_line("20190317", ORDINARY, False).replace(" 7.0 ", " seven ")), ("line 2", "seven")),
         (
-            tile(format_line("20190317", ORDINARY, False).replace(" 1.0 ", " nan ").replace(" 7.0 ", " 20190531.0 ")),
+            make_tile(format_line("20190317", ORDINARY, False).replace(" 7.0 ", " 20190531 ")),
+            ("line 2", "20190531", "date"),
+        ),
+        (
+            make_tile(
+                format_line("20190317", ORDINARY, False).replace(" 1.0 ", " nan ").replace(" 7.0 ", " 20190531.0 ")
+            ),
             ("line 2", "date"),
         ),
         ("20190316 1 2 3\n", ("line 1", "3 quarter-hours")),
@@ -163,7 +170,7 @@ def test_netmob_reader_keeps_large_values_as_numbers(tmp_path: Path) -> None:
 
 def test_netmob_reader_reports_infinities(tmp_path: Path) -> None:
     path = tmp_path / "Netflix_DL_Tile_7.txt"
-    path.write_text(tile(format_line("20190317", ORDINARY, False).replace(" 7.0 ", " inf ")))
+    path.write_text(make_tile(format_line("20190317", ORDINARY, False).replace(" 7.0 ", " inf ")))
     dataset = load([path])
     assert np.isnan(dataset.values[1, 6])
     assert [note.kind for note in dataset.notes] == ["unreadable_cells"]
@@ -172,7 +179,7 @@ def test_netmob_reader_reports_infinities(tmp_path: Path) -> None:
 def test_netmob_reader_reports_repeated_day(tmp_path: Path) -> None:
     path = tmp_path / "Netflix_DL_Tile_7.txt"
     path.write_text(
-        tile(
+        make_tile(
             format_line("20190316", ORDINARY, False),
             format_line("20190317", ORDINARY, False),
             format_line("20190317", ORDINARY * 2, False),

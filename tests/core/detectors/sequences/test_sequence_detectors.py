@@ -209,14 +209,14 @@ def dataset(values: Floats32) -> Dataset:
 
 
 @EVERY_DETECTOR
-def test_sequence_detector_model_round_trips(name: str, train: Floats32, test: Floats32, place: Workspace) -> None:
+def test_sequence_detector_model_round_trips(name: str, train: Floats32, test: Floats32, workspace: Workspace) -> None:
     model = SequenceModel(quick(name), Scaling("minmax")).fit(dataset(train))
     model.threshold_ = 1.5
     [scored] = model.score(dataset(test))
     table = dataset(test).frame.head(30).reset_index()
-    with track_run("tests", "Nothing", {}, dataset(train), Actor("alice", "tests"), place) as run:
+    with track_run("tests", "Nothing", {}, dataset(train), Actor("alice", "tests"), workspace) as run:
         save_model(run.folder / "model", model, table.assign(entity=table["entity"].astype(str)))
-    again = load_model(run.id, SequenceModel, place)
+    again = load_model(run.id, SequenceModel, workspace)
     assert np.array_equal(again.score(dataset(test))[0].score, scored.score)
     assert np.array_equal(again.calibration_, model.calibration_)
     assert again.threshold_ == 1.5

@@ -38,13 +38,13 @@ def event(**given: Any) -> Event:
     return Event(**{"event": "data_load", "status": "completed", "log_level": "INFO", "response_time": 0.5, **given})
 
 
-def lines(folder: Path) -> list[dict[str, Any]]:
+def read_lines(folder: Path) -> list[dict[str, Any]]:
     """What an outsider reads: one JSON object per line, strictly JSON."""
     raw = b"".join(path.read_bytes() for path in sorted(folder.glob("events-*.jsonl")))
     return [json.loads(line, parse_constant=pytest.fail) for line in raw.decode().split("\n") if line]
 
 
-def check(written: dict[str, Any]) -> None:
+def validate_event(written: dict[str, Any]) -> None:
     published = json.loads((ROOT / "docs" / "event.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(published).validate(written)
     assert written["timestamp"].endswith("Z")
@@ -68,7 +68,7 @@ def test_event_schema_matches_published_file() -> None:
 def test_event_schema_is_valid_and_closed() -> None:
     jsonschema.Draft202012Validator.check_schema(build_event_schema())
     with pytest.raises(jsonschema.ValidationError, match="surprise"):
-        check({**json.loads(event().to_json_line()), "surprise": 1})
+        validate_event({**json.loads(event().to_json_line()), "surprise": 1})
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_event_schema_is_valid_and_closed() -> None:
 )
 def test_event_log_lines_follow_schema(log: EventLog, given: dict[str, Any]) -> None:
     log.add(event(**given))
-    (written,) = lines(log.folder)
-    check(written)
+    (written,) = read_lines(log.folder)
+    validate_event(written)
     (again,) = log.read_events()
     assert (again.event, again.status, again.error_message) == (
         "data_load",
@@ -116,7 +116,7 @@ def test_event_log_two_processes_write_whole_lines(log: EventLog) -> None:
         subprocess.Popen([sys.executable, "-c", APPEND, str(log.folder), name], cwd=ROOT) for name in ("left", "right")
     ]
     assert [writer.wait(60) for writer in writers] == [0, 0]
-    assert len(lines(log.folder)) == 1000
+    assert len(read_lines(log.folder)) == 1000
     assert len({each.event for each in log.read_events()}) == 1000
 
 
@@ -131,8 +131,8 @@ def test_event_log_reads_missing_folder_as_empty(log: EventLog) -> None:
     assert log.read_events() == []
 
 
-def cut_off(log: EventLog, text: str, at: bytes) -> None:
-    """Write a whole event, then one that a crash cut off after `at`."""
+def write_truncated_event(log: EventLog, text: str, at: bytes) -> None:
+    """Write a whole event, then one that a crash cut off after `workspace`."""
     log.add(event(event="whole"))
     (path,) = log.folder.iterdir()
     line = event(event="cut", error_message=text).to_json_line().encode()
@@ -141,7 +141,7 @@ def cut_off(log: EventLog, text: str, at: bytes) -> None:
 
 
 def test_event_log_skips_truncated_line(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
-    cut_off(log, "reason", at=b"rea")
+    write_truncated_event(log, "reason", at=b"rea")
     assert [each.event for each in log.read_events()] == ["whole"]
     assert "unreadable event" in caplog.text
 
@@ -155,7 +155,7 @@ def test_event_log_skips_line_truncated_inside_letter(log: EventLog) -> None:
 
 
 def test_event_log_keeps_event_after_crash(log: EventLog) -> None:
-    cut_off(log, "reason", at=b"rea")
+    write_truncated_event(log, "reason", at=b"rea")
     log.add(event(event="next"))
     assert [each.event for each in log.read_events()] == ["whole", "next"]
 
@@ -177,7 +177,7 @@ def test_event_log_keeps_unicode_line_separators(log: EventLog) -> None:
 )
 def test_event_log_accepts_any_input(log: EventLog, value: object) -> None:
     log.add(event(details=Details(inputs={"value": value})))
-    check(*lines(log.folder))
+    validate_event(*read_lines(log.folder))
 
 
 # ---- the events of actions -----------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
 
 
 @pytest.fixture
-def at(tracking: Tracking, tmp_path: Path) -> Workspace:
+def workspace(tracking: Tracking, tmp_path: Path) -> Workspace:
     return Workspace.in_folder(tmp_path, tracking)
 
 
@@ -202,7 +202,7 @@ def dataset() -> Dataset:
     return Dataset(pd.DataFrame({"load": [1.0, 2.0, 3.0, 40.0]}, index), layout="tidy_series", files=("load é.csv",))
 
 
-def end(run: Run, error: BaseException | None) -> None:
+def work_in_run(run: Run, error: BaseException | None) -> None:
     """The work inside a run: an artifact, a metric, a count, and maybe an error."""
     (run.folder / "answer.txt").write_text("42")
     run.metrics["anomalies"] = 1.0
@@ -222,7 +222,7 @@ def end(run: Run, error: BaseException | None) -> None:
     ids=["completed", "failed", "interrupted", "ended"],
 )
 def test_run_is_one_event_and_one_mlflow_run(
-    at: Workspace,
+    workspace: Workspace,
     dataset: Dataset,
     request: pytest.FixtureRequest,
     error: BaseException | None,
@@ -232,14 +232,14 @@ def test_run_is_one_event_and_one_mlflow_run(
 ) -> None:
     experiment, caught = request.node.callspec.id, None
     try:
-        with track_run(experiment, "isolation-forest", {"trees": 100}, dataset, BY, at) as run:
-            end(run, error)
+        with track_run(experiment, "isolation-forest", {"trees": 100}, dataset, BY, workspace) as run:
+            work_in_run(run, error)
     except BaseException as raised:  # noqa: BLE001 the very question: does it go on, whatever it is
         caught = raised
     assert caught is error
 
-    (written,) = lines(at.events.folder)
-    check(written)
+    (written,) = read_lines(workspace.events.folder)
+    validate_event(written)
     assert (written["event"], written["status"], written["log_level"]) == ("model_execution", status, level)
     assert (written["model_name"], written["application_name"]) == ("isolation-forest", "Vigie test")
     failed = isinstance(error, Exception)
@@ -254,7 +254,7 @@ def test_run_is_one_event_and_one_mlflow_run(
     }
     assert 0 <= run.seconds <= written["response_time"]
 
-    client = at.tracking.open_client()
+    client = workspace.tracking.open_client()
     (found,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
     assert (run.delivered, found.info.run_id, found.info.status) == (True, run.id, in_mlflow)
     assert written["run_id"] == run.id
@@ -269,18 +269,18 @@ def test_run_is_one_event_and_one_mlflow_run(
     [(None, "completed"), (ValueError("bad file"), "failed"), (KeyboardInterrupt(), "interrupted")],
     ids=["completed", "failed", "interrupted"],
 )
-def test_action_without_model_is_one_event(at: Workspace, error: BaseException | None, status: str) -> None:
+def test_action_without_model_is_one_event(workspace: Workspace, error: BaseException | None, status: str) -> None:
     caught = None
     try:
-        with record_event("data_load", BY, at, files=["a.csv"]) as inputs:
+        with record_event("data_load", BY, workspace, files=["a.csv"]) as inputs:
             inputs["rows"] = 12
             if error is not None:
                 raise error
     except BaseException as raised:  # noqa: BLE001 see above
         caught = raised
     assert caught is error
-    (written,) = lines(at.events.folder)
-    check(written)
+    (written,) = read_lines(workspace.events.folder)
+    validate_event(written)
     assert (written["event"], written["status"], written["run_id"]) == ("data_load", status, None)
     assert written["details"]["inputs"] == {"files": ["a.csv"], "rows": 12}
 
@@ -291,6 +291,6 @@ def test_unwritable_event_log_keeps_result(
     (tmp_path / "file").write_text("in the way")
     at = replace(Workspace.in_folder(tmp_path, tracking), events=EventLog(tmp_path / "file" / "events"))
     with track_run("no log", "isolation-forest", {}, dataset, BY, at) as run:
-        end(run, None)
+        work_in_run(run, None)
     assert (run.status, run.delivered) == ("completed", True)
     assert "event not written" in caplog.text

@@ -28,7 +28,7 @@ from core.storage.events.es_mapping import INDEX_MAPPING, STREAM_NAME, document_
 from core.storage.events.log import Details, EntityCount, Event, EventLog
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
-from tests.conftest import free_port
+from tests.conftest import find_free_port
 from tests.support.elasticsearch_stub import Stub, run_stub
 from tests.support.servers import Running, elasticsearch
 
@@ -497,7 +497,7 @@ def test_outbox_delivers_events(stub_server: Stub, tmp_path: Path) -> None:
 
 
 def test_recording_does_not_wait_for_elasticsearch(tmp_path: Path) -> None:
-    offline_stream = EventStream(tmp_path / "events", f"http://127.0.0.1:{free_port()}")
+    offline_stream = EventStream(tmp_path / "events", f"http://127.0.0.1:{find_free_port()}")
     workspace = Workspace.in_folder(
         tmp_path, Tracking("sqlite://", None, tmp_path / "runs"), event_stream=offline_stream
     )

@@ -33,10 +33,10 @@ def make_forest(**settings: object) -> Detector:
 # ---- reference figures ----------------------------------------------------------------------------------------------
 
 
-def test_detect_without_baseline_flags_winter_of_largest_region(gas: Dataset, place: Workspace) -> None:
+def test_detect_without_baseline_flags_winter_of_largest_region(gas: Dataset, workspace: Workspace) -> None:
     """The predecessor flags 337 of 33,675 rows, 335 of them in Île-de-France (energy reference § 4.1)."""
     detection, _ = detect(
-        DetectionSpec(make_forest(), baseline="everything", contamination=0.01), gas, workspace=place, actor=ALICE
+        DetectionSpec(make_forest(), baseline="everything", contamination=0.01), gas, workspace=workspace, actor=ALICE
     )
     anomalies = detection.anomalies
     regions = anomalies["entity"].astype(str).str.split(" · ").str[-1].value_counts()
@@ -48,7 +48,7 @@ def test_detect_without_baseline_flags_winter_of_largest_region(gas: Dataset, pl
 
 @pytest.mark.parametrize("repairs", [(), ("undo_hour_shift",)], ids=["no repairs", "hour shift undone"])
 def test_detect_with_calendar_baseline_finds_known_issues(
-    gas: Dataset, place: Workspace, repairs: tuple[str, ...]
+    gas: Dataset, workspace: Workspace, repairs: tuple[str, ...]
 ) -> None:
     """The outlier cell, the zeros at clock changes and the isolated spikes are 26 rows, all within the top 1 %."""
     complete = gas.take_rows(gas.is_complete)
@@ -59,15 +59,15 @@ def test_detect_with_calendar_baseline_finds_known_issues(
     known_rows = set(map(tuple, complete.frame.index[np.unique(np.concatenate(cells))]))
     dataset = apply_repairs([Repair(kind) for kind in repairs], gas)
     detection, _ = detect(
-        DetectionSpec(make_forest(), baseline="calendar", contamination=0.01), dataset, workspace=place, actor=ALICE
+        DetectionSpec(make_forest(), baseline="calendar", contamination=0.01), dataset, workspace=workspace, actor=ALICE
     )
     flagged = set(zip(detection.anomalies["entity"].astype(str), detection.anomalies["time"], strict=True))
     assert len(known_rows) == 26
     assert known_rows <= flagged
 
 
-def test_detect_names_outlier_cell_as_cause(gas: Dataset, place: Workspace) -> None:
-    detection, _ = detect(DetectionSpec(make_forest(), baseline="calendar"), gas, workspace=place, actor=ALICE)
+def test_detect_names_outlier_cell_as_cause(gas: Dataset, workspace: Workspace) -> None:
+    detection, _ = detect(DetectionSpec(make_forest(), baseline="calendar"), gas, workspace=workspace, actor=ALICE)
     rows = detection.rows
     row = rows[(rows["entity"] == "GRTgaz · pays de la loire") & (rows["time"] == "2021-06-29")]
     assert row["causes"].iloc[0].startswith("19:00 +")
@@ -77,7 +77,7 @@ def test_detect_names_outlier_cell_as_cause(gas: Dataset, place: Workspace) -> N
 
 
 @pytest.mark.parametrize("name", ["gas_daily", "daily_profile"])
-def test_detect_finds_injected_days_of_samples(name: str, place: Workspace) -> None:
+def test_detect_finds_injected_days_of_samples(name: str, workspace: Workspace) -> None:
     """Every injected day (hour multiplied or zeroed, flat or shifted day) is flagged at twice the injected share."""
     dataset = load_sample(name)
     assert dataset.labels is not None
@@ -85,7 +85,7 @@ def test_detect_finds_injected_days_of_samples(name: str, place: Workspace) -> N
     detection, _ = detect(
         DetectionSpec(make_forest(), baseline="calendar", contamination=2 * share),
         dataset,
-        workspace=place,
+        workspace=workspace,
         actor=ALICE,
     )
     flagged = set(zip(detection.anomalies["entity"].astype(str), detection.anomalies["time"], strict=True))
@@ -96,13 +96,13 @@ def test_detect_finds_injected_days_of_samples(name: str, place: Workspace) -> N
 # ---- runs -----------------------------------------------------------------------------------------------------------
 
 
-def test_detect_creates_one_run_and_one_event(sample: Dataset, place: Workspace) -> None:
+def test_detect_creates_one_run_and_one_event(sample: Dataset, workspace: Workspace) -> None:
     detection, run = detect(
-        DetectionSpec(make_forest(n_estimators=20), baseline="calendar"), sample, workspace=place, actor=ALICE
+        DetectionSpec(make_forest(n_estimators=20), baseline="calendar"), sample, workspace=workspace, actor=ALICE
     )
-    client = MlflowClient(place.tracking.uri)
+    client = MlflowClient(workspace.tracking.uri)
     [stored_run] = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
-    [event] = place.events.read_events()
+    [event] = workspace.events.read_events()
     artifacts = {file.path for file in client.list_artifacts(run.id)}
 
     assert stored_run.info.run_id == run.id == event.run_id
@@ -116,20 +116,20 @@ def test_detect_creates_one_run_and_one_event(sample: Dataset, place: Workspace)
     assert stored_run.data.metrics["emissions_kg"] > 0
 
 
-def test_detection_reloads_from_run(sample: Dataset, place: Workspace) -> None:
-    detection, run = detect(DetectionSpec(make_forest(), baseline="entity"), sample, workspace=place, actor=ALICE)
-    reloaded = load_detection(run.id, place)
+def test_detection_reloads_from_run(sample: Dataset, workspace: Workspace) -> None:
+    detection, run = detect(DetectionSpec(make_forest(), baseline="entity"), sample, workspace=workspace, actor=ALICE)
+    reloaded = load_detection(run.id, workspace)
     assert reloaded.spec == detection.spec
     pd.testing.assert_frame_equal(reloaded.rows, detection.rows)
     pd.testing.assert_frame_equal(reloaded.cells, detection.cells)
     assert isinstance(reloaded, Detection)
 
 
-def test_detection_model_gives_same_scores(sample: Dataset, place: Workspace) -> None:
+def test_detection_model_gives_same_scores(sample: Dataset, workspace: Workspace) -> None:
     detection, run = detect(
-        DetectionSpec(make_forest(), baseline="calendar", contamination=0.02), sample, workspace=place, actor=ALICE
+        DetectionSpec(make_forest(), baseline="calendar", contamination=0.02), sample, workspace=workspace, actor=ALICE
     )
-    applied, applied_run = apply_model(ApplySpec(run.id, start="2024-01-01"), sample, workspace=place, actor=ALICE)
+    applied, applied_run = apply_model(ApplySpec(run.id, start="2024-01-01"), sample, workspace=workspace, actor=ALICE)
     old_scores = detection.rows.set_index(["entity", "time"])["score"]
     new_scores = applied.rows.set_index(["entity", "time"])["score"]
     assert (new_scores.index.get_level_values("time") >= "2024-01-01").all()
@@ -137,28 +137,30 @@ def test_detection_model_gives_same_scores(sample: Dataset, place: Workspace) ->
     assert applied.threshold == detection.threshold
     assert isinstance(applied.spec, ApplySpec)
     assert applied.spec.model == run.id
-    assert [model.id for model in runs_with_model("anomalies", place)] == [run.id]
+    assert [model.id for model in runs_with_model("anomalies", workspace)] == [run.id]
     with pytest.raises(NotFoundError, match="has no saved model"):
-        apply_model(ApplySpec(applied_run.id), sample, workspace=place, actor=ALICE)
+        apply_model(ApplySpec(applied_run.id), sample, workspace=workspace, actor=ALICE)
 
 
-def test_detect_sets_threshold_from_risk(sample: Dataset, place: Workspace) -> None:
+def test_detect_sets_threshold_from_risk(sample: Dataset, workspace: Workspace) -> None:
     rare, rarer = (
-        detect(DetectionSpec(make_forest(), baseline="calendar", risk=risk), sample, workspace=place, actor=ALICE)[0]
+        detect(DetectionSpec(make_forest(), baseline="calendar", risk=risk), sample, workspace=workspace, actor=ALICE)[
+            0
+        ]
         for risk in (0.01, 0.0001)
     )
     assert rarer.threshold > rare.threshold
     assert len(rarer.anomalies) < len(rare.anomalies)
     assert rare.model_spec.risk == 0.01
     with pytest.raises(OptionError, match="risk"):
-        detect(DetectionSpec(make_forest(), baseline="calendar", risk=2.0), sample, workspace=place, actor=ALICE)
+        detect(DetectionSpec(make_forest(), baseline="calendar", risk=2.0), sample, workspace=workspace, actor=ALICE)
 
 
-def test_mlflow_serves_detection_model_with_signature(sample: Dataset, place: Workspace) -> None:
+def test_mlflow_serves_detection_model_with_signature(sample: Dataset, workspace: Workspace) -> None:
     import mlflow
 
-    detection, run = detect(DetectionSpec(make_forest(), baseline="calendar"), sample, workspace=place, actor=ALICE)
-    mlflow.set_tracking_uri(place.tracking.uri)
+    detection, run = detect(DetectionSpec(make_forest(), baseline="calendar"), sample, workspace=workspace, actor=ALICE)
+    mlflow.set_tracking_uri(workspace.tracking.uri)
     model = mlflow.pyfunc.load_model(f"runs:/{run.id}/model")
     table = sample.take_rows(sample.is_complete).frame.head(20).reset_index()
     table["entity"] = table["entity"].astype(str)
@@ -167,13 +169,13 @@ def test_mlflow_serves_detection_model_with_signature(sample: Dataset, place: Wo
     assert np.array_equal(scores.to_numpy(), detection.rows.set_index(["entity", "time"])["score"].loc[scores.index])
 
 
-def test_detect_records_failure_and_raises(sample: Dataset, place: Workspace) -> None:
+def test_detect_records_failure_and_raises(sample: Dataset, workspace: Workspace) -> None:
     constant = sample.replace(frame=sample.frame * 0.0 + 1.0)
     with pytest.raises(DataError, match="same score"):
-        detect(DetectionSpec(make_forest(), baseline="everything"), constant, workspace=place, actor=ALICE)
-    [event] = place.events.read_events()
+        detect(DetectionSpec(make_forest(), baseline="everything"), constant, workspace=workspace, actor=ALICE)
+    [event] = workspace.events.read_events()
     assert (event.status, event.log_level, event.error_type) == ("failed", "ERROR", "DataError")
-    assert MlflowClient(place.tracking.uri).get_run(str(event.run_id)).info.status == "FAILED"
+    assert MlflowClient(workspace.tracking.uri).get_run(str(event.run_id)).info.status == "FAILED"
 
 
 @pytest.mark.parametrize(
@@ -185,33 +187,33 @@ def test_detect_records_failure_and_raises(sample: Dataset, place: Workspace) ->
     ],
 )
 def test_detect_rejects_invalid_spec(
-    sample: Dataset, place: Workspace, asked: dict[str, object], error: type[Exception], words: str
+    sample: Dataset, workspace: Workspace, asked: dict[str, object], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        detect(DetectionSpec(make_forest(), **asked), sample, workspace=place, actor=ALICE)  # type: ignore[arg-type]
+        detect(DetectionSpec(make_forest(), **asked), sample, workspace=workspace, actor=ALICE)  # type: ignore[arg-type]
 
 
-def test_calendar_baseline_requires_dates(place: Workspace) -> None:
+def test_calendar_baseline_requires_dates(workspace: Workspace) -> None:
     kpis = load_sample("kpi_matrix")
     with pytest.raises(DataError, match="Choose the entity baseline instead"):
-        detect(DetectionSpec(make_forest(), baseline="calendar"), kpis, workspace=place, actor=ALICE)
-    detection, _ = detect(DetectionSpec(make_forest(), baseline="entity"), kpis, workspace=place, actor=ALICE)
+        detect(DetectionSpec(make_forest(), baseline="calendar"), kpis, workspace=workspace, actor=ALICE)
+    detection, _ = detect(DetectionSpec(make_forest(), baseline="entity"), kpis, workspace=workspace, actor=ALICE)
     assert len(detection.rows) == len(kpis)
 
 
-def test_detection_model_rejects_other_columns_and_units(sample: Dataset, place: Workspace) -> None:
-    _, run = detect(DetectionSpec(make_forest(), baseline="calendar"), sample, workspace=place, actor=ALICE)
+def test_detection_model_rejects_other_columns_and_units(sample: Dataset, workspace: Workspace) -> None:
+    _, run = detect(DetectionSpec(make_forest(), baseline="calendar"), sample, workspace=workspace, actor=ALICE)
     with pytest.raises(DataError, match="fitted on data in MWh"):
-        apply_model(ApplySpec(run.id), sample.replace(unit="kWh"), workspace=place, actor=ALICE)
+        apply_model(ApplySpec(run.id), sample.replace(unit="kWh"), workspace=workspace, actor=ALICE)
     with pytest.raises(DataError, match="fitted on the columns"):
-        apply_model(ApplySpec(run.id), load_sample("daily_profile"), workspace=place, actor=ALICE)
+        apply_model(ApplySpec(run.id), load_sample("daily_profile"), workspace=workspace, actor=ALICE)
     with pytest.raises(NotFoundError, match="was not found"):
-        apply_model(ApplySpec("f" * 32), sample, workspace=place, actor=ALICE)
+        apply_model(ApplySpec("f" * 32), sample, workspace=workspace, actor=ALICE)
 
 
-def test_detection_severity_follows_rarity(sample: Dataset, place: Workspace) -> None:
+def test_detection_severity_follows_rarity(sample: Dataset, workspace: Workspace) -> None:
     detection, _ = detect(
-        DetectionSpec(make_forest(), baseline="calendar", contamination=0.05), sample, workspace=place, actor=ALICE
+        DetectionSpec(make_forest(), baseline="calendar", contamination=0.05), sample, workspace=workspace, actor=ALICE
     )
     severity = detection.rows["severity"].to_numpy()
     assert (np.diff(severity) <= 0).all()
@@ -219,15 +221,15 @@ def test_detection_severity_follows_rarity(sample: Dataset, place: Workspace) ->
     assert set(severity[detection.rows["anomaly"]]) >= {0, 1, 2}
 
 
-def test_detection_run_stores_recipe(sample: Dataset, place: Workspace) -> None:
+def test_detection_run_stores_recipe(sample: Dataset, workspace: Workspace) -> None:
     repaired = apply_repairs([Repair("impute_incomplete")], sample)
-    _, run = detect(DetectionSpec(make_forest(), baseline="calendar"), repaired, workspace=place, actor=ALICE)
+    _, run = detect(DetectionSpec(make_forest(), baseline="calendar"), repaired, workspace=workspace, actor=ALICE)
     recipe = json.loads((run.folder / "recipe.json").read_text())
     assert recipe == [{"kind": "impute_incomplete", "settings": {}}]
-    assert MlflowClient(place.tracking.uri).get_run(run.id).data.tags["dataset.repairs"] == "impute_incomplete"
+    assert MlflowClient(workspace.tracking.uri).get_run(run.id).data.tags["dataset.repairs"] == "impute_incomplete"
 
 
-def test_detection_exports_neutralise_formulas(tmp_path: Path, place: Workspace) -> None:
+def test_detection_exports_neutralise_formulas(tmp_path: Path, workspace: Workspace) -> None:
     from core.data.ingest.loading import load
     from core.exports import to_csv_bytes, to_parquet_bytes
 
@@ -235,7 +237,10 @@ def test_detection_exports_neutralise_formulas(tmp_path: Path, place: Workspace)
     rows = [f"2024-03-{day:02d},=cmd|' /C calc'!A0,{day % 7 + 0.5}" for day in range(1, 31)]
     path.write_text("\n".join(["date,site,calls", *rows]))
     detection, run = detect(
-        DetectionSpec(make_forest(), baseline="entity", contamination=0.1), load([path]), workspace=place, actor=ALICE
+        DetectionSpec(make_forest(), baseline="entity", contamination=0.1),
+        load([path]),
+        workspace=workspace,
+        actor=ALICE,
     )
     table = detection.to_frame()
     assert b",'=cmd" in to_csv_bytes(table)

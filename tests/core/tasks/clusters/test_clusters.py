@@ -57,10 +57,10 @@ def make_profiles(days: int = 60, entities: tuple[str, ...] = ("flat", "peak")) 
 # ---- reference values -----------------------------------------------------------------------------------------------
 
 
-def test_dbscan_matches_reference_on_gas_files(gas: Dataset, place: Workspace) -> None:
+def test_dbscan_matches_reference_on_gas_files(gas: Dataset, workspace: Workspace) -> None:
     """Reference values of the predecessor (energy): 11 clusters, 1,684 of 33,720 points are noise."""
     clustering, run = cluster(
-        ClusteringSpec(make_dbscan(), incomplete="column-mean"), gas, workspace=place, actor=ALICE
+        ClusteringSpec(make_dbscan(), incomplete="column-mean"), gas, workspace=workspace, actor=ALICE
     )
     assert (run.metrics["clusters"], run.metrics["noise_points"]) == (11, 1684)
     assert run.metrics["noise_ratio"] == pytest.approx(0.0499407, abs=1e-7)
@@ -74,10 +74,10 @@ def test_dbscan_matches_reference_on_gas_files(gas: Dataset, place: Workspace) -
     assert "older results only" in notes
 
 
-def test_kmeans_matches_reference_on_gas_files(gas: Dataset, place: Workspace) -> None:
+def test_kmeans_matches_reference_on_gas_files(gas: Dataset, workspace: Workspace) -> None:
     """Reference values of the predecessor (energy): StandardScaler, k = 4, inertia 122,989 and these sizes."""
     clustering, run = cluster(
-        ClusteringSpec(make_kmeans(), incomplete="column-mean"), gas, workspace=place, actor=ALICE
+        ClusteringSpec(make_kmeans(), incomplete="column-mean"), gas, workspace=workspace, actor=ALICE
     )
     assert clustering.sizes == [20_857, 9_443, 2_751, 669]
     assert run.metrics["inertia"] == pytest.approx(122_989, abs=1)
@@ -88,9 +88,9 @@ def test_kmeans_matches_reference_on_gas_files(gas: Dataset, place: Workspace) -
     assert clustering.count_by_season()[3].idxmax() == "winter"
 
 
-def test_clustering_groups_gas_regions_by_shape(gas: Dataset, place: Workspace) -> None:
+def test_clustering_groups_gas_regions_by_shape(gas: Dataset, workspace: Workspace) -> None:
     clustering, _ = cluster(
-        ClusteringSpec(make_kmeans(3), of="entities", look="shape"), gas, workspace=place, actor=ALICE
+        ClusteringSpec(make_kmeans(3), of="entities", look="shape"), gas, workspace=workspace, actor=ALICE
     )
     assert len(clustering.rows) == 15
     assert set(clustering.rows["cluster"]) == {0, 1, 2}
@@ -99,7 +99,7 @@ def test_clustering_groups_gas_regions_by_shape(gas: Dataset, place: Workspace) 
     assert figures.has_french_regions(clustering)
     assert set(clustering.profiles["panel"]) == {"working day", "Saturday", "Sunday", "month"}
     with pytest.raises(DataError, match="Too few points for 15 clusters: 15"):
-        cluster(ClusteringSpec(make_kmeans(15), of="entities"), gas, workspace=place, actor=ALICE)
+        cluster(ClusteringSpec(make_kmeans(15), of="entities"), gas, workspace=workspace, actor=ALICE)
 
 
 def test_entity_profile_is_robust_to_outlier(gas: Dataset) -> None:
@@ -114,22 +114,22 @@ def test_entity_profile_is_robust_to_outlier(gas: Dataset) -> None:
 # ---- shape and level ------------------------------------------------------------------------------------------------
 
 
-def test_clustering_by_shape_ignores_level(place: Workspace) -> None:
+def test_clustering_by_shape_ignores_level(workspace: Workspace) -> None:
     dataset = make_profiles()
-    by_shape, _ = cluster(ClusteringSpec(make_kmeans(2), look="shape"), dataset, workspace=place, actor=ALICE)
-    by_level, _ = cluster(ClusteringSpec(make_kmeans(2), look="level"), dataset, workspace=place, actor=ALICE)
+    by_shape, _ = cluster(ClusteringSpec(make_kmeans(2), look="shape"), dataset, workspace=workspace, actor=ALICE)
+    by_level, _ = cluster(ClusteringSpec(make_kmeans(2), look="level"), dataset, workspace=workspace, actor=ALICE)
     assert sorted(by_shape.count_by_entity().to_numpy().ravel().tolist()) == [0, 0, 60, 60]
     assert (by_level.count_by_entity().to_numpy() > 0).all()
     assert by_shape.profiles["mean"].groupby(by_shape.profiles["cluster"]).mean().round(6).tolist() == [1.0, 1.0]
 
 
-def test_clustering_by_shape_leaves_out_flat_rows(place: Workspace) -> None:
+def test_clustering_by_shape_leaves_out_flat_rows(workspace: Workspace) -> None:
     dataset = make_profiles()
     values = dataset.values.copy()
     values[:7] = 0.0
     values[7] = np.tile([1.0, -1.0], 12)
     dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
-    clustering, run = cluster(ClusteringSpec(make_kmeans(2), look="shape"), dataset, workspace=place, actor=ALICE)
+    clustering, run = cluster(ClusteringSpec(make_kmeans(2), look="shape"), dataset, workspace=workspace, actor=ALICE)
     assert run.metrics["flat_points_left_out"] == 8
     assert len(clustering.rows) == 112
     assert "they have no shape (mean close to 0): 8" in " ".join(map(str, clustering.notes))
@@ -138,22 +138,22 @@ def test_clustering_by_shape_leaves_out_flat_rows(place: Workspace) -> None:
 # ---- missing values and other layouts -------------------------------------------------------------------------------
 
 
-def test_clustering_drops_or_fills_incomplete_rows(sample: Dataset, place: Workspace) -> None:
+def test_clustering_drops_or_fills_incomplete_rows(sample: Dataset, workspace: Workspace) -> None:
     missing = int((~sample.is_complete).sum())
     assert missing > 0
     sizes = {}
     for incomplete in ("drop", "impute", "column-mean"):
         clustering, run = cluster(
-            ClusteringSpec(make_kmeans(), incomplete=incomplete), sample, workspace=place, actor=ALICE
+            ClusteringSpec(make_kmeans(), incomplete=incomplete), sample, workspace=workspace, actor=ALICE
         )  # type: ignore[arg-type]
         sizes[incomplete] = len(clustering.rows)
         assert run.metrics["rows_left_out"] == (missing if incomplete == "drop" else 0)
     assert sizes == {"drop": len(sample) - missing, "impute": len(sample), "column-mean": len(sample)}
 
 
-def test_clustering_groups_series_by_day(place: Workspace) -> None:
+def test_clustering_groups_series_by_day(workspace: Workspace) -> None:
     series = load_sample("tidy_series")
-    clustering, _ = cluster(ClusteringSpec(make_kmeans(3)), series, workspace=place, actor=ALICE)
+    clustering, _ = cluster(ClusteringSpec(make_kmeans(3)), series, workspace=workspace, actor=ALICE)
     assert (
         len(clustering.rows)
         == len(to_daily_profiles(series).take_rows(to_daily_profiles(series).is_complete))
@@ -162,17 +162,17 @@ def test_clustering_groups_series_by_day(place: Workspace) -> None:
     assert list(clustering.profiles["column"].unique()) == make_clock_labels(24)
 
 
-def test_clustering_groups_undated_measurements_by_level(place: Workspace) -> None:
+def test_clustering_groups_undated_measurements_by_level(workspace: Workspace) -> None:
     kpis = load_sample("kpi_matrix")
-    clustering, run = cluster(ClusteringSpec(make_kmeans(3)), kpis, workspace=place, actor=ALICE)
+    clustering, run = cluster(ClusteringSpec(make_kmeans(3)), kpis, workspace=workspace, actor=ALICE)
     assert len(clustering.rows) == len(kpis)
     assert not clustering.has_dates
     assert clustering.count_by_season().empty
     with pytest.raises(DataError, match="different measurements"):
-        cluster(ClusteringSpec(make_kmeans(3), look="shape"), kpis, workspace=place, actor=ALICE)
+        cluster(ClusteringSpec(make_kmeans(3), look="shape"), kpis, workspace=workspace, actor=ALICE)
     with pytest.raises(DataError, match="Too few complete points to compare: 1"):
-        cluster(ClusteringSpec(make_kmeans(3), of="entities"), kpis, workspace=place, actor=ALICE)
-    applied, _ = apply_model(ApplySpec(run.id), kpis, workspace=place, actor=ALICE)
+        cluster(ClusteringSpec(make_kmeans(3), of="entities"), kpis, workspace=workspace, actor=ALICE)
+    applied, _ = apply_model(ApplySpec(run.id), kpis, workspace=workspace, actor=ALICE)
     assert np.array_equal(applied.rows["cluster"], clustering.rows["cluster"])
 
 
@@ -185,50 +185,50 @@ def test_clustering_groups_undated_measurements_by_level(place: Workspace) -> No
         (lambda values: values * np.nan, "Every row has missing measurements"),
     ],
 )
-def test_clustering_rejects_too_little_data(place: Workspace, change: Any, words: str) -> None:
+def test_clustering_rejects_too_little_data(workspace: Workspace, change: Any, words: str) -> None:
     dataset = make_profiles()
     values = change(dataset.values)
     frame = pd.DataFrame(values, index=dataset.frame.index[: len(values)], columns=dataset.columns)
     with pytest.raises(DataError, match=words):
-        cluster(ClusteringSpec(make_kmeans()), dataset.replace(frame=frame), workspace=place, actor=ALICE)
-    [event] = place.events.read_events()
+        cluster(ClusteringSpec(make_kmeans()), dataset.replace(frame=frame), workspace=workspace, actor=ALICE)
+    [event] = workspace.events.read_events()
     assert (event.status, event.error_type) == ("failed", "DataError")
 
 
-def test_clustering_rejects_column_without_values(place: Workspace) -> None:
+def test_clustering_rejects_column_without_values(workspace: Workspace) -> None:
     dataset = make_profiles()
     frame = dataset.frame.assign(**{"05:00": np.nan})
     with pytest.raises(DataError, match="05:00"):
         cluster(
             ClusteringSpec(make_kmeans(), incomplete="column-mean"),
             dataset.replace(frame=frame),
-            workspace=place,
+            workspace=workspace,
             actor=ALICE,
         )
 
 
-def test_clustering_accepts_constant_column(place: Workspace) -> None:
+def test_clustering_accepts_constant_column(workspace: Workspace) -> None:
     dataset = make_profiles()
     constant = dataset.replace(frame=dataset.frame.assign(**{"05:00": 3.0}))
-    clustering, _ = cluster(ClusteringSpec(make_kmeans(2)), constant, workspace=place, actor=ALICE)
+    clustering, _ = cluster(ClusteringSpec(make_kmeans(2)), constant, workspace=workspace, actor=ALICE)
     assert np.isfinite(clustering.rows[["pc1", "pc2", "distance"]]).all(axis=None)
 
 
 @pytest.mark.parametrize("wrong", [{"of": "weeks"}, {"look": "colour"}, {"incomplete": "guess"}, {"components": -1}])
-def test_clustering_rejects_unknown_option_value(sample: Dataset, place: Workspace, wrong: dict[str, Any]) -> None:
+def test_clustering_rejects_unknown_option_value(sample: Dataset, workspace: Workspace, wrong: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(wrong))):
-        cluster(ClusteringSpec(make_kmeans(), **wrong), sample, workspace=place, actor=ALICE)
-    assert place.events.read_events() == []
+        cluster(ClusteringSpec(make_kmeans(), **wrong), sample, workspace=workspace, actor=ALICE)
+    assert workspace.events.read_events() == []
 
 
 # ---- runs -----------------------------------------------------------------------------------------------------------
 
 
-def test_clustering_writes_one_run_and_one_event(sample: Dataset, place: Workspace) -> None:
-    clustering, run = cluster(ClusteringSpec(make_dbscan()), sample, workspace=place, actor=ALICE)
-    client = MlflowClient(place.tracking.uri)
+def test_clustering_writes_one_run_and_one_event(sample: Dataset, workspace: Workspace) -> None:
+    clustering, run = cluster(ClusteringSpec(make_dbscan()), sample, workspace=workspace, actor=ALICE)
+    client = MlflowClient(workspace.tracking.uri)
     [stored_run] = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
-    [event] = place.events.read_events()
+    [event] = workspace.events.read_events()
     artifacts = {file.path for file in client.list_artifacts(run.id)}
     assert stored_run.info.run_id == run.id == event.run_id
     assert {
@@ -243,11 +243,11 @@ def test_clustering_writes_one_run_and_one_event(sample: Dataset, place: Workspa
 
 
 @pytest.mark.parametrize(("of", "look"), [("days", "level"), ("entities", "shape")])
-def test_clustering_is_loaded_from_run(sample: Dataset, place: Workspace, of: Any, look: Any) -> None:
+def test_clustering_is_loaded_from_run(sample: Dataset, workspace: Workspace, of: Any, look: Any) -> None:
     clustering, run = cluster(
-        ClusteringSpec(make_kmeans(2), of=of, look=look, components=2), sample, workspace=place, actor=ALICE
+        ClusteringSpec(make_kmeans(2), of=of, look=look, components=2), sample, workspace=workspace, actor=ALICE
     )
-    loaded = load_clustering(run.id, place)
+    loaded = load_clustering(run.id, workspace)
     assert isinstance(loaded, Clustering)
     assert (loaded.spec, loaded.model_spec, loaded.data, loaded.quality, loaded.explained_shares, loaded.notes) == (
         clustering.spec,
@@ -261,13 +261,13 @@ def test_clustering_is_loaded_from_run(sample: Dataset, place: Workspace, of: An
     pd.testing.assert_frame_equal(loaded.profiles, clustering.profiles)
 
 
-def test_load_clustering_rejects_other_runs(sample: Dataset, place: Workspace) -> None:
+def test_load_clustering_rejects_other_runs(sample: Dataset, workspace: Workspace) -> None:
     forest = list_detectors()["isolation-forest"](n_estimators=20)
-    _, run = detect(DetectionSpec(forest, baseline="entity"), sample, workspace=place, actor=ALICE)
+    _, run = detect(DetectionSpec(forest, baseline="entity"), sample, workspace=workspace, actor=ALICE)
     with pytest.raises(NotFoundError, match="has no result to show"):
-        load_clustering(run.id, place)
+        load_clustering(run.id, workspace)
     with pytest.raises(NotFoundError, match="was not found"):
-        load_clustering("f" * 32, place)
+        load_clustering("f" * 32, workspace)
 
 
 @pytest.mark.parametrize(
@@ -275,12 +275,12 @@ def test_load_clustering_rejects_other_runs(sample: Dataset, place: Workspace) -
 )
 @pytest.mark.parametrize("name", ["kmeans", "dbscan"])
 def test_clustering_model_assigns_later_days(
-    sample: Dataset, place: Workspace, name: str, settings: dict[str, Any]
+    sample: Dataset, workspace: Workspace, name: str, settings: dict[str, Any]
 ) -> None:
     clustering, run = cluster(
-        ClusteringSpec(list_clusterers()[name](), **settings), sample, workspace=place, actor=ALICE
+        ClusteringSpec(list_clusterers()[name](), **settings), sample, workspace=workspace, actor=ALICE
     )
-    applied, second = apply_model(ApplySpec(run.id, start="2024-01-01"), sample, workspace=place, actor=ALICE)
+    applied, second = apply_model(ApplySpec(run.id, start="2024-01-01"), sample, workspace=workspace, actor=ALICE)
     old = clustering.rows.set_index(["entity", "time"])["cluster"]
     new = applied.rows.set_index(["entity", "time"])["cluster"]
     assert (new.index.get_level_values("time") >= "2024-01-01").all()
@@ -291,19 +291,19 @@ def test_clustering_model_assigns_later_days(
     assert (moved >= 0).all()
     assert applied.spec == ApplySpec(run.id, dataset=sample.digest, start="2024-01-01")
     assert applied.model_spec == clustering.model_spec
-    params = MlflowClient(place.tracking.uri).get_run(second.id).data.params
+    params = MlflowClient(workspace.tracking.uri).get_run(second.id).data.params
     assert {"clusterer": name, "start": "2024-01-01", "model_run": run.id}.items() <= params.items()
     assert "model" not in params
-    assert [model.id for model in runs_with_model("clusters", place)] == [run.id]
+    assert [model.id for model in runs_with_model("clusters", workspace)] == [run.id]
     with pytest.raises(NotFoundError, match="has no saved model"):
-        apply_model(ApplySpec(second.id), sample, workspace=place, actor=ALICE)
+        apply_model(ApplySpec(second.id), sample, workspace=workspace, actor=ALICE)
 
 
-def test_clustering_model_allows_empty_cluster(place: Workspace) -> None:
+def test_clustering_model_allows_empty_cluster(workspace: Workspace) -> None:
     dataset = make_profiles()
-    _, run = cluster(ClusteringSpec(make_kmeans(2), look="shape"), dataset, workspace=place, actor=ALICE)
+    _, run = cluster(ClusteringSpec(make_kmeans(2), look="shape"), dataset, workspace=workspace, actor=ALICE)
     clusterings = [
-        apply_model(ApplySpec(run.id, entities=(name,)), dataset, workspace=place, actor=ALICE)[0]
+        apply_model(ApplySpec(run.id, entities=(name,)), dataset, workspace=workspace, actor=ALICE)[0]
         for name in dataset.entities
     ]
     assert sorted(clustering.sizes for clustering in clusterings) == [[0, 60], [60]]
@@ -313,27 +313,27 @@ def test_clustering_model_allows_empty_cluster(place: Workspace) -> None:
         assert len(figures.draw_profiles(clustering).data) >= 3
 
 
-def test_clustering_model_assigns_entities_by_later_profile(gas: Dataset, place: Workspace) -> None:
+def test_clustering_model_assigns_entities_by_later_profile(gas: Dataset, workspace: Workspace) -> None:
     clustering, run = cluster(
-        ClusteringSpec(make_kmeans(3), of="entities", look="level"), gas, workspace=place, actor=ALICE
+        ClusteringSpec(make_kmeans(3), of="entities", look="level"), gas, workspace=workspace, actor=ALICE
     )
-    later, _ = apply_model(ApplySpec(run.id, start="2022-06-01"), gas, workspace=place, actor=ALICE)
+    later, _ = apply_model(ApplySpec(run.id, start="2022-06-01"), gas, workspace=workspace, actor=ALICE)
     assert (later.rows["cluster"] == clustering.rows["cluster"]).mean() >= 0.8
 
 
-def test_clustering_model_rejects_other_columns_and_units(sample: Dataset, place: Workspace) -> None:
-    _, run = cluster(ClusteringSpec(make_kmeans()), sample, workspace=place, actor=ALICE)
+def test_clustering_model_rejects_other_columns_and_units(sample: Dataset, workspace: Workspace) -> None:
+    _, run = cluster(ClusteringSpec(make_kmeans()), sample, workspace=workspace, actor=ALICE)
     with pytest.raises(DataError, match="fitted on data in MWh"):
-        apply_model(ApplySpec(run.id), sample.replace(unit="kWh"), workspace=place, actor=ALICE)
+        apply_model(ApplySpec(run.id), sample.replace(unit="kWh"), workspace=workspace, actor=ALICE)
     with pytest.raises(DataError, match="fitted on the columns"):
-        apply_model(ApplySpec(run.id), load_sample("daily_profile"), workspace=place, actor=ALICE)
+        apply_model(ApplySpec(run.id), load_sample("daily_profile"), workspace=workspace, actor=ALICE)
 
 
-def test_clustering_model_predicts_through_mlflow(sample: Dataset, place: Workspace) -> None:
+def test_clustering_model_predicts_through_mlflow(sample: Dataset, workspace: Workspace) -> None:
     import mlflow
 
-    clustering, run = cluster(ClusteringSpec(make_kmeans()), sample, workspace=place, actor=ALICE)
-    mlflow.set_tracking_uri(place.tracking.uri)
+    clustering, run = cluster(ClusteringSpec(make_kmeans()), sample, workspace=workspace, actor=ALICE)
+    mlflow.set_tracking_uri(workspace.tracking.uri)
     model = mlflow.pyfunc.load_model(f"runs:/{run.id}/model")
     table = sample.take_rows(sample.is_complete).frame.head(20).reset_index()
     table["entity"] = table["entity"].astype(str)
@@ -348,19 +348,19 @@ def test_clustering_model_predicts_through_mlflow(sample: Dataset, place: Worksp
     ("eps", "min_samples", "words"), [(500.0, 5, "Only one cluster"), (0.01, 10_000, "Every point is noise")]
 )
 def test_dbscan_notes_single_or_no_cluster(
-    sample: Dataset, place: Workspace, eps: float, min_samples: int, words: str
+    sample: Dataset, workspace: Workspace, eps: float, min_samples: int, words: str
 ) -> None:
-    clustering, _ = cluster(ClusteringSpec(make_dbscan(eps, min_samples)), sample, workspace=place, actor=ALICE)
+    clustering, _ = cluster(ClusteringSpec(make_dbscan(eps, min_samples)), sample, workspace=workspace, actor=ALICE)
     assert words in " ".join(map(str, clustering.notes))
-    assert load_clustering(_get_newest_run_id(place), place) is not None
+    assert load_clustering(_get_newest_run_id(workspace), workspace) is not None
 
 
-def test_dbscan_notes_high_noise_share(place: Workspace) -> None:
+def test_dbscan_notes_high_noise_share(workspace: Workspace) -> None:
     dataset = make_profiles()
     values = dataset.values.copy()
     values[:5], values[60:65] = values[0], values[60]
     dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
-    clustering, _ = cluster(ClusteringSpec(make_dbscan(0.001)), dataset, workspace=place, actor=ALICE)
+    clustering, _ = cluster(ClusteringSpec(make_dbscan(0.001)), dataset, workspace=workspace, actor=ALICE)
     assert clustering.sizes == [5, 5]
     assert "91.7 % of the points are noise" in " ".join(map(str, clustering.notes))
 
@@ -369,21 +369,21 @@ def _get_newest_run_id(workspace: Workspace) -> str:
     return str(workspace.events.read_events()[-1].run_id)
 
 
-def test_suggest_parameters_writes_no_event(sample: Dataset, place: Workspace) -> None:
+def test_suggest_parameters_writes_no_event(sample: Dataset, workspace: Workspace) -> None:
     suggestions = suggest_parameters(ClusteringSpec(look="shape"), sample)
     assert suggestions.kmeans_scores["k"].tolist() == list(range(2, 11))
     assert suggestions.kmeans_scores["silhouette"].between(-1, 1).all()
     assert 0 < suggestions.eps <= suggestions.curve.max()
     entity_suggestions = suggest_parameters(ClusteringSpec(of="entities"), sample)
     assert entity_suggestions.kmeans_scores["k"].max() == len(sample.entities) - 1
-    assert place.events.read_events() == []
+    assert workspace.events.read_events() == []
 
 
 # ---- figures --------------------------------------------------------------------------------------------------------
 
 
-def test_cluster_map_is_small_and_clips_outliers(gas: Dataset, place: Workspace) -> None:
-    clustering, _ = cluster(ClusteringSpec(make_dbscan()), gas, workspace=place, actor=ALICE)
+def test_cluster_map_is_small_and_clips_outliers(gas: Dataset, workspace: Workspace) -> None:
+    clustering, _ = cluster(ClusteringSpec(make_dbscan()), gas, workspace=workspace, actor=ALICE)
     figure = figures.draw_pca_map(clustering)
     assert len(figure.to_json()) < 500_000
     assert sum(len(trace.x) for trace in figure.data) < 5000
@@ -394,8 +394,8 @@ def test_cluster_map_is_small_and_clips_outliers(gas: Dataset, place: Workspace)
     assert figures.count_outside_map(clustering) > 0
 
 
-def test_cluster_figures_draw_all_data(gas: Dataset, place: Workspace) -> None:
-    clustering, _ = cluster(ClusteringSpec(make_kmeans(3), of="entities"), gas, workspace=place, actor=ALICE)
+def test_cluster_figures_draw_all_data(gas: Dataset, workspace: Workspace) -> None:
+    clustering, _ = cluster(ClusteringSpec(make_kmeans(3), of="entities"), gas, workspace=workspace, actor=ALICE)
     france_map = figures.draw_france_map(clustering)
     assert len(france_map.data) == 15, "one label per entity with data; Corsica has no data"
     assert len(france_map.layout.annotations) == 13

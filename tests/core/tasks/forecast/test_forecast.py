@@ -36,7 +36,7 @@ from core.tasks.forecast.scenarios import Scenario, build_forecast_rows, what_if
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec, list_forecasters
 from core.workspace import Workspace
 from mlflow_utils import runs
-from tests.conftest import workplace_in
+from tests.conftest import create_workspace
 from tests.support.sample_series import (
     join_tables,
     make_consumption,
@@ -68,9 +68,9 @@ def data(count: int = DAYS, entities: int = 2) -> Dataset:
     return make_daily_dataset(make_consumption(count, entities, strike=strikes()[:count]))
 
 
-def asked(
+def run_forecast(
     dataset: Dataset,
-    at: Workspace,
+    workspace: Workspace,
     name: str = "seasonal-naive",
     tables: Sequence[CovariateTable] = (),
     *,
@@ -79,43 +79,47 @@ def asked(
 ) -> tuple[Forecast, Run]:
     """Forecast with the forecaster `name`, three days ahead unless `fields` of the spec say otherwise."""
     chosen = build_from_settings(list_forecasters()[name], QUICK.get(name, {}))
-    spec = ForecastSpec(chosen, **{"horizon": HORIZON, "covariates": stored(at, *tables)} | fields)
-    return forecast(spec, dataset, workspace=at, actor=BY, progress=progress)
+    spec = ForecastSpec(chosen, **{"horizon": HORIZON, "covariates": store_tables(workspace, *tables)} | fields)
+    return forecast(spec, dataset, workspace=workspace, actor=BY, progress=progress)
 
 
-def stored(at: Workspace, *tables: CovariateTable) -> str:
-    return at.covariates.save(tables) if tables else ""
+def store_tables(workspace: Workspace, *tables: CovariateTable) -> str:
+    return workspace.covariates.save(tables) if tables else ""
 
 
-def applied_to(dataset: Dataset, run_id: str, at: Workspace, *tables: CovariateTable) -> tuple[Forecast, Run]:
-    return apply_model(ForecastApplySpec(run_id, stored(at, *tables)), dataset, workspace=at, actor=BY)
+def apply_forecast(
+    dataset: Dataset, run_id: str, workspace: Workspace, *tables: CovariateTable
+) -> tuple[Forecast, Run]:
+    return apply_model(
+        ForecastApplySpec(run_id, store_tables(workspace, *tables)), dataset, workspace=workspace, actor=BY
+    )
 
 
-def said(found: Forecast) -> str:
-    return " ".join(map(str, found.notes))
+def read_notes(forecast: Forecast) -> str:
+    return " ".join(map(str, forecast.notes))
 
 
-def status(run_id: str, at: Workspace) -> str:
-    return load_run(run_id, at).record.status
+def read_status(run_id: str, workspace: Workspace) -> str:
+    return load_run(run_id, workspace).record.status
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workspace:
+def shared_workspace(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workspace:
     """A workplace for all tests of this file that only read what others left."""
-    return workplace_in(tmp_path_factory.mktemp("office"), empty_store)
+    return create_workspace(tmp_path_factory.mktemp("office"), empty_store)
 
 
 @pytest.fixture(scope="module")
-def answered(office: Workspace) -> tuple[Forecast, Run]:
+def ridge_forecast(shared_workspace: Workspace) -> tuple[Forecast, Run]:
     """A Ridge that knows weather and strikes."""
-    return asked(data(), office, "ridge", tables=[weather()])
+    return run_forecast(data(), shared_workspace, "ridge", tables=[weather()])
 
 
 # ---- the answer and its run -----------------------------------------------------------------------------------------
 
 
-def test_forecast_covers_days_after_the_data(answered: tuple[Forecast, Run]) -> None:
-    found, run = answered
+def test_forecast_covers_days_after_the_data(ridge_forecast: tuple[Forecast, Run]) -> None:
+    found, run = ridge_forecast
     rows = found.rows
     assert len(rows) == 2 * HORIZON
     assert sorted(rows["time"].unique()) == list(pd.date_range(data().time.max(), periods=HORIZON + 1)[1:])
@@ -132,9 +136,9 @@ def test_forecast_covers_days_after_the_data(answered: tuple[Forecast, Run]) -> 
     assert run.details == {"successful_predictions": 6, "failed_predictions": 0}
 
 
-def test_forecast_run_logs_metrics(answered: tuple[Forecast, Run], office: Workspace) -> None:
-    found, run = answered
-    record = load_run(run.id, office).record
+def test_forecast_run_logs_metrics(ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace) -> None:
+    found, run = ridge_forecast
+    record = load_run(run.id, shared_workspace).record
     assert record.metrics["wape"] == pytest.approx(found.metrics()["wape"])
     assert {"wape_1", f"wape_{HORIZON}", "coverage", "skill_naive7", "mase_1"} <= set(record.metrics)
     assert record.metrics["wape"] < 0.06
@@ -142,27 +146,27 @@ def test_forecast_run_logs_metrics(answered: tuple[Forecast, Run], office: Works
     assert record.params["horizon"] == HORIZON
     assert record.params["forecaster"] == "ridge"
     assert record.params["weather"] == "original"
-    files = load_run(run.id, office).files
+    files = load_run(run.id, shared_workspace).files
     assert {"forecast.csv", "backtest.csv", "covariates.json"} <= {path.name for path in files.iterdir()}
     assert len(pd.read_csv(files / "forecast.csv")) == 6
     assert pd.read_csv(files / "backtest.csv")["step"].tolist() == [1, 2, 3]
 
 
-def test_forecast_result_round_trips(answered: tuple[Forecast, Run], office: Workspace) -> None:
-    found, run = answered
-    again = load_forecast(run.id, office)
+def test_forecast_result_round_trips(ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace) -> None:
+    found, run = ridge_forecast
+    again = load_forecast(run.id, shared_workspace)
     for name in TABLES:
         pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name), check_dtype=False)
     assert again.notes == found.notes
     assert again.spec == found.spec
     assert again.metrics() == found.metrics()
-    assert run.id in [record.id for record in runs_with_model("forecast", office)]
+    assert run.id in [record.id for record in runs_with_model("forecast", shared_workspace)]
     with pytest.raises(NotFoundError):
-        load_forecast("0" * 32, office)
+        load_forecast("0" * 32, shared_workspace)
 
 
-def test_forecast_result_has_explanation_tables(answered: tuple[Forecast, Run]) -> None:
-    found, _ = answered
+def test_forecast_result_has_explanation_tables(ridge_forecast: tuple[Forecast, Run]) -> None:
+    found, _ = ridge_forecast
     spared = found.importance[found.importance["step"] == 1].set_index("group")["spared"]
     assert spared["weather"] > spared["school_break"]
     response = found.response.set_index(["strike", "shift"])["amount"]
@@ -173,9 +177,9 @@ def test_forecast_result_has_explanation_tables(answered: tuple[Forecast, Run]) 
 
 
 @pytest.mark.parametrize("name", list_forecasters())
-def test_forecast_saved_model_repeats_forecast_exactly(name: str, office: Workspace) -> None:
-    found, run = asked(data(), office, name, [weather()], horizon=2)
-    model = load_model(run.id, ForecastModel, office)
+def test_forecast_saved_model_repeats_forecast_exactly(name: str, shared_workspace: Workspace) -> None:
+    found, run = run_forecast(data(), shared_workspace, name, [weather()], horizon=2)
+    model = load_model(run.id, ForecastModel, shared_workspace)
     assert type(model.forecaster) is list_forecasters()[name]
     again = build_forecast_rows(
         model, model.select_series(data()), join_tables(data(), [weather()], 3), np.array(ForecastSpec().quantiles)
@@ -185,13 +189,13 @@ def test_forecast_saved_model_repeats_forecast_exactly(name: str, office: Worksp
 
 
 @pytest.mark.parametrize("kind", ["days", "gas days", "hours", "gas hours"])
-def test_forecast_served_model_answers_as_page(kind: str, place: Workspace) -> None:
+def test_forecast_served_model_answers_as_page(kind: str, workspace: Workspace) -> None:
     """MLflow hands a plain table: the last months, and the covariates of the days to come."""
     values = make_consumption(DAYS, 2) * np.linspace(1, 2, DAYS)[:, None]
     dataset = make_hourly_dataset(values, day_start=6 if "gas" in kind else 0)
     resolution = "hour" if "hours" in kind else "day"
-    found, run = asked(dataset, place, "ridge", [weather()], horizon=2, resolution=resolution)
-    model = load_model(run.id, ForecastModel, place)
+    found, run = run_forecast(dataset, workspace, "ridge", [weather()], horizon=2, resolution=resolution)
+    model = load_model(run.id, ForecastModel, workspace)
     series = model.select_series(dataset)
     answer = model.predict(build_example_table(series, join_tables(dataset, [weather()]), model))
     assert len(answer) == len(found.rows)
@@ -200,9 +204,9 @@ def test_forecast_served_model_answers_as_page(kind: str, place: Workspace) -> N
     assert np.allclose(answer[["low", "high"]], found.rows[["q0.05", "q0.95"]], rtol=1e-6)
 
 
-def test_forecast_needs_only_recent_months(answered: tuple[Forecast, Run], office: Workspace) -> None:
-    found, run = answered
-    model = load_model(run.id, ForecastModel, office)
+def test_forecast_needs_only_recent_months(ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace) -> None:
+    found, run = ridge_forecast
+    model = load_model(run.id, ForecastModel, shared_workspace)
     series, covariates = model.select_series(data()), join_tables(data(), [weather()])
     whole, _ = model.forecast_days(series, model.build_covariate_panel(series, covariates), HORIZON, np.array([0.5]))
     assert np.allclose(whole[:, :, 0].ravel(), found.rows["forecast"], rtol=1e-6)
@@ -211,15 +215,15 @@ def test_forecast_needs_only_recent_months(answered: tuple[Forecast, Run], offic
 # ---- stopping -------------------------------------------------------------------------------------------------------
 
 
-def test_forecast_cancels_before_start(place: Workspace) -> None:
+def test_forecast_cancels_before_start(workspace: Workspace) -> None:
     progress = Progress()
     progress.cancel()
     with pytest.raises(CancelledError):
-        asked(data(), place, "ridge", progress=progress)
-    assert _last(place) == ("interrupted", "interrupted")
+        run_forecast(data(), workspace, "ridge", progress=progress)
+    assert _last(workspace) == ("interrupted", "interrupted")
 
 
-def test_forecast_cancels_from_other_thread(place: Workspace) -> None:
+def test_forecast_cancels_from_other_thread(workspace: Workspace) -> None:
     progress = Progress()
 
     def watch() -> None:
@@ -230,13 +234,13 @@ def test_forecast_cancels_from_other_thread(place: Workspace) -> None:
     watcher = threading.Thread(target=watch)
     watcher.start()
     with pytest.raises(CancelledError):
-        asked(data(entities=4), place, "ridge", [weather()], horizon=14, progress=progress)
+        run_forecast(data(entities=4), workspace, "ridge", [weather()], horizon=14, progress=progress)
     watcher.join()
     assert 0 < progress.share < 1
-    assert _last(place) == ("interrupted", "interrupted")
+    assert _last(workspace) == ("interrupted", "interrupted")
 
 
-def test_forecast_progress_only_grows(place: Workspace) -> None:
+def test_forecast_progress_only_grows(workspace: Workspace) -> None:
     heard: list[tuple[float, str]] = []
 
     class Told(Progress):
@@ -244,7 +248,7 @@ def test_forecast_progress_only_grows(place: Workspace) -> None:
             super().report(share, stage)
             heard.append((self.share, self.stage))
 
-    asked(data(), place, "blend", horizon=2, progress=Told())
+    run_forecast(data(), workspace, "blend", horizon=2, progress=Told())
     shares = [share for share, _ in heard]
     assert shares == sorted(shares)
     assert len(set(shares)) > 8
@@ -262,7 +266,7 @@ def _last(at: Workspace) -> tuple[str, str]:
 
 @pytest.mark.parametrize("name", ["ridge", "gradient-boosting", "seasonal-naive"])
 @pytest.mark.parametrize("kind", ["constant", "zeros", "negative", "zero hours"])
-def test_forecast_of_unusual_series_completes(name: str, kind: str, office: Workspace) -> None:
+def test_forecast_of_unusual_series_completes(name: str, kind: str, shared_workspace: Workspace) -> None:
     values = {
         "constant": np.full((600, 1), 0.1),
         "zeros": np.zeros((600, 1)),
@@ -272,7 +276,7 @@ def test_forecast_of_unusual_series_completes(name: str, kind: str, office: Work
     dataset, resolution = (
         (make_hourly_dataset(values), "hour") if kind == "zero hours" else (make_daily_dataset(values), "day")
     )
-    found, run = asked(dataset, office, name, horizon=1, resolution=resolution)
+    found, run = run_forecast(dataset, shared_workspace, name, horizon=1, resolution=resolution)
     assert run.status == "completed"
     assert np.isfinite(found.rows["forecast"]).all()
     if kind != "negative":
@@ -280,11 +284,11 @@ def test_forecast_of_unusual_series_completes(name: str, kind: str, office: Work
         assert (found.reliability["measured"] == 1).all(), "what never changes lies inside every interval"
 
 
-def test_forecast_notes_entity_that_ends_early(office: Workspace) -> None:
+def test_forecast_notes_entity_that_ends_early(shared_workspace: Workspace) -> None:
     values = make_consumption(DAYS, 3)
     values[-40:, 1] = np.nan
-    found, run = asked(make_daily_dataset(values), office, "ridge", tables=[weather()])
-    assert "b has no forecast: its data" in said(found)
+    found, run = run_forecast(make_daily_dataset(values), shared_workspace, "ridge", tables=[weather()])
+    assert "b has no forecast: its data" in read_notes(found)
     rows = found.rows.set_index("entity")
     assert rows.loc["b", "forecast"].isna().all()
     assert rows.loc["b", "q0.05"].isna().all()
@@ -293,54 +297,56 @@ def test_forecast_notes_entity_that_ends_early(office: Workspace) -> None:
 
 
 @pytest.mark.parametrize("name", ["ridge", "random-forest"])
-def test_forecast_continues_despite_short_entity(name: str, office: Workspace) -> None:
+def test_forecast_continues_despite_short_entity(name: str, shared_workspace: Workspace) -> None:
     values = make_consumption(DAYS, 3)
     values[:-50, 1] = np.nan
-    rows = asked(make_daily_dataset(values), office, name, tables=[weather()])[0].rows.set_index("entity")
+    rows = run_forecast(make_daily_dataset(values), shared_workspace, name, tables=[weather()])[0].rows.set_index(
+        "entity"
+    )
     assert rows.loc[["a", "c"], "forecast"].notna().all()
     own = rows.loc["b", "forecast"]
     assert own.isna().all() or np.allclose(own, values[-7:, 1].mean(), rtol=0.6)
 
 
 @pytest.mark.parametrize("name", list_forecasters())
-def test_forecast_rejects_too_short_history(name: str, office: Workspace) -> None:
+def test_forecast_rejects_too_short_history(name: str, shared_workspace: Workspace) -> None:
     with pytest.raises(DataError, match=r"needs at least 240 days before this date"):
-        asked(data(150), office, name)
+        run_forecast(data(150), shared_workspace, name)
     with pytest.raises(DataError):
-        asked(data(5), office, name)
+        run_forecast(data(5), shared_workspace, name)
 
 
-def test_forecast_with_missing_days_and_final_gap(office: Workspace) -> None:
+def test_forecast_with_missing_days_and_final_gap(shared_workspace: Workspace) -> None:
     values = make_consumption(DAYS, 2)
     values[np.random.default_rng(1).random(values.shape) < 0.1] = np.nan
     values[300:330, 0] = np.nan
     values[-5:-1, 0] = np.nan
     dataset = make_daily_dataset(values)
-    found, run = asked(dataset.take_rows(dataset.is_complete), office, "ridge", tables=[weather()])
+    found, run = run_forecast(dataset.take_rows(dataset.is_complete), shared_workspace, "ridge", tables=[weather()])
     assert found.rows["forecast"].notna().all()
     assert run.metrics["wape"] < 0.12
 
 
-def test_forecast_notes_outlier_day(office: Workspace) -> None:
+def test_forecast_notes_outlier_day(shared_workspace: Workspace) -> None:
     values = make_consumption(DAYS, 2)
     values[500, 0] *= 50
-    found, _ = asked(make_daily_dataset(values), office, "ridge", tables=[weather()])
-    assert "is an outlier compared with" in said(found)
+    found, _ = run_forecast(make_daily_dataset(values), shared_workspace, "ridge", tables=[weather()])
+    assert "is an outlier compared with" in read_notes(found)
 
 
-def test_forecast_across_leap_day_and_clock_changes(office: Workspace) -> None:
+def test_forecast_across_leap_day_and_clock_changes(shared_workspace: Workspace) -> None:
     dataset = make_daily_dataset(make_consumption(DAYS, 2, "2022-12-01"), "2022-12-01")
     given = make_covariate_table({"temperature": make_temperatures(DAYS + 9, "2022-12-01")}, "2022-12-01")
-    found, run = asked(dataset, office, "ridge", [given], horizon=2, backtest_from="2024-02-15")
+    found, run = run_forecast(dataset, shared_workspace, "ridge", [given], horizon=2, backtest_from="2024-02-15")
     days = found.checked[(found.checked["step"] == 1) & (found.checked["entity"] == "a")]["time"]
     assert days.tolist() == list(pd.date_range("2024-02-15", dataset.time.max()))
     assert run.metrics["wape_1"] < 0.06
 
 
-def test_forecast_sums_hours_to_days(office: Workspace) -> None:
+def test_forecast_sums_hours_to_days(shared_workspace: Workspace) -> None:
     dataset = make_hourly_dataset(make_consumption(DAYS, 2)).to_series()
     by_hour, by_day = (
-        asked(dataset, office, "ridge", [weather()], horizon=2, resolution=resolution)[0]
+        run_forecast(dataset, shared_workspace, "ridge", [weather()], horizon=2, resolution=resolution)[0]
         for resolution in ("hour", "day")
     )
     assert len(by_hour.rows) == 2 * 2 * 24
@@ -349,27 +355,27 @@ def test_forecast_sums_hours_to_days(office: Workspace) -> None:
     assert {"hour"} < set(by_hour.reliability["by"])
 
 
-def test_forecast_of_one_measure(office: Workspace) -> None:
+def test_forecast_of_one_measure(shared_workspace: Workspace) -> None:
     one = data(500, 1)
     both = one.replace(frame=one.frame.assign(calls=np.arange(500.0) + 1000))
-    found, _ = asked(both, office, "ridge", horizon=1, measure="calls")
+    found, _ = run_forecast(both, shared_workspace, "ridge", horizon=1, measure="calls")
     assert found.spec.measure == "calls"
     assert found.rows["forecast"].iloc[0] == pytest.approx(1500, rel=0.01)
 
 
-def test_forecast_of_selected_part(office: Workspace) -> None:
+def test_forecast_of_selected_part(shared_workspace: Workspace) -> None:
     chosen = {"entities": ("b",), "start": "2021-02-01", "end": "2022-10-31"}
-    found, run = asked(data(), office, "ridge", **chosen)
+    found, run = run_forecast(data(), shared_workspace, "ridge", **chosen)
     assert set(found.rows["entity"]) == {"b"}
     assert str(found.rows["time"].min())[:10] == "2022-11-01"
-    spec = load_forecast(run.id, office).spec
+    spec = load_forecast(run.id, shared_workspace).spec
     assert isinstance(spec, PartSpec)
     assert {name: getattr(spec, name) for name in chosen} == chosen
 
 
-def test_forecast_notes_missing_future_weather(office: Workspace) -> None:
-    found, _ = asked(data(), office, "ridge", tables=[weather(DAYS + 1)])
-    assert "Some covariates are missing from 2022-12-02 on" in said(found)
+def test_forecast_notes_missing_future_weather(shared_workspace: Workspace) -> None:
+    found, _ = run_forecast(data(), shared_workspace, "ridge", tables=[weather(DAYS + 1)])
+    assert "Some covariates are missing from 2022-12-02 on" in read_notes(found)
     assert found.rows.set_index(["entity", "step"])["assumed"].unstack().loc["a"].tolist() == [False, True, True]
 
 
@@ -377,16 +383,19 @@ def test_forecast_notes_missing_future_weather(office: Workspace) -> None:
     ("worth", "word"),
     [("original", "The backtest uses the observed weather, as if every weather"), ("degraded", "1.1 °C one day ahead")],
 )
-def test_forecast_notes_observed_weather(worth: str, word: str, office: Workspace) -> None:
-    found, _ = asked(data(), office, "ridge", [weather()], horizon=2, weather=worth)  # type: ignore[arg-type]
-    assert word in said(found)
+def test_forecast_notes_observed_weather(worth: str, word: str, shared_workspace: Workspace) -> None:
+    found, _ = run_forecast(data(), shared_workspace, "ridge", [weather()], horizon=2, weather=worth)  # type: ignore[arg-type]
+    assert word in read_notes(found)
 
 
-def test_forecast_error_grows_with_weather_error(office: Workspace, answered: tuple[Forecast, Run]) -> None:
+def test_forecast_error_grows_with_weather_error(
+    shared_workspace: Workspace, ridge_forecast: tuple[Forecast, Run]
+) -> None:
     degraded, none = (
-        asked(data(), office, "ridge", [weather()], horizon=HORIZON, weather=each) for each in ("degraded", "none")
+        run_forecast(data(), shared_workspace, "ridge", [weather()], horizon=HORIZON, weather=each)
+        for each in ("degraded", "none")
     )  # type: ignore[arg-type]
-    assert answered[1].metrics["wape"] < degraded[1].metrics["wape"] < none[1].metrics["wape"]
+    assert ridge_forecast[1].metrics["wape"] < degraded[1].metrics["wape"] < none[1].metrics["wape"]
     assert "temperature" not in none[0].covariates
     assert "strike" in none[0].covariates
 
@@ -394,16 +403,16 @@ def test_forecast_error_grows_with_weather_error(office: Workspace, answered: tu
 # ---- what is refused ------------------------------------------------------------------------------------------------
 
 
-def test_forecast_rejects_leaking_covariate(place: Workspace) -> None:
+def test_forecast_rejects_leaking_covariate(workspace: Workspace) -> None:
     total = make_consumption(DAYS, 1, strike=strikes()[:DAYS])[:, 0]
     with pytest.raises(DataError, match=r"cannot be known in advance: mean"):
-        asked(
+        run_forecast(
             data(entities=1),
-            place,
+            workspace,
             "ridge",
             tables=[weather(), make_covariate_table({"mean": total / 24}, kind="other")],
         )
-    assert _last(place) == ("failed", "failed")
+    assert _last(workspace) == ("failed", "failed")
 
 
 @pytest.mark.parametrize(
@@ -421,87 +430,93 @@ def test_forecast_rejects_leaking_covariate(place: Workspace) -> None:
         {"backtest_from": "soon"},
     ],
 )
-def test_forecast_rejects_invalid_spec(fields: dict[str, Any], office: Workspace) -> None:
+def test_forecast_rejects_invalid_spec(fields: dict[str, Any], shared_workspace: Workspace) -> None:
     with pytest.raises(OptionError):
-        asked(data(), office, **fields)
+        run_forecast(data(), shared_workspace, **fields)
 
 
 # ---- a model on later data ------------------------------------------------------------------------------------------
 
 
-def test_forecast_model_applies_to_later_data(answered: tuple[Forecast, Run], office: Workspace) -> None:
-    found, run = answered
+def test_forecast_model_applies_to_later_data(
+    ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace
+) -> None:
+    found, run = ridge_forecast
     later = data(DAYS + 20)
-    applied, again = applied_to(later, run.id, office, weather())
+    applied, again = apply_forecast(later, run.id, shared_workspace, weather())
     assert applied.spec.model == run.id
     assert applied.rows["time"].min() == later.time.max() + pd.Timedelta(days=1)
     assert applied.metrics() == found.metrics()
-    assert status(again.id, office) == "completed"
-    assert again.id not in [record.id for record in runs_with_model("forecast", office)]
-    model = load_model(run.id, ForecastModel, office)
+    assert read_status(again.id, shared_workspace) == "completed"
+    assert again.id not in [record.id for record in runs_with_model("forecast", shared_workspace)]
+    model = load_model(run.id, ForecastModel, shared_workspace)
     expected = build_forecast_rows(
         model, model.select_series(later), join_tables(later, [weather()]), np.array(ForecastSpec().quantiles)
     )
     assert np.allclose(applied.rows["forecast"], expected["forecast"])
     came = make_consumption(DAYS + 20 + HORIZON, 2)[-HORIZON:]
     assert np.allclose(applied.rows["forecast"], came.ravel(), rtol=0.3)
-    early, _ = applied_to(later, run.id, office, weather(DAYS + 21))
-    assert "Their usual values for the date are used instead" in said(early)
+    early, _ = apply_forecast(later, run.id, shared_workspace, weather(DAYS + 21))
+    assert "Their usual values for the date are used instead" in read_notes(early)
 
 
-def test_forecast_model_ignores_unknown_entities(office: Workspace) -> None:
-    _, run = asked(data(), office, "ridge", entities=("b",))
-    applied, _ = applied_to(data(DAYS + 5), run.id, office)
+def test_forecast_model_ignores_unknown_entities(shared_workspace: Workspace) -> None:
+    _, run = run_forecast(data(), shared_workspace, "ridge", entities=("b",))
+    applied, _ = apply_forecast(data(DAYS + 5), run.id, shared_workspace)
     assert set(applied.rows["entity"]) == {"b"}
 
 
-def test_forecast_applied_model_keeps_entities_not_period(office: Workspace) -> None:
+def test_forecast_applied_model_keeps_entities_not_period(shared_workspace: Workspace) -> None:
     """The period it was fitted on ends long before the later data."""
-    _, run = asked(data(), office, "ridge", [weather()], entities=("b",), end="2022-06-30")
+    _, run = run_forecast(data(), shared_workspace, "ridge", [weather()], entities=("b",), end="2022-06-30")
     later = data(DAYS + 20)
-    applied, _ = applied_to(later, run.id, office, weather())
+    applied, _ = apply_forecast(later, run.id, shared_workspace, weather())
     selected = applied.select(later)
     assert list(selected.entities) == ["b"]
     assert selected.time.max() == later.time.max()
 
 
-def test_forecast_model_rejects_unknown_data(answered: tuple[Forecast, Run], office: Workspace) -> None:
-    _, run = answered
+def test_forecast_model_rejects_unknown_data(ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace) -> None:
+    _, run = ridge_forecast
     for other in (data(entities=3), data(entities=1), data().replace(unit="kWh")):
         with pytest.raises(DataError, match=r"fitted on a, b \(2\), MWh"):
-            applied_to(other, run.id, office, weather())
+            apply_forecast(other, run.id, shared_workspace, weather())
     with pytest.raises(DataError, match="needs the covariate 'temperature'"):
-        applied_to(data(), run.id, office)
+        apply_forecast(data(), run.id, shared_workspace)
 
 
-def test_forecast_model_rejects_other_resolution(office: Workspace) -> None:
-    _, run = asked(
-        make_hourly_dataset(make_consumption(DAYS, 2)), office, "seasonal-naive", horizon=1, resolution="hour"
+def test_forecast_model_rejects_other_resolution(shared_workspace: Workspace) -> None:
+    _, run = run_forecast(
+        make_hourly_dataset(make_consumption(DAYS, 2)), shared_workspace, "seasonal-naive", horizon=1, resolution="hour"
     )
     with pytest.raises(DataError, match="fitted on"):
-        applied_to(make_daily_dataset(make_consumption(DAYS, 2)), run.id, office)
+        apply_forecast(make_daily_dataset(make_consumption(DAYS, 2)), run.id, shared_workspace)
 
 
 # ---- what if --------------------------------------------------------------------------------------------------------
 
 
-def changed(run: Run, office: Workspace, scenario: Scenario) -> pd.DataFrame:
+def run_scenario(run: Run, office: Workspace, scenario: Scenario) -> pd.DataFrame:
     rows = what_if(data(), run.id, scenario, workspace=office, actor=BY)
     return rows.assign(ratio=rows["changed"] / rows["forecast"])
 
 
-def test_scenario_without_change_repeats_forecast(answered: tuple[Forecast, Run], office: Workspace) -> None:
-    found, run = answered
-    rows = changed(run, office, Scenario())
+def test_scenario_without_change_repeats_forecast(
+    ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace
+) -> None:
+    found, run = ridge_forecast
+    rows = run_scenario(run, shared_workspace, Scenario())
     assert np.array_equal(rows["forecast"], rows["changed"])
     assert np.array_equal(rows["low"], rows["changed_low"])
     assert np.array_equal(rows["forecast"], found.rows["forecast"])
     assert np.array_equal(rows["high"], found.rows["q0.95"])
 
 
-def test_scenario_warmer_winter_lowers_forecast(answered: tuple[Forecast, Run], office: Workspace) -> None:
-    _, run = answered
-    warm, cold = (changed(run, office, Scenario(temperature_delta=degrees)) for degrees in (3.0, -3.0))
+def test_scenario_warmer_winter_lowers_forecast(
+    ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace
+) -> None:
+    _, run = ridge_forecast
+    warm, cold = (run_scenario(run, shared_workspace, Scenario(temperature_delta=degrees)) for degrees in (3.0, -3.0))
     assert (warm["ratio"] < 0.95).all()
     assert (cold["ratio"] > 1.05).all()
     assert np.array_equal(warm["forecast"], cold["forecast"])
@@ -517,34 +532,42 @@ def test_scenario_leaves_past_unchanged() -> None:
     assert (other.frame["strike"][~past] == 1).all()
 
 
-def test_scenario_strike_has_learned_effect(answered: tuple[Forecast, Run], office: Workspace) -> None:
-    _, run = answered
-    with_strike, without = (changed(run, office, Scenario(strike=each)) for each in (True, False))
+def test_scenario_strike_has_learned_effect(ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace) -> None:
+    _, run = ridge_forecast
+    with_strike, without = (run_scenario(run, shared_workspace, Scenario(strike=each)) for each in (True, False))
     assert np.allclose(with_strike["changed"] / without["changed"], 0.85, atol=0.06)
     assert np.allclose(without["ratio"].where(strikes()[DAYS : DAYS + HORIZON][with_strike["step"] - 1] == 0, 1), 1)
 
 
-def test_scenario_applies_to_named_days_and_entities(answered: tuple[Forecast, Run], office: Workspace) -> None:
-    _, run = answered
-    rows = changed(run, office, Scenario(strike=True, temperature_delta=5.0, days=("2022-12-03",), entities=("a",)))
+def test_scenario_applies_to_named_days_and_entities(
+    ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace
+) -> None:
+    _, run = ridge_forecast
+    rows = run_scenario(
+        run, shared_workspace, Scenario(strike=True, temperature_delta=5.0, days=("2022-12-03",), entities=("a",))
+    )
     outside = (rows["entity"] != "a") | (rows["step"] < 2)
     assert np.array_equal(rows.loc[outside, "forecast"], rows.loc[outside, "changed"])
     assert (rows.loc[(rows["entity"] == "a") & (rows["step"] == 2), "ratio"] < 0.9).all()
 
 
-def test_scenario_mean_temperature_follows_both_ends(answered: tuple[Forecast, Run], office: Workspace) -> None:
-    _, run = answered
+def test_scenario_mean_temperature_follows_both_ends(
+    ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace
+) -> None:
+    _, run = ridge_forecast
     mild, hard = (
-        changed(run, office, Scenario(weather={"temperature_min": mean - 4.0, "temperature_max": mean + 4.0}))
+        run_scenario(
+            run, shared_workspace, Scenario(weather={"temperature_min": mean - 4.0, "temperature_max": mean + 4.0})
+        )
         for mean in (18, -5)
     )
     assert (mild["changed"] < hard["changed"]).all()
 
 
-def test_scenario_file_replaces_weather(answered: tuple[Forecast, Run], office: Workspace) -> None:
-    _, run = answered
+def test_scenario_file_replaces_weather(ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace) -> None:
+    _, run = ridge_forecast
     milder = make_covariate_table({"temperature": np.full(10, 25.0)}, "2022-12-02")
-    rows = changed(run, office, Scenario(tables=(milder,)))
+    rows = run_scenario(run, shared_workspace, Scenario(tables=(milder,)))
     assert (rows["ratio"] < 0.8).all()
 
 
@@ -559,50 +582,50 @@ def test_scenario_file_replaces_weather(answered: tuple[Forecast, Run], office: 
     ],
 )
 def test_scenario_rejects_impossible_weather(
-    weather_given: dict[str, float], words: str, answered: tuple[Forecast, Run], office: Workspace
+    weather_given: dict[str, float], words: str, ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace
 ) -> None:
     with pytest.raises(OptionError, match=words):
-        changed(answered[1], office, Scenario(weather=weather_given))
+        run_scenario(ridge_forecast[1], shared_workspace, Scenario(weather=weather_given))
 
 
-def test_scenario_rejects_unused_covariate(office: Workspace, answered: tuple[Forecast, Run]) -> None:
+def test_scenario_rejects_unused_covariate(shared_workspace: Workspace, ridge_forecast: tuple[Forecast, Run]) -> None:
     with pytest.raises(DataError, match="wind"):
-        changed(answered[1], office, Scenario(weather={"wind": 30.0}))
-    _, blind = asked(data(), office, "ridge", [weather()], horizon=1, weather="none")
+        run_scenario(ridge_forecast[1], shared_workspace, Scenario(weather={"wind": 30.0}))
+    _, blind = run_forecast(data(), shared_workspace, "ridge", [weather()], horizon=1, weather="none")
     for scenario in (
         Scenario(temperature_delta=2.0),
         Scenario(weather={"temperature_min": 1.0, "temperature_max": 2.0}),
     ):
         with pytest.raises(DataError, match="temperature"):
-            changed(blind, office, scenario)
+            run_scenario(blind, shared_workspace, scenario)
 
 
 # ---- recalibration --------------------------------------------------------------------------------------------------
 
 
-def test_recalibration_changes_intervals_not_forecast(office: Workspace) -> None:
+def test_recalibration_changes_intervals_not_forecast(shared_workspace: Workspace) -> None:
     values = make_consumption(1000, 2)
     noise = np.random.default_rng(2).normal(0, 1, (1000, 2)) * np.geomspace(0.005, 0.3, 1000)[:, None]
     dataset = make_daily_dataset(np.maximum(values * (1 + noise), 1.0))
-    found, run = asked(
+    found, run = run_forecast(
         dataset,
-        office,
+        shared_workspace,
         "ridge",
         [make_covariate_table({"temperature": make_temperatures(1030)})],
         horizon=2,
         backtest_from="2022-08-01",
     )
-    better, again = recalibrate(RecalibrationSpec(run.id), dataset, workspace=office, actor=BY)
+    better, again = recalibrate(RecalibrationSpec(run.id), dataset, workspace=shared_workspace, actor=BY)
     assert np.array_equal(better.rows["forecast"], found.rows["forecast"])
     assert again.metrics["wape"] == pytest.approx(run.metrics["wape"])
     assert abs(again.metrics["coverage"] - 0.9) < abs(run.metrics["coverage"] - 0.9)
     assert better.calibration != found.calibration
-    assert "Recalibrated on the first half" in said(better)
-    model = load_model(again.id, ForecastModel, office)
+    assert "Recalibrated on the first half" in read_notes(better)
+    model = load_model(again.id, ForecastModel, shared_workspace)
     assert model.errors_ is not None
     assert asdict(model.errors_.calibration) == better.calibration
     with pytest.raises(DataError, match=r"fitted on\. made\.csv has other data"):
-        recalibrate(RecalibrationSpec(run.id), make_daily_dataset(values[:-3]), workspace=office, actor=BY)
+        recalibrate(RecalibrationSpec(run.id), make_daily_dataset(values[:-3]), workspace=shared_workspace, actor=BY)
 
 
 # ---- golden figures on the gas files --------------------------------------------------------------------------------

@@ -68,9 +68,9 @@ def smd_machine(shared_data: Path) -> Dataset:
 # ---- detected events ------------------------------------------------------------------------------------------------
 
 
-def test_sequences_find_incidents_within_target_rate(server_kpis: Dataset, place: Workspace) -> None:
+def test_sequences_find_incidents_within_target_rate(server_kpis: Dataset, workspace: Workspace) -> None:
     """With two false alarms a week, the two test days have at most one, and half of the incidents are found."""
-    detection, run = train(make_weekly_spec(), server_kpis, workspace=place, actor=ALICE)
+    detection, run = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
     assert detection.target_rate == pytest.approx(2 / (7 * 24 * 60))
     assert run.metrics["measured_rate"] * 2880 <= 1
     assert not detection.exceeds_target_rate
@@ -81,8 +81,8 @@ def test_sequences_find_incidents_within_target_rate(server_kpis: Dataset, place
     assert detection.count_alarms(detection.target_rate or 0) == pytest.approx(2)
 
 
-def test_sequences_causes_name_changed_columns(server_kpis: Dataset, place: Workspace) -> None:
-    detection, _ = train(make_weekly_spec(), server_kpis, workspace=place, actor=ALICE)
+def test_sequences_causes_name_changed_columns(server_kpis: Dataset, workspace: Workspace) -> None:
+    detection, _ = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
     middle, ranked = len(server_kpis) // 2, []
     for event in detection.events.itertuples():
         [causes] = [
@@ -96,9 +96,9 @@ def test_sequences_causes_name_changed_columns(server_kpis: Dataset, place: Work
     assert set(SERVER_KPIS) == set(detection.data.columns)
 
 
-def test_sequences_report_exceeded_target_rate(smd_machine: Dataset, place: Workspace) -> None:
+def test_sequences_report_exceeded_target_rate(smd_machine: Dataset, workspace: Workspace) -> None:
     """A real server drifts: more normal rows are flagged than the target rate allows, and the result reports it."""
-    detection, run = train(make_spec("alarms", 1), smd_machine, workspace=place, actor=ALICE)
+    detection, run = train(make_spec("alarms", 1), smd_machine, workspace=workspace, actor=ALICE)
     assert detection.model_spec.until == "train"
     assert (run.metrics["rows_fitted"], run.metrics["rows_scored"]) == (23_688, 23_689)
     assert detection.exceeds_target_rate
@@ -106,7 +106,7 @@ def test_sequences_report_exceeded_target_rate(smd_machine: Dataset, place: Work
     assert run.metrics["f1"] > run.metrics["random.f1"]
 
 
-def test_sequences_tail_of_true_alarm_is_excused(place: Workspace) -> None:
+def test_sequences_tail_of_true_alarm_is_excused(workspace: Workspace) -> None:
     """Four of ten changed rows are labelled: the other six are excused, the rows of another event are false alarms."""
     dataset = make_series(1)
     labels = np.zeros(400, dtype=bool)
@@ -117,7 +117,7 @@ def test_sequences_tail_of_true_alarm_is_excused(place: Workspace) -> None:
     detection, run = train(
         make_spec("pot", 0.001, detector=make_pca(variance=0.5)),
         dataset.replace(frame=frame, labels=pd.Series(labels, index=frame.index)),
-        workspace=place,
+        workspace=workspace,
         actor=ALICE,
     )
     [true_event, false_event] = [
@@ -129,12 +129,12 @@ def test_sequences_tail_of_true_alarm_is_excused(place: Workspace) -> None:
     assert run.metrics["measured_rate"] == false_event["rows"] / 190
     assert (
         "excused_rows"
-        not in train(make_weekly_spec(make_pca(variance=0.5)), dataset, workspace=place, actor=ALICE)[1].metrics
+        not in train(make_weekly_spec(make_pca(variance=0.5)), dataset, workspace=workspace, actor=ALICE)[1].metrics
     )
 
 
-def test_sequences_metrics_include_random_and_baselines(server_kpis: Dataset, place: Workspace) -> None:
-    detection, run = train(make_weekly_spec(), server_kpis, workspace=place, actor=ALICE)
+def test_sequences_metrics_include_random_and_baselines(server_kpis: Dataset, workspace: Workspace) -> None:
+    detection, run = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
     assert detection.card["line"].iloc[0] == "pca-residual"
     assert {"random", "mean_distance", "pca"} <= set(detection.card["line"])
     card = detection.card.set_index("line")
@@ -146,19 +146,19 @@ def test_sequences_metrics_include_random_and_baselines(server_kpis: Dataset, pl
     assert run.metrics["f1_threshold"] == card.loc["pca-residual", "threshold"]
 
 
-def test_sequences_accept_daily_profile(sample: Dataset, place: Workspace) -> None:
-    detection, run = train(make_spec("alarms", 1, "month"), sample, workspace=place, actor=ALICE)
+def test_sequences_accept_daily_profile(sample: Dataset, workspace: Workspace) -> None:
+    detection, run = train(make_spec("alarms", 1, "month"), sample, workspace=workspace, actor=ALICE)
     assert detection.sampling_seconds == 86_400
     assert detection.data.columns[0] == "00:00"
     assert run.metrics["entities"] == len(sample.entities)
     assert set(detection.events["entity"].cat.categories) == set(sample.entities)
 
 
-def test_sequences_fast_detectors_find_incidents(server_kpis: Dataset, place: Workspace) -> None:
+def test_sequences_fast_detectors_find_incidents(server_kpis: Dataset, workspace: Workspace) -> None:
     assert list(list_detectors())[: len(FAST_DETECTORS)] == list(FAST_DETECTORS)
     for name in FAST_DETECTORS:
         detection, _ = train(
-            make_spec("pot", 0.001, detector=list_detectors()[name]()), server_kpis, workspace=place, actor=ALICE
+            make_spec("pot", 0.001, detector=list_detectors()[name]()), server_kpis, workspace=workspace, actor=ALICE
         )
         assert detection.events["known"].any(), name
 
@@ -166,16 +166,16 @@ def test_sequences_fast_detectors_find_incidents(server_kpis: Dataset, place: Wo
 # ---- thresholds -----------------------------------------------------------------------------------------------------
 
 
-def test_contamination_threshold_has_no_target_rate(server_kpis: Dataset, place: Workspace) -> None:
-    detection, run = train(make_spec("contamination", 0.05), server_kpis, workspace=place, actor=ALICE)
+def test_contamination_threshold_has_no_target_rate(server_kpis: Dataset, workspace: Workspace) -> None:
+    detection, run = train(make_spec("contamination", 0.05), server_kpis, workspace=workspace, actor=ALICE)
     assert run.metrics["anomaly_share"] == pytest.approx(0.05, abs=0.001)
     assert detection.target_rate is None
     assert "target_rate" not in run.metrics
     assert not detection.exceeds_target_rate
 
 
-def test_best_f1_threshold_reaches_best_f1(server_kpis: Dataset, place: Workspace) -> None:
-    detection, run = train(make_spec("best_f1", 0), server_kpis, workspace=place, actor=ALICE)
+def test_best_f1_threshold_reaches_best_f1(server_kpis: Dataset, workspace: Workspace) -> None:
+    detection, run = train(make_spec("best_f1", 0), server_kpis, workspace=workspace, actor=ALICE)
     test_rows = detection.test_rows
     hits = (test_rows["anomaly"] & test_rows["label"]).sum()
     assert 2 * hits / (test_rows["anomaly"].sum() + test_rows["label"].sum()) == pytest.approx(
@@ -205,15 +205,15 @@ def test_target_rate_divides_alarms_among_entities() -> None:
         (make_spec("alarms", float("nan")), "nan"),
     ],
 )
-def test_sequences_reject_invalid_threshold(place: Workspace, asked: SequenceSpec, words: str) -> None:
+def test_sequences_reject_invalid_threshold(workspace: Workspace, asked: SequenceSpec, words: str) -> None:
     with pytest.raises(OptionError, match=words):
-        train(asked, make_series(), workspace=place, actor=ALICE)
-    assert place.events.read_events() == []
+        train(asked, make_series(), workspace=workspace, actor=ALICE)
+    assert workspace.events.read_events() == []
 
 
-def test_weekly_alarm_rate_requires_dates(place: Workspace) -> None:
+def test_weekly_alarm_rate_requires_dates(workspace: Workspace) -> None:
     with pytest.raises(OptionError, match="no dates"):
-        train(make_weekly_spec(), make_series(dated=False), workspace=place, actor=ALICE)
+        train(make_weekly_spec(), make_series(dated=False), workspace=workspace, actor=ALICE)
 
 
 # ---- training rows --------------------------------------------------------------------------------------------------
@@ -237,21 +237,21 @@ def test_training_mask_by_date_row_or_part() -> None:
 @pytest.mark.parametrize(
     ("until", "error"), [("soon", OptionError), ("1999-01-01", DataError), ("2050-01-01", DataError)]
 )
-def test_sequences_reject_invalid_split(place: Workspace, until: str, error: type[Exception]) -> None:
+def test_sequences_reject_invalid_split(workspace: Workspace, until: str, error: type[Exception]) -> None:
     with pytest.raises(error, match=until):
-        train(make_weekly_spec(until=until), make_series(), workspace=place, actor=ALICE)
+        train(make_weekly_spec(until=until), make_series(), workspace=workspace, actor=ALICE)
 
 
-def test_sequences_reject_too_few_rows(place: Workspace) -> None:
+def test_sequences_reject_too_few_rows(workspace: Workspace) -> None:
     with pytest.raises(DataError, match="Too few"):
-        train(make_spec("contamination", 0.1), make_series(1, 12), workspace=place, actor=ALICE)
-    [event] = place.events.read_events()
+        train(make_spec("contamination", 0.1), make_series(1, 12), workspace=workspace, actor=ALICE)
+    [event] = workspace.events.read_events()
     assert (event.status, event.error_type) == ("failed", "DataError")
 
 
-def test_sequences_reject_unknown_scaling(server_kpis: Dataset, place: Workspace) -> None:
+def test_sequences_reject_unknown_scaling(server_kpis: Dataset, workspace: Workspace) -> None:
     with pytest.raises(OptionError, match="minmax"):
-        train(make_weekly_spec(scaling="magic"), server_kpis, workspace=place, actor=ALICE)
+        train(make_weekly_spec(scaling="magic"), server_kpis, workspace=workspace, actor=ALICE)
 
 
 # ---- events ---------------------------------------------------------------------------------------------------------
@@ -279,13 +279,18 @@ def test_merge_anomalies_covers_all_and_separates_events(raised: list[bool], gap
     assert all(after[0] - before[1] > gap + 1 for before, after in pairwise(spans))
 
 
-def test_sequences_find_event_of_every_series(place: Workspace) -> None:
+def test_sequences_find_event_of_every_series(workspace: Workspace) -> None:
     dataset = make_series()
     order = np.random.default_rng(1).permutation(len(dataset))
     detection, _ = train(
-        make_spec("pot", 0.001, detector=make_pca(variance=0.5)), dataset.take_rows(order), workspace=place, actor=ALICE
+        make_spec("pot", 0.001, detector=make_pca(variance=0.5)),
+        dataset.take_rows(order),
+        workspace=workspace,
+        actor=ALICE,
     )
-    ordered, _ = train(make_spec("pot", 0.001, detector=make_pca(variance=0.5)), dataset, workspace=place, actor=ALICE)
+    ordered, _ = train(
+        make_spec("pot", 0.001, detector=make_pca(variance=0.5)), dataset, workspace=workspace, actor=ALICE
+    )
     assert set(detection.events["entity"]) == {"s0", "s1", "s2"}
     assert detection.events["start"].iloc[0] >= pd.Timestamp("2024-01-16")
     pd.testing.assert_frame_equal(detection.events, ordered.events)
@@ -297,8 +302,8 @@ def test_sequences_find_event_of_every_series(place: Workspace) -> None:
         assert event_rows["anomaly"].sum() == event["rows"]
 
 
-def test_sequences_cells_explain_event(server_kpis: Dataset, place: Workspace) -> None:
-    detection, _ = train(make_weekly_spec(), server_kpis, workspace=place, actor=ALICE)
+def test_sequences_cells_explain_event(server_kpis: Dataset, workspace: Workspace) -> None:
+    detection, _ = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
     cells = detection.cells[detection.cells["event"] == 0]
     event = detection.events.iloc[0]
     assert cells["time"].min() == event["start"] - pd.Timedelta(minutes=MARGIN_ROWS[0])
@@ -311,8 +316,8 @@ def test_sequences_cells_explain_event(server_kpis: Dataset, place: Workspace) -
     assert ((calm["value"] > calm["low"]) & (calm["value"] < calm["high"])).mean() > 0.8
 
 
-def test_sequences_result_size_is_limited(smd_machine: Dataset, place: Workspace) -> None:
-    detection, _ = train(make_spec("contamination", 0.3), smd_machine, workspace=place, actor=ALICE)
+def test_sequences_result_size_is_limited(smd_machine: Dataset, workspace: Workspace) -> None:
+    detection, _ = train(make_spec("contamination", 0.3), smd_machine, workspace=workspace, actor=ALICE)
     assert len(detection.events) > 200
     assert detection.cells["event"].nunique() == 200
     assert detection.cells.groupby(["event", "column"], observed=True).size().max() <= MAX_CELL_ROWS
@@ -325,9 +330,9 @@ def test_sequences_result_size_is_limited(smd_machine: Dataset, place: Workspace
 # ---- runs -----------------------------------------------------------------------------------------------------------
 
 
-def test_sequences_run_is_stored_and_reloads(server_kpis: Dataset, place: Workspace) -> None:
-    detection, run = train(make_weekly_spec(), server_kpis, workspace=place, actor=ALICE)
-    stored_run = MlflowClient(place.tracking.uri).get_run(run.id)
+def test_sequences_run_is_stored_and_reloads(server_kpis: Dataset, workspace: Workspace) -> None:
+    detection, run = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
+    stored_run = MlflowClient(workspace.tracking.uri).get_run(run.id)
     assert stored_run.data.metrics["events"] == len(detection.events)
     assert stored_run.data.params | {
         "until": "",
@@ -335,10 +340,10 @@ def test_sequences_run_is_stored_and_reloads(server_kpis: Dataset, place: Worksp
         "detector": "pca-residual",
     } == stored_run.data.params | {"until": ""}
     assert stored_run.data.params["until"] == "2024-03-06 00:00:00"
-    [event] = place.events.read_events()
+    [event] = workspace.events.read_events()
     assert (event.status, event.details.anomalies_count) == ("completed", detection.rows["anomaly"].sum())
-    assert [record.id for record in runs_with_model("sequences", place)] == [run.id]
-    reloaded = load_sequences(run.id, place)
+    assert [record.id for record in runs_with_model("sequences", workspace)] == [run.id]
+    reloaded = load_sequences(run.id, workspace)
     for name in ("rows", "events", "shares", "cells", "curves", "card"):
         pd.testing.assert_frame_equal(getattr(reloaded, name), getattr(detection, name), check_dtype=False)
     assert (reloaded.spec, reloaded.model_spec, reloaded.data) == (detection.spec, detection.model_spec, detection.data)
@@ -354,9 +359,9 @@ def test_sequences_load_rejects_folder_without_result(tmp_path: Path) -> None:
         SequenceDetection.load(tmp_path)
 
 
-def test_sequences_saved_model_gives_same_scores(server_kpis: Dataset, place: Workspace) -> None:
-    detection, run = train(make_weekly_spec(), server_kpis, workspace=place, actor=ALICE)
-    applied, applied_run = apply_model(ApplySpec(run.id), server_kpis, workspace=place, actor=ALICE)
+def test_sequences_saved_model_gives_same_scores(server_kpis: Dataset, workspace: Workspace) -> None:
+    detection, run = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
+    applied, applied_run = apply_model(ApplySpec(run.id), server_kpis, workspace=workspace, actor=ALICE)
     assert np.array_equal(applied.rows["score"], detection.rows["score"])
     assert (applied.threshold, applied.spec, applied.model_spec) == (
         detection.threshold,
@@ -365,36 +370,36 @@ def test_sequences_saved_model_gives_same_scores(server_kpis: Dataset, place: Wo
     )
     assert not applied.rows["fitted"].any()
     assert run.id[:12] in str(applied.notes[0])
-    assert [record.id for record in runs_with_model("sequences", place)] == [run.id]
+    assert [record.id for record in runs_with_model("sequences", workspace)] == [run.id]
     assert applied_run.metrics["rows_scored"] == len(server_kpis)
     with pytest.raises(DataError, match="columns"):
-        apply_model(ApplySpec(run.id), make_series(), workspace=place, actor=ALICE)
+        apply_model(ApplySpec(run.id), make_series(), workspace=workspace, actor=ALICE)
 
 
-def test_sequences_model_scores_rows_without_dates(place: Workspace) -> None:
-    detection, run = train(make_weekly_spec(make_pca(variance=0.5)), make_series(), workspace=place, actor=ALICE)
-    applied, _ = apply_model(ApplySpec(run.id), make_series(dated=False), workspace=place, actor=ALICE)
+def test_sequences_model_scores_rows_without_dates(workspace: Workspace) -> None:
+    detection, run = train(make_weekly_spec(make_pca(variance=0.5)), make_series(), workspace=workspace, actor=ALICE)
+    applied, _ = apply_model(ApplySpec(run.id), make_series(dated=False), workspace=workspace, actor=ALICE)
     assert applied.per == PER_1000_ROWS
     assert len(applied.events) >= len(detection.events) > 0
 
 
-def test_sequences_apply_threshold_from_verdicts(server_kpis: Dataset, place: Workspace) -> None:
+def test_sequences_apply_threshold_from_verdicts(server_kpis: Dataset, workspace: Workspace) -> None:
     """Training rows stay training rows; the model is stored with the new threshold and can be applied."""
-    detection, run = train(make_weekly_spec(), server_kpis, workspace=place, actor=ALICE)
+    detection, run = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
     higher = float(detection.events["peak"].median())
-    raised, raised_run = apply_threshold(ThresholdSpec(run.id, higher), server_kpis, workspace=place, actor=ALICE)
+    raised, raised_run = apply_threshold(ThresholdSpec(run.id, higher), server_kpis, workspace=workspace, actor=ALICE)
     assert raised.rows[["score", "fitted"]].equals(detection.rows[["score", "fitted"]])
     assert 0 < len(raised.events) < len(detection.events)
     assert (raised.threshold, raised.method, raised.target_rate) == (higher, "verdicts", None)
     assert "verdicts on run" in str(raised.notes[0])
     restored, _ = apply_threshold(
-        ThresholdSpec(raised_run.id, detection.threshold), server_kpis, workspace=place, actor=ALICE
+        ThresholdSpec(raised_run.id, detection.threshold), server_kpis, workspace=workspace, actor=ALICE
     )
     assert np.array_equal(restored.rows["anomaly"], detection.rows["anomaly"])
-    applied, applied_run = apply_model(ApplySpec(raised_run.id), server_kpis, workspace=place, actor=ALICE)
+    applied, applied_run = apply_model(ApplySpec(raised_run.id), server_kpis, workspace=workspace, actor=ALICE)
     assert (applied.threshold, applied.method) == (higher, "verdicts")
     applied_restored, _ = apply_threshold(
-        ThresholdSpec(applied_run.id, detection.threshold), server_kpis, workspace=place, actor=ALICE
+        ThresholdSpec(applied_run.id, detection.threshold), server_kpis, workspace=workspace, actor=ALICE
     )
     assert not applied_restored.has_train_rows
     assert applied_restored.list_scores().shape == (len(server_kpis),)
@@ -402,12 +407,12 @@ def test_sequences_apply_threshold_from_verdicts(server_kpis: Dataset, place: Wo
     assert list(detection.list_alarms()) == ["entity", "time", "end", "score"]
 
 
-def test_sequences_run_parameters_name_training_split(server_kpis: Dataset, place: Workspace) -> None:
+def test_sequences_run_parameters_name_training_split(server_kpis: Dataset, workspace: Workspace) -> None:
     """A run that applies a model does not repeat the split of the run that fitted it."""
-    client = MlflowClient(place.tracking.uri)
-    _, run = train(make_weekly_spec(start="2024-03-05"), server_kpis, workspace=place, actor=ALICE)
-    _, applied = apply_model(ApplySpec(run.id), server_kpis, workspace=place, actor=ALICE)
-    _, moved = apply_threshold(ThresholdSpec(run.id, 3.0), server_kpis, workspace=place, actor=ALICE)
+    client = MlflowClient(workspace.tracking.uri)
+    _, run = train(make_weekly_spec(start="2024-03-05"), server_kpis, workspace=workspace, actor=ALICE)
+    _, applied = apply_model(ApplySpec(run.id), server_kpis, workspace=workspace, actor=ALICE)
+    _, moved = apply_threshold(ThresholdSpec(run.id, 3.0), server_kpis, workspace=workspace, actor=ALICE)
     fit_params, apply_params, threshold_params = (
         client.get_run(tracked_run.id).data.params for tracked_run in (run, applied, moved)
     )
@@ -418,15 +423,17 @@ def test_sequences_run_parameters_name_training_split(server_kpis: Dataset, plac
 
 
 @pytest.mark.parametrize("part", [{}, {"entities": ("s1",), "start": "2024-01-03"}])
-def test_sequences_job_matches_direct_call(place: Workspace, part: dict[str, Any]) -> None:
+def test_sequences_job_matches_direct_call(workspace: Workspace, part: dict[str, Any]) -> None:
     dataset = make_series()
-    spec = make_weekly_spec(make_pca(variance=0.5), until="2024-01-10", dataset=place.datasets.save(dataset), **part)
-    run_id = run_as_job(spec, place)
-    direct, _ = train(spec, dataset, workspace=place, actor=ALICE)
-    job = load_sequences(run_id, place)
+    spec = make_weekly_spec(
+        make_pca(variance=0.5), until="2024-01-10", dataset=workspace.datasets.save(dataset), **part
+    )
+    run_id = run_as_job(spec, workspace)
+    direct, _ = train(spec, dataset, workspace=workspace, actor=ALICE)
+    job = load_sequences(run_id, workspace)
     assert job.spec == direct.spec
     assert np.array_equal(job.rows["score"], direct.rows["score"])
-    applied = load_sequences(run_as_job(ApplySpec(run_id, dataset=dataset.digest), place), place)
+    applied = load_sequences(run_as_job(ApplySpec(run_id, dataset=dataset.digest), workspace), workspace)
     assert applied.spec == ApplySpec(run_id, dataset=dataset.digest)
 
 
@@ -436,17 +443,17 @@ def run_as_job(spec: SequenceSpec | ApplySpec, workspace: Workspace) -> str:
     return run_job("sequences", arguments, workspace=workspace, actor=ALICE, progress=Progress())
 
 
-def test_sequences_training_can_be_cancelled(server_kpis: Dataset, place: Workspace) -> None:
+def test_sequences_training_can_be_cancelled(server_kpis: Dataset, workspace: Workspace) -> None:
     progress = Progress()
     progress.cancel()
     with pytest.raises(CancelledError):
-        train(make_weekly_spec(), server_kpis, workspace=place, actor=ALICE, progress=progress)
-    [event] = place.events.read_events()
+        train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE, progress=progress)
+    [event] = workspace.events.read_events()
     assert event.status == "interrupted"
 
 
-def test_sequences_export_tables_and_likelihoods(server_kpis: Dataset, place: Workspace, tmp_path: Path) -> None:
-    detection, _ = train(make_weekly_spec(), server_kpis, workspace=place, actor=ALICE)
+def test_sequences_export_tables_and_likelihoods(server_kpis: Dataset, workspace: Workspace, tmp_path: Path) -> None:
+    detection, _ = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
     table, events = detection.to_frame(), detection.build_event_table()
     assert len(table) == len(server_kpis)
     assert table["event"].max() == len(events) == events["event"].max()
@@ -500,9 +507,9 @@ UNUSUAL_DATASETS = {
 
 
 @pytest.mark.parametrize("name", UNUSUAL_DATASETS)
-def test_sequences_accept_unusual_data(name: str, place: Workspace) -> None:
+def test_sequences_accept_unusual_data(name: str, workspace: Workspace) -> None:
     dataset = UNUSUAL_DATASETS[name]
-    detection, run = train(make_spec("alarms", 2, "day"), dataset, workspace=place, actor=ALICE)
+    detection, run = train(make_spec("alarms", 2, "day"), dataset, workspace=workspace, actor=ALICE)
     assert np.isfinite(detection.rows["score"]).all()
     assert detection.sampling_seconds == 3600
     for entity in dataset.entities:
@@ -510,31 +517,31 @@ def test_sequences_accept_unusual_data(name: str, place: Workspace) -> None:
         share_figures.draw_shares(detection, entity).to_json()
     if len(detection.events):
         figures.draw_event(detection, 0, "distance").to_json()
-    applied, _ = apply_model(ApplySpec(run.id), dataset, workspace=place, actor=ALICE)
+    applied, _ = apply_model(ApplySpec(run.id), dataset, workspace=workspace, actor=ALICE)
     assert np.array_equal(applied.rows["score"], detection.rows["score"])
 
 
-def test_sequences_model_scores_single_row(place: Workspace) -> None:
+def test_sequences_model_scores_single_row(workspace: Workspace) -> None:
     dataset = make_series(1)
-    run = train(make_weekly_spec(make_pca(variance=0.5)), dataset, workspace=place, actor=ALICE)[1]
+    run = train(make_weekly_spec(make_pca(variance=0.5)), dataset, workspace=workspace, actor=ALICE)[1]
     detection, _ = apply_model(
-        ApplySpec(run.id), dataset.take_rows(np.arange(400) == 375).replace(step=None), workspace=place, actor=ALICE
+        ApplySpec(run.id), dataset.take_rows(np.arange(400) == 375).replace(step=None), workspace=workspace, actor=ALICE
     )
     assert (len(detection.rows), detection.is_dated, detection.per) == (1, True, PER_1000_ROWS)
     figures.draw_timeline(detection, "s0").to_json()
 
 
-def test_sequences_measured_rate_matches_flagged_rows(place: Workspace) -> None:
+def test_sequences_measured_rate_matches_flagged_rows(workspace: Workspace) -> None:
     """This also holds if the threshold lies between two scores that are equal in single precision."""
     dataset = make_series(2, 300)
     for share in (1e-9, 0.0001, 0.01):
-        detection, _ = train(make_spec("contamination", share), dataset, workspace=place, actor=ALICE)
+        detection, _ = train(make_spec("contamination", share), dataset, workspace=workspace, actor=ALICE)
         assert detection.measured_rate == detection.test_rows["anomaly"].mean()
 
 
-def test_sequences_reject_split_with_time_zone(place: Workspace) -> None:
+def test_sequences_reject_split_with_time_zone(workspace: Workspace) -> None:
     with pytest.raises(OptionError, match=r"\+02:00"):
-        train(make_weekly_spec(until="2024-01-05T00:00:00+02:00"), make_series(), workspace=place, actor=ALICE)
+        train(make_weekly_spec(until="2024-01-05T00:00:00+02:00"), make_series(), workspace=workspace, actor=ALICE)
 
 
 @pytest.mark.parametrize(
@@ -545,10 +552,10 @@ def test_sequences_reject_split_with_time_zone(place: Workspace) -> None:
         {"name": "pca-residual", "settings": {"trees": 3}},
     ],
 )
-def test_sequences_job_rejects_invalid_detector(place: Workspace, detector: dict[str, Any]) -> None:
-    arguments = encode(make_weekly_spec(dataset=place.datasets.save(make_series(1)))) | {"detector": detector}
+def test_sequences_job_rejects_invalid_detector(workspace: Workspace, detector: dict[str, Any]) -> None:
+    arguments = encode(make_weekly_spec(dataset=workspace.datasets.save(make_series(1)))) | {"detector": detector}
     with pytest.raises(OptionError):
-        run_job("sequences", arguments, workspace=place, actor=ALICE, progress=Progress())
+        run_job("sequences", arguments, workspace=workspace, actor=ALICE, progress=Progress())
 
 
 # ---- figures --------------------------------------------------------------------------------------------------------
@@ -558,8 +565,8 @@ def list_trace_names(figure: Any) -> set[str]:
     return {str(trace.name) for trace in figure.data if trace.name}
 
 
-def test_sequences_figures_show_series_and_events(server_kpis: Dataset, place: Workspace) -> None:
-    detection, _ = train(make_weekly_spec(), server_kpis, workspace=place, actor=ALICE)
+def test_sequences_figures_show_series_and_events(server_kpis: Dataset, workspace: Workspace) -> None:
+    detection, _ = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
     entity = server_kpis.entities[0]
     timeline = figures.draw_timeline(detection, entity)
     assert {"score", "training rows", "threshold", "event", "labelled abnormal", "extreme"} <= list_trace_names(
@@ -581,8 +588,8 @@ def test_sequences_figures_show_series_and_events(server_kpis: Dataset, place: W
     assert np.asarray(heatmap.z).shape == (12, 2000)
 
 
-def test_sequences_figures_share_time_axis(server_kpis: Dataset, place: Workspace) -> None:
-    detection, _ = train(make_weekly_spec(), server_kpis, workspace=place, actor=ALICE)
+def test_sequences_figures_share_time_axis(server_kpis: Dataset, workspace: Workspace) -> None:
+    detection, _ = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
     data = replace(
         detection.data, columns=("a name that is longer than any room beside a plot", *detection.data.columns[1:])
     )
@@ -608,8 +615,8 @@ def test_sequences_figures_share_time_axis(server_kpis: Dataset, place: Workspac
     assert plots[1].layout.yaxis.ticktext[0] == "a name that is lo…"
 
 
-def test_sequences_figures_of_modes_and_training(server_kpis: Dataset, place: Workspace) -> None:
-    detection, _ = train(make_weekly_spec(), server_kpis, workspace=place, actor=ALICE)
+def test_sequences_figures_of_modes_and_training(server_kpis: Dataset, workspace: Workspace) -> None:
+    detection, _ = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
     bins = detection.shares[["entity", "time"]]
     detection = replace(
         detection,
@@ -620,19 +627,21 @@ def test_sequences_figures_of_modes_and_training(server_kpis: Dataset, place: Wo
     assert list(figures.draw_training_curves(detection).data[0].y) == [2.0, 1.0]
 
 
-def test_timeline_figure_limits_axis_for_outlier_score(place: Workspace) -> None:
+def test_timeline_figure_limits_axis_for_outlier_score(workspace: Workspace) -> None:
     dataset = make_series(1)
     values = dataset.values.copy()
     values[350] = 1e9, -1e9
     dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
-    detection, _ = train(make_spec("pot", 0.02, detector=make_pca(variance=0.5)), dataset, workspace=place, actor=ALICE)
+    detection, _ = train(
+        make_spec("pot", 0.02, detector=make_pca(variance=0.5)), dataset, workspace=workspace, actor=ALICE
+    )
     figure = figures.draw_timeline(detection, "s0")
     assert figure.layout.yaxis.range[1] < detection.rows["score"].max()
     assert max(max(trace.y) for trace in figure.data if trace.name == "score") <= figure.layout.yaxis.range[1]
 
 
-def test_timeline_figure_downsamples_millions_of_rows(server_kpis: Dataset, place: Workspace) -> None:
-    detection, _ = train(make_weekly_spec(), server_kpis, workspace=place, actor=ALICE)
+def test_timeline_figure_downsamples_millions_of_rows(server_kpis: Dataset, workspace: Workspace) -> None:
+    detection, _ = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
     rows = pd.concat([detection.test_rows] * 200, ignore_index=True).assign(fitted=False)
     rows["time"] = pd.date_range("2024-01-01", periods=len(rows), freq="s")
     figure = figures.draw_timeline(
