@@ -115,7 +115,7 @@ class PartSpec(DataSpec):
 
 @dataclass(frozen=True)
 class ApplySpec(PartSpec):
-    """Parameters to apply the model of an earlier run, with its threshold, to data."""
+    """Apply the model of an earlier run, with its threshold, to data."""
 
     selector_field: ClassVar[str] = "model"
 

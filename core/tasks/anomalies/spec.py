@@ -29,7 +29,7 @@ def list_detectors() -> dict[str, type[Detector]]:
 
 @dataclass(frozen=True)
 class DetectionSpec(PartSpec):
-    """Options to fit a detector on rows and flag those with the highest scores.
+    """Fit a detector on rows and flag those with the highest scores.
 
     compare_with   baseline that each row is compared with; "" for the calendar, or the entity if rows have no dates
     contamination  share of rows to flag, above 0, at most 0.5

@@ -86,7 +86,7 @@ class FolderSpec(Spec):
 
 @dataclass(frozen=True)
 class BatchSpec(FolderSpec):
-    """Options to score every series in a folder with one model fitted per group of files; an interrupted run resumes.
+    """Score every series in a folder with one model fitted per group of files; an interrupted run resumes.
 
     fit_per   one model per folder ("folder"), or per folder and file name prefix ("name")
     detector  detector to fit; it scores row by row if it can, unless `as_trained` is set
@@ -126,7 +126,7 @@ class BatchSpec(FolderSpec):
 
 @dataclass(frozen=True)
 class BatchApplySpec(FolderSpec):
-    """Options to score every series in a folder with one saved model.
+    """Score every series in a folder with one saved model.
 
     model  run id, or NAME@ALIAS in the model registry
     """

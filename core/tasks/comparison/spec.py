@@ -12,7 +12,7 @@ from core.tasks.sequences.split import build_training_mask, find_default_split
 
 @dataclass(frozen=True)
 class ComparisonSpec(PartSpec):
-    """Options to compare the fast detectors on one series, by its labels or by injected anomalies.
+    """Compare the fast detectors on one series, by its labels or by injected anomalies.
 
     until            first test row, see `SequenceSpec`
     scaling, counts  options of `Scaling`

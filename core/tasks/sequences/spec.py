@@ -71,7 +71,7 @@ def list_detectors() -> dict[str, type[SequenceDetector]]:
 
 @dataclass(frozen=True)
 class SequenceSpec(PartSpec):
-    """Options to fit a detector on series, score every row and flag rows above a threshold.
+    """Fit a detector on series, score every row and flag rows above a threshold.
 
     until      first test row: a timestamp, a row number, or "train" for the end of the training part that the files
                declare; "" for that part, or half of the rows
