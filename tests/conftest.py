@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Shared fixtures: real and generated data, workspaces, job workers, an MLflow server, the command line."""
 
 import os
 import shutil
@@ -26,19 +26,20 @@ from core.workspace import Workspace
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
 
-settings.register_profile("vigie", deadline=None)  # how fast something is belongs to benchmarks/
+settings.register_profile("vigie", deadline=None)  # speed is measured in benchmarks/
 settings.load_profile("vigie")
 
 ROOT = Path(__file__).resolve().parents[1]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-"""Runs `python -m core …` with these arguments."""
+"""Function that runs `python -m core …` with its arguments."""
 GAS = ("df_part1.csv", "df_part2.csv", "df_part3.csv")
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data sets: VIGIE_SHARED_DATA, or shared/data beside the checkout; skips where there is
-    none.
+    """Folder of the real datasets: VIGIE_SHARED_DATA, or shared/data next to the checkout.
+
+    The test is skipped if there is no such folder.
     """
     folder = Path(os.environ.get("VIGIE_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
     if not folder.is_dir():
@@ -48,27 +49,27 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def gas_files(shared_data: Path) -> list[Path]:
-    """The three parts of the French regional gas file."""
+    """Paths of the three parts of the French regional gas file."""
     return [shared_data / "gas_france" / name for name in GAS]
 
 
 @pytest.fixture(scope="session")
 def gas(gas_files: list[Path]) -> Dataset:
-    """The three parts as one dataset."""
+    """Dataset of the three gas files."""
     return load(list(gas_files))
 
 
 @pytest.fixture(scope="session")
 def sample() -> Dataset:
-    """The generated gas sample."""
+    """Generated gas sample."""
     return load_sample("gas_daily")
 
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow SQLite file whose tables exist already; making them takes seconds, copying it does not.
+    """MLflow SQLite file with tables and no runs. Tests copy it, because creating the tables takes seconds.
 
-    CodeCarbon's probing of the processor is done here as well, as the app does it in the background.
+    CodeCarbon is preloaded here as well, as the app does it in the background.
     """
     emissions.preload("FRA")
     folder = tmp_path_factory.mktemp("store")
@@ -78,12 +79,12 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace(tmp_path: Path, empty_store: Path) -> Workspace:
-    """A workplace of its own on SQLite, without a server."""
+    """Workspace of one test, on SQLite and without a server."""
     return create_workspace(tmp_path, empty_store)
 
 
 def create_workspace(folder: Path, store: Path, uri: str = "") -> Workspace:
-    """A workplace below `folder`: on the MLflow server `uri`, else on a copy of `store`."""
+    """Create a workspace in `folder`, on the MLflow server `uri` or, without one, on a copy of `store`."""
     if not uri:
         shutil.copy(store, folder / "mlflow.db")
     address = uri or f"sqlite:///{folder / 'mlflow.db'}"
@@ -92,7 +93,7 @@ def create_workspace(folder: Path, store: Path, uri: str = "") -> Workspace:
 
 @contextmanager
 def run_worker(workspace: Workspace, handler: JobHandler = run_job) -> Iterator[Worker]:
-    """A worker for the jobs of `workspace`, in a thread: what a page under test asks for is done."""
+    """Run a worker for the jobs of `workspace` in a thread, until the context ends."""
     ending = threading.Event()
     worker = Worker(workspace, handler, ending)
     thread = threading.Thread(target=worker.run, name="worker")
@@ -106,23 +107,23 @@ def run_worker(workspace: Workspace, handler: JobHandler = run_job) -> Iterator[
 
 @pytest.fixture
 def worker(workspace: Workspace) -> Iterator[Worker]:
-    """A worker for the jobs of `workspace`, as long as the test goes on."""
+    """Running worker for the jobs of `workspace`."""
     with run_worker(workspace) as found:
         yield found
 
 
 def wait_for_job(app: AppTest, seconds: float = 60) -> AppTest:
-    """Look again until the work of a page has ended, as the page does by itself."""
+    """Rerun the page, as it does by itself, until its job has ended. Fails after `seconds`."""
     until = time.monotonic() + seconds
     while "work" in app.query_params:
-        assert time.monotonic() < until, "the work never ended"
+        assert time.monotonic() < until, f"the job has not ended within {seconds} s"
         time.sleep(0.1)
         app.run()
     return app
 
 
 def deliver_all(workspace: Workspace, seconds: float = 90) -> None:
-    """As the worker does, until nothing waits and nothing is doubted any more."""
+    """Deliver all pending records, as the worker does. Fails after `seconds`."""
     until = time.monotonic() + seconds
     while workspace.tracking.spool.list_pending():
         assert time.monotonic() < until, workspace.tracking.last_error
@@ -133,13 +134,14 @@ def deliver_all(workspace: Workspace, seconds: float = 90) -> None:
 
 
 def find_free_port() -> int:
+    """Return a TCP port that is free on 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_until_reachable(url: str, seconds: float = 60) -> None:
-    """Wait until `url` answers."""
+    """Wait until `url` answers. Raises OSError after `seconds`."""
     until = time.monotonic() + seconds
     while True:
         try:
@@ -152,11 +154,12 @@ def wait_until_reachable(url: str, seconds: float = 60) -> None:
 
 
 Server = Callable[[], "subprocess.Popen[bytes]"]
+"""Function that starts a server and returns its process."""
 
 
 @pytest.fixture
 def mlflow_server(tmp_path: Path, empty_store: Path) -> Iterator[tuple[str, Server]]:
-    """The address of an MLflow server on SQLite, and what starts it (again)."""
+    """Address of an MLflow server on SQLite, and the function that starts or restarts it."""
     port = find_free_port()
     shutil.copy(empty_store, tmp_path / "server.db")
     started: list[subprocess.Popen[bytes]] = []
@@ -190,7 +193,7 @@ def mlflow_server(tmp_path: Path, empty_store: Path) -> Iterator[tuple[str, Serv
 
 
 def kill_process_tree(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a server and everything it started, as a power cut would."""
+    """Kill a server and its child processes without warning, as a power failure does."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
     process.wait(10)

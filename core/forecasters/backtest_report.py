@@ -134,9 +134,9 @@ def _build_rows(backtest: Backtest, arrays: _StepArrays, quantiles: Floats, temp
 class _CoverageCounter:
     """Counter of the values inside each nominal interval, by day, entity and slot, and by number of days ahead."""
 
-    def __init__(self, found: Backtest) -> None:
-        self.backtest = found
-        shape = found.get_actual().shape
+    def __init__(self, backtest: Backtest) -> None:
+        self.backtest = backtest
+        shape = backtest.get_actual().shape
         self.count = np.zeros(shape, dtype=np.int32)
         self.inside = {level: np.zeros(shape, dtype=np.int32) for level in NOMINAL_LEVELS}
         self.step_rows: list[dict[str, object]] = []

@@ -1,4 +1,4 @@
-"""The circuit breaker: how long a caller waits, and when the service is asked again."""
+"""The circuit breaker: results, timeouts, waiting times, retries, single flight, error messages."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from mlflow_utils.circuit_breaker import NO_TIMEOUT_S, CallFailedError, CircuitB
 
 @pytest.fixture
 def release() -> Iterator[threading.Event]:
-    """What hanging calls wait for; they end with the test."""
+    """Event that hanging calls wait for; it is set at the end of the test."""
     event = threading.Event()
     yield event
     event.set()
@@ -25,7 +25,7 @@ def fail() -> None:
 
 
 def fails(breaker: CircuitBreaker, work: Callable[[], Any] = fail, **options: Any) -> float:
-    """Seconds until the call failed."""
+    """Return the seconds until the call fails."""
     began = time.monotonic()
     with pytest.raises(CallFailedError):
         breaker.call(work, **options)
@@ -105,10 +105,10 @@ def test_circuit_breaker_doubles_reset_time_up_to_limit(monkeypatch: pytest.Monk
         now = breaker._open_until
     assert all(low <= pause <= high for pause, (low, high) in zip(pauses, [(1, 2), (2, 4), (4, 8)], strict=False))
     assert all(30 <= pause <= 60 for pause in pauses[6:])
-    assert len(set(pauses[6:])) > 1, "two processes do not come back together"
+    assert len(set(pauses[6:])) > 1, "two processes do not retry at the same time"
     breaker.call(lambda: None)
     fails(breaker)
-    assert breaker._open_until - now <= 2, "a success begins anew"
+    assert breaker._open_until - now <= 2, "a success resets the waiting time"
 
 
 def test_circuit_breaker_makes_one_call_at_a_time(release: threading.Event) -> None:
@@ -139,7 +139,7 @@ def test_circuit_breaker_limits_wait_behind_hanging_call(release: threading.Even
     breaker, began = CircuitBreaker("service", 0.3, reset_after_s=0, single_flight=True), time.monotonic()
     calls: list[int] = []
     assert 0.3 <= fails(breaker, release.wait) < 1
-    assert fails(breaker, lambda: calls.append(1)) < 0.1, "the one in flight is late already"
+    assert fails(breaker, lambda: calls.append(1)) < 0.1, "the call in flight is already late"
     assert fails(breaker, lambda: calls.append(2), timeout_s=time.monotonic() - began + 0.2) < 0.6
     assert calls == []
     release.set()

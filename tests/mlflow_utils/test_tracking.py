@@ -1,4 +1,4 @@
-"""Runs on record: against a real MLflow server that dies, hangs and comes back."""
+"""Tracking of runs with a real MLflow server that is killed, hangs and restarts."""
 
 import os
 import socket
@@ -26,7 +26,7 @@ BY = Actor("alice", "tests")
 
 
 def record(number: int, dataset: Dataset, at: Workspace) -> str:
-    """One small run; its id."""
+    """Track one small run, and return its id."""
     with track_run("tests", "Nothing", {"number": number}, dataset, BY, at) as run:
         run.metrics["number"] = number
         (run.folder / "note.txt").write_text(str(number))
@@ -34,7 +34,7 @@ def record(number: int, dataset: Dataset, at: Workspace) -> str:
 
 
 def list_run_numbers(client: MlflowClient) -> list[int]:
-    """The runs on the server, in the order in which they began."""
+    """Return the numbers of the runs on the server in the order of their start."""
     experiment = client.get_experiment_by_name("tests")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
@@ -97,7 +97,7 @@ def test_tracking_delivers_run_started_before_outage_once(
 
 @pytest.fixture
 def hanging_server() -> Iterator[str]:
-    """Accepts connections and never says a word."""
+    """Address of a server that accepts connections and never answers."""
     listener = socket.create_server(("127.0.0.1", 0))
     kept: list[socket.socket] = []
 
@@ -168,7 +168,7 @@ def test_tracking_leaves_run_of_living_process_alone(workspace: Workspace) -> No
 
 
 def test_tracking_finds_created_run_by_key(workspace: Workspace) -> None:
-    """The crash between MLflow's answer and our note of it."""
+    """The process crashes after the answer of MLflow and before the id of the run is stored."""
     made = Record("tests", "made", params={"number": 5})
     workspace.tracking.start_run(made)
     forgotten = Record("tests", "made", key=made.key, params={"number": 5})

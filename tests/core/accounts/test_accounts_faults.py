@@ -1,4 +1,4 @@
-"""Accounts while the database is away: killed, hanging, refusing, locked by somebody else. Nobody waits for 2 s."""
+"""Accounts during outages of the database: killed, hanging, rejecting, locked. No call takes 2 s."""
 
 import logging
 import sqlite3
@@ -65,6 +65,7 @@ def accounts(url: str, tmp_path: Path) -> Iterator[Accounts]:
 
 
 def expect_outage(work: Callable[[], object]) -> ServiceUnavailableError:
+    """Call `work` during an outage, and return its error. Fails if the call takes too long."""
     began = time.perf_counter()
     with pytest.raises(ServiceUnavailableError) as error:
         work()
@@ -73,7 +74,7 @@ def expect_outage(work: Callable[[], object]) -> ServiceUnavailableError:
 
 
 def reset_connections(accounts: Accounts) -> None:
-    """What hung has ended, and the database is asked again."""
+    """Wait until the hanging calls have ended, and close the circuit breaker."""
     wait_for_abandoned_calls()
     accounts.reset()
 
@@ -82,7 +83,7 @@ def reset_connections(accounts: Accounts) -> None:
 def outage(
     request: pytest.FixtureRequest, server: Running
 ) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
-    """What takes the server away, and what brings it back."""
+    """Functions that stop and restore the server."""
     if request.param == "killed":
         yield server.kill, server.start
         if server.process is None:
@@ -105,7 +106,7 @@ def test_accounts_report_outage_in_time(
 
     for first in range(0, len(calls), 4):
         accounts.reset()
-        run_concurrently(4, lambda number: call(first + number))  # noqa: B023 called at once
+        run_concurrently(4, lambda number: call(first + number))  # noqa: B023 called immediately
     assert set(told) == set(EVERY_CALL)
     assert all("PostgreSQL does not answer" in text for text in told.values()), told
     come_back()
@@ -154,7 +155,7 @@ def test_concurrent_calls_share_one_timeout(accounts: Accounts, server: Running)
     server.freeze()
     try:
         seconds = []
-        for _round in range(4):  # more than the pool has connections
+        for _round in range(4):  # more calls than the pool has connections
             accounts.reset()
             began = time.perf_counter()
             found = run_concurrently(6, lambda _number: accounts.find_session(token))
@@ -239,7 +240,7 @@ def test_accounts_report_locked_sqlite_file(tmp_path: Path) -> None:
         token = accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
         holder = sqlite3.connect(tmp_path / "accounts.db", isolation_level=None)
         holder.execute("BEGIN EXCLUSIVE")
-        assert accounts.find_session(token) is not None, "WAL: who reads does not wait"
+        assert accounts.find_session(token) is not None, "readers do not wait for the lock (WAL)"
         error = expect_outage(lambda: accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS))
         assert "database is locked" in str(error)
         holder.execute("ROLLBACK")

@@ -1,4 +1,4 @@
-"""Passwords and names by themselves, without a database."""
+"""Rules of passwords, their hashes, and names of users."""
 
 import time
 from contextlib import suppress
@@ -95,7 +95,7 @@ def test_password_check_truncates_slow_input() -> None:
 def test_password_hashes_verify() -> None:
     hash_ = passwords.hash_password("Fjord-lantern-été")
     assert passwords.verify_password(hash_, "Fjord-lantern-été")
-    assert passwords.verify_password(hash_, "Fjord-lantern-e\u0301te\u0301"), "as another keyboard writes it"
+    assert passwords.verify_password(hash_, "Fjord-lantern-e\u0301te\u0301"), "the decomposed form of é is accepted"
     assert not passwords.verify_password(hash_, "fjord-lantern-été")
     assert not passwords.verify_password(None, "the password of nobody")
     assert not passwords.verify_password("no hash", "Fjord-lantern-été")

@@ -1,4 +1,4 @@
-"""Errors, intervals and effects: by hand, by scikit-learn, and by what they promise."""
+"""Evaluation of forecasts: metrics, conformal intervals, recalibration, backtest tables, event effects."""
 
 import numpy as np
 import pandas as pd
@@ -44,14 +44,14 @@ def make_noise(*shape: int, seed: int = 0) -> Floats:
     return np.asarray(np.random.default_rng(seed).normal(size=shape))
 
 
-# ---- errors ---------------------------------------------------------------------------------------------------------
+# ---- metrics --------------------------------------------------------------------------------------------------------
 
 ACTUAL = np.array([[[10.0], [100.0]], [[20.0], [np.nan]], [[30.0], [200.0]]])
 FORECAST = np.array([[[12.0], [90.0]], [[20.0], [50.0]], [[np.nan], [230.0]]])
 
 
 def test_forecast_metrics_by_hand() -> None:
-    """Errors of 2, 10, 0 and 30 on amounts of 10, 100, 20 and 200; a moment one of the two lacks does not count."""
+    """Errors of 2, 10, 0 and 30 for values of 10, 100, 20 and 200; pairs with a missing value do not count."""
     assert measure.mae(ACTUAL, FORECAST) == pytest.approx(42 / 4)
     assert measure.wape(ACTUAL, FORECAST) == pytest.approx(42 / 330)
     assert measure.rmse(ACTUAL, FORECAST) == pytest.approx(np.sqrt((4 + 100 + 0 + 900) / 4))
@@ -124,7 +124,7 @@ def test_binomial_band_covers_19_of_20() -> None:
     ("count", "low", "high"), [(99, 5, 95), (100, 5, 96), (60, 3, 58), (19, 1, 19), (5, 1, 5), (1, 1, 1)]
 )
 def test_conformal_ranks_by_hand(count: int, low: int, high: int) -> None:
-    """Of the errors 1 … n the (n + 1) q-th, rounded outwards, and never beyond the last."""
+    """The quantile of the errors 1 … n has the rank (n + 1) q, rounded outwards and limited to 1 … n."""
     errors = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))[:, None, None]
     assert compute_conformal_quantiles(errors, ENDS)[0, 0].tolist() == [low, high]
 
@@ -156,7 +156,7 @@ def test_conformal_replaces_few_errors_by_shared_ones() -> None:
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
 @pytest.mark.parametrize("past", [60, 365])
 def test_conformal_covers_exchangeable_errors(level: float, past: int) -> None:
-    """3,000 entities, skewed errors: one new error each lies inside as often as promised, in the binomial band."""
+    """One new skewed error for each of 3,000 entities: the coverage is nominal within the binomial band."""
     errors = np.random.default_rng(past).exponential(size=(past + 1, 3000, 1))
     spread = compute_conformal_quantiles(errors[:-1], np.array([(1 - level) / 2, (1 + level) / 2]))
     inside = float(((errors[-1] >= spread[..., 0]) & (errors[-1] <= spread[..., 1])).mean())
@@ -189,7 +189,7 @@ def test_conformal_intervals_are_ordered_and_not_negative(scale: str, seed: int)
 
 
 def make_errors(spread: Floats, steps: int = 2, level: float = 100.0) -> ResidualHistory:
-    """Forecasts of about `level` whose errors have the standard deviation `spread` (days, entities)."""
+    """Make forecasts of `level` whose errors have the standard deviations `spread`, shape (days, entities)."""
     forecast = np.full((steps, *spread.shape, 1), level)
     return ResidualHistory(forecast, level + spread[:, :, None] * make_noise(*spread.shape, 1))
 
@@ -219,7 +219,7 @@ def test_rolling_intervals_use_no_later_error(step: int) -> None:
 
 
 def test_rolling_intervals_use_all_known_errors_on_first_day() -> None:
-    """An error of the day of asking counts, one of the day after does not."""
+    """The error of the day of the forecast origin counts; the error of the next day does not."""
     errors = make_errors(np.full((60, 1), 1.0))
     for day, counts in ((58, True), (59, False)):
         actual = errors.actual.copy()
@@ -251,7 +251,7 @@ def test_future_intervals_use_last_errors() -> None:
 
 @pytest.mark.parametrize(("first", "last"), [(0.5, 20.0), (20.0, 0.5)])
 def test_recalibration_restores_coverage(first: float, last: float) -> None:
-    """Errors grow, or shrink, all the time: those of a year ago make intervals too narrow, or too wide."""
+    """Errors grow (or shrink) all the time, so old errors make the intervals too narrow (or too wide)."""
     errors = make_errors(np.geomspace([first] * 3, [last] * 3, 1050))
     better, note = recalibrate_errors(errors, 0.05, 0.95)
     assert better.calibration.window < errors.calibration.window
@@ -276,7 +276,10 @@ def test_recalibration_separates_kinds_of_entities() -> None:
 
 
 def _coverage(errors: ResidualHistory, first: int) -> float:
-    """Over both numbers of days ahead, blocks counted from a third on as in `recalibrate_errors`."""
+    """Compute the mean coverage of both horizon steps from day `first` on.
+
+    As in `recalibrate_errors`, the blocks start after the first third.
+    """
     start = len(errors.actual) // 3
     found = [errors.compute_rolling_quantiles(step, ENDS, start)[first - start :] for step in (1, 2)]
     return float(
@@ -284,7 +287,7 @@ def _coverage(errors: ResidualHistory, first: int) -> float:
     )
 
 
-# ---- the tables of a backtest --------------------------------------------------------------------------------------
+# ---- tables of a backtest ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -295,8 +298,9 @@ def tested() -> Backtest:
 
 
 def test_backtest_forecasts_only_unknown_days(tested: Backtest) -> None:
-    """Day by day the same as a model fitted before the period and asked on the day itself; the first days have no
-    origin in it.
+    """The forecasts stay the same without the later days.
+
+    The first `step` − 1 days of the period have no forecast, because their forecast origin lies before it.
     """
     data = make_daily_dataset(make_consumption(900, 2))
     given = join_tables(data, [make_covariate_table({"temperature": make_temperatures(930)})])
@@ -332,12 +336,12 @@ def test_backtest_scores_match_rows(tested: Backtest) -> None:
             naive = (own["actual"] - own["naive7"]).abs()
             assert line["skill_naive7"] == pytest.approx(1 - error.mean() / naive.mean(), rel=1e-3)
     assert found.loc[("a", 1), "days"] == 201
-    assert found.loc[("", 3), "days"] == 199 * 2, "days of all entities"
+    assert found.loc[("", 3), "days"] == 199 * 2, "the days of all entities are counted"
     assert 0 < found.loc[("", 1), "wape"] < found.loc[("", 1), "wape_naive1"]
 
 
 def test_mase_is_one_for_naive_forecast() -> None:
-    """The scale is the error of the weekly naive forecast before the period (Hyndman, Koehler)."""
+    """The scale is the error of the weekly naive forecast before the period (Hyndman and Koehler)."""
     values = make_consumption(800, 2)
     tested = run_backtest(
         SeasonalNaive(),
@@ -394,11 +398,14 @@ def test_backtest_rejects_missing_past_or_future(start: str) -> None:
         )
 
 
-# ---- effects --------------------------------------------------------------------------------------------------------
+# ---- effects of events ----------------------------------------------------------------------------------------------
 
 
 def with_event(change: float) -> tuple[pd.Series, pd.Series]:
-    """Three entities and four years, events of two days on working days, nearly all in the coldest months."""
+    """Make amounts and events of three entities over four years.
+
+    Events last two days, weekends excluded. Nearly all are in the coldest months.
+    """
     days = pd.date_range("2019-01-01", "2022-12-31", name="day")
     random = np.random.default_rng(7)
     winter = days.month.isin([12, 1, 2])
@@ -425,7 +432,7 @@ def test_raw_event_means_show_season() -> None:
     amounts, event = with_event(-0.05)
     found = compute_raw_effect(amounts, event)
     assert found.change == pytest.approx(amounts[event].mean() / amounts[~event].mean() - 1)
-    assert found.low > 0.2, "the opposite of what was planted, and sure of it"
+    assert found.low > 0.2, "the raw means show the opposite of the injected change, with a narrow interval"
 
 
 def test_event_effect_needs_enough_days() -> None:
@@ -443,7 +450,7 @@ def test_event_effect_ignores_missing_and_empty_days() -> None:
 
 
 def test_strike_effect_in_gas_files(gas: Dataset) -> None:
-    """Raw means say +51 %, because strikes fall in winter; like days say −3.8 % (energy reference)."""
+    """Raw means give +51 %, because strikes fall in winter; matched days give −3.8 % (energy reference)."""
     found = estimate_strike_effects(Panel.from_dataset(gas), join_tables(gas, [])).set_index("method")
     assert found.loc["raw", "change"] == pytest.approx(0.51, abs=0.005)
     assert found.loc["matched", "change"] == pytest.approx(-0.0385, abs=0.0005)

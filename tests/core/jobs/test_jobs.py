@@ -1,4 +1,4 @@
-"""Jobs, with real worker processes: progress, cancel, workers that die or are told to end, errors, a database away."""
+"""Jobs with real worker processes: progress, cancel, killed and terminated workers, errors, outages."""
 
 import json
 import os
@@ -38,18 +38,18 @@ from tests.support.servers import Running
 
 BOB, ALICE = Actor("bob", "tests"), Actor("alice", "tests")
 TIMEOUT_S = 60.0
-LEASE_S = 1.5  # of workers that are killed here
+LEASE_S = 1.5  # of the workers that a test kills
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
-    """Wait for the condition; a database that is too busy to answer is asked again."""
+    """Wait until `condition()` is true, and return its value. A database timeout is retried."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         with suppress(ServiceUnavailableError):
             if value := condition():
                 return value
         time.sleep(0.02)
-    raise AssertionError("it never came")
+    raise AssertionError(f"the condition is not true after {timeout_s} s")
 
 
 def load_job(job: Job, workspace: Workspace) -> Job:
@@ -74,7 +74,7 @@ def environment(workspace: Workspace) -> dict[str, str]:
 
 @contextmanager
 def start_process(workspace: Workspace, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """`python -m …` on the data folder of `postgres_workspace`."""
+    """Run `python -m …` on the data folder of `workspace`, and kill it at the end."""
     started = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment(workspace))
     try:
         yield started
@@ -84,13 +84,13 @@ def start_process(workspace: Workspace, *command: str) -> Iterator["subprocess.P
 
 
 def submit(task: str, workspace: Workspace, actor: Actor = BOB, **arguments: Any) -> tuple[Job, Path]:
-    """A job of this name, and the file that it writes its steps into."""
+    """Submit a job for the test task `task`; return the job and the file with its steps."""
     log = workspace.datasets.folder.parent / f"{actor.user}.log"
     return jobs.submit(task, {"log": str(log), **arguments}, workspace=workspace, actor=actor), log
 
 
 def submit_count(workspace: Workspace, length: int = 20, actor: Actor = BOB) -> tuple[Job, Path]:
-    """A job of so many steps."""
+    """Submit a job of `length` steps."""
     return submit("count", workspace, actor, until=length)
 
 
@@ -106,7 +106,7 @@ def server() -> Iterator[Running]:
 
 @pytest.fixture
 def on_postgresql(server: Running, workspace: Workspace) -> Iterator[Workspace]:
-    """`workspace`, with its jobs in PostgreSQL."""
+    """Workspace whose jobs are in PostgreSQL."""
     with create_database(server) as url:
         postgres_workspace = replace(
             workspace, settings=workspace.settings.model_copy(update={"database_url": SecretStr(url)})
@@ -118,11 +118,11 @@ def on_postgresql(server: Running, workspace: Workspace) -> Iterator[Workspace]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def job_workspace(request: pytest.FixtureRequest) -> Workspace:
-    """`workspace`, with its jobs in either database."""
+    """Workspace whose jobs are in SQLite or in PostgreSQL."""
     return request.getfixturevalue("workspace" if request.param == "sqlite" else "on_postgresql")
 
 
-# ---- a job from end to end ------------------------------------------------------------------------------------------
+# ---- whole jobs -----------------------------------------------------------------------------------------------------
 
 
 def test_worker_command_runs_analysis(workspace: Workspace, sample: Dataset) -> None:
@@ -177,7 +177,7 @@ def test_worker_once_runs_pending_jobs_and_ends(workspace: Workspace) -> None:
             jobs.raise_error(load_job(job, workspace))
 
 
-# ---- one question, one job, one worker ------------------------------------------------------------------------------
+# ---- one request, one job, one worker -------------------------------------------------------------------------------
 
 
 def test_jobs_double_click_is_one_job(workspace: Workspace) -> None:
@@ -186,7 +186,9 @@ def test_jobs_double_click_is_one_job(workspace: Workspace) -> None:
     with run_worker(workspace, run_test_job):
         done = wait_until_finished(first, workspace)
         again, _ = submit_count(workspace, 5)
-    assert replace(again, read_at=0) == replace(done, read_at=0), "the second click may come just after the end"
+    assert replace(again, read_at=0) == replace(done, read_at=0), (
+        "a second click just after the end returns the finished job"
+    )
     assert [step for _, step in read_steps(log)] == [1, 2, 3, 4, 5]
 
 
@@ -195,7 +197,7 @@ def test_workers_run_each_job_once(job_workspace: Workspace) -> None:
     submitted = [
         submit("count", job_workspace, until=2, step_s=0.0, log=f"{folder}/{number}.log")[0] for number in range(8)
     ]
-    others = [replace(job_workspace) for _ in range(3)]  # with connections of their own, as other processes have
+    others = [replace(job_workspace) for _ in range(3)]  # with their own connections, as in other processes
     with ExitStack() as workers:
         for workspace in others:
             workers.enter_context(run_worker(workspace, run_test_job))
@@ -231,7 +233,7 @@ def test_worker_without_lease_stops_and_continues_with_next(workspace: Workspace
     after = load_job(job, workspace)
     assert (after.status, after.worker, after.claims) == ("running", "thief", stolen.claims)
     assert len(read_steps(log)) < 1000
-    assert checkpoints(job, workspace).exists(), "they are the thief's now"
+    assert checkpoints(job, workspace).exists(), "the checkpoints belong to the new worker"
     thief.close()
 
 
@@ -260,7 +262,7 @@ def test_jobs_cancel_waiting_job_at_once(workspace: Workspace) -> None:
     assert load_job(job, workspace).status == "cancelled"
     later, _ = submit_count(workspace, 1, ALICE)
     with run_worker(workspace, run_test_job):
-        wait_until_finished(later, workspace)  # whoever does the later one would have done the earlier one first
+        wait_until_finished(later, workspace)  # the worker takes the oldest job first
     assert not read_steps(log)
     assert load_job(job, workspace).status == "cancelled"
 
@@ -269,14 +271,14 @@ def test_job_cancelled_under_dead_worker_does_not_restart(workspace: Workspace) 
     job, log = submit_count(workspace)
     workspace.jobs.claim("dead")
     jobs.cancel(job.key, workspace)
-    assert load_job(job, workspace).status == "running", "its worker may live"
+    assert load_job(job, workspace).status == "running", "its worker may still be alive"
     expire_leases(workspace.jobs)
     with run_worker(workspace, run_test_job):
         assert wait_until_finished(job, workspace).status == "cancelled"
     assert not read_steps(log)
 
 
-# ---- workers that end -----------------------------------------------------------------------------------------------
+# ---- workers that end or lose the database --------------------------------------------------------------------------
 
 
 def test_job_of_killed_worker_continues_from_checkpoint(job_workspace: Workspace) -> None:
@@ -286,7 +288,7 @@ def test_job_of_killed_worker_continues_from_checkpoint(job_workspace: Workspace
         first.send_signal(signal.SIGKILL)
         first.wait()
     taken = len(read_steps(log))
-    assert load_job(job, job_workspace).status == "running", "nobody has noticed yet"
+    assert load_job(job, job_workspace).status == "running", "the lease has not expired yet"
     with start_process(job_workspace, "tests.support.counting_job"):
         done = wait_until_finished(job, job_workspace)
     assert (done.status, done.attempt) == ("completed", 2)
@@ -294,7 +296,7 @@ def test_job_of_killed_worker_continues_from_checkpoint(job_workspace: Workspace
     pids, numbers = zip(*read_steps(log), strict=True)
     assert len(set(pids)) == 2
     assert set(numbers) == set(range(1, 61))
-    assert len(numbers) <= 61, "only the step that was cut off may come twice"
+    assert len(numbers) <= 61, "only the interrupted step may be repeated"
 
 
 def test_job_that_kills_workers_fails(workspace: Workspace) -> None:
@@ -336,10 +338,10 @@ def test_worker_returns_job_that_does_not_stop(workspace: Workspace) -> None:
 
 
 def test_worker_survives_database_outage(server: Running, on_postgresql: Workspace) -> None:
-    """From the middle of its work until after its end, for longer than its lease."""
+    """The outage starts during the job, ends after its last step, and is longer than the lease."""
     workspace = on_postgresql
     job, log = submit_count(workspace, 160)
-    lease_s = "6"  # a worker asks a database that was away again after 5 s
+    lease_s = "6"  # a worker retries the database after 5 s
     with (
         start_process(workspace, "tests.support.counting_job", lease_s),
         start_process(workspace, "tests.support.counting_job", lease_s),
@@ -360,7 +362,7 @@ def test_worker_survives_database_outage(server: Running, on_postgresql: Workspa
     assert [step for _, step in read_steps(log)] == list(range(1, 161))
 
 
-# ---- a run is recorded, and its worker dies before it says so -------------------------------------------------------
+# ---- a run is stored, but its job is not finished -------------------------------------------------------------------
 
 
 def test_worker_killed_after_run_makes_no_second_run(workspace: Workspace) -> None:
@@ -380,7 +382,7 @@ def test_run_has_job_tag_before_work(workspace: Workspace, sample: Dataset) -> N
     with track_run("tests", "Nothing", {}, sample, Actor("bob", "tests", "a-job"), workspace):
         [record] = workspace.tracking.spool.list_newest(10)
         assert (record.tags[JOB_TAG], record.status) == ("a-job", "interrupted")
-        assert find_job_run("a-job", workspace) == "", "it is not completed"
+        assert find_job_run("a-job", workspace) == "", "the run is not completed yet"
     assert find_job_run("a-job", workspace) != ""
     assert find_job_run("another", workspace) == ""
 
@@ -413,7 +415,7 @@ def test_worker_repeats_job_if_run_is_unknown(workspace: Workspace, tmp_path: Pa
     assert len(read_steps(log)) == 2
 
 
-# ---- the worker of an app -------------------------------------------------------------------------------------------
+# ---- embedded workers of the app ------------------------------------------------------------------------------------
 
 SERVER = """
 import asyncio, signal
@@ -482,7 +484,7 @@ def test_worker_command_starts_several_workers(workspace: Workspace) -> None:
     assert not [worker for worker in two if is_alive(worker.pid)]
 
 
-# ---- strangers ------------------------------------------------------------------------------------------------------
+# ---- unknown tasks and keys -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("task", ["os", "..storage.jobs", "selection", "", "clusters.cluster"])
@@ -499,7 +501,7 @@ def test_jobs_reject_unknown_task(workspace: Workspace, task: str) -> None:
 def test_jobs_foreign_key_finds_nothing(job_workspace: Workspace, key: str) -> None:
     assert jobs.find(key, job_workspace) is None
     jobs.cancel(key, job_workspace)
-    assert jobs.list_workers(job_workspace) == [], "the database is asked all the same"
+    assert jobs.list_workers(job_workspace) == [], "the query still works"
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------

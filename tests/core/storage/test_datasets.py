@@ -1,4 +1,4 @@
-"""Stored datasets: once under their digest, listed for whoever used them."""
+"""The dataset store: one copy for each digest, and lists per user."""
 
 from pathlib import Path
 

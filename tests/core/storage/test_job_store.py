@@ -1,4 +1,4 @@
-"""The job store by itself, on SQLite and PostgreSQL: claims, leases, cancel, and a database that is away."""
+"""The job store on SQLite and PostgreSQL: requests, claims, leases, cancel, workers, outages."""
 
 import sqlite3
 import subprocess
@@ -48,7 +48,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def open_store(url: str, tmp_path: Path) -> Iterator[OpenStore]:
-    """Opens the same store once more, as another process does."""
+    """Function that opens the same store again, as another process does."""
     opened: list[JobStore] = []
 
     def open_another(folder: Path = tmp_path / "jobs") -> JobStore:
@@ -73,7 +73,7 @@ def load_job(store: JobStore, job: Job) -> Job:
 
 
 def load_row(store: JobStore, job: Job) -> Job:
-    """The job as it is stored, whenever that is looked at."""
+    """Load a job without the time of reading, for comparison."""
     return replace(load_job(store, job), read_at=0.0)
 
 
@@ -84,12 +84,12 @@ def claim(store: JobStore, worker: str = "worker") -> Job:
 
 
 def expire_leases(store: JobStore) -> None:
-    """Every lease runs out."""
+    """Let all leases expire."""
     store._database.write(lambda rows: rows.execute(JOBS.update().values(lease_until=1.0)))
 
 
 def run_concurrently(stores: list[JobStore], work: Callable[[JobStore], object]) -> None:
-    """Call `work` with every store at once."""
+    """Call `work` for all stores at the same time, each in its own thread."""
     barrier = threading.Barrier(len(stores))
 
     def begin(store: JobStore) -> None:
@@ -345,7 +345,9 @@ def test_job_store_heartbeat_reports_cancel(store: JobStore) -> None:
     assert store.heartbeat(job) == "cancel"
     assert store.finish(job, "cancelled")
     again = store.submit("count", {}, BOB)
-    assert (again.status, again.cancel_requested) == ("waiting", False), "a cancelled question is open at once"
+    assert (again.status, again.cancel_requested) == ("waiting", False), (
+        "a cancelled request can be submitted again at once"
+    )
     assert store.heartbeat(job) == "lost"
 
 
@@ -365,7 +367,7 @@ def test_job_store_deletes_expired_rows(store: JobStore, tmp_path: Path, monkeyp
     store.record_worker(WorkerHeartbeat("worker", "host", 1, False))
     store.delete_expired_rows()
     assert load_job(store, failed).error == {"kind": ""}
-    assert store.checkpoint_folder(failed).exists(), "whoever removes the cause goes on from there"
+    assert store.checkpoint_folder(failed).exists(), "a restart after the error continues from the checkpoint"
     monkeypatch.setattr(store_module, "RETENTION_S", -1.0)
     store.delete_expired_rows()
     assert store.load(failed.key) is None
@@ -382,12 +384,12 @@ def test_job_store_foreign_key_names_no_folder(store: JobStore, tmp_path: Path) 
     assert tmp_path.is_dir()
 
 
-# ---- any order of calls ---------------------------------------------------------------------------------------------
+# ---- random sequences of calls --------------------------------------------------------------------------------------
 
 
 @dataclass
 class Expected:
-    """What one question's row should be."""
+    """Expected row of one request."""
 
     status: str = "waiting"
     attempt: int = 1
@@ -395,11 +397,11 @@ class Expected:
     stale: bool = False
     cancel_requested: bool = False
     holder: Job | None = None
-    lost: list[Job] = field(default_factory=list)  # claims that no longer hold
+    lost: list[Job] = field(default_factory=list)  # claims that have lost their lease
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Two questions and as many workers as one likes, against a plain model."""
+    """Comparison of the store with a simple model: two requests, any number of workers, calls in any order."""
 
     store: JobStore
 
@@ -511,7 +513,7 @@ def test_job_store_lists_living_workers(store: JobStore, monkeypatch: pytest.Mon
     assert store.list_workers() == []
 
 
-# ---- a database that is away ----------------------------------------------------------------------------------------
+# ---- outages of the database ----------------------------------------------------------------------------------------
 
 EVERY_CALL: dict[str, Callable[[JobStore], object]] = {
     "submit": lambda store: store.submit("count", {}, BOB),
@@ -529,7 +531,7 @@ EVERY_CALL: dict[str, Callable[[JobStore], object]] = {
 
 
 def get_outage_message(work: Callable[[], object]) -> str:
-    """What is said, in time, by a call that gets no answer."""
+    """Call `work` during an outage, and return the error message. Fails if the call takes too long."""
     began = time.monotonic()
     with pytest.raises(ServiceUnavailableError, match=r"The job queue does not answer \(") as raised:
         work()
@@ -552,7 +554,7 @@ def test_job_store_recovers_from_outage(server: Running, store: JobStore, outage
         for call in EVERY_CALL.values():
             if outage == "killed":
                 store.reset()
-            get_outage_message(lambda: call(store))  # noqa: B023 called at once
+            get_outage_message(lambda: call(store))  # noqa: B023 called immediately
     finally:
         server.start() if outage == "killed" else server.thaw()
     wait_for_abandoned_calls()
@@ -572,7 +574,7 @@ def test_job_store_hides_password(server: Running, tmp_path: Path, user: str) ->
 def test_job_store_reports_dead_address(tmp_path: Path) -> None:
     store = JobStore(tmp_path, f"postgresql://vigie:hunter2@127.0.0.1:{find_free_port()}/jobs")
     for call in EVERY_CALL.values():
-        assert "hunter2" not in get_outage_message(lambda: call(store))  # noqa: B023 called at once
+        assert "hunter2" not in get_outage_message(lambda: call(store))  # noqa: B023 called immediately
 
 
 def test_job_store_rejects_other_database_urls(tmp_path: Path) -> None:
@@ -585,7 +587,7 @@ def test_job_store_reports_read_only_folder(tmp_path: Path) -> None:
     (tmp_path / "jobs").write_text("a file")
     store = JobStore(tmp_path / "jobs")
     for call in EVERY_CALL.values():
-        get_outage_message(lambda: call(store))  # noqa: B023 called at once
+        get_outage_message(lambda: call(store))  # noqa: B023 called immediately
 
 
 def test_job_store_reports_damaged_file(tmp_path: Path) -> None:
@@ -598,7 +600,7 @@ def test_job_store_reports_locked_file(tmp_path: Path) -> None:
     job = store.submit("count", {}, BOB)
     holder = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
     holder.execute("begin exclusive")
-    assert load_job(store, job).status == "waiting", "who reads does not wait"
+    assert load_job(store, job).status == "waiting", "readers do not wait for the lock"
     assert "locked" in get_outage_message(lambda: store.cancel(job.key))
     get_outage_message(lambda: store.load(job.key))
     holder.execute("rollback")

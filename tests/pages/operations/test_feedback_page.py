@@ -1,6 +1,4 @@
-"""Verdicts on the pages, the page of feedback, and a threshold that comes from them, in Streamlit's own test
-harness.
-"""
+"""Verdicts on the analysis pages, the feedback page, and new thresholds from verdicts, with AppTest."""
 
 from dataclasses import replace
 from typing import Any
@@ -32,14 +30,14 @@ def small(sample: Dataset) -> Dataset:
 
 @pytest.fixture
 def run(page_workspace: Workspace, small: Dataset) -> dict[str, str]:
-    """The address of a run with anomalies."""
+    """Query parameters of a run with anomalies."""
     spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
     _, run = detect(spec, small, workspace=page_workspace, actor=BY)
     return {"run": run.id, "dataset": page_workspace.datasets.save(small)}
 
 
 def add_verdicts(workspace: Workspace, run: str, verdicts: list[str], user: str = "bob") -> None:
-    """Verdicts on the rows of a run of anomalies, from the highest score down."""
+    """Submit verdicts on the rows of an anomaly run, from the highest score down."""
     rows = load_detection(run, workspace).rows
     for place, verdict in enumerate(verdicts):
         row = said.serialise_row(rows.loc[place, ["entity", "time", "score"]].to_dict())
@@ -49,11 +47,12 @@ def add_verdicts(workspace: Workspace, run: str, verdicts: list[str], user: str 
 
 
 def get_widget(app: AppTest, kind: str, prefix: str) -> Any:
+    """Return the widget of this kind whose key starts with `prefix`."""
     return next(each for each in app.get(kind) if str(each.key).startswith(prefix))
 
 
 def save_feedback(app: AppTest, verdict: str, comment: str = "") -> AppTest:
-    """Say it of the row that is open, and save."""
+    """Give a verdict on the selected row, and save it."""
     get_widget(app, "button_group", "verdict-choice-").set_value(verdict)
     get_widget(app, "text_input", "verdict-comment-").set_value(comment)
     app.run()
@@ -61,11 +60,11 @@ def save_feedback(app: AppTest, verdict: str, comment: str = "") -> AppTest:
 
 
 def get_table(app: AppTest, key: str) -> pd.DataFrame:
-    """The table of a page, by a column that it alone has."""
+    """Return the table of a page that has the column `key`."""
     return next(each.value for each in app.dataframe if key in each.value.columns)
 
 
-# ---- a verdict on a row ---------------------------------------------------------------------------------------------
+# ---- verdicts on rows -----------------------------------------------------------------------------------------------
 
 
 def test_verdict_is_stored_once_and_visible_to_colleague(page_workspace: Workspace, run: dict[str, str]) -> None:
@@ -87,7 +86,7 @@ def test_verdict_is_stored_once_and_visible_to_colleague(page_workspace: Workspa
     colleague = open_page("analysis/anomalies.py", **run)
     assert "a strike at the depot" in "\n".join(each.value for each in colleague.text)
     assert get_table(colleague, "verdict")["verdict"].iloc[0] == "✗ false alarm"
-    assert len(page_workspace.feedback.read_records()) == 1, "looking again says nothing"
+    assert len(page_workspace.feedback.read_records()) == 1, "opening the page again stores nothing"
 
 
 def test_verdict_event_contains_no_comment(page_workspace: Workspace, run: dict[str, str]) -> None:
@@ -113,7 +112,7 @@ def test_pending_verdict_states_reason(
 ) -> None:
     store = FeedbackStore(page_workspace.feedback.folder, Bucket("vigie", "eu-west-3", "ftp//nowhere", "key", "secret"))
     monkeypatch.setattr("pages.components.cache.get_workspace", lambda: replace(page_workspace, feedback=store))
-    store.deliver_pending()  # as the background does before anybody clicks
+    store.deliver_pending()  # as the background delivery does before the first click
     app = save_feedback(open_page("analysis/anomalies.py", **run), "true_alarm")
     assert not app.exception
     [record] = store.read_records()
@@ -156,7 +155,7 @@ def test_clusters_and_forecasts_accept_verdicts(page_workspace: Workspace, small
     assert get_table(app, "verdict")["score"].is_monotonic_decreasing
 
 
-# ---- the page -------------------------------------------------------------------------------------------------------
+# ---- the feedback page ----------------------------------------------------------------------------------------------
 
 
 def show_view(app: AppTest, view: str) -> AppTest:
@@ -218,7 +217,7 @@ def test_feedback_page_counts_filters_and_opens_runs(page_workspace: Workspace, 
     assert "No feedback matches these filters." in read_page_text(app)
 
 
-# ---- feedback that acts ---------------------------------------------------------------------------------------------
+# ---- thresholds from verdicts ---------------------------------------------------------------------------------------
 
 
 def test_threshold_review_proposes_and_accepts_threshold(
@@ -235,10 +234,10 @@ def test_threshold_review_proposes_and_accepts_threshold(
     assert not app.exception
     assert not app.error
     assert app.query_params["run"] not in ("", run["run"])
-    assert {metric.label: metric.value for metric in app.metric}["Anomalies"] == "3", "its result is open"
+    assert {metric.label: metric.value for metric in app.metric}["Anomalies"] == "3", "the page shows the new result"
     assert "chosen from verdicts on the run" in read_page_text(app)
     assert len(load_detection(run["run"], page_workspace).anomalies) == len(before.anomalies), (
-        "the old run stays as it is"
+        "the old run stays unchanged"
     )
 
 

@@ -1,4 +1,4 @@
-"""Mobile traffic per application and tile, in both layouts."""
+"""The NetMob reader: mobile traffic per application and tile, in the tile and the city layout."""
 
 import gzip
 import zipfile
@@ -28,7 +28,7 @@ quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCh
 
 
 def select_entity(dataset: Dataset, entity: str) -> pd.DataFrame:
-    """The rows of an entity in the order of time."""
+    """Return the rows of an entity in the order of time."""
     return dataset.frame.xs(entity, level="entity").sort_index()
 
 
@@ -62,7 +62,7 @@ def test_netmob_reader_reads_city_layout(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("container", ["folder", "zip", "gz"])
 def test_netmob_reader_reads_folders_and_archives(tmp_path: Path, container: str) -> None:
-    """A map beside the files is no measurement; files of several folders are one dataset."""
+    """The GeoJSON map next to the files is ignored; files of several folders are one dataset."""
     root = tmp_path / "NetMob23"
     values = make_traffic(2, 17)
     paths = write_official_files(root, "Lyon", "Netflix", values)
@@ -157,7 +157,7 @@ def test_netmob_reader_rejects_with_file_and_line(tmp_path: Path, text: str, wor
     skipped: list[SkippedFile] = []
     dataset = load([*good, path], skipped=skipped)
     assert [each.file for each in skipped] == ["Netflix_DL_Tile_7.txt"]
-    assert (dataset.entities, len(dataset)) == (["Netflix · DL · 100"], 5)  # nothing of the bad file is left
+    assert (dataset.entities, len(dataset)) == (["Netflix · DL · 100"], 5)  # no rows of the bad file
 
 
 def test_netmob_reader_keeps_large_values_as_numbers(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_netmob_reader_requires_day_in_name(tmp_path: Path) -> None:
 
 
 def test_netmob_reader_rejects_other_number_files(tmp_path: Path) -> None:
-    """A dataset with fewer numbers in a line is not taken for quarter-hours."""
+    """A file of numbers without a day in each line has another layout."""
     path = tmp_path / "kpis.csv"
     path.write_text("\n".join(",".join(str(number + row) for number in range(97)) for row in range(5)))
     assert load([path]).layout == "kpi_matrix"

@@ -1,4 +1,4 @@
-"""The contract of every detector of series, and what the simple ones say."""
+"""Detectors of sequences: the contract of all detectors, saved models, and scores of the simple detectors."""
 
 import time
 from pathlib import Path
@@ -32,11 +32,11 @@ from core.spec.plugins import discover_classes
 from core.workspace import Workspace
 
 DETECTORS = discover_classes(sequences, SequenceDetector)
-QUICK = {"seconds": 30.0, "steps": 60}  # where a detector has such settings; a limit of time would not be repeatable
+QUICK = {"seconds": 30.0, "steps": 60}  # a time limit alone is not reproducible
 EVERY_DETECTOR = pytest.mark.parametrize("name", DETECTORS)
 SIMPLE = [KMeansAD, MeanDistance, MovingMean, PcaResidual, SubPCA]
 BY_WINDOWS = [KMeansAD, SubPCA]
-FAR = 250  # the planted row
+FAR = 250  # the injected row
 
 
 def quick(name: str, **chosen: Any) -> SequenceDetector:
@@ -45,7 +45,7 @@ def quick(name: str, **chosen: Any) -> SequenceDetector:
 
 
 def waves(rows: int, seed: int = 0, columns: int = 5) -> Floats32:
-    """Columns that follow one wave, each in its own way, with noise of 0.05."""
+    """Make columns that follow one wave with different amplitudes, with noise of standard deviation 0.05."""
     wave = np.sin(np.arange(rows) / 12)[:, None] * np.linspace(0.5, 1.0, columns)
     return (wave + np.random.default_rng(seed).normal(0, 0.05, (rows, columns))).astype(np.float32)
 
@@ -57,7 +57,7 @@ def train() -> Floats32:
 
 @pytest.fixture(scope="module")
 def test() -> Floats32:
-    """As `train`, one row far away."""
+    """Rows like those of `train`, with one outlier."""
     values = waves(500, seed=1)
     values[FAR] += 6.0
     return values
@@ -68,7 +68,7 @@ def fitted(train: Floats32) -> dict[str, SequenceDetector]:
     return {name: quick(name).fit([train], Progress()) for name in DETECTORS}
 
 
-# ---- the contract ---------------------------------------------------------------------------------------------------
+# ---- the contract of all detectors ----------------------------------------------------------------------------------
 
 
 def test_sequence_detector_registry_matches_folder() -> None:
@@ -92,7 +92,7 @@ def test_sequence_detector_gives_finite_score_per_row(
 
 @EVERY_DETECTOR
 def test_sequence_detector_finds_far_row(name: str, fitted: dict[str, SequenceDetector], test: Floats32) -> None:
-    """Its score is the highest among the rows before it and those a window away, where its own window reaches."""
+    """The score of the row is higher than all scores at a distance of 25 rows or more."""
     scores = fitted[name].score(test).score
     assert scores[FAR] > scores[: FAR - 25].max()
     assert scores[FAR] > scores[FAR + 25 :].max()
@@ -122,7 +122,7 @@ def test_sequence_detector_leaves_series_unchanged(name: str, train: Floats32, t
 
 @EVERY_DETECTOR
 def test_sequence_detector_accepts_constant_and_missing_values(name: str, train: Floats32, test: Floats32) -> None:
-    """One column that never changes, one never known, a gap longer than a window, and holes everywhere."""
+    """One column is constant, one all missing; 5 % of the values and a gap longer than a window are missing."""
     holes = np.random.default_rng(2)
 
     def damaged(values: Floats32) -> Floats32:
@@ -137,7 +137,7 @@ def test_sequence_detector_accepts_constant_and_missing_values(name: str, train:
     assert np.isfinite(scored.score).all()
     assert np.isfinite(scored.shares).all()
     assert scored.score[FAR] > np.delete(scored.score, np.s_[FAR - 25 : FAR + 25]).max()
-    if "window" not in get_hyperparameters(DETECTORS[name]):  # else a row shares the scores of the rows around it
+    if "window" not in get_hyperparameters(DETECTORS[name]):  # with a window, a row shares the scores of its neighbours
         assert not scored.shares[np.isnan(given)].any()
 
 
@@ -198,7 +198,7 @@ def test_sequence_detector_training_can_be_cancelled(name: str, train: Floats32)
         quick(name).fit([train], progress)
 
 
-# ---- kept and read again --------------------------------------------------------------------------------------------
+# ---- saved models ---------------------------------------------------------------------------------------------------
 
 
 def dataset(values: Floats32) -> Dataset:
@@ -227,7 +227,7 @@ def test_sequence_detector_classes_are_trusted_in_models() -> None:
     assert kept <= set(list_trusted_types())
 
 
-# ---- what the simple ones say ---------------------------------------------------------------------------------------
+# ---- scores of the simple detectors ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cls", SIMPLE)
@@ -261,14 +261,14 @@ def test_pca_residual_matches_scikit_learn(columns: int) -> None:
     train, test = (waves(600, seed, columns) for seed in (0, 1))
     ours = PcaResidual(variance=0.9).fit([train], Progress()).score(test)
     theirs = PCA(0.9, svd_solver="full").fit(train.astype(float))
-    assert theirs.n_components_ < columns, "all of it usual: nothing to compare"
+    assert theirs.n_components_ < columns, "all components are kept, so there is no residual to compare"
     expected = theirs.inverse_transform(theirs.transform(test.astype(float)))
     assert np.allclose(ours.expected, expected, atol=1e-4)
     assert np.allclose(ours.score, ((test - expected) ** 2).sum(axis=1), rtol=1e-3, atol=1e-5)
 
 
 def test_pca_residual_predicts_missing_value() -> None:
-    """Far from the mean, but in line with the other columns: the hole must make no residual of its own."""
+    """The row is far from the mean but fits the other columns, so a missing value adds no residual."""
     train = waves(2000)
     given = (3 * np.linspace(0.5, 1.0, 5)[None]).astype(np.float32)
     detector = PcaResidual().fit([train], Progress())
@@ -304,7 +304,7 @@ def test_moving_mean_matches_pandas(window: int, centred: bool) -> None:
 
 @pytest.mark.parametrize("cls", BY_WINDOWS)
 def test_window_scores_by_hand(cls: type[ReconstructionDetector], train: Floats32, test: Floats32) -> None:
-    """Every window judged on its own, and every row the mean of the windows that cover it."""
+    """The score of a row is the mean over the windows that contain it, each scored on its own."""
     detector = cls(window=8).fit([train], Progress())  # type: ignore[call-arg]
     ours = detector.score(test)
     flat = make_windows(test, 8).reshape(len(test) - 7, -1)
@@ -317,7 +317,7 @@ def test_window_scores_by_hand(cls: type[ReconstructionDetector], train: Floats3
 def test_window_scores_without_lookahead_ignore_future(
     cls: type[SequenceDetector], train: Floats32, test: Floats32
 ) -> None:
-    """And with it, it does: otherwise this test could not fail."""
+    """With lookahead the scores do change, so the test can fail."""
     changed = test.copy()
     changed[300:] += 2.0
     for centred in (False, True):
@@ -356,7 +356,7 @@ def test_pca_axes_leave_out_a_direction() -> None:
 
 @pytest.mark.parametrize("cls", SIMPLE)
 def test_sequence_detectors_are_fast_on_large_series(cls: type[SequenceDetector]) -> None:
-    """24,000 rows of 38 columns: measured 0.02 to 0.5 s to score; the blocks keep memory far below 20 copies."""
+    """Measured for 24,000 rows of 38 columns: 0.02 to 0.5 s; blocks keep memory far below 20 copies."""
     import tracemalloc
 
     values = waves(24_000, columns=38)

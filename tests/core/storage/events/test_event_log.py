@@ -1,4 +1,4 @@
-"""The event log: one line per action in the published schema, whatever happens around it."""
+"""The event log: the published schema, files under stress, and one event for each action."""
 
 import json
 import logging
@@ -39,7 +39,7 @@ def event(**given: Any) -> Event:
 
 
 def read_lines(folder: Path) -> list[dict[str, Any]]:
-    """What an outsider reads: one JSON object per line, strictly JSON."""
+    """Read the files without Vigie: one JSON object per line, without NaN or Infinity."""
     raw = b"".join(path.read_bytes() for path in sorted(folder.glob("events-*.jsonl")))
     return [json.loads(line, parse_constant=pytest.fail) for line in raw.decode().split("\n") if line]
 
@@ -77,7 +77,7 @@ def test_event_schema_is_valid_and_closed() -> None:
         {},
         {"status": "failed", "log_level": "ERROR", "error_type": "ValueError", "error_message": 'no\n"rows" <b>é</b>'},
         {"status": "interrupted", "log_level": "WARNING", "model_name": "IsolationForest", "run_id": "a" * 32},
-        {"cpu_usage": 640.0, "memory_usage": 99.9},  # percent of all cores together may pass a hundred
+        {"cpu_usage": 640.0, "memory_usage": 99.9},  # the sum over all cores may exceed 100 %
         {"details": Details(anomalies_count=3, successful_predictions=100)},
         {"details": Details(inputs={"file_names": ["a.csv"], "share": 0.01, "seed": None, "where": Path("a")})},
         {"details": Details(inputs={"no number": float("nan")})},
@@ -132,7 +132,7 @@ def test_event_log_reads_missing_folder_as_empty(log: EventLog) -> None:
 
 
 def write_truncated_event(log: EventLog, text: str, at: bytes) -> None:
-    """Write a whole event, then one that a crash cut off after `workspace`."""
+    """Write a whole event, then an event that a crash has cut off after these bytes."""
     log.add(event(event="whole"))
     (path,) = log.folder.iterdir()
     line = event(event="cut", error_message=text).to_json_line().encode()
@@ -180,12 +180,12 @@ def test_event_log_accepts_any_input(log: EventLog, value: object) -> None:
     validate_event(*read_lines(log.folder))
 
 
-# ---- the events of actions -----------------------------------------------------------------------------------------
+# ---- events of actions ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
-    """One MLflow store for all: the tables of a new one take seconds."""
+    """MLflow store of all tests, because creating its tables takes seconds."""
     folder = tmp_path_factory.mktemp("mlflow")
     return Tracking(f"sqlite:///{folder / 'mlflow.db'}", (folder / "artefacts").as_uri(), folder / "runs")
 
@@ -203,7 +203,7 @@ def dataset() -> Dataset:
 
 
 def work_in_run(run: Run, error: BaseException | None) -> None:
-    """The work inside a run: an artifact, a metric, a count, and maybe an error."""
+    """Do the work of a run: write an artifact, a metric and a count, and raise `error` if there is one."""
     (run.folder / "answer.txt").write_text("42")
     run.metrics["anomalies"] = 1.0
     run.details["anomalies_count"] = 1
@@ -234,7 +234,7 @@ def test_run_is_one_event_and_one_mlflow_run(
     try:
         with track_run(experiment, "isolation-forest", {"trees": 100}, dataset, BY, workspace) as run:
             work_in_run(run, error)
-    except BaseException as raised:  # noqa: BLE001 the very question: does it go on, whatever it is
+    except BaseException as raised:  # noqa: BLE001 any exception must be raised again
         caught = raised
     assert caught is error
 
@@ -276,7 +276,7 @@ def test_action_without_model_is_one_event(workspace: Workspace, error: BaseExce
             inputs["rows"] = 12
             if error is not None:
                 raise error
-    except BaseException as raised:  # noqa: BLE001 see above
+    except BaseException as raised:  # noqa: BLE001 any exception must be raised again
         caught = raised
     assert caught is error
     (written,) = read_lines(workspace.events.folder)

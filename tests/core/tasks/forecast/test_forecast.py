@@ -1,6 +1,4 @@
-"""The verbs of forecasting through a workplace: runs, results that come back, models applied, scenarios, and golden
-figures.
-"""
+"""The task `forecast`: runs, stored results, cancel, unusual data, saved models, scenarios, recalibration."""
 
 import threading
 import time
@@ -77,7 +75,7 @@ def run_forecast(
     progress: Progress | None = None,
     **fields: Any,
 ) -> tuple[Forecast, Run]:
-    """Forecast with the forecaster `name`, three days ahead unless `fields` of the spec say otherwise."""
+    """Run a forecast with the forecaster `name`; `fields` of the spec replace the horizon of three days."""
     chosen = build_from_settings(list_forecasters()[name], QUICK.get(name, {}))
     spec = ForecastSpec(chosen, **{"horizon": HORIZON, "covariates": store_tables(workspace, *tables)} | fields)
     return forecast(spec, dataset, workspace=workspace, actor=BY, progress=progress)
@@ -105,17 +103,17 @@ def read_status(run_id: str, workspace: Workspace) -> str:
 
 @pytest.fixture(scope="module")
 def shared_workspace(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workspace:
-    """A workplace for all tests of this file that only read what others left."""
+    """Workspace shared by the tests that need no empty one."""
     return create_workspace(tmp_path_factory.mktemp("office"), empty_store)
 
 
 @pytest.fixture(scope="module")
 def ridge_forecast(shared_workspace: Workspace) -> tuple[Forecast, Run]:
-    """A Ridge that knows weather and strikes."""
+    """Result and run of a Ridge forecast with weather and strikes."""
     return run_forecast(data(), shared_workspace, "ridge", tables=[weather()])
 
 
-# ---- the answer and its run -----------------------------------------------------------------------------------------
+# ---- result and run -------------------------------------------------------------------------------------------------
 
 
 def test_forecast_covers_days_after_the_data(ridge_forecast: tuple[Forecast, Run]) -> None:
@@ -190,7 +188,7 @@ def test_forecast_saved_model_repeats_forecast_exactly(name: str, shared_workspa
 
 @pytest.mark.parametrize("kind", ["days", "gas days", "hours", "gas hours"])
 def test_forecast_served_model_answers_as_page(kind: str, workspace: Workspace) -> None:
-    """MLflow hands a plain table: the last months, and the covariates of the days to come."""
+    """MLflow passes a plain table: the last months, and the covariates of the forecast days."""
     values = make_consumption(DAYS, 2) * np.linspace(1, 2, DAYS)[:, None]
     dataset = make_hourly_dataset(values, day_start=6 if "gas" in kind else 0)
     resolution = "hour" if "hours" in kind else "day"
@@ -212,7 +210,7 @@ def test_forecast_needs_only_recent_months(ridge_forecast: tuple[Forecast, Run],
     assert np.allclose(whole[:, :, 0].ravel(), found.rows["forecast"], rtol=1e-6)
 
 
-# ---- stopping -------------------------------------------------------------------------------------------------------
+# ---- cancel and progress --------------------------------------------------------------------------------------------
 
 
 def test_forecast_cancels_before_start(workspace: Workspace) -> None:
@@ -257,11 +255,11 @@ def test_forecast_progress_only_grows(workspace: Workspace) -> None:
 
 
 def _last(at: Workspace) -> tuple[str, str]:
-    """Status of the newest run and of its event."""
+    """Return the status of the newest run and of its event."""
     return runs.list_latest_runs(at.tracking, "forecast", limit=1)[0].status, at.events.read_events()[-1].status
 
 
-# ---- odd data -------------------------------------------------------------------------------------------------------
+# ---- unusual data ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["ridge", "gradient-boosting", "seasonal-naive"])
@@ -281,7 +279,7 @@ def test_forecast_of_unusual_series_completes(name: str, kind: str, shared_works
     assert np.isfinite(found.rows["forecast"]).all()
     if kind != "negative":
         assert np.allclose(found.rows["forecast"], values[0, 0], atol=1e-6)
-        assert (found.reliability["measured"] == 1).all(), "what never changes lies inside every interval"
+        assert (found.reliability["measured"] == 1).all(), "constant values lie inside every interval"
 
 
 def test_forecast_notes_entity_that_ends_early(shared_workspace: Workspace) -> None:
@@ -400,7 +398,7 @@ def test_forecast_error_grows_with_weather_error(
     assert "strike" in none[0].covariates
 
 
-# ---- what is refused ------------------------------------------------------------------------------------------------
+# ---- rejected input -------------------------------------------------------------------------------------------------
 
 
 def test_forecast_rejects_leaking_covariate(workspace: Workspace) -> None:
@@ -435,7 +433,7 @@ def test_forecast_rejects_invalid_spec(fields: dict[str, Any], shared_workspace:
         run_forecast(data(), shared_workspace, **fields)
 
 
-# ---- a model on later data ------------------------------------------------------------------------------------------
+# ---- models applied to later data -----------------------------------------------------------------------------------
 
 
 def test_forecast_model_applies_to_later_data(
@@ -467,7 +465,7 @@ def test_forecast_model_ignores_unknown_entities(shared_workspace: Workspace) ->
 
 
 def test_forecast_applied_model_keeps_entities_not_period(shared_workspace: Workspace) -> None:
-    """The period it was fitted on ends long before the later data."""
+    """The selected period of the fitted model ends long before the later data."""
     _, run = run_forecast(data(), shared_workspace, "ridge", [weather()], entities=("b",), end="2022-06-30")
     later = data(DAYS + 20)
     applied, _ = apply_forecast(later, run.id, shared_workspace, weather())
@@ -493,7 +491,7 @@ def test_forecast_model_rejects_other_resolution(shared_workspace: Workspace) ->
         apply_forecast(make_daily_dataset(make_consumption(DAYS, 2)), run.id, shared_workspace)
 
 
-# ---- what if --------------------------------------------------------------------------------------------------------
+# ---- scenarios ------------------------------------------------------------------------------------------------------
 
 
 def run_scenario(run: Run, office: Workspace, scenario: Scenario) -> pd.DataFrame:
@@ -628,11 +626,11 @@ def test_recalibration_changes_intervals_not_forecast(shared_workspace: Workspac
         recalibrate(RecalibrationSpec(run.id), make_daily_dataset(values[:-3]), workspace=shared_workspace, actor=BY)
 
 
-# ---- golden figures on the gas files --------------------------------------------------------------------------------
+# ---- reference values of the gas files ------------------------------------------------------------------------------
 
 
 def test_forecast_of_gas_files(gas: Dataset, shared_data: Path) -> None:
-    """Fitted before 2023, tested from it, observed weather: floors a little below what was measured."""
+    """Fitted before 2023 and tested from 2023 on, with observed weather; the limits leave some margin."""
     names = ("temperature-quotidienne-regionale.csv", "mouvements-sociaux-depuis-2002.csv", "vacances-scolaires.csv")
     covariates = join_tables(gas, read_covariates([shared_data / "gas_france" / name for name in names]))
     tested = run_backtest(
