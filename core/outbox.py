@@ -21,9 +21,10 @@ def deliver(workspace: Workspace) -> dict[str, int]:
 
 
 def deliver_now(workspace: Workspace, timeout_s: float = 1.5) -> dict[str, int]:
-    """Deliver all pending records on the request of a user, with all circuit breakers reset first.
+    """Deliver all pending records on the request of a user; return the number of delivered records by content.
 
-    Raises ServiceUnavailableError after `timeout_s` seconds; the delivery then continues in the background.
+    All circuit breakers are reset first. Raises ServiceUnavailableError after `timeout_s` seconds; the delivery then
+    continues in the background.
     """
     for outbox in workspace.outboxes:
         outbox.reset()

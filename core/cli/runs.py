@@ -124,7 +124,10 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _parse_day(day: str) -> int:
-    """Return the start of a day (UTC) in milliseconds since 1970. Raises OptionError for an invalid date."""
+    """Return the start of a day such as 2026-01-31 (UTC) in milliseconds since 1970; 0 for an empty text.
+
+    Raises OptionError for an invalid date.
+    """
     time = pd.to_datetime(day, errors="coerce", utc=True) if day else pd.Timestamp(0, tz="UTC")
     if time is pd.NaT:
         raise OptionError(

@@ -167,9 +167,9 @@ class Database:
 
 
 def parse_url(url: str, default: Path) -> URL:
-    """Return the parsed DATABASE_URL, or the URL of the SQLite file `default` if `url` is empty.
+    """Return `url` with its driver, or the URL of the SQLite file `default` if `url` is empty.
 
-    Raises OptionError for any database other than SQLite and PostgreSQL.
+    Raises OptionError for an invalid URL, SQLite in memory, and any database other than SQLite and PostgreSQL.
     """
     message = N_(
         "DATABASE_URL is not valid. Accepted forms: "

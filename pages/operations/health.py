@@ -46,7 +46,7 @@ def _ask_delivery() -> bool:
 
 
 def _deliver_pending() -> str:
-    """Deliver pending records, and return a sentence with the counts."""
+    """Deliver pending records, and return a sentence: the counts, or that the delivery continues in the background."""
     try:
         counts = cache.submit_once("deliver", lambda: deliver_now(cache.get_workspace()))
     except ServiceUnavailableError:

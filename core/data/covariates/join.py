@@ -113,7 +113,7 @@ def _compute_days(dataset: Dataset) -> pd.DatetimeIndex:
 
 
 def _place_dataset_covariates(dataset: Dataset, grid: _Grid) -> list[_TableOnGrid]:
-    """Return the covariates of `dataset` itself as a table on the grid; an empty list if it has none."""
+    """Return a list with one table: the covariates of the dataset per day on the grid; an empty list if it has none."""
     if dataset.covariates is None or dataset.covariates.empty:
         return []
     values = dataset.covariates.rename(columns=lambda name: find_covariate(str(name)) or str(name))

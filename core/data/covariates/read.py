@@ -213,7 +213,7 @@ def _get_unit_factor(column: str, name: str) -> float:
 
 
 def _parse_day_lengths(cells: pd.Series) -> pd.Series:
-    """Return day lengths such as "8:23:0" as hours: 8.383."""
+    """Return day lengths such as "8:23:0" as hours: 8.383. Numeric columns and unreadable cells stay unchanged."""
     if pd.api.types.is_numeric_dtype(cells):
         return cells
     codes, texts = pd.factorize(cells)

@@ -26,7 +26,10 @@ def score_backtest(backtest: Backtest, spec: ForecastSpec, covariates: Covariate
 
 
 def rebuild_backtest(series: Panel, errors: ResidualHistory, spec: ForecastSpec) -> Backtest:
-    """Return the backtest of a saved model from its errors, from the start of the test on."""
+    """Rebuild the backtest of a saved model from its stored forecasts, without fitting.
+
+    The test starts at `spec.backtest_from`, or at the first stored forecast if that is later.
+    """
     errors_start = len(series) - errors.forecast.shape[1]
     test_start = max(int(series.days.searchsorted(pd.Timestamp(spec.backtest_from))), errors_start)
     naive = compute_naive_forecasts(series, errors_start, spec.horizon)

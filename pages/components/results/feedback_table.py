@@ -160,7 +160,7 @@ def _show_record(row: "pd.Series[object]") -> None:
 
 
 def get_detector_label(row: Mapping[str, object]) -> str:
-    """Return the label of a detector, or of one of its runs."""
+    """Join the page, the model and, if the row has one, the short id of the run into a label."""
     parts = [
         get_subject_label(str(row["page"])),
         str(row["model"] or "–"),

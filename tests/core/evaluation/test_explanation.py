@@ -71,7 +71,7 @@ def test_ranked_causes_sort_by_mean_share() -> None:
 
 @pytest.mark.parametrize(("start", "stop"), [(2, 2), (-1, 2), (0, 5), (3, 1)])
 def test_ranked_causes_reject_invalid_rows(start: int, stop: int) -> None:
-    with pytest.raises(DataError, match=f"Rows {start} to {stop} are not among the 4"):
+    with pytest.raises(DataError, match=rf"Rows {start} to {stop} do not exist\. The data have 4"):
         rank_causes(np.zeros((4, 2)), start, stop)
 
 

@@ -310,7 +310,7 @@ def test_job_that_kills_workers_fails(workspace: Workspace) -> None:
         failed = wait_until_finished(job, workspace)
     assert failed.status == "failed"
     assert not read_steps(log)
-    with pytest.raises(VigieError, match="was begun 3 times"):
+    with pytest.raises(VigieError, match="was started 3 times"):
         jobs.raise_error(failed)
 
 

@@ -157,7 +157,7 @@ def test_compare_datasets_pools_entities_above_pair_limit(monkeypatch: pytest.Mo
 
 def test_compare_datasets_rejects_incompatible_data() -> None:
     changed_dataset = make_dataset()
-    with pytest.raises(DataError, match=r"columns that it has not \(flow\)"):
+    with pytest.raises(DataError, match=r"the columns flow are missing"):
         compare_datasets(make_dataset(), changed_dataset.replace(frame=changed_dataset.frame[["load"]]))
     with pytest.raises(DataError, match="it is in kWh, and the model learnt from MWh"):
         compare_datasets(make_dataset(), changed_dataset.replace(unit="kWh"))
@@ -206,7 +206,7 @@ def test_load_training_data_excludes_held_out_rows(workspace: Workspace) -> None
 def test_compare_with_training_reports_missing_data(workspace: Workspace) -> None:
     dataset = make_dataset()
     _, run = detect(DetectionSpec(baseline="entity"), dataset, workspace=workspace, actor=ADA)
-    with pytest.raises(NotFoundError, match=r"learnt from \(a\.csv\) are not stored here any more"):
+    with pytest.raises(NotFoundError, match=r"\(a\.csv\) are no longer stored here"):
         compare_with_training(run.id, make_dataset(), workspace=workspace, actor=ADA)
     assert workspace.events.read_events()[-1].status == "failed"
     with pytest.raises(NotFoundError):

@@ -156,7 +156,7 @@ def test_health_page_shows_states_in_words(clean_environment: pytest.MonkeyPatch
     assert "MLflow" in page.error[0].value
     words = " ".join(element.value for element in page.markdown)
     assert "does not work" in words
-    assert "not set" in words
+    assert "not configured" in words
     assert SECRET not in str(page)
     page.button(key="deliver-now").click().run()
     assert not page.exception

@@ -396,7 +396,7 @@ def test_monitoring_page_states_reason_of_fallback(page_workspace: Workspace, mo
     page_workspace.events.add(EVENTS[0])
     app = open_page(PAGE)
     assert not app.exception
-    assert "From the event files of this machine: Elasticsearch does not answer" in read_page_text(app)
+    assert "Source: event files of this machine. Elasticsearch does not answer" in read_page_text(app)
     assert read_metrics(app)["Actions"] == "1"
 
 

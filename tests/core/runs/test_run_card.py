@@ -331,7 +331,7 @@ def test_run_card_json_is_versioned_and_untranslated(command_workspace: Workspac
     content = json.loads(build_run_card(run, command_workspace).to_json())
     assert content["schema_version"] == 1
     assert content["data"]["digest"] == sample.digest
-    assert content["threshold"]["why"]["template"].startswith("The share")
+    assert content["threshold"]["why"]["template"].startswith("The threshold flags")
     assert json.loads(json.dumps(content, allow_nan=False)) == content
 
 

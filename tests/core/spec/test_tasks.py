@@ -220,7 +220,7 @@ def test_documented_task_code_matches_toy_task() -> None:
     text = (ROOT / "docs" / "how-to" / "add-a-task.md").read_text(encoding="utf-8")
     section = text.partition("## Add a task")[2].partition("\n## ")[0]
     blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    source = (ROOT / "tests" / "toy_task.py").read_text(encoding="utf-8") + inspect.getsource(page)
+    source = (ROOT / "tests" / "support" / "toy_task.py").read_text(encoding="utf-8") + inspect.getsource(page)
     assert len(blocks) >= 4
     for block in blocks:
         for part in re.split(r"\n{2,}", re.sub(r"^(?:from|import|#) ?.*\n", "", block, flags=re.MULTILINE).strip()):

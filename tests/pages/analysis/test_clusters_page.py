@@ -87,7 +87,7 @@ def test_clusters_page_clusters_entities_by_shape(page_workspace: Workspace, sam
     app = open_page(PAGE, dataset=page_workspace.datasets.save(sample))
     app = set_widget(set_widget(app, "radio", "clusters-of", "entities"), "radio", "clusters-look", "shape")
     app = submit_form(app)
-    assert "4 points are too few for 4 clusters" in app.error[0].value
+    assert "Too few points for 4 clusters: 4" in app.error[0].value
     number = next(element for element in app.number_input if element.label == "n_clusters")
     app = submit_form(number.set_value(2).run())
     assert not app.exception

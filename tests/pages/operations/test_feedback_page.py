@@ -116,7 +116,7 @@ def test_pending_verdict_states_reason(
     app = save_feedback(open_page("analysis/anomalies.py", **run), "true_alarm")
     assert not app.exception
     [record] = store.read_records()
-    assert f"Saved here, will be sent · `{record.id}`" in read_page_text(app)
+    assert f"Saved on this server, pending delivery · `{record.id}`" in read_page_text(app)
     assert "The settings of S3 are not valid (" in read_page_text(app)
     assert "Records that wait here to be sent to s3://vigie: 1." in read_page_text(open_page(PAGE))
 
@@ -125,7 +125,7 @@ def test_feedback_form_reports_full_disk(page_workspace: Workspace, run: dict[st
     page_workspace.feedback.folder.write_text("a file where a folder should be", encoding="utf-8")
     app = save_feedback(open_page("analysis/anomalies.py", **run), "true_alarm")
     assert not app.exception
-    assert "could not be written down (Not a directory): nothing was saved" in read_page_text(app)
+    assert "was not saved: Not a directory" in read_page_text(app)
     assert page_workspace.events.read_events()[-1].log_level == "ERROR"
 
 
@@ -235,7 +235,7 @@ def test_threshold_review_proposes_and_accepts_threshold(
     assert not app.error
     assert app.query_params["run"] not in ("", run["run"])
     assert {metric.label: metric.value for metric in app.metric}["Anomalies"] == "3", "the page shows the new result"
-    assert "chosen from verdicts on the run" in read_page_text(app)
+    assert "chosen from verdicts on run" in read_page_text(app)
     assert len(load_detection(run["run"], page_workspace).anomalies) == len(before.anomalies), (
         "the old run stays unchanged"
     )

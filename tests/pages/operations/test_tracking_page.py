@@ -119,7 +119,8 @@ def test_tracking_page_does_not_rank_other_data(page_workspace: Workspace, sampl
 
 
 @pytest.mark.parametrize(
-    ("address", "words"), [("f" * 32, "No run ffff"), ("../../etc,x", "No run"), (",".join("abcdef"), "at most 5")]
+    ("address", "words"),
+    [("f" * 32, "The run ffff"), ("../../etc,x", "was not found"), (",".join("abcdef"), "At most 5")],
 )
 def test_tracking_page_explains_invalid_address(
     page_workspace: Workspace, sample: Dataset, address: str, words: str
@@ -153,7 +154,7 @@ def test_tracking_page_answers_quickly_without_mlflow(
     app = app.run()
     assert time.perf_counter() - start_time < 2.0
     assert not app.exception
-    assert "MLflow does not answer" in read_page_text(app)
+    assert "MLflow does not respond" in read_page_text(app)
     assert "waiting for delivery to MLflow" in read_run_table(app)["status"].iloc[0]
 
 

@@ -293,7 +293,7 @@ def test_sgmvrnn_rejects_foreign_or_damaged_checkpoint(tmp_path: Path, monkeypat
     path = tmp_path / "checkpoint.npz"
     content = path.read_bytes()
     for series, detector in (([make_waves(301)], make_detector()), ([make_waves(300)], make_detector(seed=5))):
-        with pytest.raises(DataError, match=r"checkpoint\.npz belongs to other data, settings or versions"):
+        with pytest.raises(DataError, match=r"checkpoint\.npz was made with other data, settings or versions"):
             detector.fit(series, Progress(tmp_path))
         assert path.read_bytes() == content
     path.write_bytes(content[: len(content) // 2])
