@@ -93,7 +93,7 @@ def test_dspot_mean_uses_normal_scores() -> None:
 def test_spot_names_missing_requirements() -> None:
     with pytest.raises(OptionError, match=re.escape("risk = 0.05 is out of range. Accepted: 0 to 0.02")):
         Spot(0.05).fit(draw_scores("normal", 100))
-    with pytest.raises(DataError, match="20 scores are too few for a mean over 50"):
+    with pytest.raises(DataError, match=r"Too few scores: 20\. A moving mean over 50"):
         Dspot().fit(np.arange(20.0))
 
 
