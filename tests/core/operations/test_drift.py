@@ -159,7 +159,7 @@ def test_compare_datasets_rejects_incompatible_data() -> None:
     changed_dataset = make_dataset()
     with pytest.raises(DataError, match=r"the columns flow are missing"):
         compare_datasets(make_dataset(), changed_dataset.replace(frame=changed_dataset.frame[["load"]]))
-    with pytest.raises(DataError, match="it is in kWh, and the model learnt from MWh"):
+    with pytest.raises(DataError, match="its unit is kWh, and theirs is MWh"):
         compare_datasets(make_dataset(), changed_dataset.replace(unit="kWh"))
 
 

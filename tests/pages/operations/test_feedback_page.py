@@ -118,7 +118,7 @@ def test_pending_verdict_states_reason(
     [record] = store.read_records()
     assert f"Saved on this server, pending delivery · `{record.id}`" in read_page_text(app)
     assert "The settings of S3 are not valid (" in read_page_text(app)
-    assert "Records that wait here to be sent to s3://vigie: 1." in read_page_text(open_page(PAGE))
+    assert "Records pending delivery to s3://vigie: 1." in read_page_text(open_page(PAGE))
 
 
 def test_feedback_form_reports_full_disk(page_workspace: Workspace, run: dict[str, str]) -> None:
