@@ -160,7 +160,7 @@ def test_health_page_shows_states_in_words(clean_environment: pytest.MonkeyPatch
     assert SECRET not in str(page)
     page.button(key="deliver-now").click().run()
     assert not page.exception
-    assert "Nothing" in page.info[0].value
+    assert "No record was delivered" in page.info[0].value
 
 
 def test_health_page_reports_delivery(
