@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import streamlit as st
 
-from core import lifespan as background
+from core import lifespan as core_lifespan
 from pages.account.routes import ROUTES
 from pages.account.setup_token import announce_token
 
@@ -24,7 +24,7 @@ async def lifespan(app: object) -> AsyncIterator[None]:
     """Run the background services of the app, and print the setup token of the first administrator."""
     stop_event = threading.Event()
     threading.Thread(target=announce_token, args=(stop_event,), daemon=True, name="announce").start()
-    async with background.lifespan(app):
+    async with core_lifespan.lifespan(app):
         yield
     stop_event.set()
 

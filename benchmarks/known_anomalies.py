@@ -5,11 +5,11 @@ from numpy.typing import NDArray
 
 from benchmarks.datasets import find_gas_files
 from benchmarks.report import ResultLine, median
+from core.array_types import Floats
 from core.data.dataset import Dataset
 from core.data.ingest.loading import load
 from core.data.quality import checks
 from core.data.quality.repairs import undo_hour_shift
-from core.detectors.base import Floats
 from core.detectors.baselines import BASELINE_CLASSES, Baseline
 from core.detectors.row_model import RowModel
 from core.detectors.tables.isolation_forest import IsolationForest

@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks.report import ResultLine, build_figure, build_ratio
 from core.data.dataset import Dataset, make_index
-from core.tasks.anomalies import figures as figures
+from core.tasks.anomalies import figures
 from core.tasks.anomalies.result import Detection
 from core.tasks.anomalies.spec import DetectionSpec
 

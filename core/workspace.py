@@ -45,7 +45,7 @@ class Workspace:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Workspace":
-        """Build the workspace of `get_settings`. Add the outbox of a new service here, to `more_outboxes`."""
+        """Build the workspace of `settings`. Add the outbox of a new service here, to `more_outboxes`."""
         folder = settings.vigie_data_dir.resolve()
         return cls(
             settings,

@@ -36,7 +36,7 @@ LAYERS = (
     ("spec",),
     ("circuit_breaker",),
     ("errors", "redaction"),
-    ("settings", "messages", "progress", "lazy_import", "actor"),
+    ("settings", "messages", "progress", "lazy_import", "actor", "array_types"),
     ("",),  # core itself: its version
 )
 LAYER_BY_SUBPACKAGE = {subpackage: number for number, subpackages in enumerate(LAYERS) for subpackage in subpackages}

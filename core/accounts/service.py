@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session as Rows
+from sqlalchemy.orm import Session as DbSession
 
 from core.accounts import login_throttling, passwords, sessions, usernames, users
 from core.accounts.database import open_database
@@ -73,7 +73,7 @@ class Accounts:
             raise AccessDeniedError(ADMINISTRATOR_EXISTS)
         new_user = users.prepare_user(name, password, (users.ADMINISTRATOR,), name)
 
-        def add_once(db: Rows) -> User:
+        def add_once(db: DbSession) -> User:
             if users.count_users(db):
                 raise AccessDeniedError(ADMINISTRATOR_EXISTS)
             return users.to_user(users.insert_user(db, new_user))
@@ -91,7 +91,7 @@ class Accounts:
     def set_disabled(self, name: str, disabled: bool) -> None:
         """Disable or enable an account and end its sessions. Raises OptionError as `set_roles` does."""
 
-        def change_once(db: Rows, row: UserRow) -> None:
+        def change_once(db: DbSession, row: UserRow) -> None:
             row.disabled = disabled
             sessions.end_all_sessions(db, row)
 
@@ -106,14 +106,14 @@ class Accounts:
         passwords.check_password(password, name)
         hash_ = passwords.hash_password(password)
 
-        def change_once(db: Rows, row: UserRow) -> None:
+        def change_once(db: DbSession, row: UserRow) -> None:
             users.set_password_hash(row, hash_)
             sessions.end_all_sessions(db, row)
 
         self._change_user(name, change_once)
 
-    def _change_user(self, name: str, change: Callable[[Rows, UserRow], None]) -> None:
-        def change_once(db: Rows) -> str:
+    def _change_user(self, name: str, change: Callable[[DbSession, UserRow], None]) -> None:
+        def change_once(db: DbSession) -> str:
             row, administrator_count = users.get_user(db, name), users.count_administrators(db)
             change(db, row)
             db.flush()
@@ -134,7 +134,7 @@ class Accounts:
         attempt_id, password_hash = self._verify_attempt(name, password, address)
         new_hash = passwords.hash_password(password) if passwords.needs_rehash(password_hash) else password_hash
 
-        def open_session(db: Rows) -> str | None:
+        def open_session(db: DbSession) -> str | None:
             row = db.get_one(SignInRow, attempt_id)
             if (
                 row.user is None or users.get_password_hash(row.user) != password_hash
@@ -158,7 +158,7 @@ class Accounts:
         attempt_id, password_hash = self._verify_attempt(name, old_password, "")
         hash_ = passwords.hash_password(new_password)
 
-        def change_once(db: Rows) -> str | None:
+        def change_once(db: DbSession) -> str | None:
             row = db.get_one(SignInRow, attempt_id)
             user = row.user
             if user is None or users.get_password_hash(user) != password_hash:
@@ -176,7 +176,7 @@ class Accounts:
     def _verify_attempt(self, name: str, password: str, address: str) -> tuple[int, str]:
         """Check a password; return the id of the attempt and the stored hash. Raises AccessDeniedError as `sign_in`."""
 
-        def record_once(db: Rows) -> tuple[int, str | None]:
+        def record_once(db: DbSession) -> tuple[int, str | None]:
             row = login_throttling.record_attempt(db, name, address)
             return row.id, users.get_password_hash(row.user)
 
@@ -203,7 +203,7 @@ class Accounts:
         """Return the latest attempts to sign in, newest first, of one user or of all users."""
         query = select(SignInRow).order_by(SignInRow.id.desc()).limit(max(0, min(limit, MAX_LISTED_SIGN_INS)))
 
-        def list_once(db: Rows) -> list[SignIn]:
+        def list_once(db: DbSession) -> list[SignIn]:
             filtered_query = (
                 query
                 if name is None
@@ -236,7 +236,7 @@ class Accounts:
         key = sessions.hash_token(token)
         self._session_cache.delete(key)
 
-        def delete_once(db: Rows) -> None:
+        def delete_once(db: DbSession) -> None:
             row = db.get(SessionRow, key)
             if row is not None:
                 db.delete(row)

@@ -6,7 +6,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import delete
-from sqlalchemy.orm import Session as Rows
+from sqlalchemy.orm import Session as DbSession
 
 from core.accounts import users
 from core.accounts.models import Session
@@ -16,7 +16,7 @@ SESSION_LIFETIME = timedelta(hours=12)
 TOKEN_BYTES = 32  # bytes of randomness
 
 
-def create_session(db: Rows, user: UserRow, address: str) -> str:
+def create_session(db: DbSession, user: UserRow, address: str) -> str:
     """Create a session and return its token."""
     token, now = secrets.token_urlsafe(TOKEN_BYTES), datetime.now(UTC)
     db.add(
@@ -25,7 +25,7 @@ def create_session(db: Rows, user: UserRow, address: str) -> str:
     return token
 
 
-def find_session(db: Rows, token: str) -> Session | None:
+def find_session(db: DbSession, token: str) -> Session | None:
     """Return the session of `token`; None if it is unknown or has expired, or if its user is disabled."""
     row = db.get(SessionRow, hash_token(token))
     if row is None or row.user.disabled or row.expires <= datetime.now(UTC):
@@ -33,7 +33,7 @@ def find_session(db: Rows, token: str) -> Session | None:
     return Session(users.to_user(row.user), row.created, row.expires, _derive_csrf(token))
 
 
-def end_all_sessions(db: Rows, user: UserRow, except_token: str = "") -> None:
+def end_all_sessions(db: DbSession, user: UserRow, except_token: str = "") -> None:
     """Delete all sessions of `user`, except the session of the token `except_token`."""
     db.execute(delete(SessionRow).where(SessionRow.user_id == user.id, SessionRow.key != hash_token(except_token)))
 

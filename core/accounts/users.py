@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session as Rows
+from sqlalchemy.orm import Session as DbSession
 
 from core.accounts import login_throttling, passwords, usernames
 from core.accounts.models import ROLES, User
@@ -52,7 +52,7 @@ def check_roles(roles: Collection[str]) -> None:
             )
 
 
-def insert_user(db: Rows, user: NewUser) -> UserRow:
+def insert_user(db: DbSession, user: NewUser) -> UserRow:
     """Insert a user with roles, and with a password if there is a hash."""
     row = UserRow(name=user.name, key=user.key, disabled=False, created=datetime.now(UTC))
     if user.hash is not None:
@@ -63,13 +63,13 @@ def insert_user(db: Rows, user: NewUser) -> UserRow:
     return row
 
 
-def find_user(db: Rows, name: str) -> UserRow | None:
+def find_user(db: DbSession, name: str) -> UserRow | None:
     """Return the user with this name in any spelling, or None."""
     key = usernames.make_lookup_key(name)
     return None if key is None else db.scalar(select(UserRow).where(UserRow.key == key))
 
 
-def get_user(db: Rows, name: str) -> UserRow:
+def get_user(db: DbSession, name: str) -> UserRow:
     """Return the user with this name. Raises OptionError if there is none."""
     row = find_user(db, name)
     if row is None:
@@ -77,12 +77,12 @@ def get_user(db: Rows, name: str) -> UserRow:
     return row
 
 
-def count_users(db: Rows) -> int:
+def count_users(db: DbSession) -> int:
     """Return the number of users."""
     return db.scalar(select(func.count()).select_from(UserRow)) or 0
 
 
-def count_administrators(db: Rows) -> int:
+def count_administrators(db: DbSession) -> int:
     """Return the number of enabled users with the role administrator."""
     query = select(func.count()).select_from(RoleRow).join(UserRow)
     return db.scalar(query.where(RoleRow.role == ADMINISTRATOR, UserRow.disabled.is_(False))) or 0
@@ -110,19 +110,19 @@ def set_password_hash(row: UserRow, hash_: str) -> None:
         row.credential.hash, row.credential.changed = hash_, datetime.now(UTC)
 
 
-def find_recent_external(db: Rows, identity: str) -> UserRow | None:
+def find_recent_external(db: DbSession, identity: str) -> UserRow | None:
     """Return the user if a sign-in through the provider was stored in the last day, so that no write is needed."""
     row = find_user(db, identity)
     return row if row is not None and _has_recent_sign_in(db, row) else None
 
 
-def _has_recent_sign_in(db: Rows, row: UserRow) -> bool:
+def _has_recent_sign_in(db: DbSession, row: UserRow) -> bool:
     query = select(func.max(SignInRow.time)).where(SignInRow.user_id == row.id, SignInRow.typed.is_(None))
     latest_time = db.scalar(query)
     return latest_time is not None and latest_time > datetime.now(UTC) - EXTERNAL_SIGN_IN_INTERVAL
 
 
-def get_or_add_external(db: Rows, identity: str, address: str) -> UserRow:
+def get_or_add_external(db: DbSession, identity: str, address: str) -> UserRow:
     """Return the user of an identity, added if new, and store the sign-in unless one is recent."""
     row = find_user(db, identity) or insert_user(db, prepare_user(identity, None, (), "identity provider"))
     if not row.disabled and not _has_recent_sign_in(db, row):

@@ -156,7 +156,7 @@ def _group_files(
 
 
 def _split_file(root: Path, entry: FileEntry, rows: int, estimates: "_RowEstimator") -> Iterator[FileGroup]:
-    """Yield a file, or a Parquet file with many entities in parts of about `estimate_rows` rows."""
+    """Yield a file, or a Parquet file with many entities in parts of about `rows` rows."""
     sliceable = entry.size > MIN_SLICED_BYTES and entry.path.endswith(".parquet")
     slices = slice_by_entity(root / entry.path, rows) if sliceable else []
     if not slices:
@@ -166,7 +166,7 @@ def _split_file(root: Path, entry: FileEntry, rows: int, estimates: "_RowEstimat
 
 
 def _split_tiles(root: Path, file_group: FileGroup, rows: int) -> Iterator[FileGroup]:
-    """Yield a city's service in parts of about `estimate_rows` rows; every part reads some tiles of all days."""
+    """Yield a city's service in parts of about `rows` rows; every part reads some tiles of all days."""
     if file_group.rows <= rows:
         yield file_group
         return

@@ -39,10 +39,10 @@ def register(
     as_json: AsJson = False,
 ) -> None:
     """Register the model of a run as the newest version of a name, with the alias challenger."""
-    from core.runs.promotion import register as verb
+    from core.runs.promotion import register as register_model
 
     with exit_on_error():
-        version = verb(run_id, name, workspace=get_workspace(), actor=command_actor("models register"))
+        version = register_model(run_id, name, workspace=get_workspace(), actor=command_actor("models register"))
     print_json(_version_to_json(version)) if as_json else typer.echo(_format_version(version))
 
 
@@ -57,10 +57,10 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Promote a version to champion if it is not worse than the champion on the same backtest."""
-    from core.runs.promotion import promote as verb
+    from core.runs.promotion import promote as promote_model
 
     with exit_on_error():
-        champion, comparison = verb(
+        champion, comparison = promote_model(
             name, version, workspace=get_workspace(), actor=command_actor("models promote"), force=force, reason=reason
         )
     if as_json:

@@ -95,7 +95,7 @@ def card(
 
     Without a file, the card is printed as JSON.
     """
-    from core.runs.card_html import render_html as render_html
+    from core.runs.card_html import render_html
 
     run_card = _load_card(run_id)
     with exit_on_error():

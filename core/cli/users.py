@@ -1,4 +1,4 @@
-"""The commands `python -m core list_users`: accounts and roles.
+"""The commands `python -m core users`: accounts and roles.
 
 A password comes from a prompt or standard input, never from an argument.
 """

@@ -6,7 +6,8 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from core.array_types import Floats
+
 Labels = NDArray[np.intp]
 
 NOISE = -1

@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from core.clusterers.base import Clusterer, Floats, Labels
+from core.array_types import Floats
+from core.clusterers.base import Clusterer, Labels
 from core.clusterers.points import Aspect, PointKind, Points, divide_by_mean, make_points
 from core.data.dataset import Dataset, check_compatible, make_index
 from core.data.quality.baseline import GroupMedian

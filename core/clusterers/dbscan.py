@@ -6,8 +6,9 @@ from typing import Self
 import numpy as np
 from typing_extensions import override
 
+from core.array_types import Floats
 from core.clusterers import exact_dbscan
-from core.clusterers.base import NOISE, Clusterer, Floats, Labels
+from core.clusterers.base import NOISE, Clusterer, Labels
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter
 

@@ -15,7 +15,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from core.array_types import Floats
+
 Positions = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 T = TypeVar("T", bound=np.generic)

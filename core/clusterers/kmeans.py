@@ -6,7 +6,8 @@ from typing import Any, Self
 import numpy as np
 from typing_extensions import override
 
-from core.clusterers.base import Clusterer, Floats, Labels
+from core.array_types import Floats
+from core.clusterers.base import Clusterer, Labels
 from core.errors import DataError
 from core.messages import N_
 from core.spec.hyperparameters import get_params, hyperparameter

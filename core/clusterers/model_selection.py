@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.clusterers.base import Floats
+from core.array_types import Floats
 from core.clusterers.exact_dbscan import compute_rotation_axes
 from core.clusterers.kmeans import KMeans
 from core.errors import DataError

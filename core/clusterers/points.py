@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.clusterers.base import Floats
+from core.array_types import Floats
 from core.data.dataset import DAY, Dataset
 from core.data.quality.baseline import GroupMedian
 from core.errors import DataError

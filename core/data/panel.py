@@ -6,13 +6,12 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.dataset import DAY, Dataset, make_index
 from core.errors import DataError
 from core.messages import N_
 
-Floats = NDArray[np.float64]
 Resolution = Literal["day", "hour"]
 
 MAX_DAYS = 80 * 366  # a longer range of dates comes from a mistyped year

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.dataset import Dataset, make_clock_labels
 from core.data.ingest.loading import load
 from core.errors import OptionError
 from core.messages import N_
 
-Floats = NDArray[np.float64]
 SEED = 20240229
 GAS_PERIOD = ("2022-10-01", "2024-09-30")
 FUTURE_DAYS = 29  # days of weather after the data: the longest forecast and the morning after it

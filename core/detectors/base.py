@@ -8,10 +8,10 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.messages import N_
 from core.progress import Progress
 
-Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 

@@ -9,14 +9,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from typing_extensions import override
 
+from core.array_types import Floats
 from core.data.dataset import CACHE_BLOCK_ROWS, Dataset
 from core.data.quality.baseline import GroupMedian
 from core.messages import N_
-
-Floats = NDArray[np.float64]
 
 LEVEL_COLUMN = "level"
 MIN_LEVEL_SPREAD_SHARE = 0.02  # share of the expected level: smaller spreads are rounding

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.dataset import Dataset, check_compatible, make_index
 from core.data.quality.baseline import GroupMedian
 from core.data.quality.repairs import impute
-from core.detectors.base import Detector, Floats
+from core.detectors.base import Detector
 from core.detectors.baselines import Baseline
 from core.errors import DataError
 from core.messages import N_
@@ -36,8 +37,8 @@ class RowModel:
         >>> load = [10.0, 11.0, 9.0, 50.0, 100.0, 101.0, 99.0, np.nan]
         >>> frame = pd.DataFrame({"load": load}, index=make_index(["a"] * 4 + ["b"] * 4, list(range(4)) * 2))
         >>> model = RowModel(IsolationForest(n_estimators=20), EntityBaseline())
-        >>> take_rows, scores = model.fit_score(Dataset(frame, layout="demo"))
-        >>> len(take_rows), int(scores.argmax())  # the row without a value is dropped
+        >>> rows, scores = model.fit_score(Dataset(frame, layout="demo"))
+        >>> len(rows), int(scores.argmax())  # the row without a value is dropped
         (7, 3)
     """
 

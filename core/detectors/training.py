@@ -118,11 +118,11 @@ class TrainingConfig:
     lr_decay: bool = False
 
     def compute_learning_rate(self, step: int) -> float:
-        """Return the learning rate of batch number `train_batch`, counted from 0.
+        """Return the learning rate of batch number `step`, counted from 0.
 
         Example:
             >>> config = TrainingConfig(steps=100, seconds=60.0, learning_rate=0.01, lr_decay=True)
-            >>> [round(config.compute_learning_rate(train_batch), 4) for train_batch in (0, 50, 75, 100)]
+            >>> [round(config.compute_learning_rate(step), 4) for step in (0, 50, 75, 100)]
             [0.01, 0.01, 0.0055, 0.0005]
         """
         share = min(1.0, 2 + MIN_LR_SHARE - 2 * step / self.steps) if self.lr_decay else 1.0
@@ -130,7 +130,7 @@ class TrainingConfig:
 
 
 class Loss(Protocol):
-    """Function to minimise, of the weights in `vector` after `train_batch` batches."""
+    """Function to minimise, of the weights in `vector` after `step` batches."""
 
     def batch_loss(self, vector: "Tensor", step: int, rng: "torch.Generator") -> "Tensor":
         """Return the loss of one batch, drawn with `rng`."""

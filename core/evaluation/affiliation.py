@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.evaluation.validation import Flags, Floats, Indices, check_labels_and_scores
+from core.array_types import Floats
+from core.evaluation.validation import Flags, Indices, check_labels_and_scores
 from core.evaluation.vus import find_ranges
 
 MAX_RANKS = 100

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from core.array_types import Floats
+
 Labels = NDArray[np.intp]
 
 MAX_SILHOUETTE_ROWS = 5000  # rows of the silhouette, at most; it compares all pairs of them

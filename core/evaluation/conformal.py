@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from core.array_types import Floats
+
 ErrorScale = Literal["root", "level", "plain"]
 
 MIN_ERRORS = 50  # errors that an entity's own quantiles need; with fewer it gets those of all entities
@@ -34,7 +34,7 @@ class ConformalConfig:
 def compute_error_scale(forecast: Floats, level: Floats, scale: ErrorScale) -> Floats:
     """Return the unit of the errors of `forecast` (…, entities, slots).
 
-    `typical_level` (entities, slots) is the usual amount.
+    `level` (entities, slots) is the usual amount.
 
     Example:
         >>> import numpy as np

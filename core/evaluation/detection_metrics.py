@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from core.array_types import Floats
 from core.evaluation.affiliation import find_best_affiliation_f1
-from core.evaluation.validation import Flags, Floats, check_labels_and_scores
+from core.evaluation.validation import Flags, check_labels_and_scores
 from core.evaluation.vus import compute_vus, find_ranges
 
 METRIC_NAMES = (

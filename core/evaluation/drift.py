@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from core.array_types import Floats
+
 DriftLevel = Literal["stable", "moderate", "major"]
 
 BIN_COUNT = 10

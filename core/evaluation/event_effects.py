@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from core.array_types import Floats
 
 BOOTSTRAP_DRAWS = 2000
 MIN_EVENT_DAYS = 3  # days with the event, at least

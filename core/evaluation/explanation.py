@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.errors import DataError
-from core.evaluation.validation import Floats, Indices
+from core.evaluation.validation import Indices
 from core.messages import N_
 
 Shares = NDArray[np.float32] | Floats

@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from core.array_types import Floats
 from core.evaluation.alarm_rates import compute_wilson_interval
-from core.evaluation.validation import Floats, check_scores
+from core.evaluation.validation import check_scores
 
 TRUE_ALARM, FALSE_ALARM, UNSURE = "true_alarm", "false_alarm", "unsure"
 

@@ -1,14 +1,11 @@
 """Metrics of forecasts: errors, also compared with naive forecasts, and coverage of prediction intervals."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]
+from core.array_types import AnyFloats
 
 
-def mae(actual: Floats, forecast: Floats) -> float:
+def mae(actual: AnyFloats, forecast: AnyFloats) -> float:
     """Return the mean absolute error over the pairs without a missing value.
 
     Example:
@@ -19,7 +16,7 @@ def mae(actual: Floats, forecast: Floats) -> float:
     return _average_valid(np.abs(actual - forecast))
 
 
-def wape(actual: Floats, forecast: Floats) -> float:
+def wape(actual: AnyFloats, forecast: AnyFloats) -> float:
     """Return the sum of absolute errors as a share of the sum of amounts; NaN if the sum is 0.
 
     Example:
@@ -32,7 +29,7 @@ def wape(actual: Floats, forecast: Floats) -> float:
     return float(np.abs(actual - forecast)[is_known].sum()) / total if total else float("nan")
 
 
-def rmse(actual: Floats, forecast: Floats) -> float:
+def rmse(actual: AnyFloats, forecast: AnyFloats) -> float:
     """Return the root of the mean squared error.
 
     Example:
@@ -43,7 +40,7 @@ def rmse(actual: Floats, forecast: Floats) -> float:
     return float(np.sqrt(_average_valid((actual - forecast) ** 2)))
 
 
-def r2(actual: Floats, forecast: Floats) -> float:
+def r2(actual: AnyFloats, forecast: AnyFloats) -> float:
     """Return the explained share of the variance *within* each entity.
 
     Including the variance between entities, any forecast would score near 1. `actual` and `forecast` have the shape
@@ -67,7 +64,7 @@ def r2(actual: Floats, forecast: Floats) -> float:
     )
 
 
-def mase(actual: Floats, forecast: Floats, scale: Floats) -> float:
+def mase(actual: AnyFloats, forecast: AnyFloats, scale: AnyFloats) -> float:
     """Return the mean of the absolute errors over `scale` (entities …), the mean error of the weekly naive forecast.
 
     `scale` is measured before the test days. Hyndman, Koehler: Another look at measures of forecast accuracy,
@@ -81,7 +78,7 @@ def mase(actual: Floats, forecast: Floats, scale: Floats) -> float:
     return _average_valid(np.abs(actual - forecast) / np.where(scale > 0, scale, np.nan))
 
 
-def skill_score(actual: Floats, forecast: Floats, naive: Floats) -> float:
+def skill_score(actual: AnyFloats, forecast: AnyFloats, naive: AnyFloats) -> float:
     """Return 1 − MAE / MAE of `naive` on the days that both forecast; above 0 is better than naive.
 
     Example:
@@ -94,7 +91,7 @@ def skill_score(actual: Floats, forecast: Floats, naive: Floats) -> float:
     return 1 - float(np.abs(actual - forecast)[is_known].sum()) / naive_error if naive_error else float("nan")
 
 
-def quantile_loss(actual: Floats, bands: Floats, quantiles: Floats) -> float:
+def quantile_loss(actual: AnyFloats, bands: AnyFloats, quantiles: AnyFloats) -> float:
     """Return the mean weighted quantile loss: twice the pinball loss over the sum of amounts, over all `quantiles`.
 
     `bands` has one axis more than `actual`. With many quantiles the loss approaches the continuous ranked probability
@@ -113,7 +110,7 @@ def quantile_loss(actual: Floats, bands: Floats, quantiles: Floats) -> float:
     return float(loss[is_known].mean(axis=-1).sum()) / total if total else float("nan")
 
 
-def compute_coverage(actual: Floats, low: Floats, high: Floats) -> float:
+def compute_coverage(actual: AnyFloats, low: AnyFloats, high: AnyFloats) -> float:
     """Return the share of amounts inside their interval, ends included.
 
     Example:
@@ -125,7 +122,7 @@ def compute_coverage(actual: Floats, low: Floats, high: Floats) -> float:
     return float(((actual >= low) & (actual <= high))[is_known].mean()) if is_known.any() else float("nan")
 
 
-def compute_mean_width(actual: Floats, low: Floats, high: Floats) -> float:
+def compute_mean_width(actual: AnyFloats, low: AnyFloats, high: AnyFloats) -> float:
     """Return the mean width of intervals as a share of the mean amount.
 
     Example:
@@ -149,6 +146,6 @@ def compute_binomial_band(nominal: float, count: int) -> tuple[float, float]:
     return max(nominal - spread, 0.0), min(nominal + spread, 1.0)
 
 
-def _average_valid(values: Floats) -> float:
+def _average_valid(values: AnyFloats) -> float:
     is_known = np.isfinite(values)
     return float(values[is_known].mean()) if is_known.any() else float("nan")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.evaluation.validation import Floats
+from core.array_types import Floats
 
 # Of log(1 + shape · largest / scale): from a distribution that ends at the largest excess to a very heavy tail.
 SEARCH_GRID = np.linspace(-30, 30, 65)

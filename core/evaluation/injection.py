@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.errors import DataError, OptionError
 from core.evaluation.explanation import RootCause
-from core.evaluation.validation import Flags, Floats, Indices
+from core.evaluation.validation import Flags, Indices
 from core.messages import N_
 
 Values = NDArray[np.floating[Any]]

@@ -10,10 +10,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from core.array_types import Floats
 from core.errors import DataError, OptionError
 from core.evaluation.generalised_pareto import ParetoTail, fit_pareto_tail
 from core.evaluation.thresholds import MIN_PEAKS, fit_pot_threshold
-from core.evaluation.validation import Flags, Floats, check_scores
+from core.evaluation.validation import Flags, check_scores
 from core.messages import N_
 
 REFIT_INTERVAL_PEAKS = 200  # up to 200 peaks every new one causes a refit; beyond, a growth by 1 / 200 does

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from core.array_types import Floats
 from core.errors import DataError, OptionError
 from core.evaluation.detection_metrics import find_best_f1
 from core.evaluation.generalised_pareto import fit_pareto_tail, predict_excess
-from core.evaluation.validation import Floats, check_labels_and_scores, check_scores
+from core.evaluation.validation import check_labels_and_scores, check_scores
 from core.messages import N_, Message
 
 TAIL_QUANTILE = 0.98  # quantile of the scores above which their tail begins

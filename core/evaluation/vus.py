@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.evaluation.validation import Flags, Floats, Indices, check_labels_and_scores
+from core.array_types import Floats
+from core.evaluation.validation import Flags, Indices, check_labels_and_scores
 
 THRESHOLD_COUNT = 250
 

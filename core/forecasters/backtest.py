@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.covariates import Covariates
 from core.data.panel import STALE_DAYS, Panel
 from core.errors import DataError
@@ -17,8 +17,6 @@ from core.forecasters.features import find_weekday_lag
 from core.forecasters.intraday_profile import disaggregate_days
 from core.messages import N_
 from core.progress import Progress
-
-Floats = NDArray[np.float64]
 
 MIN_HISTORY_DAYS = 120  # days of training before the first forecast
 YEAR_DAYS, WEEK_DAYS = 365, 7

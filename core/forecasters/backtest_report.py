@@ -1,17 +1,14 @@
 """Tables of a backtest: errors, coverage of intervals, and every forecast with its measured value."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from core.evaluation import forecast_metrics as measure
+from core.array_types import AnyFloats
+from core.evaluation import forecast_metrics
 from core.forecasters.backtest import Backtest
 from core.forecasters.to_frame import to_frame
-
-Floats = NDArray[np.floating[Any]]
 
 NOMINAL_LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Nominal coverage of the intervals in the reliability table."""
@@ -28,11 +25,11 @@ class _StepArrays:
     """
 
     step: int
-    actual: Floats
-    forecast: Floats
-    naive1: Floats
-    naive7: Floats
-    bands: Floats
+    actual: AnyFloats
+    forecast: AnyFloats
+    naive1: AnyFloats
+    naive7: AnyFloats
+    bands: AnyFloats
 
     def select_entity(self, index: int) -> "_StepArrays":
         """Return the arrays of one entity."""
@@ -40,7 +37,9 @@ class _StepArrays:
         return _StepArrays(self.step, **arrays)
 
 
-def build_report(backtest: Backtest, quantiles: Floats, temperature: Floats | None = None) -> dict[str, pd.DataFrame]:
+def build_report(
+    backtest: Backtest, quantiles: AnyFloats, temperature: AnyFloats | None = None
+) -> dict[str, pd.DataFrame]:
     """Return the tables "scores", "checked" and "reliability" of a backtest.
 
     scores       one row per number of days ahead and entity; step 0 is all days ahead, entity "" is all entities.
@@ -74,7 +73,7 @@ def build_report(backtest: Backtest, quantiles: Floats, temperature: Floats | No
     }
 
 
-def _build_score_table(backtest: Backtest, steps: list[_StepArrays], quantiles: Floats) -> pd.DataFrame:
+def _build_score_table(backtest: Backtest, steps: list[_StepArrays], quantiles: AnyFloats) -> pd.DataFrame:
     rows = []
     for index, entity in [(None, ""), *enumerate(backtest.series.entities)]:
         entity_steps = steps if index is None else [step_arrays.select_entity(index) for step_arrays in steps]
@@ -92,7 +91,7 @@ def _merge_steps(steps: list[_StepArrays]) -> _StepArrays:
     )
 
 
-def _compute_metrics(arrays: _StepArrays, scale: Floats, quantiles: Floats) -> dict[str, object]:
+def _compute_metrics(arrays: _StepArrays, scale: AnyFloats, quantiles: AnyFloats) -> dict[str, object]:
     known = np.isfinite(arrays.actual) & np.isfinite(arrays.forecast)
     actual, forecast = arrays.actual.astype(np.float64), arrays.forecast.astype(np.float64)
     naive1, naive7 = (np.where(known, naive, np.nan) for naive in (arrays.naive1, arrays.naive7))
@@ -100,20 +99,20 @@ def _compute_metrics(arrays: _StepArrays, scale: Floats, quantiles: Floats) -> d
     return {
         "step": arrays.step,
         "days": int(known.any(axis=2).sum()),
-        "mae": measure.mae(actual, forecast),
-        "wape": measure.wape(actual, forecast),
-        "rmse": measure.rmse(actual, forecast),
-        "r2": measure.r2(actual, forecast),
-        "mase": measure.mase(actual, forecast, scale),
-        "skill_naive1": measure.skill_score(actual, forecast, naive1),
-        "skill_naive7": measure.skill_score(actual, forecast, naive7),
-        "quantile_loss": measure.quantile_loss(actual, arrays.bands, quantiles),
-        "coverage": measure.compute_coverage(actual, low, high),
-        "width": measure.compute_mean_width(actual, low, high),
-        "mae_naive1": measure.mae(actual, naive1),
-        "wape_naive1": measure.wape(actual, naive1),
-        "mae_naive7": measure.mae(actual, naive7),
-        "wape_naive7": measure.wape(actual, naive7),
+        "mae": forecast_metrics.mae(actual, forecast),
+        "wape": forecast_metrics.wape(actual, forecast),
+        "rmse": forecast_metrics.rmse(actual, forecast),
+        "r2": forecast_metrics.r2(actual, forecast),
+        "mase": forecast_metrics.mase(actual, forecast, scale),
+        "skill_naive1": forecast_metrics.skill_score(actual, forecast, naive1),
+        "skill_naive7": forecast_metrics.skill_score(actual, forecast, naive7),
+        "quantile_loss": forecast_metrics.quantile_loss(actual, arrays.bands, quantiles),
+        "coverage": forecast_metrics.compute_coverage(actual, low, high),
+        "width": forecast_metrics.compute_mean_width(actual, low, high),
+        "mae_naive1": forecast_metrics.mae(actual, naive1),
+        "wape_naive1": forecast_metrics.wape(actual, naive1),
+        "mae_naive7": forecast_metrics.mae(actual, naive7),
+        "wape_naive7": forecast_metrics.wape(actual, naive7),
     }
 
 
@@ -122,7 +121,9 @@ def _select_steps(backtest: Backtest) -> list[int]:
     return list(steps) if len(backtest.series.slots) == 1 else sorted({1, min(7, backtest.horizon), backtest.horizon})
 
 
-def _build_rows(backtest: Backtest, arrays: _StepArrays, quantiles: Floats, temperature: Floats | None) -> pd.DataFrame:
+def _build_rows(
+    backtest: Backtest, arrays: _StepArrays, quantiles: AnyFloats, temperature: AnyFloats | None
+) -> pd.DataFrame:
     values = {"actual": arrays.actual, "forecast": arrays.forecast, "naive7": arrays.naive7}
     values |= {format_quantile_name(level): arrays.bands[..., index] for index, level in enumerate(quantiles)}
     if temperature is not None:
@@ -141,7 +142,7 @@ class _CoverageCounter:
         self.inside = {level: np.zeros(shape, dtype=np.int32) for level in NOMINAL_LEVELS}
         self.step_rows: list[dict[str, object]] = []
 
-    def add_step(self, step: int, bands: Floats, levels: Floats) -> None:
+    def add_step(self, step: int, bands: AnyFloats, levels: AnyFloats) -> None:
         actual = self.backtest.get_actual().astype(
             bands.dtype
         )  # as precise as the quantiles, so that a constant value lies inside

@@ -6,9 +6,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from typing_extensions import override
 
+from core.array_types import Floats
 from core.data.panel import Panel
 from core.errors import DataError
 from core.evaluation.forecast_metrics import mae
@@ -16,8 +16,6 @@ from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.features import FeatureMatrix
 from core.messages import N_
 from core.progress import Progress
-
-Floats = NDArray[np.float64]
 
 
 class Forecaster(ABC):

@@ -5,8 +5,9 @@ from typing import Self
 
 from typing_extensions import override
 
+from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.base import DirectForecaster, Floats, Forecaster
+from core.forecasters.base import DirectForecaster, Forecaster
 from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.gradient_boosting import GradientBoosting
 from core.forecasters.random_forest import RandomForest

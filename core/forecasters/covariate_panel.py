@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.covariates import Covariates
 from core.data.panel import Panel
 from core.errors import DataError
 from core.messages import N_
 
-Floats = NDArray[np.float64]
 WeatherMode = Literal["original", "degraded", "none"]
 
 FLAG_COLUMNS = ("strike", "strike_rate", "holiday", "school_break")  # a missing flag is 0

@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.covariate_panel import FLAG_COLUMNS, CovariatePanel, shift_days
-
-Floats = NDArray[np.float64]
 
 HEATING_BASES_C = (10, 13, 16, 19)  # °C; several bases, because consumption bends over a range of temperatures
 COOLING_BASES_C = (20, 24)  # °C

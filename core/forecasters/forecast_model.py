@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.covariates import Covariates
 from core.data.dataset import DAY, Dataset, make_index
 from core.data.panel import Panel, Resolution
@@ -17,8 +17,6 @@ from core.forecasters.intraday_profile import disaggregate_days
 from core.forecasters.to_frame import to_frame
 from core.messages import N_
 from core.progress import Progress
-
-Floats = NDArray[np.float64]
 
 ERROR_HISTORY_DAYS = 730  # of errors that are saved; intervals use the last 90 to 365
 SERVED_QUANTILES = np.array([0.05, 0.95])

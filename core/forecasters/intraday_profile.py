@@ -1,13 +1,11 @@
 """Profile of the day: hourly amounts from daily amounts, by the shares of recent days of the same weekday."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.covariate_panel import shift_days
 from core.forecasters.features import find_weekday_lag
-
-Floats = NDArray[np.float64]
 
 PROFILE_WEEKS = 4
 

@@ -2,14 +2,12 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.covariates import Covariates
 from core.data.panel import Panel
 from core.errors import DataError
 from core.messages import N_
-
-Floats = NDArray[np.float64]
 
 MIN_LEAK_R2 = 0.999  # R² of a leak; for comparison, temperature explains 0.9 of French gas
 MIN_SIMILAR_R2 = 0.5  # R² from which ranks are compared, to find a monotonic transform

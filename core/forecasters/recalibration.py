@@ -3,12 +3,10 @@
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.evaluation.conformal import ConformalConfig, ErrorScale, ResidualHistory
 from core.messages import N_, Message
-
-Floats = NDArray[np.float64]
 
 SCALES: tuple[ErrorScale, ...] = ("root", "level", "plain")
 CALIBRATIONS = tuple(ConformalConfig(*settings) for settings in product((365, 180, 90), (True, False), SCALES))

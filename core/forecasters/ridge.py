@@ -7,8 +7,9 @@ import numpy as np
 from sklearn import linear_model
 from typing_extensions import override
 
+from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.base import DirectForecaster, Floats, build_history_error
+from core.forecasters.base import DirectForecaster, build_history_error
 from core.forecasters.covariate_panel import CovariatePanel, shift_days
 from core.forecasters.features import FeatureMatrix, build_linear_features
 from core.messages import N_

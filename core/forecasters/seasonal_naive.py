@@ -5,8 +5,9 @@ from typing import Self
 
 from typing_extensions import override
 
+from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.base import Floats, Forecaster
+from core.forecasters.base import Forecaster
 from core.forecasters.covariate_panel import CovariatePanel, shift_days
 from core.messages import N_
 from core.progress import Progress

@@ -1,18 +1,15 @@
 """Arrays of days, entities and slots as rows of a table."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from core.array_types import AnyFloats
 from core.data.panel import Panel
 
-Floats = NDArray[np.floating[Any]]
 
-
-def to_frame(days: pd.DatetimeIndex, series: Panel, values: Mapping[str, Floats]) -> pd.DataFrame:
+def to_frame(days: pd.DatetimeIndex, series: Panel, values: Mapping[str, AnyFloats]) -> pd.DataFrame:
     """Return arrays (days, entities, slots) as rows: entity, time and one column per array.
 
     Example:

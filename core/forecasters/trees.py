@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from typing_extensions import override
 
+from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.base import DirectForecaster, Floats, TargetTransform, build_history_error
+from core.forecasters.base import DirectForecaster, TargetTransform, build_history_error
 from core.forecasters.covariate_panel import CovariatePanel, shift_days
 from core.forecasters.features import FeatureMatrix, build_tree_features
 from core.progress import Progress

@@ -1,14 +1,12 @@
 """Amounts that weather and calendar explain, for the estimate of the effect of an event."""
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn import linear_model
 
+from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.features import build_linear_features
-
-Floats = NDArray[np.float64]
 
 
 def predict_from_weather(series: Panel, covariates: CovariatePanel, event: str) -> Floats:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from core.actor import Actor
+from core.array_types import Floats
 from core.data.dataset import Dataset
 from core.errors import DataError, NotFoundError
 from core.evaluation import drift
@@ -16,8 +16,6 @@ from core.runs.stored_runs import load_model_spec, load_run
 from core.runs.tracked_run import record_event
 from core.spec.spec import DataSpec
 from core.workspace import Workspace
-
-Floats = NDArray[np.float64]
 
 ALL_ENTITIES = ""
 """Name of the entity that combines the rows of all entities."""

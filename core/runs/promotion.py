@@ -14,7 +14,7 @@ from core.runs.tracked_run import record_event
 from core.spec.task import find_task
 from core.workspace import Workspace
 from mlflow_utils import model_io, registry
-from mlflow_utils import runs as history
+from mlflow_utils import runs as mlflow_runs
 from mlflow_utils.registry import (
     CHAMPION,
     ModelNotFoundError,
@@ -114,7 +114,7 @@ def get_version(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> Mo
 
 def runs_with_model(task: str, workspace: Workspace) -> list[Record]:
     """List the runs of `task` with a model that can be applied, newest first; empty where MLflow does not answer."""
-    runs = history.list_latest_runs(workspace.tracking, task, limit=100)
+    runs = mlflow_runs.list_latest_runs(workspace.tracking, task, limit=100)
     return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
 
 

@@ -46,7 +46,7 @@ def load_catalogue(code: str) -> gettext.NullTranslations:
 
 
 def _(text: str) -> str:
-    """Translate `message` into the language of the reader."""
+    """Translate `text` into the language of the reader."""
     return load_catalogue(get_language()).gettext(text) if text else ""
 
 

@@ -14,8 +14,8 @@ from core.settings import ROOT
 from tests.test_containers import MAKE_VARIABLES, SETTING_NAMES, THIRD_PARTY_VARIABLES
 
 MAX_README_LINES = 100
+SOURCE_FOLDERS = ("core", "mlflow_utils", "pages", "tests")
 MAX_DESIGN_LINES = 120
-PLANNED_NAMES = {"design.md"}  # it also names what is planned
 
 
 @cache
@@ -118,6 +118,19 @@ def test_document_paths_exist(name: str) -> None:
     paths = {text for text in texts if re.fullmatch(r"(?:core|pages|tests|docs|mlflow_utils|locales)/[\w./-]*", text)}
     planned = {"core/tasks/limit", "pages/analysis/limit.py", "locales/de/LC_MESSAGES/vigie.po"}
     assert not [path for path in sorted(paths - planned) if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("name", sorted(name for name in read_documents() if "how-to" in name or "design" in name))
+def test_document_code_names_exist(name: str) -> None:
+    """Classes, functions and constants that a guide names in backticks exist."""
+    sources = [path.read_text(encoding="utf-8") for room in SOURCE_FOLDERS for path in (ROOT / room).rglob("*.py")]
+    code_words = {word for text in sources for word in re.findall(r"[A-Za-z_]\w+", text)}
+    texts = re.findall(r"`([\w.]+)(?:\([^`]*\))?`", re.sub(r"```.*?```", "", read_documents()[name], flags=re.DOTALL))
+    names = {text.rpartition(".")[2] for text in texts if not text.endswith((".py", ".md"))}
+    code_names = {
+        word for word in names if re.fullmatch(r"[A-Z][a-z]\w*[A-Z]\w*|[a-z]+(?:_[a-z]+)+|[A-Z]+(?:_[A-Z]+)+", word)
+    }
+    assert code_names - THIRD_PARTY_VARIABLES - SETTING_NAMES <= code_words
 
 
 def test_readme_and_design_are_short() -> None:

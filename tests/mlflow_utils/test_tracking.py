@@ -17,7 +17,7 @@ from core.data.dataset import Dataset
 from core.runs.stored_runs import get_run_cost, get_run_url, is_pending, load_run
 from core.runs.tracked_run import track_run
 from core.workspace import Workspace
-from mlflow_utils import runs as history
+from mlflow_utils import runs as mlflow_runs
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY_TAG, Tracking
 from tests.conftest import ROOT, Server, create_workspace, find_free_port, kill_process_tree
@@ -127,7 +127,7 @@ def test_tracking_hanging_server_costs_under_two_seconds(
     began = time.perf_counter()
     at.tracking.reset()
     assert get_run_url(run, at) == ""
-    assert history.list_latest_runs(at.tracking, "tests") == []
+    assert mlflow_runs.list_latest_runs(at.tracking, "tests") == []
     assert time.perf_counter() - began < 2.0
 
 
@@ -138,7 +138,7 @@ def test_tracking_absent_server_costs_almost_nothing(tmp_path: Path, empty_store
     assert time.perf_counter() - began < 1.0
     assert get_run_url(run, at) == ""
     assert get_run_cost(run, at).seconds >= 0
-    assert history.list_latest_runs(at.tracking, "tests") == []
+    assert mlflow_runs.list_latest_runs(at.tracking, "tests") == []
 
 
 def test_tracking_killed_process_leaves_interrupted_run(tmp_path: Path, workspace: Workspace) -> None:
@@ -157,7 +157,7 @@ os.kill(os.getpid(), 9)
     assert workspace.tracking.deliver_pending() == 1
     client = MlflowClient(workspace.tracking.uri)
     assert list_run_numbers(client) == [1]
-    [run] = history.list_latest_runs(workspace.tracking, "tests")
+    [run] = mlflow_runs.list_latest_runs(workspace.tracking, "tests")
     assert run.status == "interrupted"
     assert client.get_run(run.run_id).info.status == "KILLED"
 
@@ -182,15 +182,15 @@ def test_tracking_finds_created_run_by_key(workspace: Workspace) -> None:
 def test_tracking_fetches_run_of_other_machine(tmp_path: Path, workspace: Workspace, sample: Dataset) -> None:
     run = record(7, sample, workspace)
     elsewhere = Tracking(workspace.tracking.uri, None, tmp_path / "elsewhere")
-    past = history.load_run(elsewhere, run)
+    past = mlflow_runs.load_run(elsewhere, run)
     assert past is not None
     assert (past.files / "note.txt").read_text() == "7"
     assert past.record.tags[KEY_TAG] == past.record.key
-    by_key = history.load_run(Tracking(workspace.tracking.uri, None, tmp_path / "third"), past.record.key)
+    by_key = mlflow_runs.load_run(Tracking(workspace.tracking.uri, None, tmp_path / "third"), past.record.key)
     assert by_key is not None
     assert by_key.record.run_id == run
-    assert history.load_run(elsewhere, "0" * 32) is None
-    assert history.load_run(elsewhere, "../../etc/passwd") is None
+    assert mlflow_runs.load_run(elsewhere, "0" * 32) is None
+    assert mlflow_runs.load_run(elsewhere, "../../etc/passwd") is None
 
 
 def test_tracking_restores_deleted_experiment(workspace: Workspace, sample: Dataset) -> None:

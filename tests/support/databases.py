@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import make_url, select
-from sqlalchemy.orm import Session as Rows
+from sqlalchemy.orm import Session as DbSession
 
 from core.accounts.orm import Base
 from core.accounts.service import Accounts
@@ -70,7 +70,7 @@ def wait_for_abandoned_calls() -> None:
 def dump_tables(accounts: Accounts) -> str:
     """Return all rows of all tables as text."""
 
-    def read_rows(rows: Rows) -> list[tuple[Any, ...]]:
+    def read_rows(rows: DbSession) -> list[tuple[Any, ...]]:
         return [tuple(row) for table in Base.metadata.sorted_tables for row in rows.execute(select(table))]
 
     return repr(accounts.database.read(read_rows))

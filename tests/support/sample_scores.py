@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from core.evaluation.validation import Floats
+from core.array_types import Floats
 
 DISTRIBUTIONS = {
     "exponential": stats.expon(),

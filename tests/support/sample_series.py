@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from core.array_types import Floats
 from core.data.covariates import Covariates, CovariateTable, join_covariates
 from core.data.covariates.covariate_table import NATION
 from core.data.dataset import Dataset, make_clock_labels, make_index
-from core.forecasters.base import Floats
 
 START_DATE = "2021-01-01"
 HOURLY_SHAPE = 1 + 0.5 * np.exp(-(((np.arange(24) - 8) / 3) ** 2))

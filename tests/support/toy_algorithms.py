@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from core import clusterers, forecasters
+from core.array_types import Floats
 from core.clusterers.base import Clusterer, Labels
 from core.data.panel import Panel
 from core.detectors import sequences, tables
-from core.detectors.base import Detector, Floats, Floats32, SequenceDetector, SequenceScores
+from core.detectors.base import Detector, Floats32, SequenceDetector, SequenceScores
 from core.errors import DataError
 from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.ridge import Ridge

@@ -24,7 +24,7 @@ NATION_NAMES = ("fr", "france", "national", "metropole", "francemetropolitaine")
 
 
 def find_day_column(table: RawTable, accepted_names: tuple[str, ...] = TIME_NAMES) -> str:
-    """Return the column with one of the `accepted_names` names, else the first column of dates.
+    """Return the column with one of the `accepted_names`, else the first column of dates.
 
     Raises UnknownLayoutError if there is none.
     """

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.dataset import DAY, Dataset
 from core.errors import DataError
 from core.messages import N_
-
-Floats = NDArray[np.float64]
 
 MIN_GROUP_ROWS = 5  # a group with fewer rows uses the next coarser group
 CACHE_CELLS = 2**16  # cells that fit into the processor's cache

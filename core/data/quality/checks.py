@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.dataset import BLOCK_ROWS, DAY, Dataset
 
 Rows = NDArray[np.intp]
-Floats = NDArray[np.float64]
 
 MIN_SPIKE_RATIO = 2.5  # times the larger neighbour
 MIN_DOUBLE_RATIO = 1.25  # autumn, hour counted twice: times the mean of its neighbours

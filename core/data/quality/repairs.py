@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.array_types import Floats
 from core.data.dataset import Dataset, make_index
 from core.data.quality import checks
 from core.data.quality.baseline import GroupMedian
@@ -210,7 +211,7 @@ def mend_outliers(dataset: Dataset) -> Dataset:
 MAX_RESIDUAL_RATIO = 3  # times the mean of the neighbours below which the residual of a total is plausible
 
 
-def _compute_total_residual(dataset: Dataset, cells: CellIndex) -> checks.Floats:
+def _compute_total_residual(dataset: Dataset, cells: CellIndex) -> Floats:
     """Return the declared total minus the other columns; NaN for rows with several of `cells`."""
     assert dataset.context is not None
     total = dataset.context["total"].to_numpy()[cells.rows]
@@ -257,7 +258,7 @@ def impute_incomplete(dataset: Dataset) -> Dataset:
     return _replace_values(dataset, impute(dataset, GroupMedian().fit(dataset)))
 
 
-def impute(dataset: Dataset, expectation: GroupMedian) -> checks.Floats:
+def impute(dataset: Dataset, expectation: GroupMedian) -> Floats:
     """Return the measurements with missing values imputed from `expectation`, never from another entity."""
     rows = np.flatnonzero(~dataset.is_complete)
     values = dataset.values.copy()
@@ -324,7 +325,7 @@ def _interpolate_cells(dataset: Dataset, cells: CellIndex) -> Dataset:
     return _replace_values(dataset, values)
 
 
-def _replace_values(dataset: Dataset, values: checks.Floats) -> Dataset:
+def _replace_values(dataset: Dataset, values: Floats) -> Dataset:
     frame = pd.DataFrame(values, index=dataset.frame.index, columns=dataset.frame.columns, copy=False)
     return dataset.replace(frame=frame)
 

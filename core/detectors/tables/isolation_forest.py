@@ -6,7 +6,8 @@ from typing import Self
 from sklearn import ensemble
 from typing_extensions import override
 
-from core.detectors.base import Detector, Floats
+from core.array_types import Floats
+from core.detectors.base import Detector
 from core.messages import N_
 from core.spec.hyperparameters import get_params, hyperparameter
 

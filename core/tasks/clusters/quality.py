@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.clusterers.base import Clusterer, Floats, Labels
+from core.array_types import Floats
+from core.clusterers.base import Clusterer, Labels
 from core.errors import DataError
 from core.evaluation import cluster_metrics
 from core.spec.hyperparameters import get_hyperparameters

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.clusterers.base import NOISE, Floats, Labels
+from core.array_types import Floats
+from core.clusterers.base import NOISE, Labels
 from core.clusterers.points import Points
 from core.data.dataset import DataSummary
 from core.messages import N_, Message

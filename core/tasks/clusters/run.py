@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.actor import Actor
+from core.array_types import Floats
 from core.clusterers import model_selection
-from core.clusterers.base import Floats, Labels
+from core.clusterers.base import Labels
 from core.clusterers.cluster_model import ClusterModel
 from core.clusterers.kmeans import KMeans
 from core.clusterers.model_selection import ClusterSuggestion

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.actor import Actor
+from core.array_types import Floats
 from core.data.dataset import Dataset
 from core.data.series import EntitySeries, split_by_entity
 from core.detectors.scaling import Scaling
@@ -26,8 +27,6 @@ from core.tasks.sequences.evaluation import compute_baseline_metrics
 from core.tasks.sequences.spec import FAST_DETECTORS, list_detectors
 from core.tasks.sequences.split import build_training_mask
 from core.workspace import Workspace
-
-Floats = NDArray[np.float64]
 
 TASK = "comparison"
 MAX_ROWS = 50_000  # maximum of training rows (the last before the split) and of test rows (the first after it)

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from core.evaluation.forecast_metrics import compute_binomial_band
 from core.figures.style import (
@@ -16,8 +15,6 @@ from core.figures.style import (
     to_float32,
 )
 from core.messages import N_
-
-Floats = NDArray[np.float64]
 
 WEEKDAYS = (N_("Mon"), N_("Tue"), N_("Wed"), N_("Thu"), N_("Fri"), N_("Sat"), N_("Sun"))
 AXIS_LABELS = {

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from core.data.panel import AVERAGED_UNITS
 from core.figures.style import (
@@ -22,8 +21,6 @@ from core.figures.style import (
 )
 from core.messages import N_
 from core.tasks.forecast.result import Forecast
-
-Floats = NDArray[np.float64]
 
 CHANGED_BAND = "rgba(213, 94, 0, 0.14)"
 MAX_MARKER_POINTS = 80  # points; a longer line has no markers

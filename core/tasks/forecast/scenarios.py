@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from core.actor import Actor
+from core.array_types import Floats
 from core.data.covariates import Covariates, CovariateTable, join_covariates
 from core.data.dataset import DAY, Dataset
 from core.data.panel import Panel
@@ -25,8 +25,6 @@ from core.runs.stored_runs import load_result
 from core.runs.tracked_run import record_event
 from core.tasks.forecast.result import Forecast
 from core.workspace import Workspace
-
-Floats = NDArray[np.float64]
 
 HISTORY_DAYS = 450  # days of history that a forecast needs: a year of level, the longest lag, the longest horizon
 TEMPERATURE_SHIFTS_C = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)  # °C
@@ -110,7 +108,7 @@ class Scenario:
                 )
 
     def apply(self, covariates: Covariates, first: pd.Timestamp) -> Covariates:
-        """Return `covariate_digest` with the changes, from the day `first` on.
+        """Return `covariates` with the changes, from the day `first` on.
 
         Example:
             >>> days = pd.date_range("2024-01-01", periods=3)

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.evaluation.conformal import apply_quantiles, compute_conformal_quantiles, compute_error_scale
 from core.forecasters.backtest_report import format_quantile_name
 from core.tasks.forecast.result import Forecast
-
-Floats = NDArray[np.float64]
 
 TOTAL_ENTITY = ""
 """The name of the sum: no entity has it."""

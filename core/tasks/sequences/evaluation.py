@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.ingest.files import Source
 from core.data.ingest.number_parsing import MAX_MAGNITUDE
 from core.data.ingest.readers.npz import read_npz
@@ -29,7 +30,6 @@ from core.progress import Progress
 from core.spec.hyperparameters import build_from_settings, get_hyperparameters, get_params, require_choice
 from core.tasks.sequences.spec import list_detectors
 
-Floats = NDArray[np.float64]
 MetricValues = dict[str, float]
 
 VUS_WINDOW_ROWS = 100  # tolerance of VUS around labels in rows, as in published results

@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.dataset import Dataset
 from core.data.series import EntitySeries
 from core.detectors.base import Floats32, SequenceScores
 from core.detectors.sequence_model import SequenceModel
 from core.evaluation.explanation import compute_moving_mean_distance, rank_causes
 from core.evaluation.thresholds import compute_p_values
-
-Floats = NDArray[np.float64]
 
 MAX_GAP_ROWS = 3  # maximum of normal rows inside an event
 SEVERITY_BORDERS = (1.5, 3.0, 6.0)  # borders of the severities, see `_grade_peaks`

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.actor import Actor
+from core.array_types import Floats
 from core.data.dataset import Dataset
 from core.data.series import split_by_entity
 from core.detectors.scaling import Scaling
@@ -37,8 +38,6 @@ from core.tasks.sequences.result import SequenceDetection
 from core.tasks.sequences.spec import PER_1000_ROWS, Period, SequenceSpec
 from core.tasks.sequences.split import build_training_mask, compute_sampling_seconds
 from core.workspace import Workspace
-
-Floats = NDArray[np.float64]
 
 TASK = "sequences"
 EXAMPLE_ROWS = 40

@@ -5,7 +5,7 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.data.dataset import Dataset
-from core.tasks.anomalies import figures as figures
+from core.tasks.anomalies import figures
 from core.tasks.anomalies.result import SEVERITIES, Detection
 from pages.components import feedback_form
 from pages.components.i18n import _, format_percent, format_value, get_date_format

@@ -10,16 +10,15 @@ import streamlit as st
 from core.data.dataset import Dataset
 from core.data.panel import Panel
 from core.forecasters.to_frame import to_frame
-from core.tasks.forecast import figures as figures
+from core.tasks.forecast import figures
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.total import TOTAL_ENTITY, list_summable_entities, sum_entities
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
-from pages.components.results import forecast_evaluation as trust
-from pages.components.results import interval_violations, model, what_if
+from pages.components.results import forecast_evaluation, interval_violations, model, what_if
+from pages.components.results.forecast_evaluation import EntitySelector
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 
 HISTORY_DAYS = {True: 60, False: 14}  # days of history; True for daily amounts, False for times of the day
-EntitySelector = Callable[[str], Forecast]
 
 
 def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None:
@@ -30,8 +29,8 @@ def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None
     views: dict[str, Callable[[], None]] = {
         _("Forecast"): lambda: _show_future_days(forecast, select_entity, dataset),
         _("Backtest"): lambda: _show_backtest(forecast, select_entity, run),
-        _("Errors"): lambda: trust.show_errors(forecast, select_entity),
-        _("Intervals"): lambda: trust.show_intervals(forecast, dataset, run),
+        _("Errors"): lambda: forecast_evaluation.show_errors(forecast, select_entity),
+        _("Intervals"): lambda: forecast_evaluation.show_intervals(forecast, dataset, run),
         _("Influences"): lambda: _show_influences(forecast),
         _("Scenarios"): lambda: what_if.show(forecast, run),
         _("Model"): lambda: model.show(run, "forecast"),
@@ -54,7 +53,7 @@ def _show_metrics(forecast: Forecast, run: str) -> None:
         nominal_coverage = forecast.model_spec.quantiles[-1] - forecast.model_spec.quantiles[0]
         st.metric(
             _("Coverage"),
-            format_percent(round(trust.measure_coverage(forecast), 4)),
+            format_percent(round(forecast_evaluation.measure_coverage(forecast), 4)),
             border=True,
             delta_color="off",
             delta_arrow="off",
@@ -103,7 +102,7 @@ def _compute_total(run: str, _found: Forecast) -> Forecast:
 
 
 def _show_future_days(forecast: Forecast, select_entity: EntitySelector, dataset: Dataset | None) -> None:
-    part = select_entity(trust.ask_entity(forecast, "ahead"))
+    part = select_entity(forecast_evaluation.ask_entity(forecast, "ahead"))
     rows = part.rows[part.rows["forecast"].notna()]
     if rows.empty:
         st.info(_("There is no forecast for this entity. Its data end too long before those of the other entities."))
@@ -173,7 +172,7 @@ def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:
 
 
 def _show_backtest(forecast: Forecast, select_entity: EntitySelector, run: str) -> None:
-    trust.show_backtest(forecast, select_entity)
+    forecast_evaluation.show_backtest(forecast, select_entity)
     interval_violations.show(forecast, run)
 
 

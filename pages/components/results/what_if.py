@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.data.covariates import CovariateTable
 from core.errors import VigieError
-from core.tasks.forecast import figures as figures
+from core.tasks.forecast import figures
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.total import TOTAL_ENTITY
 from pages.components import auth, cache, covariate_upload

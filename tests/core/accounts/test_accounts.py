@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session as Rows
+from sqlalchemy.orm import Session as DbSession
 
 from core.accounts import ROLES, Session, User, database, login_throttling, passwords
 from core.accounts.orm import HEAD, Base, CredentialRow, SessionRow, SignInRow
@@ -27,16 +27,7 @@ from core.accounts.service import Accounts
 from core.errors import AccessDeniedError, OptionError
 from tests.conftest import ROOT
 from tests.support.concurrency import CLIENT_ADDRESS, run_concurrently
-from tests.support.databases import (
-    OTHER_PASSWORD,
-    PASSWORD,
-    THIRD_PASSWORD,
-    create_database,
-    dump_tables,
-    open_accounts,
-    start_postgres,
-)
-from tests.support.servers import Running
+from tests.support.databases import OTHER_PASSWORD, PASSWORD, THIRD_PASSWORD, dump_tables, open_accounts
 
 HOSTILE_NAMES = [
     "",
@@ -71,24 +62,9 @@ HOSTILE_NAMES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with start_postgres() as running:
-        yield running
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield ""
-        return
-    with create_database(request.getfixturevalue("server")) as database_url:
-        yield database_url
-
-
 @pytest.fixture
-def accounts(url: str, tmp_path: Path) -> Iterator[Accounts]:
-    with open_accounts(url, tmp_path) as service:
+def accounts(database_url: str, tmp_path: Path) -> Iterator[Accounts]:
+    with open_accounts(database_url, tmp_path) as service:
         yield service
 
 
@@ -106,7 +82,7 @@ def expect_denial(work: Callable[[], object]) -> str:
 def age_records(accounts: Accounts, duration: timedelta) -> None:
     """Move the times of all sign-ins and sessions back by `duration`."""
 
-    def move_back(rows: Rows) -> None:
+    def move_back(rows: DbSession) -> None:
         for row in rows.scalars(select(SignInRow)):
             row.time -= duration
         for row in rows.scalars(select(SessionRow)):
@@ -118,7 +94,7 @@ def age_records(accounts: Accounts, duration: timedelta) -> None:
 # ---- users ---------------------------------------------------------------------------------------------------------
 
 
-def test_accounts_store_and_find_users(accounts: Accounts, url: str, tmp_path: Path) -> None:
+def test_accounts_store_and_find_users(accounts: Accounts, database_url: str, tmp_path: Path) -> None:
     assert accounts.is_empty()
     before = datetime.now(UTC)
     ada = accounts.add_first_administrator("Ada", PASSWORD)
@@ -127,7 +103,7 @@ def test_accounts_store_and_find_users(accounts: Accounts, url: str, tmp_path: P
     assert (bob.roles, bob.local) == ({"analyst", "operator"}, False)
     assert before <= ada.created <= bob.created <= datetime.now(UTC)
     assert not accounts.is_empty()
-    with open_accounts(url, tmp_path) as again:
+    with open_accounts(database_url, tmp_path) as again:
         assert again.list_users() == [ada, bob]
         assert again.find_user("ADA") == again.find_user(" ada ") == again.find_user("\uff21da") == ada
         assert again.find_user("nobody") is None
@@ -240,7 +216,7 @@ def test_accounts_administrators_cannot_disable_each_other(accounts: Accounts, a
     assert sorted(type(result).__name__ for result in results) == ["NoneType", "OptionError"]
 
 
-def test_accounts_processes_start_on_empty_database(url: str, tmp_path: Path) -> None:
+def test_accounts_processes_start_on_empty_database(database_url: str, tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from core.accounts.service import "
         "Accounts; from core.errors import AccessDeniedError\n"
@@ -254,7 +230,7 @@ def test_accounts_processes_start_on_empty_database(url: str, tmp_path: Path) ->
     command = [sys.executable, "-W", "error", "-c", script]
     processes = [
         subprocess.Popen(
-            [*command, name, url, str(tmp_path), start_time],
+            [*command, name, database_url, str(tmp_path), start_time],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -266,7 +242,7 @@ def test_accounts_processes_start_on_empty_database(url: str, tmp_path: Path) ->
     assert [error for _output, error in outputs] == [""] * 3
     names = sorted(output for output, _error in outputs)
     assert names.count("refused") == 2
-    with open_accounts(url, tmp_path) as accounts:
+    with open_accounts(database_url, tmp_path) as accounts:
         assert [user.name for user in accounts.list_users()] == [name for name in names if name != "refused"]
 
 
@@ -551,7 +527,7 @@ def test_accounts_external_sign_in_creates_one_user(accounts: Accounts) -> None:
 def test_accounts_migrations_match_models(accounts: Accounts) -> None:
     accounts.is_empty()
 
-    def compare_tables(rows: Rows) -> list[Any]:
+    def compare_tables(rows: DbSession) -> list[Any]:
         return compare_metadata(
             MigrationContext.configure(rows.connection(), opts={"compare_type": True}), Base.metadata
         )
@@ -563,7 +539,7 @@ def test_accounts_migrations_match_models(accounts: Accounts) -> None:
 
 
 def test_accounts_hide_secrets_everywhere(
-    accounts: Accounts, url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    accounts: Accounts, database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     shown_objects: list[object] = [accounts, accounts.database, accounts.add_first_administrator("ada", PASSWORD)]
@@ -581,7 +557,7 @@ def test_accounts_hide_secrets_everywhere(
     accounts.change_password("ada", PASSWORD, OTHER_PASSWORD, keep_token=token)
     table_dump = dump_tables(accounts)
     files = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.name.startswith("accounts.db"))
-    assert len(files) > 20_000 or url
+    assert len(files) > 20_000 or database_url
     hashes = accounts.database.read(lambda rows: rows.scalars(select(CredentialRow.hash)).all())
     for secret in (PASSWORD, OTHER_PASSWORD, token, session.csrf, "motdepasse1"):
         assert secret not in table_dump
@@ -592,5 +568,5 @@ def test_accounts_hide_secrets_everywhere(
         assert secret not in "".join(map(repr, shown_objects)) + "".join(map(str, shown_objects))
 
 
-def test_accounts_report_database_version(accounts: Accounts, url: str) -> None:
-    assert accounts.fetch_version().startswith("PostgreSQL 1" if url else "SQLite 3.")
+def test_accounts_report_database_version(accounts: Accounts, database_url: str) -> None:
+    assert accounts.fetch_version().startswith("PostgreSQL 1" if database_url else "SQLite 3.")

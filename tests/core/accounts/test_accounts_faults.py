@@ -14,14 +14,7 @@ from core.accounts import session_cache
 from core.accounts.service import Accounts
 from core.errors import OptionError, ServiceUnavailableError
 from tests.support.concurrency import CLIENT_ADDRESS, run_concurrently
-from tests.support.databases import (
-    OTHER_PASSWORD,
-    PASSWORD,
-    create_database,
-    open_accounts,
-    start_postgres,
-    wait_for_abandoned_calls,
-)
+from tests.support.databases import OTHER_PASSWORD, PASSWORD, create_database, open_accounts, wait_for_abandoned_calls
 from tests.support.servers import Running
 
 LONGEST = 2.0  # seconds
@@ -45,15 +38,9 @@ EVERY_CALL: dict[str, Callable[[Accounts], object]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with start_postgres() as running:
-        yield running
-
-
 @pytest.fixture
-def url(server: Running) -> Iterator[str]:
-    with create_database(server) as found:
+def url(postgres_server: Running) -> Iterator[str]:
+    with create_database(postgres_server) as found:
         yield found
 
 
@@ -81,16 +68,16 @@ def reset_connections(accounts: Accounts) -> None:
 
 @pytest.fixture(params=["killed", "frozen"])
 def outage(
-    request: pytest.FixtureRequest, server: Running
+    request: pytest.FixtureRequest, postgres_server: Running
 ) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
     """Functions that stop and restore the server."""
     if request.param == "killed":
-        yield server.kill, server.start
-        if server.process is None:
-            server.start()
+        yield postgres_server.kill, postgres_server.start
+        if postgres_server.process is None:
+            postgres_server.start()
     else:
-        yield server.freeze, server.thaw
-        server.thaw()
+        yield postgres_server.freeze, postgres_server.thaw
+        postgres_server.thaw()
 
 
 def test_accounts_report_outage_in_time(
@@ -149,10 +136,10 @@ def test_cached_sessions_survive_outage(
     expect_outage(lambda: accounts.find_session(seen))
 
 
-def test_concurrent_calls_share_one_timeout(accounts: Accounts, server: Running) -> None:
+def test_concurrent_calls_share_one_timeout(accounts: Accounts, postgres_server: Running) -> None:
     token = accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
     accounts.find_session(token)
-    server.freeze()
+    postgres_server.freeze()
     try:
         seconds = []
         for _round in range(4):  # more calls than the pool has connections
@@ -163,31 +150,31 @@ def test_concurrent_calls_share_one_timeout(accounts: Accounts, server: Running)
             assert len(found) == 6
         assert max(seconds) < LONGEST
     finally:
-        server.thaw()
+        postgres_server.thaw()
     reset_connections(accounts)
     assert accounts.is_empty() is False
 
 
-def test_accounts_recover_if_down_at_start(url: str, server: Running, tmp_path: Path) -> None:
-    server.kill()
+def test_accounts_recover_if_down_at_start(url: str, postgres_server: Running, tmp_path: Path) -> None:
+    postgres_server.kill()
     with open_accounts(url, tmp_path) as accounts:
         expect_outage(accounts.is_empty)
         expect_outage(accounts.is_empty)
-        server.start()
+        postgres_server.start()
         accounts.reset()
         assert accounts.is_empty()
 
 
-def test_accounts_time_out_if_hanging_at_start(url: str, server: Running, tmp_path: Path) -> None:
+def test_accounts_time_out_if_hanging_at_start(url: str, postgres_server: Running, tmp_path: Path) -> None:
     with open_accounts(url, tmp_path) as accounts:
-        server.freeze()
+        postgres_server.freeze()
         try:
             began = time.perf_counter()
             found = run_concurrently(3, lambda _number: accounts.is_empty())
             assert {type(each) for each in found} == {ServiceUnavailableError}
             assert time.perf_counter() - began < LONGEST
         finally:
-            server.thaw()
+            postgres_server.thaw()
         reset_connections(accounts)
         assert accounts.is_empty()
 

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from core.array_types import Floats
 from core.data.dataset import Dataset
 from core.data.panel import Panel
 from core.errors import DataError
-from core.evaluation import forecast_metrics as measure
+from core.evaluation import forecast_metrics
 from core.evaluation.conformal import (
     MIN_ERRORS,
     ConformalConfig,
@@ -22,7 +23,6 @@ from core.evaluation.conformal import (
 from core.evaluation.event_effects import compute_matched_effect, compute_raw_effect
 from core.forecasters.backtest import Backtest, run_backtest
 from core.forecasters.backtest_report import build_report
-from core.forecasters.base import Floats
 from core.forecasters.recalibration import recalibrate_errors
 from core.forecasters.ridge import Ridge
 from core.forecasters.seasonal_naive import SeasonalNaive
@@ -52,24 +52,26 @@ FORECAST = np.array([[[12.0], [90.0]], [[20.0], [50.0]], [[np.nan], [230.0]]])
 
 def test_forecast_metrics_by_hand() -> None:
     """Errors of 2, 10, 0 and 30 for values of 10, 100, 20 and 200; pairs with a missing value do not count."""
-    assert measure.mae(ACTUAL, FORECAST) == pytest.approx(42 / 4)
-    assert measure.wape(ACTUAL, FORECAST) == pytest.approx(42 / 330)
-    assert measure.rmse(ACTUAL, FORECAST) == pytest.approx(np.sqrt((4 + 100 + 0 + 900) / 4))
-    assert measure.mase(ACTUAL, FORECAST, np.array([[2.0], [20.0]])) == pytest.approx((1 + 0 + 0.5 + 1.5) / 4)
-    assert measure.skill_score(ACTUAL, FORECAST, np.full((3, 2, 1), 20.0)) == pytest.approx(
+    assert forecast_metrics.mae(ACTUAL, FORECAST) == pytest.approx(42 / 4)
+    assert forecast_metrics.wape(ACTUAL, FORECAST) == pytest.approx(42 / 330)
+    assert forecast_metrics.rmse(ACTUAL, FORECAST) == pytest.approx(np.sqrt((4 + 100 + 0 + 900) / 4))
+    assert forecast_metrics.mase(ACTUAL, FORECAST, np.array([[2.0], [20.0]])) == pytest.approx((1 + 0 + 0.5 + 1.5) / 4)
+    assert forecast_metrics.skill_score(ACTUAL, FORECAST, np.full((3, 2, 1), 20.0)) == pytest.approx(
         1 - 42 / (10 + 0 + 80 + 180)
     )
-    assert measure.r2(ACTUAL, FORECAST) == pytest.approx(1 - (4 + 100 + 900) / (25 + 25 + 2 * 2500))
+    assert forecast_metrics.r2(ACTUAL, FORECAST) == pytest.approx(1 - (4 + 100 + 900) / (25 + 25 + 2 * 2500))
 
 
 def test_forecast_metrics_match_scikit_learn() -> None:
     actual = make_noise(60, 3, 1) + np.array([0, 50, 900])[:, None]
     forecast = actual + 0.5 * make_noise(60, 3, 1, seed=1)
     flat = actual[..., 0], forecast[..., 0]
-    assert measure.r2(actual, forecast) == pytest.approx(metrics.r2_score(*flat, multioutput="variance_weighted"))
-    assert measure.r2(actual, forecast) < 0.9 < metrics.r2_score(actual.ravel(), forecast.ravel())
-    assert measure.mae(actual, forecast) == pytest.approx(metrics.mean_absolute_error(*flat))
-    assert measure.rmse(actual, forecast) == pytest.approx(
+    assert forecast_metrics.r2(actual, forecast) == pytest.approx(
+        metrics.r2_score(*flat, multioutput="variance_weighted")
+    )
+    assert forecast_metrics.r2(actual, forecast) < 0.9 < metrics.r2_score(actual.ravel(), forecast.ravel())
+    assert forecast_metrics.mae(actual, forecast) == pytest.approx(metrics.mean_absolute_error(*flat))
+    assert forecast_metrics.rmse(actual, forecast) == pytest.approx(
         metrics.mean_squared_error(actual.ravel(), forecast.ravel()) ** 0.5
     )
 
@@ -80,41 +82,43 @@ def test_quantile_loss_matches_scikit_learn() -> None:
     pinball = [
         metrics.mean_pinball_loss(actual.ravel(), bands[..., n].ravel(), alpha=level) for n, level in enumerate(levels)
     ]
-    assert measure.quantile_loss(actual, bands, levels) == pytest.approx(2 * np.mean(pinball) / np.abs(actual).mean())
+    assert forecast_metrics.quantile_loss(actual, bands, levels) == pytest.approx(
+        2 * np.mean(pinball) / np.abs(actual).mean()
+    )
     actual[3, 1], bands[5, 0, 0, 1] = np.nan, np.nan
-    assert np.isfinite(measure.quantile_loss(actual, bands, levels))
+    assert np.isfinite(forecast_metrics.quantile_loss(actual, bands, levels))
 
 
 def test_coverage_and_width_by_hand() -> None:
     actual = np.array([1.0, 2.0, 3.0, np.nan, 5.0])
     low, high = np.array([1.0, 2.5, 2.0, 0.0, np.nan]), np.array([2.0, 3.0, 3.0, 9.0, 9.0])
-    assert measure.compute_coverage(actual, low, high) == pytest.approx(2 / 3)
-    assert measure.compute_mean_width(actual, low, high) == pytest.approx((1 + 0.5 + 1) / 6)
+    assert forecast_metrics.compute_coverage(actual, low, high) == pytest.approx(2 / 3)
+    assert forecast_metrics.compute_mean_width(actual, low, high) == pytest.approx((1 + 0.5 + 1) / 6)
 
 
 def test_forecast_metrics_of_no_values_are_nan() -> None:
     nothing, zeros = np.full((4, 2, 1), np.nan), np.zeros((4, 2, 1))
     for found in (
-        measure.mae(nothing, nothing),
-        measure.wape(zeros, zeros + 1),
-        measure.wape(nothing, zeros),
-        measure.r2(zeros, zeros),
-        measure.r2(nothing, zeros),
-        measure.skill_score(zeros, zeros, zeros),
-        measure.mase(zeros, zeros, np.zeros((2, 1))),
-        measure.compute_coverage(nothing, zeros, zeros),
-        measure.compute_mean_width(zeros, zeros, zeros),
-        measure.rmse(nothing, zeros),
-        measure.quantile_loss(nothing, zeros[..., None], np.array([0.5])),
+        forecast_metrics.mae(nothing, nothing),
+        forecast_metrics.wape(zeros, zeros + 1),
+        forecast_metrics.wape(nothing, zeros),
+        forecast_metrics.r2(zeros, zeros),
+        forecast_metrics.r2(nothing, zeros),
+        forecast_metrics.skill_score(zeros, zeros, zeros),
+        forecast_metrics.mase(zeros, zeros, np.zeros((2, 1))),
+        forecast_metrics.compute_coverage(nothing, zeros, zeros),
+        forecast_metrics.compute_mean_width(zeros, zeros, zeros),
+        forecast_metrics.rmse(nothing, zeros),
+        forecast_metrics.quantile_loss(nothing, zeros[..., None], np.array([0.5])),
     ):
         assert np.isnan(found)
 
 
 def test_binomial_band_covers_19_of_20() -> None:
-    low, high = measure.compute_binomial_band(0.9, 400)
+    low, high = forecast_metrics.compute_binomial_band(0.9, 400)
     drawn = np.random.default_rng(0).binomial(400, 0.9, 4000) / 400
     assert ((drawn >= low) & (drawn <= high)).mean() == pytest.approx(0.95, abs=0.02)
-    assert measure.compute_binomial_band(0.95, 2)[1] == 1.0
+    assert forecast_metrics.compute_binomial_band(0.95, 2)[1] == 1.0
 
 
 # ---- intervals ------------------------------------------------------------------------------------------------------
@@ -160,7 +164,7 @@ def test_conformal_covers_exchangeable_errors(level: float, past: int) -> None:
     errors = np.random.default_rng(past).exponential(size=(past + 1, 3000, 1))
     spread = compute_conformal_quantiles(errors[:-1], np.array([(1 - level) / 2, (1 + level) / 2]))
     inside = float(((errors[-1] >= spread[..., 0]) & (errors[-1] <= spread[..., 1])).mean())
-    low, high = measure.compute_binomial_band(level, 3000)
+    low, high = forecast_metrics.compute_binomial_band(level, 3000)
     assert low <= inside <= high + 2 / (past + 1)
 
 
@@ -200,9 +204,11 @@ def test_rolling_intervals_reach_nominal_coverage(scale: str) -> None:
     errors = ResidualHistory(errors.forecast, errors.actual, ConformalConfig(scale=scale))  # type: ignore[arg-type]
     bands = errors.compute_rolling_quantiles(1, ENDS, 365)
     actual = errors.actual[365:]
-    low, high = measure.compute_binomial_band(0.9, actual.size)
-    assert low <= measure.compute_coverage(actual, bands[..., 0], bands[..., 1]) <= high
-    assert np.allclose(measure.compute_mean_width(actual, bands[..., 0], bands[..., 1]), 2 * 1.645 * 3 / 100, rtol=0.1)
+    low, high = forecast_metrics.compute_binomial_band(0.9, actual.size)
+    assert low <= forecast_metrics.compute_coverage(actual, bands[..., 0], bands[..., 1]) <= high
+    assert np.allclose(
+        forecast_metrics.compute_mean_width(actual, bands[..., 0], bands[..., 1]), 2 * 1.645 * 3 / 100, rtol=0.1
+    )
 
 
 @pytest.mark.parametrize("step", [1, 7])
@@ -270,7 +276,9 @@ def test_recalibration_separates_kinds_of_entities() -> None:
     better, _ = recalibrate_errors(errors, 0.05, 0.95)
     assert better.calibration.per_entity
     bands = [each.compute_rolling_quantiles(1, ENDS, 600) for each in (errors, better)]
-    old, new = (measure.compute_coverage(errors.actual[600:, 2], each[:, 2, :, 0], each[:, 2, :, 1]) for each in bands)
+    old, new = (
+        forecast_metrics.compute_coverage(errors.actual[600:, 2], each[:, 2, :, 0], each[:, 2, :, 1]) for each in bands
+    )
     assert old < 0.75
     assert 0.85 < new < 0.95
 
@@ -283,7 +291,9 @@ def _coverage(errors: ResidualHistory, first: int) -> float:
     start = len(errors.actual) // 3
     found = [errors.compute_rolling_quantiles(step, ENDS, start)[first - start :] for step in (1, 2)]
     return float(
-        np.mean([measure.compute_coverage(errors.actual[first:], each[..., 0], each[..., 1]) for each in found])
+        np.mean(
+            [forecast_metrics.compute_coverage(errors.actual[first:], each[..., 0], each[..., 1]) for each in found]
+        )
     )
 
 
@@ -291,13 +301,13 @@ def _coverage(errors: ResidualHistory, first: int) -> float:
 
 
 @pytest.fixture(scope="module")
-def tested() -> Backtest:
+def backtest() -> Backtest:
     data = make_daily_dataset(make_consumption(900, 2))
     given = join_tables(data, [make_covariate_table({"temperature": make_temperatures(930)})])
     return run_backtest(Ridge(), Panel.from_dataset(data), given, start_date=pd.Timestamp("2022-12-01"), horizon=3)
 
 
-def test_backtest_forecasts_only_unknown_days(tested: Backtest) -> None:
+def test_backtest_forecasts_only_unknown_days(backtest: Backtest) -> None:
     """The forecasts stay the same without the later days.
 
     The first `step` − 1 days of the period have no forecast, because their forecast origin lies before it.
@@ -307,19 +317,19 @@ def test_backtest_forecasts_only_unknown_days(tested: Backtest) -> None:
     cut = Panel.from_dataset(data).select_before(pd.Timestamp("2023-02-01"))
     again = run_backtest(Ridge(), cut, given, start_date=pd.Timestamp("2022-12-01"), horizon=3)
     for step in (1, 2, 3):
-        assert np.isnan(tested.get_forecast(step)[: step - 1]).all()
-        assert np.isfinite(tested.get_forecast(step)[step - 1 :]).all()
+        assert np.isnan(backtest.get_forecast(step)[: step - 1]).all()
+        assert np.isfinite(backtest.get_forecast(step)[step - 1 :]).all()
         assert np.allclose(
-            again.get_forecast(step)[step - 1 :], tested.get_forecast(step)[step - 1 : len(again.days)], rtol=1e-6
+            again.get_forecast(step)[step - 1 :], backtest.get_forecast(step)[step - 1 : len(again.days)], rtol=1e-6
         )
-    assert (tested.test_start - tested.errors_start, len(tested.days)) == (349, 201)
+    assert (backtest.test_start - backtest.errors_start, len(backtest.days)) == (349, 201)
 
 
-def test_backtest_scores_match_rows(tested: Backtest) -> None:
-    tables = build_report(tested, ENDS, make_temperatures(900)[tested.test_start :, None].repeat(2, axis=1))
+def test_backtest_scores_match_rows(backtest: Backtest) -> None:
+    tables = build_report(backtest, ENDS, make_temperatures(900)[backtest.test_start :, None].repeat(2, axis=1))
     found, rows = tables["scores"].set_index(["entity", "step"]), tables["checked"]
     assert np.allclose(
-        rows["temperature"], make_temperatures(900)[(rows["time"] - tested.series.days[0]).dt.days], atol=1e-4
+        rows["temperature"], make_temperatures(900)[(rows["time"] - backtest.series.days[0]).dt.days], atol=1e-4
     )
     assert len(found) == 3 * 4
     for entity in ("", "a"):
@@ -359,8 +369,8 @@ def test_mase_is_one_for_naive_forecast() -> None:
     assert found.loc[("", 8), "mae"] == pytest.approx(np.abs(values[372:] - values[358:-14]).mean())
 
 
-def test_backtest_reliability_by_group(tested: Backtest) -> None:
-    tables = build_report(tested, ENDS)
+def test_backtest_reliability_by_group(backtest: Backtest) -> None:
+    tables = build_report(backtest, ENDS)
     found, lines = tables["reliability"], tables["scores"].set_index(["entity", "step"])
     together = found[(found["by"] == "all") & (found["nominal"] == 0.9)].iloc[0]
     assert together["measured"] == pytest.approx(lines.loc[("", 0), "coverage"])

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.array_types import Floats
 from core.errors import DataError, OptionError
 from core.evaluation.detection_metrics import compute_detection_metrics
 from core.evaluation.explanation import compute_explanation_metrics, compute_moving_mean_distance
 from core.evaluation.injection import ANOMALY_KINDS, MIN_GAP_ROWS, inject
-from core.evaluation.validation import Floats
 from core.evaluation.vus import find_ranges
 
 quick_settings = settings(max_examples=60, deadline=None)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.ensemble import IsolationForest
 
+from core.array_types import Floats
 from core.errors import DataError
 from core.evaluation.affiliation import compute_affiliation, find_best_affiliation_f1
 from core.evaluation.detection_metrics import (
@@ -20,7 +21,7 @@ from core.evaluation.detection_metrics import (
     compute_detection_metrics,
     find_best_f1,
 )
-from core.evaluation.validation import Flags, Floats
+from core.evaluation.validation import Flags
 from core.evaluation.vus import compute_vus, find_ranges
 
 PROPERTY_SETTINGS = settings(max_examples=60, deadline=None)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.array_types import Floats
 from core.errors import DataError, OptionError
 from core.evaluation.spot import Dspot, Spot
 from core.evaluation.thresholds import fit_pot_threshold
-from core.evaluation.validation import Floats
 from tests.support.sample_scores import DISTRIBUTIONS, draw_scores
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from core.array_types import Floats
 from core.errors import DataError, OptionError
 from core.evaluation import thresholds
 from core.evaluation.alarm_rates import (
@@ -18,7 +19,6 @@ from core.evaluation.alarm_rates import (
 )
 from core.evaluation.generalised_pareto import ParetoTail, fit_pareto_tail, predict_excess
 from core.evaluation.thresholds import compute_p_values, find_best_f1_threshold, fit_alarm_threshold, fit_pot_threshold
-from core.evaluation.validation import Floats
 from tests.support.sample_scores import DISTRIBUTIONS, draw_scores
 
 quick = settings(max_examples=60, deadline=None)

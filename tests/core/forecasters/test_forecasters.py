@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.array_types import Floats
 from core.data.covariates import Covariates, read_covariates
 from core.data.dataset import Dataset
 from core.data.panel import Panel
 from core.errors import DataError
-from core.forecasters.base import Floats, Forecaster
+from core.forecasters.base import Forecaster
 from core.forecasters.blend import Blend
 from core.forecasters.covariate_panel import LEAD_ERRORS_C, CovariatePanel, select_covariates
 from core.forecasters.intraday_profile import compute_intraday_shares, disaggregate_days

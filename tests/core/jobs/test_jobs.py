@@ -33,7 +33,7 @@ from mlflow_utils.tracking import Tracking
 from tests.conftest import ROOT, run_worker
 from tests.core.storage.test_job_store import expire_leases
 from tests.support.counting_job import read_steps, run_test_job
-from tests.support.databases import create_database, start_postgres, wait_for_abandoned_calls
+from tests.support.databases import create_database, wait_for_abandoned_calls
 from tests.support.servers import Running
 
 BOB, ALICE = Actor("bob", "tests"), Actor("alice", "tests")
@@ -98,16 +98,10 @@ def checkpoints(job: Job, workspace: Workspace) -> Path:
     return workspace.jobs.checkpoint_folder(job)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with start_postgres() as running:
-        yield running
-
-
 @pytest.fixture
-def on_postgresql(server: Running, workspace: Workspace) -> Iterator[Workspace]:
+def on_postgresql(postgres_server: Running, workspace: Workspace) -> Iterator[Workspace]:
     """Workspace whose jobs are in PostgreSQL."""
-    with create_database(server) as url:
+    with create_database(postgres_server) as url:
         postgres_workspace = replace(
             workspace, settings=workspace.settings.model_copy(update={"database_url": SecretStr(url)})
         )
@@ -337,7 +331,7 @@ def test_worker_returns_job_that_does_not_stop(workspace: Workspace) -> None:
     assert load_job(job, workspace).status == "waiting"
 
 
-def test_worker_survives_database_outage(server: Running, on_postgresql: Workspace) -> None:
+def test_worker_survives_database_outage(postgres_server: Running, on_postgresql: Workspace) -> None:
     """The outage starts during the job, ends after its last step, and is longer than the lease."""
     workspace = on_postgresql
     job, log = submit_count(workspace, 160)
@@ -347,7 +341,7 @@ def test_worker_survives_database_outage(server: Running, on_postgresql: Workspa
         start_process(workspace, "tests.support.counting_job", lease_s),
     ):
         wait_until(lambda: load_job(job, workspace).share > 0.1)
-        server.kill()
+        postgres_server.kill()
         try:
             began = time.monotonic()
             with pytest.raises(ServiceUnavailableError):
@@ -355,7 +349,7 @@ def test_worker_survives_database_outage(server: Running, on_postgresql: Workspa
             assert time.monotonic() - began < 2
             wait_until(lambda: 160 in [step for _, step in read_steps(log)])
         finally:
-            server.start()
+            postgres_server.start()
         workspace.jobs.reset()
         done = wait_until_finished(job, workspace)
     assert (done.status, done.attempt, done.claims) == ("completed", 1, 1)

@@ -25,7 +25,7 @@ from core.runs.figures import draw_accuracy_and_cost, draw_thumbnail, find_commo
 from core.runs.tracked_run import track_run
 from core.spec.task import get_metric
 from core.workspace import Workspace
-from mlflow_utils import search as searching
+from mlflow_utils import search as mlflow_search
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY_TAG, Tracking
 from tests.conftest import Command, Server, create_workspace, find_free_port, kill_process_tree
@@ -60,7 +60,7 @@ def create_run(workspace: Workspace, number: int, task: str = "anomalies", **tag
     return str(run.info.run_id)
 
 
-def list_ids(run_page: searching.RunPage) -> list[str]:
+def list_ids(run_page: mlflow_search.RunPage) -> list[str]:
     return [item.record.id for item in run_page.runs]
 
 
@@ -170,7 +170,7 @@ def test_search_runs_treats_any_input_as_text(searched_workspace: Workspace, typ
     for name, tag in (("model", "model_name"), ("user", "user"), ("data", "dataset.files")):
         run_page, outage = search_runs(searched_workspace, RunFilter(**{name: typed}), limit=100)
         assert not outage
-        if searching.DIGEST.fullmatch(typed) and name == "data":
+        if mlflow_search.DIGEST.fullmatch(typed) and name == "data":
             continue
         assert list_ids(run_page) == [
             item.record.id for item in all_runs.runs if typed.casefold() in item.record.tags[tag].casefold()
@@ -191,8 +191,8 @@ def test_search_runs_ignores_invalid_token(searched_workspace: Workspace, token:
 
 
 def test_search_runs_resumes_after_time_budget(searched_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searching, "SEARCH_BUDGET_S", 0.0)
-    monkeypatch.setattr(searching, "BATCH_SIZE", 4)
+    monkeypatch.setattr(mlflow_search, "SEARCH_BUDGET_S", 0.0)
+    monkeypatch.setattr(mlflow_search, "BATCH_SIZE", 4)
     run_page, seen_ids, pages = search_runs(searched_workspace, RunFilter(text="été"))[0], [], 1
     while run_page.token:
         seen_ids += list_ids(run_page)
@@ -352,12 +352,12 @@ def test_metric_has_better_direction(metric: str, way: int) -> None:
     assert get_metric(metric).direction == way
 
 
-def make_list_item(accuracy: float, kg: float, digest: str = "a", **params: object) -> searching.RunListItem:
+def make_list_item(accuracy: float, kg: float, digest: str = "a", **params: object) -> mlflow_search.RunListItem:
     tags = {"dataset.digest": digest, "dataset.files": f"{digest}<b>.csv", "model_name": "Ridge"}
     record = Record(
         "forecast", "x", params=params, metrics={"wape": accuracy, "emissions_kg": kg}, tags=tags, status="completed"
     )
-    return searching.RunListItem(record, "completed")
+    return mlflow_search.RunListItem(record, "completed")
 
 
 def test_pareto_front_per_dataset() -> None:

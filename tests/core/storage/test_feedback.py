@@ -29,7 +29,7 @@ from core.errors import InputError, NotFoundError, ServiceUnavailableError
 from core.evaluation.alarm_rates import compute_wilson_interval
 from core.evaluation.feedback_metrics import AlarmPrecision, ReviewedRows, find_best_threshold, find_majority
 from core.exports import FORMULA_STARTS, to_csv_bytes
-from core.operations import feedback as said
+from core.operations import feedback as feedback_operations
 from core.operations.feedback_labels import add_label_column, build_label_table
 from core.operations.threshold_from_feedback import load_flagged_rows, propose_threshold
 from core.outbox import deliver
@@ -462,11 +462,13 @@ def make_spec() -> DetectionSpec:
 
 
 def submit_verdict(workspace: Workspace, run_id: str, position: int, verdict: str, user: str = "bob") -> None:
-    row = said.serialise_row(
+    row = feedback_operations.serialise_row(
         load_detection(run_id, workspace).rows.loc[position, ["entity", "time", "score"]].to_dict()
     )
-    said.submit_feedback(
-        said.FeedbackInput("anomalies", run_id, row, verdict), workspace=workspace, actor=Actor(user, "tests")
+    feedback_operations.submit_feedback(
+        feedback_operations.FeedbackInput("anomalies", run_id, row, verdict),
+        workspace=workspace,
+        actor=Actor(user, "tests"),
     )  # type: ignore[arg-type]
 
 
@@ -474,8 +476,10 @@ def test_submit_feedback_stores_run_and_event(workspace: Workspace, detection_ru
     keyed_workspace = replace(
         workspace, settings=workspace.settings.model_copy(update={"vigie_user_key": SecretStr("a long random text")})
     )
-    said.submit_feedback(
-        said.FeedbackInput("anomalies", detection_run, None, None, 5, "  fine  "), workspace=keyed_workspace, actor=BOB
+    feedback_operations.submit_feedback(
+        feedback_operations.FeedbackInput("anomalies", detection_run, None, None, 5, "  fine  "),
+        workspace=keyed_workspace,
+        actor=BOB,
     )
     [entry] = keyed_workspace.feedback.read_records()
     assert (entry.model, entry.rating, entry.comment, entry.user) == (
@@ -504,13 +508,17 @@ def test_submit_feedback_stores_run_and_event(workspace: Workspace, detection_ru
 )
 def test_submit_feedback_rejects_invalid_input(workspace: Workspace, what: dict[str, str], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        said.submit_feedback(said.FeedbackInput("Vigie", **what), workspace=workspace, actor=BOB)  # type: ignore[arg-type]
+        feedback_operations.submit_feedback(
+            feedback_operations.FeedbackInput("Vigie", **what), workspace=workspace, actor=BOB
+        )  # type: ignore[arg-type]
     assert not workspace.feedback.read_records()
 
 
 def test_submit_feedback_accepts_deleted_run(workspace: Workspace) -> None:
-    said.submit_feedback(
-        said.FeedbackInput("anomalies", "f" * 32, {"entity": "a"}, "true_alarm"), workspace=workspace, actor=BOB
+    feedback_operations.submit_feedback(
+        feedback_operations.FeedbackInput("anomalies", "f" * 32, {"entity": "a"}, "true_alarm"),
+        workspace=workspace,
+        actor=BOB,
     )
     assert workspace.feedback.read_records()[0].run_id == "f" * 32
 
@@ -543,8 +551,8 @@ def test_majority_verdict_uses_latest_of_each_user(workspace: Workspace, detecti
         ("true_alarm", "ann"),
     ):
         submit_verdict(workspace, detection_run, 0, verdict, user)
-    assert list(said.compute_majorities(workspace.feedback.read_records()).values()) == ["true_alarm"]
-    [line] = said.build_precision_table(workspace.feedback.read_records()).to_dict("records")
+    assert list(feedback_operations.compute_majorities(workspace.feedback.read_records()).values()) == ["true_alarm"]
+    [line] = feedback_operations.build_precision_table(workspace.feedback.read_records()).to_dict("records")
     assert (line["page"], line["model"], line["true"], line["false"], line["reviewed"]) == (
         "anomalies",
         "IsolationForest",
@@ -598,10 +606,12 @@ def test_label_table_expands_events_to_rows(workspace: Workspace) -> None:
     sequence_spec = SequenceSpec(list_detectors()["pca-residual"](), threshold="contamination", amount=0.1)
     detection, run = train(sequence_spec, make_series(2), workspace=workspace, actor=BOB)
     event = detection.events.iloc[0]
-    row = said.serialise_row(
+    row = feedback_operations.serialise_row(
         {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]}
     )
-    said.submit_feedback(said.FeedbackInput("sequences", run.id, row, "true_alarm"), workspace=workspace, actor=BOB)
+    feedback_operations.submit_feedback(
+        feedback_operations.FeedbackInput("sequences", run.id, row, "true_alarm"), workspace=workspace, actor=BOB
+    )
     table = build_label_table(workspace.feedback.read_records(), workspace)
     assert len(table) == event["last"] - event["first"] + 1
     assert table["score"].max() == pytest.approx(event["peak"])
@@ -620,7 +630,7 @@ def test_feedback_export_contains_no_formula(tmp_path: Path, first: str, rest: s
         )
     except ValueError:
         return
-    csv_bytes = to_csv_bytes(said.to_frame([entry]))
+    csv_bytes = to_csv_bytes(feedback_operations.to_frame([entry]))
     (tmp_path / "out.csv").write_bytes(csv_bytes)
     cells = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
     assert len(cells) == 1, "a line break in a cell starts no row"
@@ -717,18 +727,18 @@ def test_propose_threshold_ignores_unsure_verdicts(workspace: Workspace, detecti
 def test_flagged_rows_ignore_scores_in_records(workspace: Workspace, detection_run: str) -> None:
     """Anyone with write access to the bucket could store a false score or row."""
     top = load_detection(detection_run, workspace).rows.iloc[0]
-    said.submit_feedback(
-        said.FeedbackInput(
+    feedback_operations.submit_feedback(
+        feedback_operations.FeedbackInput(
             "anomalies",
             detection_run,
-            said.serialise_row({"entity": top["entity"], "time": top["time"], "score": 1e9}),
+            feedback_operations.serialise_row({"entity": top["entity"], "time": top["time"], "score": 1e9}),
             "false_alarm",
         ),
         workspace=workspace,
         actor=BOB,
     )
-    said.submit_feedback(
-        said.FeedbackInput(
+    feedback_operations.submit_feedback(
+        feedback_operations.FeedbackInput(
             "anomalies",
             detection_run,
             {"entity": "nowhere", "time": "1970-01-01T00:00:00", "score": 1e9},

@@ -22,7 +22,7 @@ from core.storage.job import Job, WorkerHeartbeat
 from core.storage.job_tables import JOBS, WORKERS
 from core.storage.jobs import JobStore
 from tests.conftest import ROOT, find_free_port
-from tests.support.databases import create_database, start_postgres, wait_for_abandoned_calls
+from tests.support.databases import wait_for_abandoned_calls
 from tests.support.servers import Running
 
 ALICE, BOB = Actor("alice", "tests"), Actor("bob", "tests")
@@ -31,28 +31,13 @@ LONGEST_S = 2.0
 OpenStore = Callable[[], JobStore]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with start_postgres() as running:
-        yield running
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield ""
-        return
-    with create_database(request.getfixturevalue("server")) as address:
-        yield address
-
-
 @pytest.fixture
-def open_store(url: str, tmp_path: Path) -> Iterator[OpenStore]:
+def open_store(database_url: str, tmp_path: Path) -> Iterator[OpenStore]:
     """Function that opens the same store again, as another process does."""
     opened: list[JobStore] = []
 
     def open_another(folder: Path = tmp_path / "jobs") -> JobStore:
-        opened.append(JobStore(folder, url))
+        opened.append(JobStore(folder, database_url))
         return opened[-1]
 
     yield open_another
@@ -135,7 +120,7 @@ def test_job_store_later_request_starts_new_job(open_store: OpenStore, monkeypat
     assert again[0].id != first.id
 
 
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_job_store_returns_job_of_other_tab(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "DOUBLE_CLICK_S", -1.0)
     one, other = open_store(), open_store()
@@ -208,8 +193,8 @@ store.close()
 """
 
 
-def test_job_store_processes_run_each_job_once(open_store: OpenStore, url: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "error", "-c", CLAIM_ALL, str(tmp_path / "jobs"), url]
+def test_job_store_processes_run_each_job_once(open_store: OpenStore, database_url: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", CLAIM_ALL, str(tmp_path / "jobs"), database_url]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     processes = [subprocess.Popen(command, cwd=ROOT, text=True, **pipes) for _ in range(3)]  # type: ignore[call-overload]
     store = open_store()
@@ -544,11 +529,11 @@ def test_job_store_fault_tests_cover_every_public_call() -> None:
     assert public - {"reset", "close", "checkpoint_folder"} == set(EVERY_CALL)
 
 
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("outage", ["killed", "frozen"])
-def test_job_store_recovers_from_outage(server: Running, store: JobStore, outage: str) -> None:
+def test_job_store_recovers_from_outage(postgres_server: Running, store: JobStore, outage: str) -> None:
     job = store.submit("count", {}, BOB)
-    (server.kill if outage == "killed" else server.freeze)()
+    (postgres_server.kill if outage == "killed" else postgres_server.freeze)()
     try:
         get_outage_message(lambda: store.load(job.key))
         for call in EVERY_CALL.values():
@@ -556,15 +541,15 @@ def test_job_store_recovers_from_outage(server: Running, store: JobStore, outage
                 store.reset()
             get_outage_message(lambda: call(store))  # noqa: B023 called immediately
     finally:
-        server.start() if outage == "killed" else server.thaw()
+        postgres_server.start() if outage == "killed" else postgres_server.thaw()
     wait_for_abandoned_calls()
     store.reset()
     assert claim(store).id == job.id
 
 
 @pytest.mark.parametrize("user", ["vigie", "nobody"])
-def test_job_store_hides_password(server: Running, tmp_path: Path, user: str) -> None:
-    wrong = make_url(server.url).set(username=user, password="hunter2").render_as_string(hide_password=False)
+def test_job_store_hides_password(postgres_server: Running, tmp_path: Path, user: str) -> None:
+    wrong = make_url(postgres_server.url).set(username=user, password="hunter2").render_as_string(hide_password=False)
     store = JobStore(tmp_path, wrong)
     said = get_outage_message(store.list_workers)
     assert "password authentication failed" in said

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.jobs.worker import Worker
-from core.operations import feedback as said
+from core.operations import feedback as feedback_operations
 from core.storage.feedback import MAX_COMMENT_CHARS, FeedbackStore
 from core.storage.s3 import Bucket
 from core.tasks.anomalies.run import detect, load_detection
@@ -40,9 +40,11 @@ def add_verdicts(workspace: Workspace, run: str, verdicts: list[str], user: str 
     """Submit verdicts on the rows of an anomaly run, from the highest score down."""
     rows = load_detection(run, workspace).rows
     for place, verdict in enumerate(verdicts):
-        row = said.serialise_row(rows.loc[place, ["entity", "time", "score"]].to_dict())
-        said.submit_feedback(
-            said.FeedbackInput("anomalies", run, row, verdict), workspace=workspace, actor=Actor(user, "tests")
+        row = feedback_operations.serialise_row(rows.loc[place, ["entity", "time", "score"]].to_dict())
+        feedback_operations.submit_feedback(
+            feedback_operations.FeedbackInput("anomalies", run, row, verdict),
+            workspace=workspace,
+            actor=Actor(user, "tests"),
         )  # type: ignore[arg-type]
 
 
@@ -193,8 +195,8 @@ def test_feedback_page_reports_empty_form(page_workspace: Workspace) -> None:
 
 def test_feedback_page_counts_filters_and_opens_runs(page_workspace: Workspace, run: dict[str, str]) -> None:
     add_verdicts(page_workspace, run["run"], ["true_alarm", "true_alarm", "false_alarm", "unsure"])
-    said.submit_feedback(
-        said.FeedbackInput("Vigie", rating=4, comment="a fine product"),
+    feedback_operations.submit_feedback(
+        feedback_operations.FeedbackInput("Vigie", rating=4, comment="a fine product"),
         workspace=page_workspace,
         actor=Actor("eve", "tests"),
     )
@@ -256,11 +258,13 @@ def test_sequence_events_accept_verdicts(page_workspace: Workspace, worker: Work
     assert get_table(app, "causes")["verdict"].iloc[0] == "✓ true alarm"
     for place in (1, 2):
         event = found.events.loc[place]
-        row = said.serialise_row(
+        row = feedback_operations.serialise_row(
             {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]}
         )
-        said.submit_feedback(
-            said.FeedbackInput("sequences", made.id, row, "false_alarm"), workspace=page_workspace, actor=BY
+        feedback_operations.submit_feedback(
+            feedback_operations.FeedbackInput("sequences", made.id, row, "false_alarm"),
+            workspace=page_workspace,
+            actor=BY,
         )
     app = wait_for_job(
         click_button(show_view(open_page(PAGE, run=made.id), "Threshold from verdicts"), "accept-threshold")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.ingest.files import SkippedFile, Source, natural_sort_key, skip_or_raise
 from core.data.ingest.readers.base import ProgressCallback, RawTable
 from core.data.ingest.readers.netmob import name_sources
@@ -24,7 +25,6 @@ from core.messages import N_
 if TYPE_CHECKING:
     import torch
 
-Floats = NDArray[np.float64]
 Stamps = NDArray[np.int64]
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.array_types import Floats
 from core.data.ingest.readers.base import MAX_CELLS, RawTable, check_columns
 from core.data.timestamp_format import parse_stamps
 from core.errors import UnreadableFileError
 from core.messages import N_
 
-Floats = NDArray[np.float64]
 Stamps = NDArray[np.int64]
 
 

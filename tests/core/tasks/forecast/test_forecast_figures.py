@@ -8,8 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from core.data.dataset import DataSummary
-from core.tasks.forecast import error_figures as trust
-from core.tasks.forecast import figures as figures
+from core.tasks.forecast import error_figures, figures
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.spec import ForecastSpec, list_forecasters
 from core.tasks.forecast.total import TOTAL_ENTITY, list_summable_entities, sum_entities
@@ -284,7 +283,7 @@ def test_scenario_figure_of_total_has_no_intervals(backtest: Forecast) -> None:
 
 
 def test_error_figure_compares_with_naive_forecasts(backtest: Forecast) -> None:
-    figure = trust.draw_step_errors(backtest.get_step_scores())
+    figure = error_figures.draw_step_errors(backtest.get_step_scores())
     np.testing.assert_allclose(get_trace(figure, "forecast").y, [5, 10])
     np.testing.assert_allclose(get_trace(figure, "last known day").y, [8, 16])
     assert has_distinct_lines(figure)
@@ -292,7 +291,7 @@ def test_error_figure_compares_with_naive_forecasts(backtest: Forecast) -> None:
 
 @pytest.mark.parametrize(("by", "groups", "first"), [("weekday", 7, "Mon"), ("month", 7, "01"), ("hour", 1, "00:00")])
 def test_residual_figure_shows_quartiles(backtest: Forecast, by: str, groups: int, first: str) -> None:
-    [box] = trust.draw_residuals(backtest.checked[backtest.checked["step"] == 1], by).data
+    [box] = error_figures.draw_residuals(backtest.checked[backtest.checked["step"] == 1], by).data
     assert len(box.x) == groups
     assert box.x[0] == first
     order = np.stack([box.lowerfence, box.q1, box.median, box.q3, box.upperfence])
@@ -302,16 +301,16 @@ def test_residual_figure_shows_quartiles(backtest: Forecast, by: str, groups: in
 
 def test_residual_figure_by_temperature_uses_degrees(backtest: Forecast) -> None:
     table = backtest.checked[backtest.checked["step"] == 1]
-    [box] = trust.draw_residuals(table, "temperature").data
+    [box] = error_figures.draw_residuals(table, "temperature").data
     assert np.diff(np.array(box.x, dtype=float)) == pytest.approx(3)
     shifted = table.assign(actual=table["actual"].where(table["temperature"] > 10, table["forecast"] * 1.5))
-    [box] = trust.draw_residuals(shifted, "temperature").data
+    [box] = error_figures.draw_residuals(shifted, "temperature").data
     assert (box.median[np.array(box.x) < 8] > 20).all()
     assert (np.abs(box.median[np.array(box.x) > 12]) < 20).all()
 
 
 def test_reliability_figure_shows_chance_band(backtest: Forecast) -> None:
-    figure = trust.draw_reliability(backtest.reliability)
+    figure = error_figures.draw_reliability(backtest.reliability)
     np.testing.assert_allclose(get_trace(figure, "all days ahead").y, [48, 78, 88, 93])
     low = get_trace(figure, "95 % range of chance").y
     high = figure.data[0].y
@@ -320,19 +319,19 @@ def test_reliability_figure_shows_chance_band(backtest: Forecast) -> None:
 
 
 def test_coverage_figure_shows_nominal_and_marks_misses(backtest: Forecast) -> None:
-    figure = trust.draw_coverage(backtest.reliability, "month", 0.9)
+    figure = error_figures.draw_coverage(backtest.reliability, "month", 0.9)
     bars, nominal = figure.data
     assert list(bars.x) == ["2024-01", "2024-02"]
     np.testing.assert_allclose(bars.y, 88)
     assert set(bars.marker.pattern.shape) == {"/"}
     np.testing.assert_allclose(nominal.y, 90)
-    across = trust.draw_coverage(backtest.reliability, "entity", 0.8)
+    across = error_figures.draw_coverage(backtest.reliability, "entity", 0.8)
     assert set(across.data[0].y) == {"north", "south"}
     np.testing.assert_allclose(across.data[1].x, 80)
-    assert list(trust.draw_coverage(backtest.reliability, "weekday", 0.8).data[0].x) == ["Mon", "Sun"]
+    assert list(error_figures.draw_coverage(backtest.reliability, "weekday", 0.8).data[0].x) == ["Mon", "Sun"]
 
 
 def test_error_figure_translates_titles(backtest: Forecast) -> None:
-    figure = trust.draw_step_errors(backtest.get_step_scores(), lambda text: text.upper())
+    figure = error_figures.draw_step_errors(backtest.get_step_scores(), lambda text: text.upper())
     assert figure.layout.xaxis.title.text == "DAYS AHEAD"
     assert {line.name for line in figure.data} == {"FORECAST", "LAST KNOWN DAY", "SAME WEEKDAY BEFORE"}
