@@ -26,7 +26,7 @@ from core.storage.feedback import FeedbackStore
 from mlflow_utils.spool import Spool
 from tests.conftest import ROOT, kill_process_tree
 from tests.support import servers
-from tests.support.servers import S3_SECRET, S3_USER, Running
+from tests.support.servers import S3_SECRET, S3_USER, ServerProcess
 
 ACTIONS, SEED = 200, 5
 MAX_WAIT_S = 2.0  # seconds
@@ -60,14 +60,14 @@ class Outcome:
 class Services:
     """The servers of a schedule."""
 
-    mlflow: Running
-    s3: Running
-    elasticsearch: Running
-    gcs: Running
-    postgres: Running
+    mlflow: ServerProcess
+    s3: ServerProcess
+    elasticsearch: ServerProcess
+    gcs: ServerProcess
+    postgres: ServerProcess
 
     @property
-    def failing_servers(self) -> dict[str, Running]:
+    def failing_servers(self) -> dict[str, ServerProcess]:
         """The servers that fail, by name."""
         return {"MLflow": self.mlflow, "S3": self.s3, "Elasticsearch": self.elasticsearch}
 
@@ -89,12 +89,17 @@ class Services:
 @contextmanager
 def start_services(folder: Path) -> Iterator[Services]:
     """Start all servers, and kill them at the end."""
-    started: list[Running] = []
+    started: list[ServerProcess] = []
     try:
-        for make in (servers.postgres, servers.gcs, servers.s3, servers.elasticsearch):
+        for make in (
+            servers.make_postgres_server,
+            servers.make_gcs_server,
+            servers.make_s3_server,
+            servers.make_elasticsearch_server,
+        ):
             started.append(make(folder / make.__name__).start())
         postgres, gcs, s3, elasticsearch = started
-        started.append(servers.mlflow(folder / "mlflow", postgres.url, gcs.url).start())
+        started.append(servers.make_mlflow_server(folder / "mlflow", postgres.url, gcs.url).start())
         yield Services(started[-1], s3, elasticsearch, gcs, postgres)
     finally:
         for server in started:
@@ -111,7 +116,9 @@ class Schedule:
     # responds. Therefore the stub is stopped, which saves everything, and not killed.
     STOPPED_SERVERS = ("Elasticsearch",)
 
-    def __init__(self, running: dict[str, Running], seed: int, max_up_s: float = 4.0, max_down_s: float = 6.0) -> None:
+    def __init__(
+        self, running: dict[str, ServerProcess], seed: int, max_up_s: float = 4.0, max_down_s: float = 6.0
+    ) -> None:
         self.running, self.seed, self.max_up_s, self.max_down_s = running, seed, max_up_s, max_down_s
         self.faults: Counter[str] = Counter()
         self._ending = threading.Event()
@@ -136,7 +143,7 @@ class Schedule:
             fault = chance.choice(("kill", "freeze"))
             down, up = (server.freeze, server.thaw) if fault == "freeze" else (server.kill, server.start)
             if fault == "kill" and name in self.STOPPED_SERVERS:
-                down, fault = server.end, "end"
+                down, fault = server.stop, "end"
             self.faults[f"{name}: {fault}"] += 1
             down()
             self._ending.wait(chance.uniform(0.5, self.max_down_s))
@@ -242,7 +249,7 @@ def count_events(running: Services) -> Counter[int]:
 
 def count_feedback(running: Services) -> Counter[int]:
     """Return action number → number of feedback records in S3."""
-    client = servers.s3_client(running.s3.url)
+    client = servers.make_s3_client(running.s3.url)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="feedback/v1/")
     keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
     return Counter(int(json.loads(client.get_object(Bucket=BUCKET, Key=key)["Body"].read())["comment"]) for key in keys)

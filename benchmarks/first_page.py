@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.report import ResultLine, build_figure, build_ratio
-from tests.support.chromium import ARGUMENTS, chromium
+from tests.support.chromium import CHROMIUM_ARGUMENTS, find_chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 REPETITIONS = 7
@@ -27,13 +27,13 @@ START_TIMEOUT_S = 60.0
 
 def main() -> list[ResultLine]:
     """Compare Vigie with the empty app."""
-    if chromium() is None:
+    if find_chromium() is None:
         return [ResultLine("skipped: no Chromium; `make test` installs it", "–")]
     with TemporaryDirectory(prefix="vigie-bench-") as folder, sync_playwright() as playwright:
         empty = Path(folder) / "empty.py"
         empty.write_text(EMPTY_APP, encoding="utf-8")
         apps = {"empty": empty, "ours": ROOT / "app.py"}
-        browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(CHROMIUM_ARGUMENTS))
         visits: dict[str, list[tuple[float, float, float]]] = {name: [] for name in apps}
         for _ in range(1 + REPETITIONS):
             for name, app in apps.items():

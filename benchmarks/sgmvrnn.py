@@ -84,7 +84,7 @@ def _make_our_step(batch: int, fidelity: str) -> Callable[[], object]:
 def _make_plain_step(batch: int) -> Callable[[], object]:
     import torch
 
-    from tests.support.sgmvrnn_reference import stepwise
+    from tests.support.sgmvrnn_reference import compute_terms_stepwise
 
     dims = ModelDims(COLUMNS, categories=5, latent=10, state=20)
     initial_weights = unflatten(OriginalVRNN.init_weights(dims, 0), OriginalVRNN.list_weight_shapes(dims))
@@ -97,7 +97,7 @@ def _make_plain_step(batch: int) -> Callable[[], object]:
         starts = torch.randint(0, ROWS - WINDOW + 1, (batch,), generator=draws)
         x = torch.stack([values[start : start + WINDOW] for start in starts], dim=1)
         noise = Noise.draw(dims, x, draws)
-        surprise, latent, category, _ = stepwise(weights, dims, x, noise, 1.0)
+        surprise, latent, category, _ = compute_terms_stepwise(weights, dims, x, noise, 1.0)
         optimiser.zero_grad()
         ((surprise + latent + category) / batch).backward()
         optimiser.step()

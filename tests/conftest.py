@@ -32,7 +32,7 @@ settings.load_profile("vigie")
 ROOT = Path(__file__).resolve().parents[1]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 """Function that runs `python -m core …` with its arguments."""
-GAS = ("df_part1.csv", "df_part2.csv", "df_part3.csv")
+GAS_FILE_NAMES = ("df_part1.csv", "df_part2.csv", "df_part3.csv")
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +50,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def gas_files(shared_data: Path) -> list[Path]:
     """Paths of the three parts of the French regional gas file."""
-    return [shared_data / "gas_france" / name for name in GAS]
+    return [shared_data / "gas_france" / name for name in GAS_FILE_NAMES]
 
 
 @pytest.fixture(scope="session")
@@ -108,15 +108,15 @@ def run_worker(workspace: Workspace, handler: JobHandler = run_job) -> Iterator[
 @pytest.fixture
 def worker(workspace: Workspace) -> Iterator[Worker]:
     """Running worker for the jobs of `workspace`."""
-    with run_worker(workspace) as found:
-        yield found
+    with run_worker(workspace) as job_worker:
+        yield job_worker
 
 
 def wait_for_job(app: AppTest, seconds: float = 60) -> AppTest:
     """Rerun the page, as it does by itself, until its job has ended. Fails after `seconds`."""
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while "work" in app.query_params:
-        assert time.monotonic() < until, f"the job has not ended within {seconds} s"
+        assert time.monotonic() < deadline, f"the job has not ended within {seconds} s"
         time.sleep(0.1)
         app.run()
     return app
@@ -124,9 +124,9 @@ def wait_for_job(app: AppTest, seconds: float = 60) -> AppTest:
 
 def deliver_all(workspace: Workspace, seconds: float = 90) -> None:
     """Deliver all pending records, as the worker does. Fails after `seconds`."""
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while workspace.tracking.spool.list_pending():
-        assert time.monotonic() < until, workspace.tracking.last_error
+        assert time.monotonic() < deadline, workspace.tracking.last_error
         workspace.tracking.wait_for_delivery(1)
         workspace.tracking.reset()
         workspace.tracking.deliver_pending()
@@ -142,23 +142,23 @@ def find_free_port() -> int:
 
 def wait_until_reachable(url: str, seconds: float = 60) -> None:
     """Wait until `url` answers. Raises OSError after `seconds`."""
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while True:
         try:
             with urllib.request.urlopen(url, timeout=2):
                 return
         except OSError:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
 
 
-Server = Callable[[], "subprocess.Popen[bytes]"]
+StartServer = Callable[[], "subprocess.Popen[bytes]"]
 """Function that starts a server and returns its process."""
 
 
 @pytest.fixture
-def mlflow_server(tmp_path: Path, empty_store: Path) -> Iterator[tuple[str, Server]]:
+def mlflow_server(tmp_path: Path, empty_store: Path) -> Iterator[tuple[str, StartServer]]:
     """Address of an MLflow server on SQLite, and the function that starts or restarts it."""
     port = find_free_port()
     shutil.copy(empty_store, tmp_path / "server.db")

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.databases import create_database, start_postgres
-from tests.support.servers import Running
+from tests.support.servers import ServerProcess
 
 
 @pytest.fixture(scope="module")
-def postgres_server() -> Iterator[Running]:
+def postgres_server() -> Iterator[ServerProcess]:
     """A real PostgreSQL server."""
     with start_postgres() as running:
         yield running

@@ -20,11 +20,11 @@ def release() -> Iterator[threading.Event]:
     event.set()
 
 
-def fail() -> None:
+def raise_os_error() -> None:
     raise OSError("connection refused")
 
 
-def fails(breaker: CircuitBreaker, work: Callable[[], Any] = fail, **options: Any) -> float:
+def measure_failure_s(breaker: CircuitBreaker, work: Callable[[], Any] = raise_os_error, **options: Any) -> float:
     """Return the seconds until the call fails."""
     began = time.monotonic()
     with pytest.raises(CallFailedError):
@@ -41,7 +41,7 @@ def test_circuit_breaker_returns_result() -> None:
 def test_circuit_breaker_opens_after_failure_with_cause() -> None:
     breaker = CircuitBreaker("service")
     with pytest.raises(CallFailedError, match=r"service does not answer \(connection refused\)") as failure:
-        breaker.call(fail)
+        breaker.call(raise_os_error)
     assert isinstance(failure.value.__cause__, OSError)
     assert (breaker.is_open, breaker.last_error) == (True, "connection refused")
     calls: list[int] = []
@@ -52,11 +52,11 @@ def test_circuit_breaker_opens_after_failure_with_cause() -> None:
 
 def test_circuit_breaker_gives_up_hanging_call(release: threading.Event) -> None:
     breaker = CircuitBreaker("service", 0.1)
-    assert 0.1 <= fails(breaker, release.wait) < 1
+    assert 0.1 <= measure_failure_s(breaker, release.wait) < 1
     assert "no answer in 0.1 s" in breaker.last_error
-    assert fails(breaker, release.wait) < 0.1
+    assert measure_failure_s(breaker, release.wait) < 0.1
     breaker.reset()
-    assert 0.3 <= fails(breaker, release.wait, timeout_s=0.3) < 1
+    assert 0.3 <= measure_failure_s(breaker, release.wait, timeout_s=0.3) < 1
 
 
 def test_circuit_breaker_treats_inner_timeout_as_failure() -> None:
@@ -68,11 +68,11 @@ def test_circuit_breaker_treats_inner_timeout_as_failure() -> None:
 
 def test_circuit_breaker_closes_after_time_or_reset() -> None:
     breaker = CircuitBreaker("service", reset_after_s=0.2)
-    fails(breaker)
+    measure_failure_s(breaker)
     time.sleep(0.25)
     assert breaker.call(lambda: 1) == 1
     assert breaker.last_error == ""
-    fails(breaker)
+    measure_failure_s(breaker)
     assert breaker.is_open
     breaker.reset()
     assert (breaker.call(lambda: 2), breaker.is_open) == (2, False)
@@ -80,7 +80,7 @@ def test_circuit_breaker_closes_after_time_or_reset() -> None:
 
 def test_circuit_breaker_without_reset_time_stays_closed() -> None:
     breaker = CircuitBreaker("service", reset_after_s=0)
-    fails(breaker)
+    measure_failure_s(breaker)
     assert not breaker.is_open
     assert breaker.call(lambda: 1) == 1
 
@@ -100,24 +100,24 @@ def test_circuit_breaker_doubles_reset_time_up_to_limit(monkeypatch: pytest.Monk
     monkeypatch.setattr("mlflow_utils.circuit_breaker.time.monotonic", lambda: now)
     breaker, pauses = CircuitBreaker("service", NO_TIMEOUT_S, 2.0, max_reset_after_s=60.0), []
     for _ in range(12):
-        fails(breaker)
+        measure_failure_s(breaker)
         pauses.append(breaker._open_until - now)
         now = breaker._open_until
     assert all(low <= pause <= high for pause, (low, high) in zip(pauses, [(1, 2), (2, 4), (4, 8)], strict=False))
     assert all(30 <= pause <= 60 for pause in pauses[6:])
     assert len(set(pauses[6:])) > 1, "two processes do not retry at the same time"
     breaker.call(lambda: None)
-    fails(breaker)
+    measure_failure_s(breaker)
     assert breaker._open_until - now <= 2, "a success resets the waiting time"
 
 
 def test_circuit_breaker_makes_one_call_at_a_time(release: threading.Event) -> None:
     breaker = CircuitBreaker("service", 5.0, single_flight=True)
-    active, most = [], []
+    active, active_counts = [], []
 
     def work(number: int) -> int:
         active.append(number)
-        most.append(len(active))
+        active_counts.append(len(active))
         time.sleep(0.02)
         active.remove(number)
         return number
@@ -132,15 +132,15 @@ def test_circuit_breaker_makes_one_call_at_a_time(release: threading.Event) -> N
     for caller in callers:
         caller.join(10)
     assert sorted(results) == list(range(8))
-    assert max(most) == 1
+    assert max(active_counts) == 1
 
 
 def test_circuit_breaker_limits_wait_behind_hanging_call(release: threading.Event) -> None:
     breaker, began = CircuitBreaker("service", 0.3, reset_after_s=0, single_flight=True), time.monotonic()
     calls: list[int] = []
-    assert 0.3 <= fails(breaker, release.wait) < 1
-    assert fails(breaker, lambda: calls.append(1)) < 0.1, "the call in flight is already late"
-    assert fails(breaker, lambda: calls.append(2), timeout_s=time.monotonic() - began + 0.2) < 0.6
+    assert 0.3 <= measure_failure_s(breaker, release.wait) < 1
+    assert measure_failure_s(breaker, lambda: calls.append(1)) < 0.1, "the call in flight is already late"
+    assert measure_failure_s(breaker, lambda: calls.append(2), timeout_s=time.monotonic() - began + 0.2) < 0.6
     assert calls == []
     release.set()
     breaker.wait(5)
@@ -156,6 +156,6 @@ def test_circuit_breaker_redacts_secrets(caplog: pytest.LogCaptureFixture) -> No
 
 def test_service_breaker_error_is_translatable() -> None:
     with pytest.raises(ServiceUnavailableError) as failure:
-        ServiceBreaker("S3").call(fail)
+        ServiceBreaker("S3").call(raise_os_error)
     assert failure.value.message.template == "{service} does not answer ({reason})."
     assert str(failure.value) == "S3 does not answer (connection refused)."

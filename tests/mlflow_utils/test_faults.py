@@ -32,7 +32,7 @@ from core.runs.tracked_run import Run, track_run
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import deliver_all, find_free_port
-from tests.support.servers import Running
+from tests.support.servers import ServerProcess
 
 pytestmark = pytest.mark.server
 ALICE = Actor("alice", "tests")
@@ -78,7 +78,7 @@ def list_run_numbers(running_services: Services, task: str) -> list[int]:
 def test_tracking_delivers_runs_once_after_outage(
     service: str, fault: str, running_services: Services, server_workspace: Workspace, sample: Dataset
 ) -> None:
-    server: Running = getattr(running_services, service)
+    server: ServerProcess = getattr(running_services, service)
     task = f"{service} {fault}"
     record(0, sample, server_workspace, task)
     deliver_all(server_workspace)

@@ -30,7 +30,7 @@ from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import ROOT, deliver_all
 from tests.support import servers
-from tests.support.servers import Running
+from tests.support.servers import ServerProcess
 
 pytestmark = pytest.mark.server
 ALICE = Actor("alice", "tests")
@@ -53,40 +53,42 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def postgres(folder: Path) -> Iterator[Running]:
-    yield (server := servers.postgres(folder / "postgres").start())
+def postgres(folder: Path) -> Iterator[ServerProcess]:
+    yield (server := servers.make_postgres_server(folder / "postgres").start())
     server.kill()
 
 
 @pytest.fixture(scope="module")
-def gcs(folder: Path) -> Iterator[Running]:
-    yield (server := servers.gcs(folder / "gcs").start())
+def gcs(folder: Path) -> Iterator[ServerProcess]:
+    yield (server := servers.make_gcs_server(folder / "gcs").start())
     server.kill()
 
 
 @pytest.fixture(scope="module")
-def mlflow(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
-    yield (server := servers.mlflow(folder / "mlflow", postgres.url, gcs.url).start())
+def mlflow(folder: Path, postgres: ServerProcess, gcs: ServerProcess) -> Iterator[ServerProcess]:
+    yield (server := servers.make_mlflow_server(folder / "mlflow", postgres.url, gcs.url).start())
     server.kill()
 
 
-def open_workspace(folder: Path, mlflow: Running) -> Workspace:
+def open_workspace(folder: Path, mlflow: ServerProcess) -> Workspace:
     """Return a workspace that stores its artifacts through the MLflow server."""
     return Workspace.in_folder(folder, Tracking(mlflow.url, None, folder / "runs"))
 
 
-def list_bucket_keys(gcs: Running) -> set[str]:
+def list_bucket_keys(gcs: ServerProcess) -> set[str]:
     """Return the keys in gs://vigie."""
     folder = gcs.folder / "storage" / "vigie"
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def make_environment(folder: Path, mlflow: Running) -> dict[str, str]:
+def make_environment(folder: Path, mlflow: ServerProcess) -> dict[str, str]:
     """Return the environment of a process that shares only the MLflow server with this one."""
     return os.environ | {"VIGIE_DATA_DIR": str(folder), "MLFLOW_TRACKING_URI": mlflow.url, "PYTHONPATH": str(ROOT)}
 
 
-def test_mlflow_server_stores_run_and_artifacts(tmp_path: Path, sample: Dataset, mlflow: Running, gcs: Running) -> None:
+def test_mlflow_server_stores_run_and_artifacts(
+    tmp_path: Path, sample: Dataset, mlflow: ServerProcess, gcs: ServerProcess
+) -> None:
     workspace = open_workspace(tmp_path, mlflow)
     with track_run("everything", "Nothing", {"number": 7, "name": "été"}, sample, ALICE, workspace) as run:
         run.metrics["score"] = 0.25
@@ -104,7 +106,7 @@ def test_mlflow_server_stores_run_and_artifacts(tmp_path: Path, sample: Dataset,
 
 
 def test_mlflow_server_loads_model_by_alias_in_another_process(
-    tmp_path: Path, sample: Dataset, mlflow: Running, gcs: Running
+    tmp_path: Path, sample: Dataset, mlflow: ServerProcess, gcs: ServerProcess
 ) -> None:
     workspace = open_workspace(tmp_path, mlflow)
     detection, run = detect(DetectionSpec(baseline="calendar"), sample, workspace=workspace, actor=ALICE)
@@ -125,13 +127,13 @@ def test_mlflow_server_loads_model_by_alias_in_another_process(
     assert np.array_equal(np.sort(np.fromfile(scores_path))[::-1], detection.rows["score"].to_numpy())
 
 
-def test_mlflow_server_serves_ui(mlflow: Running) -> None:
+def test_mlflow_server_serves_ui(mlflow: ServerProcess) -> None:
     with urllib.request.urlopen(mlflow.url, timeout=10) as response:
         assert b"<title>MLflow</title>" in response.read()
 
 
 @pytest.mark.parametrize(("host", "status"), [("evil.example.org", 403), ("", 200)])
-def test_mlflow_server_rejects_unknown_hosts(mlflow: Running, host: str, status: int) -> None:
+def test_mlflow_server_rejects_unknown_hosts(mlflow: ServerProcess, host: str, status: int) -> None:
     request = urllib.request.Request(f"{mlflow.url}/api/2.0/mlflow/experiments/get?experiment_id=0")
     if host:
         request.add_header("Host", host)
@@ -147,7 +149,7 @@ def test_mlflow_server_rejects_unknown_hosts(mlflow: Running, host: str, status:
 
 
 @pytest.fixture(scope="module")
-def secured_mlflow(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
+def secured_mlflow(folder: Path, postgres: ServerProcess, gcs: ServerProcess) -> Iterator[ServerProcess]:
     """MLflow with its sign-in plug-in. The administrator is admin with the password not-a-secret-9."""
     if find_spec("flask_wtf") is None:
         pytest.skip("no Flask-WTF on this machine: pip install -r requirements-dev.txt")
@@ -158,7 +160,7 @@ def secured_mlflow(folder: Path, postgres: Running, gcs: Running) -> Iterator[Ru
         "admin_username = admin\nadmin_password = not-a-secret-9\nauthorization_function "
         "= mlflow.server.auth:authenticate_request_basic_auth\n"
     )
-    server = servers.mlflow(
+    server = servers.make_mlflow_server(
         config_folder,
         postgres.url,
         gcs.url,
@@ -185,14 +187,14 @@ def record_run(number: int, dataset: Dataset, workspace: Workspace) -> bool:
     return run.delivered
 
 
-def test_mlflow_server_requires_authentication(secured_mlflow: Running) -> None:
+def test_mlflow_server_requires_authentication(secured_mlflow: ServerProcess) -> None:
     with pytest.raises(urllib.error.HTTPError, match="401") as refusal:
         urllib.request.urlopen(f"{secured_mlflow.url}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=10)
     refusal.value.close()
 
 
 def test_mlflow_server_gets_runs_after_credentials_are_fixed(
-    tmp_path: Path, sample: Dataset, secured_mlflow: Running, credentials: pytest.MonkeyPatch
+    tmp_path: Path, sample: Dataset, secured_mlflow: ServerProcess, credentials: pytest.MonkeyPatch
 ) -> None:
     workspace = open_workspace(tmp_path, secured_mlflow)
     credentials.setenv("MLFLOW_TRACKING_PASSWORD", "mistaken-8")

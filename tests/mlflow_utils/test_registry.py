@@ -29,7 +29,7 @@ from core.workspace import Workspace
 from mlflow_utils.model_io import MODEL_FILE
 from mlflow_utils.registry import ModelVersion, PromotionMetric, compare_versions
 from mlflow_utils.tracking import Tracking
-from tests.conftest import Server, create_workspace, find_free_port, kill_process_tree
+from tests.conftest import StartServer, create_workspace, find_free_port, kill_process_tree
 from tests.support.sample_tables import make_input_table
 
 ALICE = Actor("alice", "tests")
@@ -381,7 +381,7 @@ def test_registry_on_real_server(
     sample: Dataset,
     tmp_path: Path,
     empty_store: Path,
-    mlflow_server: tuple[str, Server],
+    mlflow_server: tuple[str, StartServer],
 ) -> None:
     uri, start = mlflow_server
     server = start()

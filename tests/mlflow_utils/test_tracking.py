@@ -20,14 +20,14 @@ from core.workspace import Workspace
 from mlflow_utils import runs as mlflow_runs
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY_TAG, Tracking
-from tests.conftest import ROOT, Server, create_workspace, find_free_port, kill_process_tree
+from tests.conftest import ROOT, StartServer, create_workspace, find_free_port, kill_process_tree
 
-BY = Actor("alice", "tests")
+ACTOR = Actor("alice", "tests")
 
 
-def record(number: int, dataset: Dataset, at: Workspace) -> str:
+def track_small_run(number: int, dataset: Dataset, workspace: Workspace) -> str:
     """Track one small run, and return its id."""
-    with track_run("tests", "Nothing", {"number": number}, dataset, BY, at) as run:
+    with track_run("tests", "Nothing", {"number": number}, dataset, ACTOR, workspace) as run:
         run.metrics["number"] = number
         (run.folder / "note.txt").write_text(str(number))
     return run.id
@@ -43,102 +43,102 @@ def list_run_numbers(client: MlflowClient) -> list[int]:
 
 @pytest.mark.server
 def test_tracking_delivers_ten_runs_around_server_kill(
-    tmp_path: Path, empty_store: Path, sample: Dataset, mlflow_server: tuple[str, Server]
+    tmp_path: Path, empty_store: Path, sample: Dataset, mlflow_server: tuple[str, StartServer]
 ) -> None:
     uri, start = mlflow_server
     server = start()
-    at = create_workspace(tmp_path / "client", empty_store, uri)
-    ids = [record(number, sample, at) for number in range(3)]
+    workspace = create_workspace(tmp_path / "client", empty_store, uri)
+    ids = [track_small_run(number, sample, workspace) for number in range(3)]
     kill_process_tree(server)
     waits = []
     for number in range(3, 7):
         began = time.perf_counter()
-        ids.append(record(number, sample, at))
+        ids.append(track_small_run(number, sample, workspace))
         waits.append(time.perf_counter() - began)
-    assert [each.params["number"] for each in at.tracking.spool.list_pending()] == [3, 4, 5, 6]
+    assert [pending.params["number"] for pending in workspace.tracking.spool.list_pending()] == [3, 4, 5, 6]
     start()
-    at.tracking.reset()
-    ids += [record(number, sample, at) for number in range(7, 10)]
-    at.tracking.deliver_pending()
+    workspace.tracking.reset()
+    ids += [track_small_run(number, sample, workspace) for number in range(7, 10)]
+    workspace.tracking.deliver_pending()
 
     client = MlflowClient(uri)
     assert list_run_numbers(client) == list(range(10))
-    assert at.tracking.spool.list_pending() == []
+    assert workspace.tracking.spool.list_pending() == []
     assert max(waits) < 2.0
     for number, run in enumerate(ids):
-        past = load_run(run, at)
-        assert client.get_run(past.record.run_id).info.status == "FINISHED"
-        assert client.get_run(past.record.run_id).data.metrics["number"] == number
-        assert [file.path for file in client.list_artifacts(past.record.run_id)] == ["note.txt"]
-    at.tracking.deliver_pending()
+        stored = load_run(run, workspace)
+        assert client.get_run(stored.record.run_id).info.status == "FINISHED"
+        assert client.get_run(stored.record.run_id).data.metrics["number"] == number
+        assert [file.path for file in client.list_artifacts(stored.record.run_id)] == ["note.txt"]
+    workspace.tracking.deliver_pending()
     assert list_run_numbers(client) == list(range(10))
-    assert get_run_url(ids[0], at).startswith(f"{uri}/#/experiments/")
+    assert get_run_url(ids[0], workspace).startswith(f"{uri}/#/experiments/")
 
 
 @pytest.mark.server
 def test_tracking_delivers_run_started_before_outage_once(
-    tmp_path: Path, empty_store: Path, sample: Dataset, mlflow_server: tuple[str, Server]
+    tmp_path: Path, empty_store: Path, sample: Dataset, mlflow_server: tuple[str, StartServer]
 ) -> None:
     uri, start = mlflow_server
     server = start()
-    at = create_workspace(tmp_path / "client", empty_store, uri)
-    with track_run("tests", "Nothing", {"number": 0}, sample, BY, at) as run:
-        opened = run.id
+    workspace = create_workspace(tmp_path / "client", empty_store, uri)
+    with track_run("tests", "Nothing", {"number": 0}, sample, ACTOR, workspace) as run:
+        run_id = run.id
         kill_process_tree(server)
     assert not run.delivered
     start()
-    at.tracking.reset()
-    assert at.tracking.deliver_pending() == 1
-    assert at.tracking.deliver_pending() == 0
+    workspace.tracking.reset()
+    assert workspace.tracking.deliver_pending() == 1
+    assert workspace.tracking.deliver_pending() == 0
     assert list_run_numbers(MlflowClient(uri)) == [0]
-    assert load_run(opened, at).record.run_id == opened
-    assert MlflowClient(uri).get_run(opened).info.status == "FINISHED"
+    assert load_run(run_id, workspace).record.run_id == run_id
+    assert MlflowClient(uri).get_run(run_id).info.status == "FINISHED"
 
 
 @pytest.fixture
 def hanging_server() -> Iterator[str]:
     """Address of a server that accepts connections and never answers."""
     listener = socket.create_server(("127.0.0.1", 0))
-    kept: list[socket.socket] = []
+    connections: list[socket.socket] = []
 
     def accept() -> None:
         while True:
             try:
-                kept.append(listener.accept()[0])
+                connections.append(listener.accept()[0])
             except OSError:
                 return
 
     threading.Thread(target=accept, daemon=True).start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     listener.close()
-    for connection in kept:
+    for connection in connections:
         connection.close()
 
 
 def test_tracking_hanging_server_costs_under_two_seconds(
     tmp_path: Path, empty_store: Path, sample: Dataset, hanging_server: str
 ) -> None:
-    at = create_workspace(tmp_path, empty_store, hanging_server)
+    workspace = create_workspace(tmp_path, empty_store, hanging_server)
     began = time.perf_counter()
-    run = record(1, sample, at)
+    run = track_small_run(1, sample, workspace)
     assert time.perf_counter() - began < 2.0
-    assert load_run(run, at).record.status == "completed"
-    assert is_pending(run, at)
+    assert load_run(run, workspace).record.status == "completed"
+    assert is_pending(run, workspace)
     began = time.perf_counter()
-    at.tracking.reset()
-    assert get_run_url(run, at) == ""
-    assert mlflow_runs.list_latest_runs(at.tracking, "tests") == []
+    workspace.tracking.reset()
+    assert get_run_url(run, workspace) == ""
+    assert mlflow_runs.list_latest_runs(workspace.tracking, "tests") == []
     assert time.perf_counter() - began < 2.0
 
 
-def test_tracking_absent_server_costs_almost_nothing(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
-    at = create_workspace(tmp_path, empty_store, f"http://127.0.0.1:{find_free_port()}")
+def test_tracking_absent_server_costs_under_one_second(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
+    workspace = create_workspace(tmp_path, empty_store, f"http://127.0.0.1:{find_free_port()}")
     began = time.perf_counter()
-    run = record(1, sample, at)
+    run = track_small_run(1, sample, workspace)
     assert time.perf_counter() - began < 1.0
-    assert get_run_url(run, at) == ""
-    assert get_run_cost(run, at).seconds >= 0
-    assert mlflow_runs.list_latest_runs(at.tracking, "tests") == []
+    assert get_run_url(run, workspace) == ""
+    assert get_run_cost(run, workspace).seconds >= 0
+    assert mlflow_runs.list_latest_runs(workspace.tracking, "tests") == []
 
 
 def test_tracking_killed_process_leaves_interrupted_run(tmp_path: Path, workspace: Workspace) -> None:
@@ -169,45 +169,45 @@ def test_tracking_leaves_run_of_living_process_alone(workspace: Workspace) -> No
 
 def test_tracking_finds_created_run_by_key(workspace: Workspace) -> None:
     """The process crashes after the answer of MLflow and before the id of the run is stored."""
-    made = Record("tests", "made", params={"number": 5})
-    workspace.tracking.start_run(made)
-    forgotten = Record("tests", "made", key=made.key, params={"number": 5})
+    created = Record("tests", "made", params={"number": 5})
+    workspace.tracking.start_run(created)
+    without_id = Record("tests", "made", key=created.key, params={"number": 5})
     with workspace.tracking.spool._open_connection() as connection:
-        connection.execute("UPDATE runs SET run_id = '', record = ?", (forgotten.to_json(),))
-    assert workspace.tracking.finish_run(forgotten)
+        connection.execute("UPDATE runs SET run_id = '', record = ?", (without_id.to_json(),))
+    assert workspace.tracking.finish_run(without_id)
     assert list_run_numbers(MlflowClient(workspace.tracking.uri)) == [5]
-    assert forgotten.run_id == made.run_id
+    assert without_id.run_id == created.run_id
 
 
 def test_tracking_fetches_run_of_other_machine(tmp_path: Path, workspace: Workspace, sample: Dataset) -> None:
-    run = record(7, sample, workspace)
-    elsewhere = Tracking(workspace.tracking.uri, None, tmp_path / "elsewhere")
-    past = mlflow_runs.load_run(elsewhere, run)
-    assert past is not None
-    assert (past.files / "note.txt").read_text() == "7"
-    assert past.record.tags[KEY_TAG] == past.record.key
-    by_key = mlflow_runs.load_run(Tracking(workspace.tracking.uri, None, tmp_path / "third"), past.record.key)
+    run = track_small_run(7, sample, workspace)
+    other_tracking = Tracking(workspace.tracking.uri, None, tmp_path / "elsewhere")
+    stored = mlflow_runs.load_run(other_tracking, run)
+    assert stored is not None
+    assert (stored.files / "note.txt").read_text() == "7"
+    assert stored.record.tags[KEY_TAG] == stored.record.key
+    by_key = mlflow_runs.load_run(Tracking(workspace.tracking.uri, None, tmp_path / "third"), stored.record.key)
     assert by_key is not None
     assert by_key.record.run_id == run
-    assert mlflow_runs.load_run(elsewhere, "0" * 32) is None
-    assert mlflow_runs.load_run(elsewhere, "../../etc/passwd") is None
+    assert mlflow_runs.load_run(other_tracking, "0" * 32) is None
+    assert mlflow_runs.load_run(other_tracking, "../../etc/passwd") is None
 
 
 def test_tracking_restores_deleted_experiment(workspace: Workspace, sample: Dataset) -> None:
-    record(1, sample, workspace)
+    track_small_run(1, sample, workspace)
     client = MlflowClient(workspace.tracking.uri)
     experiment = client.get_experiment_by_name("tests")
     assert experiment is not None
     client.delete_experiment(experiment.experiment_id)
     workspace.tracking.reset()
-    record(2, sample, workspace)
+    track_small_run(2, sample, workspace)
     assert 2 in list_run_numbers(client)
 
 
 def test_tracking_sends_every_field_of_a_run(workspace: Workspace, sample: Dataset) -> None:
-    run = record(3, sample, workspace)
-    found = MlflowClient(workspace.tracking.uri).get_run(run)
-    tags, metrics = found.data.tags, found.data.metrics
+    run = track_small_run(3, sample, workspace)
+    mlflow_run = MlflowClient(workspace.tracking.uri).get_run(run)
+    tags, metrics = mlflow_run.data.tags, mlflow_run.data.metrics
     assert tags["dataset.digest"] == sample.digest
     assert tags["dataset.files"] == "sample_gas_daily.csv"
     assert tags["user"] == "alice"

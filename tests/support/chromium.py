@@ -1,6 +1,6 @@
 """Chromium for the browser tests.
 
-`python -m tests.support.chromium` installs it from Debian's packages if it is missing.
+`python -m tests.support.find_chromium` installs it from Debian's packages if it is missing.
 """
 
 import os
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-ARGUMENTS = (
+CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -19,15 +19,15 @@ ARGUMENTS = (
 )
 
 
-def chromium() -> str | None:
+def find_chromium() -> str | None:
     """Return the path of the browser, or None."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-def apt_install(why: str, *packages: str) -> None:
+def install_packages(reason: str, *packages: str) -> None:
     """Install packages with apt-get, as root or with sudo.
 
-    If that fails, the program ends with a message: `why`, the error, and what to install by hand.
+    If that fails, the program ends with a message: `reason`, the error, and what to install by hand.
     """
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -38,8 +38,8 @@ def apt_install(why: str, *packages: str) -> None:
         ):
             subprocess.run([*sudo, *command], check=True, env=environment, stdout=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError) as error:
-        sys.exit(f"{why}; it could not be installed ({error}): install {' '.join(packages)} by hand.")
+        sys.exit(f"{reason}; it could not be installed ({error}): install {' '.join(packages)} by hand.")
 
 
-if __name__ == "__main__" and chromium() is None:
-    apt_install("Chromium is needed for the browser tests", "chromium", "fonts-dejavu-core")
+if __name__ == "__main__" and find_chromium() is None:
+    install_packages("Chromium is needed for the browser tests", "chromium", "fonts-dejavu-core")

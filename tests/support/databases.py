@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from core.accounts.orm import Base
 from core.accounts.service import Accounts
-from tests.support.servers import Running, postgres
+from tests.support.servers import ServerProcess, make_postgres_server
 
 PASSWORD = "Fjord-lantern-71-plum"
 OTHER_PASSWORD = "Walnut~harbour-58-tide"
@@ -21,19 +21,19 @@ THIRD_PASSWORD = "Copper#meadow-93-gale"
 
 
 @contextmanager
-def start_postgres() -> Iterator[Running]:
+def start_postgres() -> Iterator[ServerProcess]:
     """Start a PostgreSQL server, yield it, and stop it afterwards.
 
     Its folder is not below pytest's folder: another pytest run may close that one to the user of PostgreSQL.
     """
     with tempfile.TemporaryDirectory(prefix="vigie-postgres-") as folder:
-        server = postgres(Path(folder)).start()
+        server = make_postgres_server(Path(folder)).start()
         yield server
         server.kill()
 
 
 @contextmanager
-def create_database(server: Running) -> Iterator[str]:
+def create_database(server: ServerProcess) -> Iterator[str]:
     """Create an empty database on `server`, yield its URL, and drop the database afterwards."""
     name = f"accounts_{uuid.uuid4().hex[:12]}"
     _execute_as_admin(server, f'CREATE DATABASE "{name}"')
@@ -41,7 +41,7 @@ def create_database(server: Running) -> Iterator[str]:
     _execute_as_admin(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-def _execute_as_admin(server: Running, statement: str) -> None:
+def _execute_as_admin(server: ServerProcess, statement: str) -> None:
     import psycopg
 
     url = make_url(server.url)

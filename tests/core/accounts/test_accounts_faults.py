@@ -15,10 +15,10 @@ from core.accounts.service import Accounts
 from core.errors import OptionError, ServiceUnavailableError
 from tests.support.concurrency import CLIENT_ADDRESS, run_concurrently
 from tests.support.databases import OTHER_PASSWORD, PASSWORD, create_database, open_accounts, wait_for_abandoned_calls
-from tests.support.servers import Running
+from tests.support.servers import ServerProcess
 
-LONGEST = 2.0  # seconds
-EVERY_CALL: dict[str, Callable[[Accounts], object]] = {
+MAX_CALL_S = 2.0  # seconds
+PUBLIC_CALLS: dict[str, Callable[[Accounts], object]] = {
     "is_empty": lambda accounts: accounts.is_empty(),
     "list_users": lambda accounts: accounts.list_users(),
     "find_user": lambda accounts: accounts.find_user("ada"),
@@ -39,9 +39,9 @@ EVERY_CALL: dict[str, Callable[[Accounts], object]] = {
 
 
 @pytest.fixture
-def url(postgres_server: Running) -> Iterator[str]:
-    with create_database(postgres_server) as found:
-        yield found
+def url(postgres_server: ServerProcess) -> Iterator[str]:
+    with create_database(postgres_server) as address:
+        yield address
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def expect_outage(work: Callable[[], object]) -> ServiceUnavailableError:
     began = time.perf_counter()
     with pytest.raises(ServiceUnavailableError) as error:
         work()
-    assert time.perf_counter() - began < LONGEST
+    assert time.perf_counter() - began < MAX_CALL_S
     return error.value
 
 
@@ -68,7 +68,7 @@ def reset_connections(accounts: Accounts) -> None:
 
 @pytest.fixture(params=["killed", "frozen"])
 def outage(
-    request: pytest.FixtureRequest, postgres_server: Running
+    request: pytest.FixtureRequest, postgres_server: ServerProcess
 ) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
     """Functions that stop and restore the server."""
     if request.param == "killed":
@@ -83,60 +83,60 @@ def outage(
 def test_accounts_report_outage_in_time(
     accounts: Accounts, outage: tuple[Callable[[], object], Callable[[], object]]
 ) -> None:
-    go, come_back = outage
-    calls, told = list(EVERY_CALL.items()), {}
-    go()
+    stop_server, restore_server = outage
+    calls, messages = list(PUBLIC_CALLS.items()), {}
+    stop_server()
 
     def call(number: int) -> None:
-        name, ask = calls[number]
-        told[name] = str(expect_outage(lambda: ask(accounts)))
+        name, work = calls[number]
+        messages[name] = str(expect_outage(lambda: work(accounts)))
 
     for first in range(0, len(calls), 4):
         accounts.reset()
         run_concurrently(4, lambda number: call(first + number))  # noqa: B023 called immediately
-    assert set(told) == set(EVERY_CALL)
-    assert all("PostgreSQL does not answer" in text for text in told.values()), told
-    come_back()
+    assert set(messages) == set(PUBLIC_CALLS)
+    assert all("PostgreSQL does not answer" in text for text in messages.values()), messages
+    restore_server()
     reset_connections(accounts)
     assert "Ada" in [user.name for user in accounts.list_users()]
 
 
 def test_accounts_fault_tests_cover_every_public_call() -> None:
     public = {name for name in vars(Accounts) if not name.startswith("_")}
-    assert public - {"reset", "close"} == set(EVERY_CALL)
+    assert public - {"reset", "close"} == set(PUBLIC_CALLS)
 
 
-def test_cached_sessions_survive_outage(
+def test_accounts_cached_sessions_survive_outage(
     accounts: Accounts,
     url: str,
     tmp_path: Path,
     outage: tuple[Callable[[], object], Callable[[], object]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    go, come_back = outage
+    stop_server, restore_server = outage
     accounts.add_user("bob", PASSWORD, ["analyst"])
-    seen, unseen, revoked, left = (accounts.sign_in("bob", PASSWORD, CLIENT_ADDRESS) for _each in range(4))
-    before = [accounts.find_session(token) for token in (seen, revoked, left)]
-    go()
+    seen, unseen, revoked, signed_out = (accounts.sign_in("bob", PASSWORD, CLIENT_ADDRESS) for _each in range(4))
+    before = [accounts.find_session(token) for token in (seen, revoked, signed_out)]
+    stop_server()
     began = time.perf_counter()
     assert accounts.find_session(seen) == before[0] is not None
     assert accounts.find_session(revoked) == before[1]
-    assert time.perf_counter() - began < LONGEST
+    assert time.perf_counter() - began < MAX_CALL_S
     expect_outage(lambda: accounts.find_session(unseen))
-    expect_outage(lambda: accounts.sign_out(left))
-    expect_outage(lambda: accounts.find_session(left))
-    come_back()
+    expect_outage(lambda: accounts.sign_out(signed_out))
+    expect_outage(lambda: accounts.find_session(signed_out))
+    restore_server()
     with open_accounts(url, tmp_path) as elsewhere:  # another process of the app
         elsewhere.sign_out(revoked)
     reset_connections(accounts)
     assert accounts.find_session(revoked) is None
     assert accounts.find_session(seen) == before[0]
     monkeypatch.setattr(session_cache, "SESSION_CACHE_TTL_S", 0.0)
-    go()
+    stop_server()
     expect_outage(lambda: accounts.find_session(seen))
 
 
-def test_concurrent_calls_share_one_timeout(accounts: Accounts, postgres_server: Running) -> None:
+def test_accounts_concurrent_calls_share_one_timeout(accounts: Accounts, postgres_server: ServerProcess) -> None:
     token = accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
     accounts.find_session(token)
     postgres_server.freeze()
@@ -145,17 +145,17 @@ def test_concurrent_calls_share_one_timeout(accounts: Accounts, postgres_server:
         for _round in range(4):  # more calls than the pool has connections
             accounts.reset()
             began = time.perf_counter()
-            found = run_concurrently(6, lambda _number: accounts.find_session(token))
+            results = run_concurrently(6, lambda _number: accounts.find_session(token))
             seconds.append(time.perf_counter() - began)
-            assert len(found) == 6
-        assert max(seconds) < LONGEST
+            assert len(results) == 6
+        assert max(seconds) < MAX_CALL_S
     finally:
         postgres_server.thaw()
     reset_connections(accounts)
     assert accounts.is_empty() is False
 
 
-def test_accounts_recover_if_down_at_start(url: str, postgres_server: Running, tmp_path: Path) -> None:
+def test_accounts_recover_if_down_at_start(url: str, postgres_server: ServerProcess, tmp_path: Path) -> None:
     postgres_server.kill()
     with open_accounts(url, tmp_path) as accounts:
         expect_outage(accounts.is_empty)
@@ -165,14 +165,14 @@ def test_accounts_recover_if_down_at_start(url: str, postgres_server: Running, t
         assert accounts.is_empty()
 
 
-def test_accounts_time_out_if_hanging_at_start(url: str, postgres_server: Running, tmp_path: Path) -> None:
+def test_accounts_time_out_if_hanging_at_start(url: str, postgres_server: ServerProcess, tmp_path: Path) -> None:
     with open_accounts(url, tmp_path) as accounts:
         postgres_server.freeze()
         try:
             began = time.perf_counter()
-            found = run_concurrently(3, lambda _number: accounts.is_empty())
-            assert {type(each) for each in found} == {ServiceUnavailableError}
-            assert time.perf_counter() - began < LONGEST
+            results = run_concurrently(3, lambda _number: accounts.is_empty())
+            assert {type(result) for result in results} == {ServiceUnavailableError}
+            assert time.perf_counter() - began < MAX_CALL_S
         finally:
             postgres_server.thaw()
         reset_connections(accounts)
@@ -188,14 +188,14 @@ def test_accounts_report_wrong_credentials(
     with open_accounts(wrong, tmp_path) as accounts:
         error = expect_outage(accounts.list_users)
         assert f'password authentication failed for user "{user}"' in str(error)
-        for told in (
+        for text in (
             str(error),
             caplog.text,
             "".join(traceback.format_exception(error)),
             repr(vars(accounts)),
             repr(vars(accounts.database)),
         ):
-            assert "hunter2" not in told
+            assert "hunter2" not in text
 
 
 @pytest.mark.parametrize(
@@ -225,13 +225,13 @@ def test_accounts_report_locked_sqlite_file(tmp_path: Path) -> None:
     with open_accounts("", tmp_path) as accounts:
         accounts.add_first_administrator("Ada", PASSWORD)
         token = accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
-        holder = sqlite3.connect(tmp_path / "accounts.db", isolation_level=None)
-        holder.execute("BEGIN EXCLUSIVE")
+        connection = sqlite3.connect(tmp_path / "accounts.db", isolation_level=None)
+        connection.execute("BEGIN EXCLUSIVE")
         assert accounts.find_session(token) is not None, "readers do not wait for the lock (WAL)"
         error = expect_outage(lambda: accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS))
         assert "database is locked" in str(error)
-        holder.execute("ROLLBACK")
-        holder.close()
+        connection.execute("ROLLBACK")
+        connection.close()
         accounts.reset()
         assert accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from core.accounts import passwords, usernames
 from core.errors import OptionError
 
-RUN, REPEATED, ROW, DATE = (
+SEQUENCE_REASON, REPETITION_REASON, KEYBOARD_REASON, DATE_REASON = (
     "It consists mostly of consecutive letters or digits, such as",
     "repeats the same",
     "It consists mostly of neighbouring keys",
     "date or a year",
 )
-COMMON, NAME, WORD = (
+COMMON_REASON, NAME_REASON, WORD_REASON = (
     "It consists mostly of a very common password",
     "name of the user or of this product",
     "word or a name",
@@ -26,28 +26,28 @@ COMMON, NAME, WORD = (
 @pytest.mark.parametrize(
     ("password", "reason"),
     [
-        ("0123456789", RUN),
-        ("9876543210", RUN),
-        ("abcdefghijkl", RUN),
-        ("aaaaaaaaaaaa", REPEATED),
-        ("xyzxyzxyzxyz", REPEATED),
-        ("qwertyuiop[]", ROW),
-        ("azertyuiop", ROW),
-        ("qsdfghjklm", ROW),
-        ("12/03/1985", DATE),
-        ("1985-03-12!", DATE),
-        ("motdepasse1", COMMON),
-        ("password123", COMMON),
-        ("P@ssw0rd!!", COMMON),
-        ("Liechtenstein", WORD),
-        ("vigievigie", REPEATED),
-        ("vigie2026!", NAME),
-        ("alice-rules-71", NAME),
-        ("ALICE~dupont~9", NAME),
-        ("Dupont~lantern~71~plum", NAME),
+        ("0123456789", SEQUENCE_REASON),
+        ("9876543210", SEQUENCE_REASON),
+        ("abcdefghijkl", SEQUENCE_REASON),
+        ("aaaaaaaaaaaa", REPETITION_REASON),
+        ("xyzxyzxyzxyz", REPETITION_REASON),
+        ("qwertyuiop[]", KEYBOARD_REASON),
+        ("azertyuiop", KEYBOARD_REASON),
+        ("qsdfghjklm", KEYBOARD_REASON),
+        ("12/03/1985", DATE_REASON),
+        ("1985-03-12!", DATE_REASON),
+        ("motdepasse1", COMMON_REASON),
+        ("password123", COMMON_REASON),
+        ("P@ssw0rd!!", COMMON_REASON),
+        ("Liechtenstein", WORD_REASON),
+        ("vigievigie", REPETITION_REASON),
+        ("vigie2026!", NAME_REASON),
+        ("alice-rules-71", NAME_REASON),
+        ("ALICE~dupont~9", NAME_REASON),
+        ("Dupont~lantern~71~plum", NAME_REASON),
     ],
 )
-def test_weak_password_is_rejected_with_reason(password: str, reason: str) -> None:
+def test_password_rejects_weak_with_reason(password: str, reason: str) -> None:
     with pytest.raises(OptionError, match="too easy to guess") as error:
         passwords.check_password(password, "alice.dupont@example.org")
     assert reason in str(error.value)
@@ -65,7 +65,7 @@ def test_weak_password_is_rejected_with_reason(password: str, reason: str) -> No
         "k9$Wq!vR2#xT",
     ],
 )
-def test_strong_password_is_accepted(password: str) -> None:
+def test_password_accepts_strong(password: str) -> None:
     passwords.check_password(password, "alice.dupont@example.org")
 
 
@@ -106,24 +106,24 @@ def test_password_hashes_verify() -> None:
 
 def test_password_verification_is_slow_for_attackers() -> None:
     hash_ = passwords.hash_password("Fjord-lantern-71-plum")
-    fastest = min(_seconds(hash_) for _each in range(5))
+    fastest = min(_measure_verification_s(hash_) for _each in range(5))
     assert 0.01 < fastest < 1
 
 
-def _seconds(hash_: str) -> float:
+def _measure_verification_s(hash_: str) -> float:
     began = time.thread_time()
     passwords.verify_password(hash_, "wrong")
     return time.thread_time() - began
 
 
 @given(st.text(max_size=220))
-def test_lookup_key_is_idempotent(name: str) -> None:
+def test_username_lookup_key_is_idempotent(name: str) -> None:
     key = usernames.make_lookup_key(name)
     if key is None:
         with pytest.raises(OptionError):
             usernames.validate_username(name)
     else:
-        kept = usernames.validate_username(name)
-        assert usernames.validate_username(kept) == kept
-        assert usernames.make_lookup_key(kept) == key
+        username = usernames.validate_username(name)
+        assert usernames.validate_username(username) == username
+        assert usernames.make_lookup_key(username) == key
         assert len(key) <= 400

@@ -155,12 +155,12 @@ def test_serve_command_starts_and_stops_both_servers(tmp_path: Path) -> None:
 def test_worker_command_delivers_pending_runs(tmp_path: Path, sample: Dataset, empty_store: Path) -> None:
     from core.actor import Actor
     from tests.conftest import create_workspace
-    from tests.mlflow_utils.test_tracking import record
+    from tests.mlflow_utils.test_tracking import track_small_run
 
     folder = tmp_path / "data"
     folder.mkdir()
     workspace = create_workspace(folder, empty_store, f"http://127.0.0.1:{find_free_port()}")
-    record(1, sample, workspace)
+    track_small_run(1, sample, workspace)
     assert len(workspace.tracking.spool.list_pending()) == 1
     environment = os.environ | {"VIGIE_DATA_DIR": str(folder)}
     start = time.perf_counter()

@@ -36,8 +36,8 @@ from tests.support.sample_series import (
     make_temperatures,
 )
 
-quick = settings(max_examples=40, deadline=None)
-ENDS = np.array([0.05, 0.95])
+few_examples = settings(max_examples=40, deadline=None)
+QUANTILES = np.array([0.05, 0.95])
 
 
 def make_noise(*shape: int, seed: int = 0) -> Floats:
@@ -98,7 +98,7 @@ def test_coverage_and_width_by_hand() -> None:
 
 def test_forecast_metrics_of_no_values_are_nan() -> None:
     nothing, zeros = np.full((4, 2, 1), np.nan), np.zeros((4, 2, 1))
-    for found in (
+    for metric in (
         forecast_metrics.mae(nothing, nothing),
         forecast_metrics.wape(zeros, zeros + 1),
         forecast_metrics.wape(nothing, zeros),
@@ -111,13 +111,13 @@ def test_forecast_metrics_of_no_values_are_nan() -> None:
         forecast_metrics.rmse(nothing, zeros),
         forecast_metrics.quantile_loss(nothing, zeros[..., None], np.array([0.5])),
     ):
-        assert np.isnan(found)
+        assert np.isnan(metric)
 
 
 def test_binomial_band_covers_19_of_20() -> None:
     low, high = forecast_metrics.compute_binomial_band(0.9, 400)
-    drawn = np.random.default_rng(0).binomial(400, 0.9, 4000) / 400
-    assert ((drawn >= low) & (drawn <= high)).mean() == pytest.approx(0.95, abs=0.02)
+    shares = np.random.default_rng(0).binomial(400, 0.9, 4000) / 400
+    assert ((shares >= low) & (shares <= high)).mean() == pytest.approx(0.95, abs=0.02)
     assert forecast_metrics.compute_binomial_band(0.95, 2)[1] == 1.0
 
 
@@ -130,30 +130,30 @@ def test_binomial_band_covers_19_of_20() -> None:
 def test_conformal_ranks_by_hand(count: int, low: int, high: int) -> None:
     """The quantile of the errors 1 … n has the rank (n + 1) q, rounded outwards and limited to 1 … n."""
     errors = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))[:, None, None]
-    assert compute_conformal_quantiles(errors, ENDS)[0, 0].tolist() == [low, high]
+    assert compute_conformal_quantiles(errors, QUANTILES)[0, 0].tolist() == [low, high]
 
 
 def test_conformal_ignores_unknown_errors() -> None:
     errors = np.concatenate([np.arange(1.0, 100), np.full(40, np.nan)])[:, None, None]
-    assert compute_conformal_quantiles(errors, ENDS)[0, 0].tolist() == [5, 95]
-    assert np.isnan(compute_conformal_quantiles(np.full((30, 2, 1), np.nan), ENDS)).all()
-    assert np.isnan(compute_conformal_quantiles(np.zeros((0, 2, 1)), ENDS)).all()
+    assert compute_conformal_quantiles(errors, QUANTILES)[0, 0].tolist() == [5, 95]
+    assert np.isnan(compute_conformal_quantiles(np.full((30, 2, 1), np.nan), QUANTILES)).all()
+    assert np.isnan(compute_conformal_quantiles(np.zeros((0, 2, 1)), QUANTILES)).all()
 
 
 def test_conformal_replaces_few_errors_by_shared_ones() -> None:
     errors = np.stack([np.arange(1.0, 1 + 2 * MIN_ERRORS), np.full(2 * MIN_ERRORS, 1000.0)], axis=1)[:, :, None]
     errors[MIN_ERRORS:, 1] = np.nan
-    own = compute_conformal_quantiles(errors, ENDS)
-    assert own[1, 0].tolist() == [1000, 1000]
+    per_entity = compute_conformal_quantiles(errors, QUANTILES)
+    assert per_entity[1, 0].tolist() == [1000, 1000]
     errors[MIN_ERRORS - 1, 1] = np.nan
-    pooled = compute_conformal_quantiles(errors, ENDS)
+    pooled = compute_conformal_quantiles(errors, QUANTILES)
     assert (
         pooled[1, 0].tolist()
-        == compute_conformal_quantiles(errors, ENDS, per_entity=False)[0, 0].tolist()
+        == compute_conformal_quantiles(errors, QUANTILES, per_entity=False)[0, 0].tolist()
         != [1000, 1000]
     )
-    assert np.array_equal(pooled[0], own[0])
-    shared = compute_conformal_quantiles(errors, ENDS, per_entity=False)
+    assert np.array_equal(pooled[0], per_entity[0])
+    shared = compute_conformal_quantiles(errors, QUANTILES, per_entity=False)
     assert np.array_equal(shared[0], shared[1])
 
 
@@ -168,7 +168,7 @@ def test_conformal_covers_exchangeable_errors(level: float, past: int) -> None:
     assert low <= inside <= high + 2 / (past + 1)
 
 
-@quick
+@few_examples
 @given(st.integers(1, 80), st.integers(0, 1000), st.lists(st.floats(0.01, 0.99), min_size=2, max_size=6, unique=True))
 def test_conformal_quantiles_grow_with_level(count: int, seed: int, levels: list[float]) -> None:
     spread = compute_conformal_quantiles(make_noise(count, 2, 3, seed=seed), np.array(sorted(levels)))
@@ -176,19 +176,21 @@ def test_conformal_quantiles_grow_with_level(count: int, seed: int, levels: list
     assert (np.diff(spread, axis=-1) >= 0).all()
 
 
-@quick
+@few_examples
 @given(st.sampled_from(["root", "level", "plain"]), st.integers(0, 1000))
 def test_conformal_intervals_are_ordered_and_not_negative(scale: str, seed: int) -> None:
     forecast = np.abs(make_noise(20, 2, 1, seed=seed)) * 10
     forecast[0] = np.nan
-    own = compute_error_scale(forecast, np.array([[5.0], [0.0]]), scale)  # type: ignore[arg-type]
+    error_scale = compute_error_scale(forecast, np.array([[5.0], [0.0]]), scale)  # type: ignore[arg-type]
     bands = apply_quantiles(
-        forecast, compute_conformal_quantiles(3 * make_noise(100, 2, 1, seed=seed), np.array([0.05, 0.5, 0.95])), own
+        forecast,
+        compute_conformal_quantiles(3 * make_noise(100, 2, 1, seed=seed), np.array([0.05, 0.5, 0.95])),
+        error_scale,
     )
     assert np.isnan(bands[0]).all()
     assert (np.diff(bands[1:], axis=-1) >= 0).all()
     assert (bands[1:] >= 0).all()
-    assert (own[1:] > 0).all()
+    assert (error_scale[1:] > 0).all()
     assert apply_quantiles(np.array([[-5.0]]), np.array([[[-1.0, 1.0]]]), np.ones((1, 1))).tolist() == [[[-6, -4]]]
 
 
@@ -202,7 +204,7 @@ def make_errors(spread: Floats, steps: int = 2, level: float = 100.0) -> Residua
 def test_rolling_intervals_reach_nominal_coverage(scale: str) -> None:
     errors = make_errors(np.full((1200, 4), 3.0))
     errors = ResidualHistory(errors.forecast, errors.actual, ConformalConfig(scale=scale))  # type: ignore[arg-type]
-    bands = errors.compute_rolling_quantiles(1, ENDS, 365)
+    bands = errors.compute_rolling_quantiles(1, QUANTILES, 365)
     actual = errors.actual[365:]
     low, high = forecast_metrics.compute_binomial_band(0.9, actual.size)
     assert low <= forecast_metrics.compute_coverage(actual, bands[..., 0], bands[..., 1]) <= high
@@ -216,11 +218,13 @@ def test_rolling_intervals_use_no_later_error(step: int) -> None:
     errors = make_errors(np.full((400, 2), 3.0), steps=7)
     actual = errors.actual.copy()
     actual[301:] = 150 + 40 * make_noise(99, 2, 1, seed=9)
-    other = ResidualHistory(errors.forecast, actual)
-    one, two = (each.compute_rolling_quantiles(step, ENDS, 200)[: 301 + step - 200] for each in (errors, other))
-    assert np.allclose(one, two, rtol=1e-12)
+    changed = ResidualHistory(errors.forecast, actual)
+    before, after = (
+        history.compute_rolling_quantiles(step, QUANTILES, 200)[: 301 + step - 200] for history in (errors, changed)
+    )
+    assert np.allclose(before, after, rtol=1e-12)
     assert not np.allclose(
-        errors.compute_rolling_quantiles(step, ENDS, 200), other.compute_rolling_quantiles(step, ENDS, 200)
+        errors.compute_rolling_quantiles(step, QUANTILES, 200), changed.compute_rolling_quantiles(step, QUANTILES, 200)
     )
 
 
@@ -241,13 +245,13 @@ def test_future_intervals_use_last_errors() -> None:
     wide, narrow = (
         np.ptp(
             ResidualHistory(errors.forecast, errors.actual, ConformalConfig(window)).compute_quantiles(
-                np.array([[100.0]]), 1, ENDS
+                np.array([[100.0]]), 1, QUANTILES
             )
         )
         for window in (800, 365)
     )
     assert narrow < 4 < 20 < wide
-    assert np.ptp(errors.select_last_days(365).compute_quantiles(np.array([[100.0]]), 1, ENDS)) == pytest.approx(
+    assert np.ptp(errors.select_last_days(365).compute_quantiles(np.array([[100.0]]), 1, QUANTILES)) == pytest.approx(
         narrow, rel=0.05
     )
 
@@ -261,7 +265,7 @@ def test_recalibration_restores_coverage(first: float, last: float) -> None:
     errors = make_errors(np.geomspace([first] * 3, [last] * 3, 1050))
     better, note = recalibrate_errors(errors, 0.05, 0.95)
     assert better.calibration.window < errors.calibration.window
-    old, new = (_coverage(each, 700) for each in (errors, better))
+    old, new = (_compute_coverage(history, 700) for history in (errors, better))
     assert abs(old - 0.9) > 0.04
     assert abs(new - 0.9) < 0.7 * abs(old - 0.9)
     assert note.values["nominal"] == 90
@@ -275,24 +279,28 @@ def test_recalibration_separates_kinds_of_entities() -> None:
     errors = ResidualHistory(errors.forecast, errors.actual, ConformalConfig(per_entity=False))
     better, _ = recalibrate_errors(errors, 0.05, 0.95)
     assert better.calibration.per_entity
-    bands = [each.compute_rolling_quantiles(1, ENDS, 600) for each in (errors, better)]
+    bands = [intervals.compute_rolling_quantiles(1, QUANTILES, 600) for intervals in (errors, better)]
     old, new = (
-        forecast_metrics.compute_coverage(errors.actual[600:, 2], each[:, 2, :, 0], each[:, 2, :, 1]) for each in bands
+        forecast_metrics.compute_coverage(errors.actual[600:, 2], intervals[:, 2, :, 0], intervals[:, 2, :, 1])
+        for intervals in bands
     )
     assert old < 0.75
     assert 0.85 < new < 0.95
 
 
-def _coverage(errors: ResidualHistory, first: int) -> float:
+def _compute_coverage(errors: ResidualHistory, first: int) -> float:
     """Compute the mean coverage of both horizon steps from day `first` on.
 
     As in `recalibrate_errors`, the blocks start after the first third.
     """
     start = len(errors.actual) // 3
-    found = [errors.compute_rolling_quantiles(step, ENDS, start)[first - start :] for step in (1, 2)]
+    bands = [errors.compute_rolling_quantiles(step, QUANTILES, start)[first - start :] for step in (1, 2)]
     return float(
         np.mean(
-            [forecast_metrics.compute_coverage(errors.actual[first:], each[..., 0], each[..., 1]) for each in found]
+            [
+                forecast_metrics.compute_coverage(errors.actual[first:], intervals[..., 0], intervals[..., 1])
+                for intervals in bands
+            ]
         )
     )
 
@@ -313,9 +321,9 @@ def test_backtest_forecasts_only_unknown_days(backtest: Backtest) -> None:
     The first `step` − 1 days of the period have no forecast, because their forecast origin lies before it.
     """
     data = make_daily_dataset(make_consumption(900, 2))
-    given = join_tables(data, [make_covariate_table({"temperature": make_temperatures(930)})])
-    cut = Panel.from_dataset(data).select_before(pd.Timestamp("2023-02-01"))
-    again = run_backtest(Ridge(), cut, given, start_date=pd.Timestamp("2022-12-01"), horizon=3)
+    covariates = join_tables(data, [make_covariate_table({"temperature": make_temperatures(930)})])
+    truncated = Panel.from_dataset(data).select_before(pd.Timestamp("2023-02-01"))
+    again = run_backtest(Ridge(), truncated, covariates, start_date=pd.Timestamp("2022-12-01"), horizon=3)
     for step in (1, 2, 3):
         assert np.isnan(backtest.get_forecast(step)[: step - 1]).all()
         assert np.isfinite(backtest.get_forecast(step)[step - 1 :]).all()
@@ -326,34 +334,36 @@ def test_backtest_forecasts_only_unknown_days(backtest: Backtest) -> None:
 
 
 def test_backtest_scores_match_rows(backtest: Backtest) -> None:
-    tables = build_report(backtest, ENDS, make_temperatures(900)[backtest.test_start :, None].repeat(2, axis=1))
-    found, rows = tables["scores"].set_index(["entity", "step"]), tables["checked"]
+    tables = build_report(backtest, QUANTILES, make_temperatures(900)[backtest.test_start :, None].repeat(2, axis=1))
+    scores, rows = tables["scores"].set_index(["entity", "step"]), tables["checked"]
     assert np.allclose(
         rows["temperature"], make_temperatures(900)[(rows["time"] - backtest.series.days[0]).dt.days], atol=1e-4
     )
-    assert len(found) == 3 * 4
+    assert len(scores) == 3 * 4
     for entity in ("", "a"):
         for step in (0, 2):
-            own = rows[
+            selected = rows[
                 (rows["entity"].isin([entity] if entity else ["a", "b"]))
                 & (rows["step"].isin([step] if step else [1, 2, 3]))
             ]
-            error = (own["actual"] - own["forecast"]).abs()
-            line = found.loc[(entity, step)]
-            assert line["mae"] == pytest.approx(error.mean(), rel=1e-4)
-            assert line["wape"] == pytest.approx(error.sum() / own["actual"].sum(), rel=1e-4)
-            assert line["coverage"] == pytest.approx(own["actual"].between(own["q0.05"], own["q0.95"]).mean(), abs=1e-3)
-            naive = (own["actual"] - own["naive7"]).abs()
-            assert line["skill_naive7"] == pytest.approx(1 - error.mean() / naive.mean(), rel=1e-3)
-    assert found.loc[("a", 1), "days"] == 201
-    assert found.loc[("", 3), "days"] == 199 * 2, "the days of all entities are counted"
-    assert 0 < found.loc[("", 1), "wape"] < found.loc[("", 1), "wape_naive1"]
+            error = (selected["actual"] - selected["forecast"]).abs()
+            score = scores.loc[(entity, step)]
+            assert score["mae"] == pytest.approx(error.mean(), rel=1e-4)
+            assert score["wape"] == pytest.approx(error.sum() / selected["actual"].sum(), rel=1e-4)
+            assert score["coverage"] == pytest.approx(
+                selected["actual"].between(selected["q0.05"], selected["q0.95"]).mean(), abs=1e-3
+            )
+            naive = (selected["actual"] - selected["naive7"]).abs()
+            assert score["skill_naive7"] == pytest.approx(1 - error.mean() / naive.mean(), rel=1e-3)
+    assert scores.loc[("a", 1), "days"] == 201
+    assert scores.loc[("", 3), "days"] == 199 * 2, "the days of all entities are counted"
+    assert 0 < scores.loc[("", 1), "wape"] < scores.loc[("", 1), "wape_naive1"]
 
 
 def test_mase_is_one_for_naive_forecast() -> None:
     """The scale is the error of the weekly naive forecast before the period (Hyndman and Koehler)."""
     values = make_consumption(800, 2)
-    tested = run_backtest(
+    backtest = run_backtest(
         SeasonalNaive(),
         Panel.from_dataset(make_daily_dataset(values)),
         join_tables(make_daily_dataset(values), []),
@@ -361,39 +371,41 @@ def test_mase_is_one_for_naive_forecast() -> None:
         horizon=8,
     )
     scale = np.abs(values[7:365] - values[:358]).mean(axis=0)
-    assert np.allclose(tested.weekly_error[:, 0], scale)
-    found = build_report(tested, ENDS)["scores"].set_index(["entity", "step"])
-    assert found.loc[("a", 1), "mase"] == pytest.approx(np.abs(values[365:, 0] - values[358:-7, 0]).mean() / scale[0])
-    assert found.loc[("", 1), "mase"] == pytest.approx((found.loc[("a", 1), "mase"] + found.loc[("b", 1), "mase"]) / 2)
-    assert (found["skill_naive7"] == 0).all()
-    assert found.loc[("", 8), "mae"] == pytest.approx(np.abs(values[372:] - values[358:-14]).mean())
+    assert np.allclose(backtest.weekly_error[:, 0], scale)
+    scores = build_report(backtest, QUANTILES)["scores"].set_index(["entity", "step"])
+    assert scores.loc[("a", 1), "mase"] == pytest.approx(np.abs(values[365:, 0] - values[358:-7, 0]).mean() / scale[0])
+    assert scores.loc[("", 1), "mase"] == pytest.approx(
+        (scores.loc[("a", 1), "mase"] + scores.loc[("b", 1), "mase"]) / 2
+    )
+    assert (scores["skill_naive7"] == 0).all()
+    assert scores.loc[("", 8), "mae"] == pytest.approx(np.abs(values[372:] - values[358:-14]).mean())
 
 
 def test_backtest_reliability_by_group(backtest: Backtest) -> None:
-    tables = build_report(backtest, ENDS)
-    found, lines = tables["reliability"], tables["scores"].set_index(["entity", "step"])
-    together = found[(found["by"] == "all") & (found["nominal"] == 0.9)].iloc[0]
-    assert together["measured"] == pytest.approx(lines.loc[("", 0), "coverage"])
-    assert together["count"] == 2 * (201 + 200 + 199)
-    assert set(found["by"]) == {"all", "step", "entity", "month", "weekday"}
-    for _, own in found[found["nominal"] == 0.9].groupby("by"):
-        assert own["count"].sum() == together["count"]
-        assert (own["measured"] * own["count"]).sum() == pytest.approx(together["measured"] * together["count"])
-    by_level = found[found["by"] == "all"].set_index("nominal")["measured"]
+    tables = build_report(backtest, QUANTILES)
+    reliability, scores = tables["reliability"], tables["scores"].set_index(["entity", "step"])
+    overall = reliability[(reliability["by"] == "all") & (reliability["nominal"] == 0.9)].iloc[0]
+    assert overall["measured"] == pytest.approx(scores.loc[("", 0), "coverage"])
+    assert overall["count"] == 2 * (201 + 200 + 199)
+    assert set(reliability["by"]) == {"all", "step", "entity", "month", "weekday"}
+    for _, group in reliability[reliability["nominal"] == 0.9].groupby("by"):
+        assert group["count"].sum() == overall["count"]
+        assert (group["measured"] * group["count"]).sum() == pytest.approx(overall["measured"] * overall["count"])
+    by_level = reliability[reliability["by"] == "all"].set_index("nominal")["measured"]
     assert by_level.sort_index().is_monotonic_increasing
-    steps = found[(found["by"] == "step") & (found["nominal"] == 0.9)].set_index("group")["measured"]
-    assert steps["2"] == pytest.approx(lines.loc[("", 2), "coverage"])
+    steps = reliability[(reliability["by"] == "step") & (reliability["nominal"] == 0.9)].set_index("group")["measured"]
+    assert steps["2"] == pytest.approx(scores.loc[("", 2), "coverage"])
 
 
 def test_backtest_evaluates_hours_by_hour() -> None:
     data = make_hourly_dataset(make_consumption(400, 2), day_start=6)
     panel = Panel.from_dataset(data, "hour")
-    tested = run_backtest(
+    backtest = run_backtest(
         SeasonalNaive(), panel, join_tables(data, []), start_date=pd.Timestamp("2021-12-01"), horizon=2
     )
-    tables = build_report(tested, ENDS)
-    found, rows = tables["reliability"], tables["checked"]
-    assert set(found.loc[found["by"] == "hour", "group"]) == {f"{hour:02d}:00" for hour in range(24)}
+    tables = build_report(backtest, QUANTILES)
+    reliability, rows = tables["reliability"], tables["checked"]
+    assert set(reliability.loc[reliability["by"] == "hour", "group"]) == {f"{hour:02d}:00" for hour in range(24)}
     early = rows[rows["step"] == 1].iloc[0]
     assert str(early["time"]) == "2021-12-02 00:00:00"
     assert early["actual"] == pytest.approx(panel.values[panel.days.get_loc("2021-12-01"), 0, 0], rel=1e-6)
@@ -411,7 +423,7 @@ def test_backtest_rejects_missing_past_or_future(start: str) -> None:
 # ---- effects of events ----------------------------------------------------------------------------------------------
 
 
-def with_event(change: float) -> tuple[pd.Series, pd.Series]:
+def make_event_series(change: float) -> tuple[pd.Series, pd.Series]:
     """Make amounts and events of three entities over four years.
 
     Events last two days, weekends excluded. Nearly all are in the coldest months.
@@ -429,40 +441,40 @@ def with_event(change: float) -> tuple[pd.Series, pd.Series]:
 
 @pytest.mark.parametrize("change", [-0.05, 0.0, 0.1])
 def test_event_effect_finds_injected_change(change: float) -> None:
-    amounts, event = with_event(change)
-    found = compute_matched_effect(amounts, event)
-    assert found.low < change < found.high
-    assert found.high - found.low < 0.05
-    assert found.change == pytest.approx(change, abs=0.02)
-    assert found.days == event.groupby("day").any().sum()
-    assert found.episodes < found.days
+    amounts, event = make_event_series(change)
+    effect = compute_matched_effect(amounts, event)
+    assert effect.low < change < effect.high
+    assert effect.high - effect.low < 0.05
+    assert effect.change == pytest.approx(change, abs=0.02)
+    assert effect.days == event.groupby("day").any().sum()
+    assert effect.episodes < effect.days
 
 
 def test_raw_event_means_show_season() -> None:
-    amounts, event = with_event(-0.05)
-    found = compute_raw_effect(amounts, event)
-    assert found.change == pytest.approx(amounts[event].mean() / amounts[~event].mean() - 1)
-    assert found.low > 0.2, "the raw means show the opposite of the injected change, with a narrow interval"
+    amounts, event = make_event_series(-0.05)
+    effect = compute_raw_effect(amounts, event)
+    assert effect.change == pytest.approx(amounts[event].mean() / amounts[~event].mean() - 1)
+    assert effect.low > 0.2, "the raw means show the opposite of the injected change, with a narrow interval"
 
 
 def test_event_effect_needs_enough_days() -> None:
-    amounts, event = with_event(-0.05)
-    two = event & event.index.get_level_values("day").isin(event[event].index.get_level_values("day").unique()[:2])
-    for found in (compute_raw_effect(amounts, two), compute_matched_effect(amounts, two)):
-        assert np.isnan([found.change, found.low, found.high]).all()
+    amounts, event = make_event_series(-0.05)
+    two_days = event & event.index.get_level_values("day").isin(event[event].index.get_level_values("day").unique()[:2])
+    for effect in (compute_raw_effect(amounts, two_days), compute_matched_effect(amounts, two_days)):
+        assert np.isnan([effect.change, effect.low, effect.high]).all()
 
 
 def test_event_effect_ignores_missing_and_empty_days() -> None:
-    amounts, event = with_event(-0.05)
-    holes = amounts.mask(np.random.default_rng(0).random(len(amounts)) < 0.05)
-    holes.iloc[::50] = 0.0
-    assert compute_matched_effect(holes, event).change == pytest.approx(-0.05, abs=0.02)
+    amounts, event = make_event_series(-0.05)
+    incomplete = amounts.mask(np.random.default_rng(0).random(len(amounts)) < 0.05)
+    incomplete.iloc[::50] = 0.0
+    assert compute_matched_effect(incomplete, event).change == pytest.approx(-0.05, abs=0.02)
 
 
 def test_strike_effect_in_gas_files(gas: Dataset) -> None:
     """Raw means give +51 %, because strikes fall in winter; matched days give −3.8 % (energy reference)."""
-    found = estimate_strike_effects(Panel.from_dataset(gas), join_tables(gas, [])).set_index("method")
-    assert found.loc["raw", "change"] == pytest.approx(0.51, abs=0.005)
-    assert found.loc["matched", "change"] == pytest.approx(-0.0385, abs=0.0005)
-    assert found.loc["matched", "low"] < -0.0385 < found.loc["matched", "high"]
-    assert found.loc["matched", "days"] == 131
+    effects = estimate_strike_effects(Panel.from_dataset(gas), join_tables(gas, [])).set_index("method")
+    assert effects.loc["raw", "change"] == pytest.approx(0.51, abs=0.005)
+    assert effects.loc["matched", "change"] == pytest.approx(-0.0385, abs=0.0005)
+    assert effects.loc["matched", "low"] < -0.0385 < effects.loc["matched", "high"]
+    assert effects.loc["matched", "days"] == 131

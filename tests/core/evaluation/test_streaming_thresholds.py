@@ -24,24 +24,26 @@ def update_one_by_one(spot: Spot | Dspot, scores: Floats) -> tuple[list[float], 
 @given(st.sampled_from(sorted(DISTRIBUTIONS)), st.integers(0, 1000), st.sampled_from([1e-2, 1e-3, 1e-5]))
 def test_spot_update_many_equals_single_updates(name: str, seed: int, risk: float) -> None:
     scores = draw_scores(name, 1300, seed)
-    for make in (lambda: Spot(risk), lambda: Dspot(risk, depth=20)):
-        at_once, one_by_one = make().fit(scores[:600]), make().fit(scores[:600])
-        met, alarms = at_once.update_many(scores[600:])
-        assert (met.tolist(), alarms.tolist()) == update_one_by_one(one_by_one, scores[600:])
+    for create in (lambda: Spot(risk), lambda: Dspot(risk, depth=20)):
+        at_once, one_by_one = create().fit(scores[:600]), create().fit(scores[:600])
+        thresholds, alarms = at_once.update_many(scores[600:])
+        assert (thresholds.tolist(), alarms.tolist()) == update_one_by_one(one_by_one, scores[600:])
         assert at_once == one_by_one
-        assert (alarms == (scores[600:] > met)).mean() > 0.999  # the moving mean of DSPOT may round differently
+        assert (alarms == (scores[600:] > thresholds)).mean() > 0.999  # the moving mean of DSPOT may round differently
 
 
 @pytest.mark.parametrize("name", ["exponential", "normal", "lognormal"])
 def test_spot_keeps_risk_when_alarms_update_it(name: str) -> None:
     """Six streams, fitted on 2,000 scores and run on 10,000. Published SPOT raises about twice the alarms."""
 
-    def rate(scores: Floats, alarms_teach: bool) -> float:
-        return float(Spot(1e-3, learn_from_alarms=alarms_teach).fit(scores[:2000]).update_many(scores[2000:])[1].mean())
+    def compute_alarm_rate(scores: Floats, learn_from_alarms: bool) -> float:
+        return float(
+            Spot(1e-3, learn_from_alarms=learn_from_alarms).fit(scores[:2000]).update_many(scores[2000:])[1].mean()
+        )
 
     streams = [draw_scores(name, 12_000, seed) for seed in range(6)]
-    assert np.mean([rate(scores, True) for scores in streams]) == pytest.approx(1e-3, rel=0.25)
-    assert 1.3e-3 < np.mean([rate(scores, False) for scores in streams]) < 3.5e-3
+    assert np.mean([compute_alarm_rate(scores, True) for scores in streams]) == pytest.approx(1e-3, rel=0.25)
+    assert 1.3e-3 < np.mean([compute_alarm_rate(scores, False) for scores in streams]) < 3.5e-3
 
 
 def test_spot_threshold_equals_fit_on_all_normal_scores() -> None:
@@ -83,10 +85,10 @@ def test_dspot_follows_drift() -> None:
 def test_dspot_mean_uses_normal_scores() -> None:
     scores = np.concatenate([draw_scores("normal", 1000), np.full(200, 30.0), draw_scores("normal", 100, seed=1)])
     spot = Dspot(1e-3, depth=30).fit(scores[:1000])
-    met, alarms = spot.update_many(scores[1000:])
+    thresholds, alarms = spot.update_many(scores[1000:])
     assert alarms[:200].all()
     assert not alarms[200:].any()
-    assert met[0] == met[199]
+    assert thresholds[0] == thresholds[199]
     assert spot.last_sum_ == pytest.approx(scores[-30:].sum())
 
 

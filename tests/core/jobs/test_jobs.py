@@ -34,7 +34,7 @@ from tests.conftest import ROOT, run_worker
 from tests.core.storage.test_job_store import expire_leases
 from tests.support.counting_job import read_steps, run_test_job
 from tests.support.databases import create_database, wait_for_abandoned_calls
-from tests.support.servers import Running
+from tests.support.servers import ServerProcess
 
 BOB, ALICE = Actor("bob", "tests"), Actor("alice", "tests")
 TIMEOUT_S = 60.0
@@ -59,23 +59,23 @@ def load_job(job: Job, workspace: Workspace) -> Job:
 
 
 def wait_until_finished(job: Job, workspace: Workspace, timeout_s: float = TIMEOUT_S) -> Job:
-    finished: Job = wait_until(lambda: (known := load_job(job, workspace)).is_finished and known, timeout_s)
+    finished: Job = wait_until(lambda: (loaded := load_job(job, workspace)).is_finished and loaded, timeout_s)
     return finished
 
 
-def environment(workspace: Workspace) -> dict[str, str]:
-    folder = {
+def build_environment(workspace: Workspace) -> dict[str, str]:
+    variables = {
         "VIGIE_DATA_DIR": str(workspace.datasets.folder.parent),
         "MLFLOW_TRACKING_URI": "",
         "OMP_NUM_THREADS": "1",
     }
-    return os.environ | folder | {"DATABASE_URL": workspace.settings.database_url.get_secret_value()}
+    return os.environ | variables | {"DATABASE_URL": workspace.settings.database_url.get_secret_value()}
 
 
 @contextmanager
 def start_process(workspace: Workspace, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Run `python -m …` on the data folder of `workspace`, and kill it at the end."""
-    started = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment(workspace))
+    started = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=build_environment(workspace))
     try:
         yield started
     finally:
@@ -94,12 +94,12 @@ def submit_count(workspace: Workspace, length: int = 20, actor: Actor = BOB) -> 
     return submit("count", workspace, actor, until=length)
 
 
-def checkpoints(job: Job, workspace: Workspace) -> Path:
+def get_checkpoint_folder(job: Job, workspace: Workspace) -> Path:
     return workspace.jobs.checkpoint_folder(job)
 
 
 @pytest.fixture
-def on_postgresql(postgres_server: Running, workspace: Workspace) -> Iterator[Workspace]:
+def on_postgresql(postgres_server: ServerProcess, workspace: Workspace) -> Iterator[Workspace]:
     """Workspace whose jobs are in PostgreSQL."""
     with create_database(postgres_server) as url:
         postgres_workspace = replace(
@@ -120,10 +120,10 @@ def job_workspace(request: pytest.FixtureRequest) -> Workspace:
 
 
 def test_worker_command_runs_analysis(workspace: Workspace, sample: Dataset) -> None:
-    question = encode(
+    arguments = encode(
         ClusteringSpec(list_clusterers()["kmeans"](n_clusters=4), dataset=workspace.datasets.save(sample))
     )
-    job = jobs.submit("clusters", question, workspace=workspace, actor=Actor("bob", "Vigie page clusters"))
+    job = jobs.submit("clusters", arguments, workspace=workspace, actor=Actor("bob", "Vigie page clusters"))
     assert (job.status, job.is_finished) == ("waiting", False)
     with start_process(workspace, "core", "worker") as worker:
         done = wait_until_finished(job, workspace)
@@ -139,7 +139,7 @@ def test_worker_command_runs_analysis(workspace: Workspace, sample: Dataset) -> 
         "bob",
         "Vigie page clusters",
     )
-    assert not (checkpoints(job, workspace)).exists()
+    assert not (get_checkpoint_folder(job, workspace)).exists()
     [event] = workspace.events.read_events()
     assert (event.run_id, event.status) == (done.run_id, "completed")
 
@@ -147,13 +147,13 @@ def test_worker_command_runs_analysis(workspace: Workspace, sample: Dataset) -> 
 def test_worker_reports_progress_and_curves(workspace: Workspace) -> None:
     job, log = submit_count(workspace, 60)
     with start_process(workspace, "tests.support.counting_job"):
-        seen = wait_until(lambda: (each := load_job(job, workspace)) and 0.2 < each.share < 1 and each)
+        seen = wait_until(lambda: (loaded := load_job(job, workspace)) and 0.2 < loaded.share < 1 and loaded)
         assert (seen.status, seen.stage) == ("running", "counting")
         assert len(seen.curves["loss"]) > 3
         assert [value for step, value in seen.curves["loss"]] == [1 / step for step, value in seen.curves["loss"]]
-        assert (checkpoints(job, workspace) / "step").exists()
-        later = wait_until(lambda: (each := load_job(job, workspace)).share > seen.share and each)
-        assert later.lease_until > seen.lease_until
+        assert (get_checkpoint_folder(job, workspace) / "step").exists()
+        extended = wait_until(lambda: (loaded := load_job(job, workspace)).share > seen.share and loaded)
+        assert extended.lease_until > seen.lease_until
         done = wait_until_finished(job, workspace)
     assert (done.status, done.run_id, done.curves) == ("completed", "run-of-bob", {})
     assert [step for _, step in read_steps(log)] == list(range(1, 61))
@@ -191,44 +191,44 @@ def test_workers_run_each_job_once(job_workspace: Workspace) -> None:
     submitted = [
         submit("count", job_workspace, until=2, step_s=0.0, log=f"{folder}/{number}.log")[0] for number in range(8)
     ]
-    others = [replace(job_workspace) for _ in range(3)]  # with their own connections, as in other processes
+    workspaces = [replace(job_workspace) for _ in range(3)]  # with their own connections, as in other processes
     with ExitStack() as workers:
-        for workspace in others:
+        for workspace in workspaces:
             workers.enter_context(run_worker(workspace, run_test_job))
         done = [wait_until_finished(job, job_workspace) for job in submitted]
     wait_for_abandoned_calls()
-    for workspace in others:
+    for workspace in workspaces:
         workspace.jobs.close()
     assert {(job.status, job.claims) for job in done} == {("completed", 1)}
-    taken = [[step for _, step in read_steps(folder / f"{number}.log")] for number in range(8)]
-    assert taken == [[1, 2]] * 8
+    steps = [[step for _, step in read_steps(folder / f"{number}.log")] for number in range(8)]
+    assert steps == [[1, 2]] * 8
 
 
 def test_jobs_of_two_workspaces_stay_apart(tmp_path: Path, workspace: Workspace) -> None:
-    other = Workspace.in_folder(tmp_path / "other", workspace.tracking)
+    other_workspace = Workspace.in_folder(tmp_path / "other", workspace.tracking)
     job, log = submit_count(workspace, 2)
-    assert jobs.find(job.key, other) is None
-    with run_worker(other, run_test_job) as worker:
-        theirs, _ = submit_count(other, 2)
-        wait_until_finished(theirs, other)
-        assert jobs.list_workers(other) == [worker.identity]
+    assert jobs.find(job.key, other_workspace) is None
+    with run_worker(other_workspace, run_test_job) as worker:
+        other_job, _ = submit_count(other_workspace, 2)
+        wait_until_finished(other_job, other_workspace)
+        assert jobs.list_workers(other_workspace) == [worker.identity]
         assert jobs.list_workers(workspace) == []
     assert (load_job(job, workspace).status, read_steps(log)) == ("waiting", [])
 
 
 def test_worker_without_lease_stops_and_continues_with_next(workspace: Workspace) -> None:
     job, log = submit_count(workspace, 1000)
-    thief = replace(workspace).jobs
+    other_store = replace(workspace).jobs
     with run_worker(workspace, run_test_job):
         wait_until(lambda: load_job(job, workspace).share > 0)
-        stolen = wait_until(lambda: expire_leases(workspace.jobs) or thief.claim("thief"))
-        other, _ = submit_count(workspace, 2, ALICE)
-        wait_until_finished(other, workspace)
+        stolen = wait_until(lambda: expire_leases(workspace.jobs) or other_store.claim("thief"))
+        next_job, _ = submit_count(workspace, 2, ALICE)
+        wait_until_finished(next_job, workspace)
     after = load_job(job, workspace)
     assert (after.status, after.worker, after.claims) == ("running", "thief", stolen.claims)
     assert len(read_steps(log)) < 1000
-    assert checkpoints(job, workspace).exists(), "the checkpoints belong to the new worker"
-    thief.close()
+    assert get_checkpoint_folder(job, workspace).exists(), "the checkpoints belong to the new worker"
+    other_store.close()
 
 
 # ---- cancel ---------------------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ def test_job_can_restart_after_cancel(job_workspace: Workspace) -> None:
         jobs.cancel(job.key, job_workspace)
         assert load_job(job, job_workspace).cancel_requested
         assert wait_until_finished(job, job_workspace, 5).status == "cancelled"
-        assert not checkpoints(job, job_workspace).exists()
+        assert not get_checkpoint_folder(job, job_workspace).exists()
         again, _ = submit_count(job_workspace, 1000)
         wait_until(lambda: load_job(again, job_workspace).share > 0)
         assert not load_job(again, job_workspace).cancel_requested
@@ -281,12 +281,12 @@ def test_job_of_killed_worker_continues_from_checkpoint(job_workspace: Workspace
         wait_until(lambda: load_job(job, job_workspace).share > 0.3)
         first.send_signal(signal.SIGKILL)
         first.wait()
-    taken = len(read_steps(log))
+    step_count = len(read_steps(log))
     assert load_job(job, job_workspace).status == "running", "the lease has not expired yet"
     with start_process(job_workspace, "tests.support.counting_job"):
         done = wait_until_finished(job, job_workspace)
     assert (done.status, done.attempt) == ("completed", 2)
-    assert taken > 15
+    assert step_count > 15
     pids, numbers = zip(*read_steps(log), strict=True)
     assert len(set(pids)) == 2
     assert set(numbers) == set(range(1, 61))
@@ -314,8 +314,8 @@ def test_worker_returns_job_when_terminated(job_workspace: Workspace) -> None:
         wait_until(lambda: load_job(job, job_workspace).share > 0.2)
         first.terminate()
         assert first.wait(10) == 0
-    back = load_job(job, job_workspace)
-    assert (back.status, back.attempt) == ("waiting", 1)
+    requeued = load_job(job, job_workspace)
+    assert (requeued.status, requeued.attempt) == ("waiting", 1)
     assert jobs.list_workers(job_workspace) == []
     with start_process(job_workspace, "tests.support.counting_job"):
         assert wait_until_finished(job, job_workspace).status == "completed"
@@ -331,7 +331,7 @@ def test_worker_returns_job_that_does_not_stop(workspace: Workspace) -> None:
     assert load_job(job, workspace).status == "waiting"
 
 
-def test_worker_survives_database_outage(postgres_server: Running, on_postgresql: Workspace) -> None:
+def test_worker_survives_database_outage(postgres_server: ServerProcess, on_postgresql: Workspace) -> None:
     """The outage starts during the job, ends after its last step, and is longer than the lease."""
     workspace = on_postgresql
     job, log = submit_count(workspace, 160)
@@ -392,26 +392,26 @@ def test_worker_finds_run_of_other_machine_in_mlflow(workspace: Workspace, sampl
     tracking = Tracking(
         workspace.tracking.uri, workspace.tracking.artefacts_location, tmp_path / "runs of this machine"
     )
-    here = replace(workspace, tracking=tracking)
-    assert here.tracking.spool.list_newest(10) == []
-    with run_worker(here, run_test_job):
-        done = wait_until_finished(job, here)
+    local_workspace = replace(workspace, tracking=tracking)
+    assert local_workspace.tracking.spool.list_newest(10) == []
+    with run_worker(local_workspace, run_test_job):
+        done = wait_until_finished(job, local_workspace)
     assert (done.status, done.run_id, read_steps(log)) == ("completed", run.id, [])
 
 
 def test_worker_repeats_job_if_run_is_unknown(workspace: Workspace, tmp_path: Path) -> None:
-    silent = replace(workspace, tracking=Tracking("http://127.0.0.1:9", None, tmp_path / "other runs"))
-    job, log = submit_count(silent, 2)
-    silent.jobs.claim("dead")
-    expire_leases(silent.jobs)
-    with run_worker(silent, run_test_job):
-        assert wait_until_finished(job, silent).attempt == 2
+    offline_workspace = replace(workspace, tracking=Tracking("http://127.0.0.1:9", None, tmp_path / "other runs"))
+    job, log = submit_count(offline_workspace, 2)
+    offline_workspace.jobs.claim("dead")
+    expire_leases(offline_workspace.jobs)
+    with run_worker(offline_workspace, run_test_job):
+        assert wait_until_finished(job, offline_workspace).attempt == 2
     assert len(read_steps(log)) == 2
 
 
 # ---- embedded workers of the app ------------------------------------------------------------------------------------
 
-SERVER = """
+APP_SERVER_SCRIPT = """
 import asyncio, signal
 from core.lifespan import lifespan
 
@@ -426,8 +426,8 @@ asyncio.run(serve())
 
 
 @contextmanager
-def app_server(at: Workspace) -> Iterator["subprocess.Popen[bytes]"]:
-    started = subprocess.Popen([sys.executable, "-c", SERVER], cwd=ROOT, env=environment(at))
+def start_app_server(workspace: Workspace) -> Iterator["subprocess.Popen[bytes]"]:
+    started = subprocess.Popen([sys.executable, "-c", APP_SERVER_SCRIPT], cwd=ROOT, env=build_environment(workspace))
     try:
         yield started
     finally:
@@ -444,7 +444,7 @@ def is_alive(pid: int) -> bool:
 
 
 def test_app_starts_and_stops_embedded_worker(workspace: Workspace) -> None:
-    with app_server(workspace) as app:
+    with start_app_server(workspace) as app:
         [first] = wait_until(lambda: list_embedded_workers(workspace))
         assert os.getpriority(os.PRIO_PROCESS, first) == 5
         os.kill(first, signal.SIGKILL)
@@ -455,7 +455,7 @@ def test_app_starts_and_stops_embedded_worker(workspace: Workspace) -> None:
 
 
 def test_worker_ends_with_killed_app(workspace: Workspace) -> None:
-    with app_server(workspace) as app:
+    with start_app_server(workspace) as app:
         [pid] = wait_until(lambda: list_embedded_workers(workspace))
         app.kill()
         app.wait()
@@ -463,7 +463,7 @@ def test_worker_ends_with_killed_app(workspace: Workspace) -> None:
 
 
 def test_app_yields_to_worker_service(workspace: Workspace) -> None:
-    with app_server(workspace):
+    with start_app_server(workspace):
         [pid] = wait_until(lambda: list_embedded_workers(workspace))
         with start_process(workspace, "tests.support.counting_job"):
             wait_until(lambda: not is_alive(pid), 30)
@@ -492,7 +492,7 @@ def test_jobs_reject_unknown_task(workspace: Workspace, task: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x", "0" * 25, "../..", "\x00", "' OR 1=1"])
-def test_jobs_foreign_key_finds_nothing(job_workspace: Workspace, key: str) -> None:
+def test_jobs_invalid_key_finds_nothing(job_workspace: Workspace, key: str) -> None:
     assert jobs.find(key, job_workspace) is None
     jobs.cancel(key, job_workspace)
     assert jobs.list_workers(job_workspace) == [], "the query still works"

@@ -21,7 +21,7 @@ from core.operations.system_info import MASK, list_settings, list_versions
 from core.runs.tracked_run import track_run
 from core.settings import Settings, get_settings
 from core.workspace import Workspace, get_workspace
-from tests.conftest import ROOT, Server, find_free_port, kill_process_tree
+from tests.conftest import ROOT, StartServer, find_free_port, kill_process_tree
 
 PAGE = str(ROOT / "pages" / "operations/health.py")
 SECRET = "hunter2-do-not-show"
@@ -116,7 +116,7 @@ def test_health_reports_backlog_and_reason(clean_environment: pytest.MonkeyPatch
 
 @pytest.mark.server
 def test_health_reports_mlflow_version(
-    clean_environment: pytest.MonkeyPatch, mlflow_server: tuple[str, Server]
+    clean_environment: pytest.MonkeyPatch, mlflow_server: tuple[str, StartServer]
 ) -> None:
     uri, start = mlflow_server
     clean_environment.setenv("MLFLOW_TRACKING_URI", uri)

@@ -30,7 +30,7 @@ from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import find_free_port
 from tests.support.app_pages import open_page, read_page_text
-from tests.support.servers import Running, elasticsearch
+from tests.support.servers import ServerProcess, make_elasticsearch_server
 
 PAGE = "operations/monitoring.py"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -86,8 +86,8 @@ def used_workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    server = elasticsearch(tmp_path_factory.mktemp("elastic") / "server")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    server = make_elasticsearch_server(tmp_path_factory.mktemp("elastic") / "server")
     yield server.start()
     server.kill()
 
@@ -185,7 +185,7 @@ def test_monitoring_filters_by_model_and_status(used_workspace: Workspace) -> No
 # ---- both sources --------------------------------------------------------------------------------------------------
 
 
-def test_monitoring_elasticsearch_matches_files(used_workspace: Workspace, server: Running) -> None:
+def test_monitoring_elasticsearch_matches_files(used_workspace: Workspace, server: ServerProcess) -> None:
     stream = EventStream(used_workspace.events.folder, server.url)
     stream.deliver_pending()
     stream._get_client().indices.refresh(index="vigie-events")

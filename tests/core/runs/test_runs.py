@@ -28,7 +28,7 @@ from core.workspace import Workspace
 from mlflow_utils import search as mlflow_search
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY_TAG, Tracking
-from tests.conftest import Command, Server, create_workspace, find_free_port, kill_process_tree
+from tests.conftest import Command, StartServer, create_workspace, find_free_port, kill_process_tree
 
 ALICE = Actor("alice", "tests")
 DIGEST = "ab12" * 16
@@ -252,7 +252,7 @@ def test_search_runs_with_stopped_or_hanging_server(
     tmp_path: Path,
     empty_store: Path,
     sample: Dataset,
-    mlflow_server: tuple[str, Server],
+    mlflow_server: tuple[str, StartServer],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     uri, start = mlflow_server

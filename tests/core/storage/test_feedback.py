@@ -44,7 +44,7 @@ from core.tasks.anomalies.run import apply_model, detect, load_detection
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
 from tests.conftest import ROOT
-from tests.support.servers import S3_SECRET, S3_USER, Running, s3, s3_client
+from tests.support.servers import S3_SECRET, S3_USER, ServerProcess, make_s3_client, make_s3_server
 
 BOB = Actor("bob", "tests")
 BUCKET_NAME = "vigie"
@@ -150,8 +150,8 @@ def test_feedback_store_full_disk_leaves_no_partial_file(tmp_path: Path) -> None
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = s3(tmp_path_factory.mktemp("s3"), BUCKET_NAME)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    running = make_s3_server(tmp_path_factory.mktemp("s3"), BUCKET_NAME)
     allowed = [
         f"{action}:{BUCKET_NAME}" for action in ("Read", "Write", "List")
     ]  # the first identity may also create the missing bucket
@@ -167,9 +167,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def bucket(server: Running) -> Bucket:
+def bucket(server: ServerProcess) -> Bucket:
     """An empty bucket."""
-    client = s3_client(server.url)
+    client = make_s3_client(server.url)
     for key in read_bucket(server):
         client.delete_object(Bucket=BUCKET_NAME, Key=key)
     empty_bucket = Bucket(BUCKET_NAME, "eu-west-3", server.url, S3_USER, S3_SECRET)
@@ -182,9 +182,9 @@ def store(tmp_path: Path, bucket: Bucket) -> FeedbackStore:
     return FeedbackStore(tmp_path / "feedback", bucket)
 
 
-def read_bucket(server: Running) -> dict[str, bytes]:
+def read_bucket(server: ServerProcess) -> dict[str, bytes]:
     """Return the feedback objects in the bucket by key."""
-    client = s3_client(server.url)
+    client = make_s3_client(server.url)
     keys = [item["Key"] for item in client.list_objects_v2(Bucket=BUCKET_NAME).get("Contents", ())]
     return {
         key: client.get_object(Bucket=BUCKET_NAME, Key=key)["Body"].read() for key in keys if key.startswith("feedback")
@@ -196,19 +196,21 @@ def measure_call(work: Callable[[], Any]) -> tuple[Any, float]:
     return work(), time.monotonic() - start
 
 
-def test_feedback_store_uploads_record_immediately(store: FeedbackStore, server: Running, tmp_path: Path) -> None:
+def test_feedback_store_uploads_record_immediately(store: FeedbackStore, server: ServerProcess, tmp_path: Path) -> None:
     entry = make_record(user="../../Jean", comment="voilà")
     store._interactive_breaker.timeout_s = 15.0  # the test with a hanging bucket measures the wait
     receipt = store.add_record(entry)
     assert receipt.is_sent
     assert read_bucket(server) == {entry.key: entry.model_dump_json().encode()}
-    assert s3_client(server.url).head_object(Bucket=BUCKET_NAME, Key=entry.key)["ContentType"] == "application/json"
+    assert (
+        make_s3_client(server.url).head_object(Bucket=BUCKET_NAME, Key=entry.key)["ContentType"] == "application/json"
+    )
     assert list_files(tmp_path) == [entry.key]
     assert (store.count_pending(), store.last_error, store.location) == (0, "", "s3://vigie")
     store.check()
 
 
-def test_feedback_store_does_not_wait_for_hanging_bucket(store: FeedbackStore, server: Running) -> None:
+def test_feedback_store_does_not_wait_for_hanging_bucket(store: FeedbackStore, server: ServerProcess) -> None:
     first, second = make_record(), make_record()
     server.freeze()
     try:
@@ -304,7 +306,7 @@ def test_feedback_store_reports_missing_keys(tmp_path: Path, bucket: Bucket, mon
 
 
 def test_bucket_accepts_standard_aws_variables(
-    tmp_path: Path, server: Running, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: ServerProcess, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", S3_USER)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", S3_SECRET)
@@ -317,7 +319,7 @@ def test_bucket_accepts_standard_aws_variables(
 
 
 def test_bucket_accepts_predecessor_variables(
-    tmp_path: Path, server: Running, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: ServerProcess, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {
         "AWS_ACCESS_KEY": S3_USER,
@@ -336,18 +338,21 @@ def test_bucket_accepts_predecessor_variables(
 # ---- no record lost or duplicated -----------------------------------------------------------------------------------
 
 
-def test_feedback_store_resend_is_idempotent(store: FeedbackStore, server: Running, tmp_path: Path) -> None:
+def test_feedback_store_resend_is_idempotent(store: FeedbackStore, server: ServerProcess, tmp_path: Path) -> None:
     """The process ends after the upload and before the file is moved."""
     entry = make_record(comment="first")
     store.add_record(entry)
-    before = s3_client(server.url).head_object(Bucket=BUCKET_NAME, Key=entry.key)["LastModified"], read_bucket(server)
+    before = (
+        make_s3_client(server.url).head_object(Bucket=BUCKET_NAME, Key=entry.key)["LastModified"],
+        read_bucket(server),
+    )
     waiting = tmp_path / "feedback" / "waiting" / f"{entry.id}.json"
     waiting.write_bytes((tmp_path / entry.key).read_bytes())
     (tmp_path / entry.key).unlink()
     assert store.read_records() == [entry]
     assert (store.send_pending(), store.send_pending()) == (1, 0)
     assert (
-        s3_client(server.url).head_object(Bucket=BUCKET_NAME, Key=entry.key)["LastModified"],
+        make_s3_client(server.url).head_object(Bucket=BUCKET_NAME, Key=entry.key)["LastModified"],
         read_bucket(server),
     ) == before
     assert list_files(tmp_path) == [entry.key]
@@ -370,7 +375,7 @@ store.send_pending()
 
 
 def test_feedback_store_recovers_from_kill_after_upload(
-    store: FeedbackStore, server: Running, bucket: Bucket, tmp_path: Path
+    store: FeedbackStore, server: ServerProcess, bucket: Bucket, tmp_path: Path
 ) -> None:
     offline = FeedbackStore(tmp_path / "feedback", replace(bucket, endpoint="http://127.0.0.1:1"))
     records = [make_record() for _ in range(3)]
@@ -392,7 +397,7 @@ def test_feedback_store_recovers_from_kill_after_upload(
 
 
 def test_feedback_store_two_senders_make_no_duplicates(
-    store: FeedbackStore, server: Running, bucket: Bucket, tmp_path: Path
+    store: FeedbackStore, server: ServerProcess, bucket: Bucket, tmp_path: Path
 ) -> None:
     offline = FeedbackStore(tmp_path / "feedback", replace(bucket, endpoint="http://127.0.0.1:1"))
     for _ in range(20):
@@ -411,13 +416,13 @@ def test_feedback_store_two_senders_make_no_duplicates(
 
 
 def test_feedback_store_fetches_and_validates_remote_records(
-    tmp_path: Path, server: Running, bucket: Bucket, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, server: ServerProcess, bucket: Bucket, caplog: pytest.LogCaptureFixture
 ) -> None:
     own_store, other_store = (FeedbackStore(tmp_path / folder / "feedback", bucket) for folder in ("here", "there"))
     own_entry, other_entry = make_record(), make_record(user="eve", comment="=1+1")
     own_store.add_record(own_entry)
     other_store.add_record(other_entry)
-    client, forged = s3_client(server.url), make_record()
+    client, forged = make_s3_client(server.url), make_record()
     day = f"feedback/v1/date={datetime.now(UTC):%Y-%m-%d}"
     for name, body in (
         (f"{uuid.uuid4()}.json", b"{}"),
@@ -439,7 +444,7 @@ def test_feedback_store_fetches_and_validates_remote_records(
     assert caplog.text.count("is no record of feedback") == 2, "an invalid object is fetched once"
 
 
-def test_outbox_delivers_feedback(workspace: Workspace, bucket: Bucket, server: Running) -> None:
+def test_outbox_delivers_feedback(workspace: Workspace, bucket: Bucket, server: ServerProcess) -> None:
     bucket_workspace = replace(workspace, feedback=FeedbackStore(workspace.feedback.folder, bucket))
     FeedbackStore(workspace.feedback.folder, replace(bucket, endpoint="http://127.0.0.1:1")).add_record(make_record())
     assert deliver(bucket_workspace)["feedback"] == 1

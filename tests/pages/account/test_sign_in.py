@@ -27,7 +27,7 @@ from tests.conftest import find_free_port, kill_process_tree
 from tests.support.app_server import start_app
 from tests.support.databases import open_accounts, start_postgres
 from tests.support.http_client import Screen, Visitor, get_session_cookie, load_page
-from tests.support.servers import Running
+from tests.support.servers import ServerProcess
 from tests.support.setup_token import read_setup_token
 
 pytestmark = pytest.mark.server
@@ -527,12 +527,12 @@ def test_setup_token_limits_attempts() -> None:
 
 
 @pytest.fixture
-def database() -> Iterator[Running]:
+def database() -> Iterator[ServerProcess]:
     with start_postgres() as server:
         yield server
 
 
-def test_database_outage_keeps_signed_in_users_working(database: Running, tmp_path: Path) -> None:
+def test_database_outage_keeps_signed_in_users_working(database: ServerProcess, tmp_path: Path) -> None:
     port = find_free_port()
     with open_accounts(database.url, tmp_path) as accounts:
         accounts.add_user("ana", PASSWORD, ["analyst"])
@@ -543,11 +543,14 @@ def test_database_outage_keeps_signed_in_users_working(database: Running, tmp_pa
         kill_process_tree(process)
 
 
-def _check_pages_during_outage(ana: Visitor, database: Running) -> None:
+def _check_pages_during_outage(ana: Visitor, database: ServerProcess) -> None:
     ana.sign_in("ana", PASSWORD)
     with ana.open_tab() as tab:
         usual_s = max(measure_seconds(lambda: load_page(tab, page)) for page in ("anomalies", "", "health"))  # noqa: B023 called at once
-        for interrupt, restore in ((Running.kill, Running.start), (Running.freeze, Running.thaw)):
+        for interrupt, restore in (
+            (ServerProcess.kill, ServerProcess.start),
+            (ServerProcess.freeze, ServerProcess.thaw),
+        ):
             interrupt(database)
             for page in ("anomalies", "", "health"):
                 screens: list[Screen] = []

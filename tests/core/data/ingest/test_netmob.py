@@ -24,7 +24,7 @@ from tests.support.netmob_samples import (
     write_tile_files,
 )
 
-quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few_examples = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def select_entity(dataset: Dataset, entity: str) -> pd.DataFrame:
@@ -56,8 +56,8 @@ def test_netmob_reader_reads_city_layout(tmp_path: Path) -> None:
     assert dataset.entities[:2] == ["Saint-Etienne · Apple_Video · DL · 100", "Saint-Etienne · Apple_Video · DL · 101"]
     for number in range(4):
         for direction, factor in (("DL", 1.0), ("UL", 0.1)):
-            found = select_entity(dataset, f"Saint-Etienne · Apple_Video · {direction} · {100 + number}")
-            np.testing.assert_allclose(found.to_numpy(), values[number] * factor, rtol=1e-12)
+            rows = select_entity(dataset, f"Saint-Etienne · Apple_Video · {direction} · {100 + number}")
+            np.testing.assert_allclose(rows.to_numpy(), values[number] * factor, rtol=1e-12)
 
 
 @pytest.mark.parametrize("container", ["folder", "zip", "gz"])
@@ -66,18 +66,18 @@ def test_netmob_reader_reads_folders_and_archives(tmp_path: Path, container: str
     root = tmp_path / "NetMob23"
     values = make_traffic(2, 17)
     paths = write_official_files(root, "Lyon", "Netflix", values)
-    given: list[Path] = [root]
+    inputs: list[Path] = [root]
     if container == "zip":
-        given = [tmp_path / "netmob.zip"]
-        with zipfile.ZipFile(given[0], "w") as archive:
+        inputs = [tmp_path / "netmob.zip"]
+        with zipfile.ZipFile(inputs[0], "w") as archive:
             for path in (*paths, root / "Lyon.geojson"):
                 archive.write(path, path.relative_to(tmp_path))
     if container == "gz":
-        given = []
+        inputs = []
         for path in paths:
-            given.append(tmp_path / f"{path.name}.gz")
-            given[-1].write_bytes(gzip.compress(path.read_bytes()))
-    dataset = load(list(given))
+            inputs.append(tmp_path / f"{path.name}.gz")
+            inputs[-1].write_bytes(gzip.compress(path.read_bytes()))
+    dataset = load(list(inputs))
     assert len(dataset) == 2 * 2 * 17
     np.testing.assert_array_equal(select_entity(dataset, "Lyon · Netflix · DL · 101").to_numpy(), values[1])
 
@@ -94,7 +94,7 @@ def test_netmob_reader_joins_both_layouts(tmp_path: Path) -> None:
     ]
 
 
-@quick
+@few_examples
 @given(st.integers(1, 3), st.integers(2, 30), st.integers(0, 2**32 - 1))
 def test_netmob_generated_files_round_trip(
     tmp_path_factory: pytest.TempPathFactory, tiles: int, count: int, seed: int
@@ -115,31 +115,31 @@ def test_netmob_doctor_and_preview(tmp_path: Path) -> None:
     assert load_preview(list(paths)).layout == "netmob"
 
 
-ORDINARY = np.arange(1.0, 97)
+DAY_VALUES = np.arange(1.0, 97)
 
 
 def make_tile(*lines: str) -> str:
-    return "\n".join([format_line("20190316", ORDINARY, False), *lines]) + "\n"
+    return "\n".join([format_line("20190316", DAY_VALUES, False), *lines]) + "\n"
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (make_tile(format_line("20190317", ORDINARY[:-1], False)), ("line 2", "95", "2019-03-17", "96")),
-        (make_tile(format_line("20190317", ORDINARY, True)), ("line 2", "92", "2019-03-17")),
-        (make_tile(format_line("20190331", ORDINARY[:-1], False)), ("line 2", "95")),
-        (make_tile(format_line("20190317", np.append(ORDINARY, ORDINARY), False)), ("line 2", "192")),
+        (make_tile(format_line("20190317", DAY_VALUES[:-1], False)), ("line 2", "95", "2019-03-17", "96")),
+        (make_tile(format_line("20190317", DAY_VALUES, True)), ("line 2", "92", "2019-03-17")),
+        (make_tile(format_line("20190331", DAY_VALUES[:-1], False)), ("line 2", "95")),
+        (make_tile(format_line("20190317", np.append(DAY_VALUES, DAY_VALUES), False)), ("line 2", "192")),
         (make_tile("20190317"), ("line 2", "0 quarter-hours")),
-        (make_tile(format_line("20190231", ORDINARY, False)), ("line 2", "20190231")),
-        (make_tile(format_line("17", ORDINARY, False)), ("line 2", "'17'")),
-        (make_tile(format_line("20190317", ORDINARY, False).replace(" 7.0 ", " seven ")), ("line 2", "seven")),
+        (make_tile(format_line("20190231", DAY_VALUES, False)), ("line 2", "20190231")),
+        (make_tile(format_line("17", DAY_VALUES, False)), ("line 2", "'17'")),
+        (make_tile(format_line("20190317", DAY_VALUES, False).replace(" 7.0 ", " seven ")), ("line 2", "seven")),
         (
-            make_tile(format_line("20190317", ORDINARY, False).replace(" 7.0 ", " 20190531 ")),
+            make_tile(format_line("20190317", DAY_VALUES, False).replace(" 7.0 ", " 20190531 ")),
             ("line 2", "20190531", "date"),
         ),
         (
             make_tile(
-                format_line("20190317", ORDINARY, False).replace(" 1.0 ", " nan ").replace(" 7.0 ", " 20190531.0 ")
+                format_line("20190317", DAY_VALUES, False).replace(" 1.0 ", " nan ").replace(" 7.0 ", " 20190531.0 ")
             ),
             ("line 2", "date"),
         ),
@@ -156,21 +156,21 @@ def test_netmob_reader_rejects_with_file_and_line(tmp_path: Path, text: str, wor
         assert word in str(caught.value)
     skipped: list[SkippedFile] = []
     dataset = load([*good, path], skipped=skipped)
-    assert [each.file for each in skipped] == ["Netflix_DL_Tile_7.txt"]
+    assert [skipped_file.file for skipped_file in skipped] == ["Netflix_DL_Tile_7.txt"]
     assert (dataset.entities, len(dataset)) == (["Netflix · DL · 100"], 5)  # no rows of the bad file
 
 
 def test_netmob_reader_keeps_large_values_as_numbers(tmp_path: Path) -> None:
     path = tmp_path / "Netflix_DL_Tile_7.txt"
     path.write_text(
-        format_line("20190316", ORDINARY * 1e7 + 0.5, False) + "\n" + format_line("20190317", ORDINARY, False)
+        format_line("20190316", DAY_VALUES * 1e7 + 0.5, False) + "\n" + format_line("20190317", DAY_VALUES, False)
     )
     assert load([path]).values[0, 1] == 2e7 + 0.5
 
 
 def test_netmob_reader_reports_infinities(tmp_path: Path) -> None:
     path = tmp_path / "Netflix_DL_Tile_7.txt"
-    path.write_text(make_tile(format_line("20190317", ORDINARY, False).replace(" 7.0 ", " inf ")))
+    path.write_text(make_tile(format_line("20190317", DAY_VALUES, False).replace(" 7.0 ", " inf ")))
     dataset = load([path])
     assert np.isnan(dataset.values[1, 6])
     assert [note.kind for note in dataset.notes] == ["unreadable_cells"]
@@ -180,9 +180,9 @@ def test_netmob_reader_reports_repeated_day(tmp_path: Path) -> None:
     path = tmp_path / "Netflix_DL_Tile_7.txt"
     path.write_text(
         make_tile(
-            format_line("20190316", ORDINARY, False),
-            format_line("20190317", ORDINARY, False),
-            format_line("20190317", ORDINARY * 2, False),
+            format_line("20190316", DAY_VALUES, False),
+            format_line("20190317", DAY_VALUES, False),
+            format_line("20190317", DAY_VALUES * 2, False),
         )
     )
     dataset = load([path])
@@ -193,14 +193,16 @@ def test_netmob_reader_reports_repeated_day(tmp_path: Path) -> None:
 
 def test_netmob_reader_requires_day_in_name(tmp_path: Path) -> None:
     path = tmp_path / "tiles.txt"
-    path.write_text(format_line(100, ORDINARY, False) + "\n")
+    path.write_text(format_line(100, DAY_VALUES, False) + "\n")
     with pytest.raises(UnreadableFileError, match="does not give the day"):
         load([path])
-    path.write_text(format_line("20190316", ORDINARY, False) + "\n" + format_line("20190317", ORDINARY, False) + "\n")
+    path.write_text(
+        format_line("20190316", DAY_VALUES, False) + "\n" + format_line("20190317", DAY_VALUES, False) + "\n"
+    )
     assert load([path]).entities == ["tiles"]
 
 
-def test_netmob_reader_rejects_other_number_files(tmp_path: Path) -> None:
+def test_netmob_reader_ignores_other_number_files(tmp_path: Path) -> None:
     """A file of numbers without a day in each line has another layout."""
     path = tmp_path / "kpis.csv"
     path.write_text("\n".join(",".join(str(number + row) for number in range(97)) for row in range(5)))

@@ -32,19 +32,21 @@ from core.spec.plugins import discover_classes
 from core.workspace import Workspace
 
 DETECTORS = discover_classes(sequences, SequenceDetector)
-QUICK = {"seconds": 30.0, "steps": 60}  # a time limit alone is not reproducible
-EVERY_DETECTOR = pytest.mark.parametrize("name", DETECTORS)
-SIMPLE = [KMeansAD, MeanDistance, MovingMean, PcaResidual, SubPCA]
-BY_WINDOWS = [KMeansAD, SubPCA]
-FAR = 250  # the injected row
+QUICK_SETTINGS = {"seconds": 30.0, "steps": 60}  # a time limit alone is not reproducible
+ALL_DETECTORS = pytest.mark.parametrize("name", DETECTORS)
+SIMPLE_DETECTORS = [KMeansAD, MeanDistance, MovingMean, PcaResidual, SubPCA]
+WINDOW_DETECTORS = [KMeansAD, SubPCA]
+OUTLIER_ROW = 250  # the injected row
 
 
-def quick(name: str, **chosen: Any) -> SequenceDetector:
-    own = get_hyperparameters(DETECTORS[name])
-    return build_from_settings(DETECTORS[name], {key: value for key, value in (QUICK | chosen).items() if key in own})
+def make_quick_detector(name: str, **options: Any) -> SequenceDetector:
+    hyperparameters = get_hyperparameters(DETECTORS[name])
+    return build_from_settings(
+        DETECTORS[name], {key: value for key, value in (QUICK_SETTINGS | options).items() if key in hyperparameters}
+    )
 
 
-def waves(rows: int, seed: int = 0, columns: int = 5) -> Floats32:
+def make_waves(rows: int, seed: int = 0, columns: int = 5) -> Floats32:
     """Make columns that follow one wave with different amplitudes, with noise of standard deviation 0.05."""
     wave = np.sin(np.arange(rows) / 12)[:, None] * np.linspace(0.5, 1.0, columns)
     return (wave + np.random.default_rng(seed).normal(0, 0.05, (rows, columns))).astype(np.float32)
@@ -52,130 +54,134 @@ def waves(rows: int, seed: int = 0, columns: int = 5) -> Floats32:
 
 @pytest.fixture(scope="module")
 def train() -> Floats32:
-    return waves(900)
+    return make_waves(900)
 
 
 @pytest.fixture(scope="module")
 def test() -> Floats32:
     """Rows like those of `train`, with one outlier."""
-    values = waves(500, seed=1)
-    values[FAR] += 6.0
+    values = make_waves(500, seed=1)
+    values[OUTLIER_ROW] += 6.0
     return values
 
 
 @pytest.fixture(scope="module")
-def fitted(train: Floats32) -> dict[str, SequenceDetector]:
-    return {name: quick(name).fit([train], Progress()) for name in DETECTORS}
+def fitted_detectors(train: Floats32) -> dict[str, SequenceDetector]:
+    return {name: make_quick_detector(name).fit([train], Progress()) for name in DETECTORS}
 
 
 # ---- the contract of all detectors ----------------------------------------------------------------------------------
 
 
 def test_sequence_detector_registry_matches_folder() -> None:
-    assert {cls.name for cls in SIMPLE} <= set(DETECTORS)
+    assert {cls.name for cls in SIMPLE_DETECTORS} <= set(DETECTORS)
 
 
-@EVERY_DETECTOR
+@ALL_DETECTORS
 def test_sequence_detector_gives_finite_score_per_row(
-    name: str, fitted: dict[str, SequenceDetector], test: Floats32
+    name: str, fitted_detectors: dict[str, SequenceDetector], test: Floats32
 ) -> None:
-    scored = fitted[name].score(test)
+    scored = fitted_detectors[name].score(test)
     assert scored.score.shape == (len(test),)
     assert scored.shares.shape == test.shape
     assert scored.score.dtype == scored.shares.dtype == np.float32
     assert np.isfinite(scored.score).all()
     assert np.isfinite(scored.shares).all()
-    for each in (scored.expected, scored.spread):
-        assert each is None or each.shape == test.shape
+    for band in (scored.expected, scored.spread):
+        assert band is None or band.shape == test.shape
     assert scored.categories is None or np.allclose(scored.categories.sum(axis=1), 1, atol=1e-4)
 
 
-@EVERY_DETECTOR
-def test_sequence_detector_finds_far_row(name: str, fitted: dict[str, SequenceDetector], test: Floats32) -> None:
+@ALL_DETECTORS
+def test_sequence_detector_finds_outlier_row(
+    name: str, fitted_detectors: dict[str, SequenceDetector], test: Floats32
+) -> None:
     """The score of the row is higher than all scores at a distance of 25 rows or more."""
-    scores = fitted[name].score(test).score
-    assert scores[FAR] > scores[: FAR - 25].max()
-    assert scores[FAR] > scores[FAR + 25 :].max()
+    scores = fitted_detectors[name].score(test).score
+    assert scores[OUTLIER_ROW] > scores[: OUTLIER_ROW - 25].max()
+    assert scores[OUTLIER_ROW] > scores[OUTLIER_ROW + 25 :].max()
 
 
-@EVERY_DETECTOR
-def test_sequence_detector_shares_name_deviating_column(name: str, fitted: dict[str, SequenceDetector]) -> None:
-    values = waves(500, seed=1)
-    values[FAR : FAR + 5, 3] += 3.0
-    assert int(np.argmax(fitted[name].score(values).shares[FAR : FAR + 5].sum(axis=0))) == 3
+@ALL_DETECTORS
+def test_sequence_detector_shares_name_deviating_column(
+    name: str, fitted_detectors: dict[str, SequenceDetector]
+) -> None:
+    values = make_waves(500, seed=1)
+    values[OUTLIER_ROW : OUTLIER_ROW + 5, 3] += 3.0
+    assert int(np.argmax(fitted_detectors[name].score(values).shares[OUTLIER_ROW : OUTLIER_ROW + 5].sum(axis=0))) == 3
 
 
-@EVERY_DETECTOR
+@ALL_DETECTORS
 def test_sequence_detector_is_deterministic(name: str, train: Floats32, test: Floats32) -> None:
-    one, other = (quick(name).fit([train], Progress()).score(test) for _ in range(2))
-    assert np.array_equal(one.score, other.score)
-    assert np.array_equal(one.shares, other.shares)
+    first, second = (make_quick_detector(name).fit([train], Progress()).score(test) for _ in range(2))
+    assert np.array_equal(first.score, second.score)
+    assert np.array_equal(first.shares, second.shares)
 
 
-@EVERY_DETECTOR
+@ALL_DETECTORS
 def test_sequence_detector_leaves_series_unchanged(name: str, train: Floats32, test: Floats32) -> None:
     before = train.copy(), test.copy()
-    quick(name).fit([train], Progress()).score(test)
+    make_quick_detector(name).fit([train], Progress()).score(test)
     assert np.array_equal(train, before[0])
     assert np.array_equal(test, before[1])
 
 
-@EVERY_DETECTOR
+@ALL_DETECTORS
 def test_sequence_detector_accepts_constant_and_missing_values(name: str, train: Floats32, test: Floats32) -> None:
     """One column is constant, one all missing; 5 % of the values and a gap longer than a window are missing."""
-    holes = np.random.default_rng(2)
+    random = np.random.default_rng(2)
 
-    def damaged(values: Floats32) -> Floats32:
-        worse = np.where(holes.random(values.shape) < 0.05, np.float32(np.nan), values)
-        worse[:, 0], worse[:, 1] = 0.0, np.nan
-        worse[100:150] = np.nan
-        worse[FAR] = values[FAR]
-        return worse
+    def remove_values(values: Floats32) -> Floats32:
+        incomplete = np.where(random.random(values.shape) < 0.05, np.float32(np.nan), values)
+        incomplete[:, 0], incomplete[:, 1] = 0.0, np.nan
+        incomplete[100:150] = np.nan
+        incomplete[OUTLIER_ROW] = values[OUTLIER_ROW]
+        return incomplete
 
-    given = damaged(test)
-    scored = quick(name).fit([damaged(train)], Progress()).score(given)
+    incomplete_test = remove_values(test)
+    scored = make_quick_detector(name).fit([remove_values(train)], Progress()).score(incomplete_test)
     assert np.isfinite(scored.score).all()
     assert np.isfinite(scored.shares).all()
-    assert scored.score[FAR] > np.delete(scored.score, np.s_[FAR - 25 : FAR + 25]).max()
+    assert scored.score[OUTLIER_ROW] > np.delete(scored.score, np.s_[OUTLIER_ROW - 25 : OUTLIER_ROW + 25]).max()
     if "window" not in get_hyperparameters(DETECTORS[name]):  # with a window, a row shares the scores of its neighbours
-        assert not scored.shares[np.isnan(given)].any()
+        assert not scored.shares[np.isnan(incomplete_test)].any()
 
 
-@EVERY_DETECTOR
+@ALL_DETECTORS
 @pytest.mark.parametrize("rows", [1, 2, 7])
 def test_sequence_detector_accepts_series_shorter_than_window(
-    name: str, rows: int, fitted: dict[str, SequenceDetector], test: Floats32
+    name: str, rows: int, fitted_detectors: dict[str, SequenceDetector], test: Floats32
 ) -> None:
-    scored = fitted[name].score(test[:rows])
+    scored = fitted_detectors[name].score(test[:rows])
     assert scored.score.shape == (rows,)
     assert np.isfinite(scored.score).all()
     assert scored.expected is None or scored.expected.shape == (rows, test.shape[1])
 
 
-@EVERY_DETECTOR
+@ALL_DETECTORS
 def test_sequence_detector_fits_short_series(name: str, train: Floats32, test: Floats32) -> None:
-    detector = quick(name).fit([train[:3], train[3:12], train[12:]], Progress())
+    detector = make_quick_detector(name).fit([train[:3], train[3:12], train[12:]], Progress())
     assert np.isfinite(detector.score(test).score).all()
 
 
-@EVERY_DETECTOR
+@ALL_DETECTORS
 def test_sequence_detector_accepts_one_column(name: str) -> None:
-    values = waves(400, columns=1)
-    values[FAR] += 6.0
-    scores = quick(name).fit([waves(600, seed=3, columns=1)], Progress()).score(values).score
-    assert scores[FAR] > np.delete(scores, np.s_[FAR - 25 : FAR + 25]).max()
+    values = make_waves(400, columns=1)
+    values[OUTLIER_ROW] += 6.0
+    scores = make_quick_detector(name).fit([make_waves(600, seed=3, columns=1)], Progress()).score(values).score
+    assert scores[OUTLIER_ROW] > np.delete(scores, np.s_[OUTLIER_ROW - 25 : OUTLIER_ROW + 25]).max()
 
 
-@EVERY_DETECTOR
+@ALL_DETECTORS
 def test_sequence_detector_scores_series_together_as_alone(
-    name: str, fitted: dict[str, SequenceDetector], test: Floats32
+    name: str, fitted_detectors: dict[str, SequenceDetector], test: Floats32
 ) -> None:
-    detector, parts = fitted[name], [test[:200], test[200:260], test]
+    detector, parts = fitted_detectors[name], [test[:200], test[200:260], test]
     for together, alone in zip(detector.score_many(parts), [detector.score(part) for part in parts], strict=True):
         assert np.allclose(together.score, alone.score, rtol=1e-4, atol=1e-4)
 
 
-@EVERY_DETECTOR
+@ALL_DETECTORS
 def test_sequence_detector_hyperparameters_have_help_and_default(name: str) -> None:
     assert all(field.metadata["help"] for field in get_hyperparameters(DETECTORS[name]).values())
     assert get_params(build_from_settings(DETECTORS[name], get_params(DETECTORS[name]()))) == get_params(
@@ -183,63 +189,65 @@ def test_sequence_detector_hyperparameters_have_help_and_default(name: str) -> N
     )
 
 
-@EVERY_DETECTOR
-def test_sequence_detector_fitted_attributes_end_in_underscore(name: str, fitted: dict[str, SequenceDetector]) -> None:
-    learned = vars(fitted[name]).keys() - get_hyperparameters(DETECTORS[name]).keys()
-    assert learned
-    assert all(each.endswith("_") for each in learned)
+@ALL_DETECTORS
+def test_sequence_detector_fitted_attributes_end_in_underscore(
+    name: str, fitted_detectors: dict[str, SequenceDetector]
+) -> None:
+    attributes = vars(fitted_detectors[name]).keys() - get_hyperparameters(DETECTORS[name]).keys()
+    assert attributes
+    assert all(attribute.endswith("_") for attribute in attributes)
 
 
-@EVERY_DETECTOR
+@ALL_DETECTORS
 def test_sequence_detector_training_can_be_cancelled(name: str, train: Floats32) -> None:
     progress = Progress()
     progress.cancel()
     with pytest.raises(CancelledError):
-        quick(name).fit([train], progress)
+        make_quick_detector(name).fit([train], progress)
 
 
 # ---- saved models ---------------------------------------------------------------------------------------------------
 
 
-def dataset(values: Floats32) -> Dataset:
-    moments = pd.date_range("2024-01-01", periods=len(values), freq="min")
-    frame = pd.DataFrame(values.astype(float), index=make_index(np.repeat("server", len(values)), moments))
+def make_dataset(values: Floats32) -> Dataset:
+    timestamps = pd.date_range("2024-01-01", periods=len(values), freq="min")
+    frame = pd.DataFrame(values.astype(float), index=make_index(np.repeat("server", len(values)), timestamps))
     frame.columns = [f"kpi {number}" for number in range(values.shape[1])]
     return Dataset(frame, "kpi_matrix", step=pd.Timedelta(minutes=1), files=("made.npz",))
 
 
-@EVERY_DETECTOR
+@ALL_DETECTORS
 def test_sequence_detector_model_round_trips(name: str, train: Floats32, test: Floats32, workspace: Workspace) -> None:
-    model = SequenceModel(quick(name), Scaling("minmax")).fit(dataset(train))
+    model = SequenceModel(make_quick_detector(name), Scaling("minmax")).fit(make_dataset(train))
     model.threshold_ = 1.5
-    [scored] = model.score(dataset(test))
-    table = dataset(test).frame.head(30).reset_index()
-    with track_run("tests", "Nothing", {}, dataset(train), Actor("alice", "tests"), workspace) as run:
+    [scored] = model.score(make_dataset(test))
+    table = make_dataset(test).frame.head(30).reset_index()
+    with track_run("tests", "Nothing", {}, make_dataset(train), Actor("alice", "tests"), workspace) as run:
         save_model(run.folder / "model", model, table.assign(entity=table["entity"].astype(str)))
     again = load_model(run.id, SequenceModel, workspace)
-    assert np.array_equal(again.score(dataset(test))[0].score, scored.score)
+    assert np.array_equal(again.score(make_dataset(test))[0].score, scored.score)
     assert np.array_equal(again.calibration_, model.calibration_)
     assert again.threshold_ == 1.5
 
 
 def test_sequence_detector_classes_are_trusted_in_models() -> None:
-    kept = {f"{cls.__module__}.{cls.__qualname__}" for cls in (*DETECTORS.values(), Scaling, SequenceModel)}
-    assert kept <= set(list_trusted_types())
+    class_names = {f"{cls.__module__}.{cls.__qualname__}" for cls in (*DETECTORS.values(), Scaling, SequenceModel)}
+    assert class_names <= set(list_trusted_types())
 
 
 # ---- scores of the simple detectors ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cls", SIMPLE)
+@pytest.mark.parametrize("cls", SIMPLE_DETECTORS)
 def test_sequence_detector_shares_sum_to_score(cls: type[SequenceDetector], train: Floats32, test: Floats32) -> None:
     scored = cls().fit([train], Progress()).score(test)
     assert np.allclose(scored.shares.sum(axis=1), scored.score, rtol=1e-4)
     assert (scored.shares >= 0).all()
 
 
-@pytest.mark.parametrize("cls", SIMPLE)
+@pytest.mark.parametrize("cls", SIMPLE_DETECTORS)
 def test_sequence_detector_expected_band_contains_normal_values(cls: type[SequenceDetector], train: Floats32) -> None:
-    usual = waves(500, seed=4)
+    usual = make_waves(500, seed=4)
     scored = cls().fit([train], Progress()).score(usual)
     assert scored.expected is not None
     assert scored.spread is not None
@@ -258,7 +266,7 @@ def test_mean_distance_by_hand() -> None:
 def test_pca_residual_matches_scikit_learn(columns: int) -> None:
     from sklearn.decomposition import PCA
 
-    train, test = (waves(600, seed, columns) for seed in (0, 1))
+    train, test = (make_waves(600, seed, columns) for seed in (0, 1))
     ours = PcaResidual(variance=0.9).fit([train], Progress()).score(test)
     theirs = PCA(0.9, svd_solver="full").fit(train.astype(float))
     assert theirs.n_components_ < columns, "all components are kept, so there is no residual to compare"
@@ -269,20 +277,20 @@ def test_pca_residual_matches_scikit_learn(columns: int) -> None:
 
 def test_pca_residual_predicts_missing_value() -> None:
     """The row is far from the mean but fits the other columns, so a missing value adds no residual."""
-    train = waves(2000)
-    given = (3 * np.linspace(0.5, 1.0, 5)[None]).astype(np.float32)
+    train = make_waves(2000)
+    row = (3 * np.linspace(0.5, 1.0, 5)[None]).astype(np.float32)
     detector = PcaResidual().fit([train], Progress())
-    whole = detector.score(given)
-    given[0, 2] = np.nan
-    holed = detector.score(given)
-    assert holed.score[0] < 1.1 * whole.score[0] + 0.01
-    assert holed.expected is not None
-    assert holed.expected[0, 2] == pytest.approx(3 * 0.75, abs=0.2)
+    complete = detector.score(row)
+    row[0, 2] = np.nan
+    incomplete = detector.score(row)
+    assert incomplete.score[0] < 1.1 * complete.score[0] + 0.01
+    assert incomplete.expected is not None
+    assert incomplete.expected[0, 2] == pytest.approx(3 * 0.75, abs=0.2)
 
 
 def test_pca_residual_accepts_joint_rise_unlike_mean_distance() -> None:
-    train, odd = waves(900), np.linspace(0.5, 1.0, 5).astype(np.float32)
-    together, apart = 3 * odd[None], 0.4 * odd[::-1][None]
+    train, direction = make_waves(900), np.linspace(0.5, 1.0, 5).astype(np.float32)
+    together, apart = 3 * direction[None], 0.4 * direction[::-1][None]
     pca, mean = (cls().fit([train], Progress()) for cls in (PcaResidual, MeanDistance))
     assert pca.score(together).score < pca.score(apart).score
     assert mean.score(together).score > mean.score(apart).score
@@ -291,18 +299,18 @@ def test_pca_residual_accepts_joint_rise_unlike_mean_distance() -> None:
 @pytest.mark.parametrize("centred", [True, False])
 @pytest.mark.parametrize("window", [2, 5, 21])
 def test_moving_mean_matches_pandas(window: int, centred: bool) -> None:
-    values = waves(200)
+    values = make_waves(200)
     values[40:45, 1] = np.nan
-    given = pd.DataFrame(values.astype(float))
+    frame = pd.DataFrame(values.astype(float))
     shift = (window - 1) // 2 if centred else 0
-    later = pd.concat([given, pd.DataFrame(np.full((shift, 5), np.nan))], ignore_index=True)
+    later = pd.concat([frame, pd.DataFrame(np.full((shift, 5), np.nan))], ignore_index=True)
     level = later.rolling(window, min_periods=1).mean().shift(-shift).iloc[:200].to_numpy()
     scored = MovingMean(window, centred).fit([values], Progress()).score(values)
     assert np.allclose(scored.expected, level, atol=1e-5, equal_nan=True)
     assert np.allclose(scored.score, np.nan_to_num(np.abs(values - level)).sum(axis=1) / 5, atol=1e-5)
 
 
-@pytest.mark.parametrize("cls", BY_WINDOWS)
+@pytest.mark.parametrize("cls", WINDOW_DETECTORS)
 def test_window_scores_by_hand(cls: type[ReconstructionDetector], train: Floats32, test: Floats32) -> None:
     """The score of a row is the mean over the windows that contain it, each scored on its own."""
     detector = cls(window=8).fit([train], Progress())  # type: ignore[call-arg]
@@ -313,7 +321,7 @@ def test_window_scores_by_hand(cls: type[ReconstructionDetector], train: Floats3
     assert np.allclose(ours.shares, by_hand, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("cls", [*BY_WINDOWS, MovingMean])
+@pytest.mark.parametrize("cls", [*WINDOW_DETECTORS, MovingMean])
 def test_window_scores_without_lookahead_ignore_future(
     cls: type[SequenceDetector], train: Floats32, test: Floats32
 ) -> None:
@@ -322,7 +330,7 @@ def test_window_scores_without_lookahead_ignore_future(
     changed[300:] += 2.0
     for centred in (False, True):
         detector = cls(centred=centred).fit([train], Progress())  # type: ignore[call-arg]
-        before, after = (detector.score(each).score[:300] for each in (test, changed))
+        before, after = (detector.score(rows).score[:300] for rows in (test, changed))
         assert np.allclose(before, after, rtol=1e-5) is not centred
 
 
@@ -336,14 +344,14 @@ def test_window_scores_cover_each_row(rows: int, window: int) -> None:
 
 
 def test_sliding_windows_are_a_view() -> None:
-    values = waves(50)
+    values = make_waves(50)
     view = make_windows(values, 7)
     assert view.shape == (44, 7, 5)
     assert np.shares_memory(view, values)
     assert np.array_equal(view[3], values[3:10])
 
 
-def test_pca_axes_leave_out_a_direction() -> None:
+def test_pca_axes_omit_smallest_direction() -> None:
     rows = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
     mean, axes = fit_pca_axes(rows, 0.999)
     assert axes.shape == (3, 2)
@@ -354,12 +362,12 @@ def test_pca_axes_leave_out_a_direction() -> None:
     assert fit_pca_axes(np.ones((5, 3), dtype=np.float32), 0.9)[1].shape == (3, 0)
 
 
-@pytest.mark.parametrize("cls", SIMPLE)
+@pytest.mark.parametrize("cls", SIMPLE_DETECTORS)
 def test_sequence_detectors_are_fast_on_large_series(cls: type[SequenceDetector]) -> None:
     """Measured for 24,000 rows of 38 columns: 0.02 to 0.5 s; blocks keep memory far below 20 copies."""
     import tracemalloc
 
-    values = waves(24_000, columns=38)
+    values = make_waves(24_000, columns=38)
     detector = cls().fit([values], Progress())
     detector.score(values[:100])
     began = time.perf_counter()
@@ -376,19 +384,19 @@ def test_sequence_detectors_are_fast_on_large_series(cls: type[SequenceDetector]
 # ---- real servers ---------------------------------------------------------------------------------------------------
 
 
-def test_simple_detectors_beat_random_scores_on_real_servers(shared_data: Path) -> None:
+def test_simple_detectors_reach_f1_on_real_server(shared_data: Path) -> None:
     from core.evaluation.detection_metrics import compute_detection_metrics
 
     with np.load(shared_data / "smd" / "machine-3-4.npz", allow_pickle=False) as file:
         train, test, labels = file["train"], file["test"], file["label"]
     scaling = Scaling("minmax").fit([train])
-    cards = {
+    metrics = {
         cls.name: compute_detection_metrics(
             labels, cls().fit([scaling.transform(train)], Progress()).score(scaling.transform(test)).score
         )
         for cls in (MeanDistance, PcaResidual, SubPCA)
     }
-    assert cards["mean-distance"]["f1"] > 0.85
-    assert cards["pca-residual"]["f1"] > 0.85
-    assert cards["sub-pca"]["f1"] > 0.9
-    assert cards["sub-pca"]["vus_pr"] > 0.95
+    assert metrics["mean-distance"]["f1"] > 0.85
+    assert metrics["pca-residual"]["f1"] > 0.85
+    assert metrics["sub-pca"]["f1"] > 0.9
+    assert metrics["sub-pca"]["vus_pr"] > 0.95

@@ -16,7 +16,7 @@ from core.detectors.sequences.sgmvrnn_detector import SGmVRNN
 from core.detectors.sequences.sgmvrnn_original import OriginalVRNN, choose_conv_strides, compute_flat_size
 from core.errors import DataError
 from core.progress import CancelledError, Progress
-from tests.support.sgmvrnn_reference import stepwise
+from tests.support.sgmvrnn_reference import compute_terms_stepwise
 
 TEMPERATURE = 1.7
 
@@ -51,7 +51,7 @@ def test_original_vrnn_loss_and_gradients_match_equations(n: int) -> None:
     nll, latent_kl, category_kl = model.compute_elbo_terms(x, None, noise, TEMPERATURE)
     model.sum_terms(nll, latent_kl, category_kl).backward()
     reference_weights = vector.clone().requires_grad_()
-    expected_nll, expected_latent_kl, expected_category_kl, _ = stepwise(
+    expected_nll, expected_latent_kl, expected_category_kl, _ = compute_terms_stepwise(
         unflatten(reference_weights, OriginalVRNN.list_weight_shapes(dims)), dims, x, noise, TEMPERATURE
     )
     ((expected_nll + expected_latent_kl + expected_category_kl) / x.shape[1]).backward()
@@ -77,7 +77,9 @@ def test_original_vrnn_score_matches_equations(n: int) -> None:
             values, gumbel = x[:, window], noise.gumbel[:, window : window + 1]
             noisy = Noise(gumbel, torch.zeros(20, 1, dims.latent))  # scoring uses the mean of z
             scores = scorer.score_window_ends(values, None, model.project(values), torch.tensor([19]), 20, noisy)
-            expected = stepwise(weights, dims, x[:, window : window + 1], noisy, TEMPERATURE, evaluating=True)[3]
+            expected = compute_terms_stepwise(
+                weights, dims, x[:, window : window + 1], noisy, TEMPERATURE, evaluating=True
+            )[3]
             assert float(scores.nll.sum()) == pytest.approx(float(expected), rel=1e-10)
 
 
@@ -86,7 +88,7 @@ def test_original_vrnn_float32_loss_matches_float64() -> None:
     single = Noise(noise.gumbel.float(), noise.normal.float())
     with torch.no_grad():
         loss = OriginalVRNN(dims, vector.float()).compute_loss(x.float(), None, single, TEMPERATURE)
-        nll, latent_kl, category_kl, _ = stepwise(
+        nll, latent_kl, category_kl, _ = compute_terms_stepwise(
             unflatten(vector, OriginalVRNN.list_weight_shapes(dims)), dims, x, noise, TEMPERATURE
         )
     assert float(loss) == pytest.approx(float((nll + latent_kl + category_kl) / 3), rel=2e-6)

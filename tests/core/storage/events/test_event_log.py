@@ -22,8 +22,8 @@ from core.storage.events.log import Details, Event, EventLog, build_event_schema
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 
-BY = Actor("ada", "Vigie test")
-APPEND = """
+ACTOR = Actor("ada", "Vigie test")
+APPEND_SCRIPT = """
 import sys
 from pathlib import Path
 from core.storage.events.log import Event, EventLog
@@ -34,8 +34,8 @@ for number in range(500):
 """
 
 
-def event(**given: Any) -> Event:
-    return Event(**{"event": "data_load", "status": "completed", "log_level": "INFO", "response_time": 0.5, **given})
+def make_event(**fields: Any) -> Event:
+    return Event(**{"event": "data_load", "status": "completed", "log_level": "INFO", "response_time": 0.5, **fields})
 
 
 def read_lines(folder: Path) -> list[dict[str, Any]]:
@@ -68,7 +68,7 @@ def test_event_schema_matches_published_file() -> None:
 def test_event_schema_is_valid_and_closed() -> None:
     jsonschema.Draft202012Validator.check_schema(build_event_schema())
     with pytest.raises(jsonschema.ValidationError, match="surprise"):
-        validate_event({**json.loads(event().to_json_line()), "surprise": 1})
+        validate_event({**json.loads(make_event().to_json_line()), "surprise": 1})
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_event_schema_is_valid_and_closed() -> None:
     ],
 )
 def test_event_log_lines_follow_schema(log: EventLog, given: dict[str, Any]) -> None:
-    log.add(event(**given))
+    log.add(make_event(**given))
     (written,) = read_lines(log.folder)
     validate_event(written)
     (again,) = log.read_events()
@@ -97,15 +97,15 @@ def test_event_log_lines_follow_schema(log: EventLog, given: dict[str, Any]) -> 
 
 
 def test_event_log_writes_utc() -> None:
-    line = json.loads(event(timestamp=datetime.fromisoformat("2026-11-22T01:30:00+02:00")).to_json_line())
+    line = json.loads(make_event(timestamp=datetime.fromisoformat("2026-11-22T01:30:00+02:00")).to_json_line())
     assert line["timestamp"] == "2026-11-21T23:30:00.000000Z"
 
 
 def test_event_log_has_one_file_per_month(log: EventLog) -> None:
     for month in (1, 12):
-        log.add(event(timestamp=datetime(2026, month, 15, tzinfo=UTC)))
+        log.add(make_event(timestamp=datetime(2026, month, 15, tzinfo=UTC)))
     assert [path.name for path in sorted(log.folder.iterdir())] == ["events-2026-01.jsonl", "events-2026-12.jsonl"]
-    assert [each.timestamp.month for each in log.read_events()] == [1, 12]
+    assert [event.timestamp.month for event in log.read_events()] == [1, 12]
 
 
 # ---- the log under stress ------------------------------------------------------------------------------------------
@@ -113,17 +113,18 @@ def test_event_log_has_one_file_per_month(log: EventLog) -> None:
 
 def test_event_log_two_processes_write_whole_lines(log: EventLog) -> None:
     writers = [
-        subprocess.Popen([sys.executable, "-c", APPEND, str(log.folder), name], cwd=ROOT) for name in ("left", "right")
+        subprocess.Popen([sys.executable, "-c", APPEND_SCRIPT, str(log.folder), name], cwd=ROOT)
+        for name in ("left", "right")
     ]
     assert [writer.wait(60) for writer in writers] == [0, 0]
     assert len(read_lines(log.folder)) == 1000
-    assert len({each.event for each in log.read_events()}) == 1000
+    assert len({event.event for event in log.read_events()}) == 1000
 
 
 def test_event_log_warns_if_folder_is_read_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("in the way")
     with caplog.at_level(logging.WARNING):
-        EventLog(tmp_path / "file" / "events").add(event())
+        EventLog(tmp_path / "file" / "events").add(make_event())
     assert "event not written" in caplog.text
 
 
@@ -131,38 +132,38 @@ def test_event_log_reads_missing_folder_as_empty(log: EventLog) -> None:
     assert log.read_events() == []
 
 
-def write_truncated_event(log: EventLog, text: str, at: bytes) -> None:
+def write_truncated_event(log: EventLog, text: str, end: bytes) -> None:
     """Write a whole event, then an event that a crash has cut off after these bytes."""
-    log.add(event(event="whole"))
+    log.add(make_event(event="whole"))
     (path,) = log.folder.iterdir()
-    line = event(event="cut", error_message=text).to_json_line().encode()
+    line = make_event(event="cut", error_message=text).to_json_line().encode()
     with path.open("ab") as file:
-        file.write(line[: line.index(at) + len(at)])
+        file.write(line[: line.index(end) + len(end)])
 
 
 def test_event_log_skips_truncated_line(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
-    write_truncated_event(log, "reason", at=b"rea")
-    assert [each.event for each in log.read_events()] == ["whole"]
+    write_truncated_event(log, "reason", end=b"rea")
+    assert [event.event for event in log.read_events()] == ["whole"]
     assert "unreadable event" in caplog.text
 
 
 def test_event_log_skips_line_truncated_inside_letter(log: EventLog) -> None:
-    log.add(event(event="whole"))
+    log.add(make_event(event="whole"))
     (path,) = log.folder.iterdir()
     with path.open("ab") as file:
         file.write(b'{"event": "caf' + "é".encode()[:1])
-    assert [each.event for each in log.read_events()] == ["whole"]
+    assert [event.event for event in log.read_events()] == ["whole"]
 
 
 def test_event_log_keeps_event_after_crash(log: EventLog) -> None:
-    write_truncated_event(log, "reason", at=b"rea")
-    log.add(event(event="next"))
-    assert [each.event for each in log.read_events()] == ["whole", "next"]
+    write_truncated_event(log, "reason", end=b"rea")
+    log.add(make_event(event="next"))
+    assert [event.event for event in log.read_events()] == ["whole", "next"]
 
 
 def test_event_log_keeps_unicode_line_separators(log: EventLog) -> None:
-    log.add(event(error_message="one\u2028two\x85three"))
-    assert [each.error_message for each in log.read_events()] == ["one\u2028two\x85three"]
+    log.add(make_event(error_message="one\u2028two\x85three"))
+    assert [event.error_message for event in log.read_events()] == ["one\u2028two\x85three"]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_event_log_keeps_unicode_line_separators(log: EventLog) -> None:
     ],
 )
 def test_event_log_accepts_any_input(log: EventLog, value: object) -> None:
-    log.add(event(details=Details(inputs={"value": value})))
+    log.add(make_event(details=Details(inputs={"value": value})))
     validate_event(*read_lines(log.folder))
 
 
@@ -232,7 +233,7 @@ def test_run_is_one_event_and_one_mlflow_run(
 ) -> None:
     experiment, caught = request.node.callspec.id, None
     try:
-        with track_run(experiment, "isolation-forest", {"trees": 100}, dataset, BY, workspace) as run:
+        with track_run(experiment, "isolation-forest", {"trees": 100}, dataset, ACTOR, workspace) as run:
             work_in_run(run, error)
     except BaseException as raised:  # noqa: BLE001 any exception must be raised again
         caught = raised
@@ -255,13 +256,13 @@ def test_run_is_one_event_and_one_mlflow_run(
     assert 0 <= run.seconds <= written["response_time"]
 
     client = workspace.tracking.open_client()
-    (found,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
-    assert (run.delivered, found.info.run_id, found.info.status) == (True, run.id, in_mlflow)
+    (mlflow_run,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+    assert (run.delivered, mlflow_run.info.run_id, mlflow_run.info.status) == (True, run.id, in_mlflow)
     assert written["run_id"] == run.id
-    assert found.data.params == {"trees": "100"}
-    assert found.data.metrics["anomalies"] == 1.0
-    assert found.data.tags["user"] == "ada"
-    assert [each.path for each in client.list_artifacts(run.id)] == ["answer.txt"]
+    assert mlflow_run.data.params == {"trees": "100"}
+    assert mlflow_run.data.metrics["anomalies"] == 1.0
+    assert mlflow_run.data.tags["user"] == "ada"
+    assert [artifact.path for artifact in client.list_artifacts(run.id)] == ["answer.txt"]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ def test_run_is_one_event_and_one_mlflow_run(
 def test_action_without_model_is_one_event(workspace: Workspace, error: BaseException | None, status: str) -> None:
     caught = None
     try:
-        with record_event("data_load", BY, workspace, files=["a.csv"]) as inputs:
+        with record_event("data_load", ACTOR, workspace, files=["a.csv"]) as inputs:
             inputs["rows"] = 12
             if error is not None:
                 raise error
@@ -289,8 +290,10 @@ def test_unwritable_event_log_keeps_result(
     tracking: Tracking, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    at = replace(Workspace.in_folder(tmp_path, tracking), events=EventLog(tmp_path / "file" / "events"))
-    with track_run("no log", "isolation-forest", {}, dataset, BY, at) as run:
+    unwritable_workspace = replace(
+        Workspace.in_folder(tmp_path, tracking), events=EventLog(tmp_path / "file" / "events")
+    )
+    with track_run("no log", "isolation-forest", {}, dataset, ACTOR, unwritable_workspace) as run:
         work_in_run(run, None)
     assert (run.status, run.delivered) == ("completed", True)
     assert "event not written" in caplog.text

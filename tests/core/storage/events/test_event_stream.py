@@ -30,7 +30,7 @@ from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import find_free_port
 from tests.support.elasticsearch_stub import Stub, run_stub
-from tests.support.servers import Running, elasticsearch
+from tests.support.servers import ServerProcess, make_elasticsearch_server
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 SENDER_CODE = """
@@ -87,14 +87,14 @@ def delete_stream(url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def elasticsearch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    server = elasticsearch(tmp_path_factory.mktemp("elastic") / "server")
+def elasticsearch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    server = make_elasticsearch_server(tmp_path_factory.mktemp("elastic") / "server")
     yield server.start()
     server.kill()
 
 
 @pytest.fixture
-def server(elasticsearch_server: Running) -> Running:
+def server(elasticsearch_server: ServerProcess) -> ServerProcess:
     if elasticsearch_server.process is None:
         elasticsearch_server.start()
     delete_stream(elasticsearch_server.url)
@@ -110,7 +110,7 @@ def stub_server() -> Iterator[Stub]:
 # ---- delivery and reading ------------------------------------------------------------------------------------------
 
 
-def test_event_stream_delivers_once_and_in_order(server: Running, tmp_path: Path) -> None:
+def test_event_stream_delivers_once_and_in_order(server: ServerProcess, tmp_path: Path) -> None:
     log = append_events(tmp_path / "events", 1200)
     stream = EventStream(log.folder, server.url)
     assert stream.count_pending() == 1200
@@ -122,7 +122,7 @@ def test_event_stream_delivers_once_and_in_order(server: Running, tmp_path: Path
     assert (stream.count_pending(), stream.deliver_pending(), stream.count_pending()) == (1, 1, 0)
 
 
-def test_event_stream_round_trips_events(server: Running, tmp_path: Path) -> None:
+def test_event_stream_round_trips_events(server: ServerProcess, tmp_path: Path) -> None:
     log = EventLog(tmp_path / "events")
     for number, fields in enumerate(
         [
@@ -152,7 +152,9 @@ def test_event_stream_round_trips_events(server: Running, tmp_path: Path) -> Non
     assert (reading.truncated, reading.skipped, reading.unknown_fields) == (False, 0, 0)
 
 
-def test_event_stream_reads_pages_up_to_limit(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_event_stream_reads_pages_up_to_limit(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("core.storage.events.elasticsearch.PAGE_SIZE", 7)
     log = EventLog(tmp_path / "events")
     for number in range(30):  # many share a timestamp: pages must not skip any
@@ -168,7 +170,7 @@ def test_event_stream_reads_pages_up_to_limit(server: Running, tmp_path: Path, m
     assert len(stream.read_events(START + timedelta(milliseconds=1)).events) == 20
 
 
-def test_event_stream_counts_foreign_documents(server: Running, tmp_path: Path) -> None:
+def test_event_stream_counts_foreign_documents(server: ServerProcess, tmp_path: Path) -> None:
     from elasticsearch import Elasticsearch
 
     log = append_events(tmp_path / "events", 1)
@@ -187,14 +189,14 @@ def test_event_stream_counts_foreign_documents(server: Running, tmp_path: Path) 
     assert (reading.skipped, reading.unknown_fields) == (1, 2)
 
 
-def test_event_stream_is_empty_before_first_delivery(server: Running, tmp_path: Path) -> None:
+def test_event_stream_is_empty_before_first_delivery(server: ServerProcess, tmp_path: Path) -> None:
     stream = EventStream(tmp_path / "events", server.url)
     assert stream.read_events().events == []
     assert (stream.count_pending(), stream.deliver_pending(), stream.count_rejected()) == (0, 0, 0)
     assert re.fullmatch(r"\d+\.\d+\.\d+", stream.check())
 
 
-def test_event_stream_creates_index_template(server: Running, tmp_path: Path) -> None:
+def test_event_stream_creates_index_template(server: ServerProcess, tmp_path: Path) -> None:
     from elasticsearch import Elasticsearch
 
     log = append_events(tmp_path / "events", 1)
@@ -220,7 +222,7 @@ def test_es_mapping_covers_every_event_field() -> None:
 
 
 def test_event_stream_keeps_backlog_during_outage(tmp_path: Path) -> None:
-    server = elasticsearch(tmp_path / "server")
+    server = make_elasticsearch_server(tmp_path / "server")
     log = append_events(tmp_path / "events", 600)
     stream = EventStream(log.folder, server.url)
     assert stream.deliver_pending() == 0
@@ -244,7 +246,7 @@ def test_event_stream_keeps_backlog_during_outage(tmp_path: Path) -> None:
         server.kill()
 
 
-def test_event_stream_times_out_on_hanging_server(server: Running, tmp_path: Path) -> None:
+def test_event_stream_times_out_on_hanging_server(server: ServerProcess, tmp_path: Path) -> None:
     log = append_events(tmp_path / "events", 10)
     stream = EventStream(log.folder, server.url)
     server.freeze()
@@ -266,7 +268,7 @@ def test_event_stream_times_out_on_hanging_server(server: Running, tmp_path: Pat
     assert len(read_documents(server.url)) == 10, "an event that the hanging server accepted is stored once"
 
 
-def test_event_stream_survives_killed_senders(server: Running, tmp_path: Path) -> None:
+def test_event_stream_survives_killed_senders(server: ServerProcess, tmp_path: Path) -> None:
     """Two processes send the same folder. Both are killed repeatedly while new events are written."""
     log = append_events(tmp_path / "events", 2000)
     rng = random.Random(1)
@@ -301,7 +303,7 @@ def test_event_stream_delivers_from_one_process_only(stub_server: Stub, tmp_path
 
 
 def test_event_stream_unwritten_cursor_makes_no_duplicates(
-    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = append_events(tmp_path / "events", 5)
     with monkeypatch.context() as patch:
@@ -362,7 +364,7 @@ def test_event_stream_sets_rejected_document_aside(stub_server: Stub, tmp_path: 
     assert json.loads(note["line"])["event"] == "action 4"
 
 
-def test_event_stream_records_reason_of_rejection(server: Running, tmp_path: Path) -> None:
+def test_event_stream_records_reason_of_rejection(server: ServerProcess, tmp_path: Path) -> None:
     log = append_events(tmp_path / "events", 2)
     with (log.folder / "events-2026-11.jsonl").open("a") as file:
         file.write(make_event(2).to_json_line().replace("0.5", '"fast"'))
@@ -508,7 +510,9 @@ def test_recording_does_not_wait_for_elasticsearch(tmp_path: Path) -> None:
     assert offline_stream.count_pending() == 1
 
 
-def test_event_stream_sends_no_private_data(server: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_event_stream_sends_no_private_data(
+    server: ServerProcess, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = Settings(
         _env_file=None,
         vigie_data_dir=tmp_path,

@@ -44,26 +44,26 @@ from tests.support.sample_series import (
     make_temperatures,
 )
 
-BY = Actor("alice", "tests")
-DAYS, HORIZON = 700, 3
-TABLES = ("rows", "scores", "checked", "reliability", "importance", "response", "effects")
-QUICK: dict[str, dict[str, Any]] = {
+ACTOR = Actor("alice", "tests")
+DAYS, HORIZON_DAYS = 700, 3
+TABLE_NAMES = ("rows", "scores", "checked", "reliability", "importance", "response", "effects")
+QUICK_SETTINGS: dict[str, dict[str, Any]] = {
     "random-forest": {"n_estimators": 10},
     "gradient-boosting": {"max_iter": 10},
     "blend": {"trees": "random-forest"},
 }
 
 
-def strikes() -> np.ndarray:
+def make_strikes() -> np.ndarray:
     return (np.random.default_rng(5).random(DAYS + 30) < 0.05).astype(float)
 
 
-def weather(count: int = DAYS + 30) -> CovariateTable:
-    return make_covariate_table({"temperature": make_temperatures(count), "strike": strikes()[:count]})
+def make_weather(count: int = DAYS + 30) -> CovariateTable:
+    return make_covariate_table({"temperature": make_temperatures(count), "strike": make_strikes()[:count]})
 
 
-def data(count: int = DAYS, entities: int = 2) -> Dataset:
-    return make_daily_dataset(make_consumption(count, entities, strike=strikes()[:count]))
+def make_data(count: int = DAYS, entities: int = 2) -> Dataset:
+    return make_daily_dataset(make_consumption(count, entities, strike=make_strikes()[:count]))
 
 
 def run_forecast(
@@ -76,9 +76,11 @@ def run_forecast(
     **fields: Any,
 ) -> tuple[Forecast, Run]:
     """Run a forecast with the forecaster `name`; `fields` of the spec replace the horizon of three days."""
-    chosen = build_from_settings(list_forecasters()[name], QUICK.get(name, {}))
-    spec = ForecastSpec(chosen, **{"horizon": HORIZON, "covariates": store_tables(workspace, *tables)} | fields)
-    return forecast(spec, dataset, workspace=workspace, actor=BY, progress=progress)
+    forecaster = build_from_settings(list_forecasters()[name], QUICK_SETTINGS.get(name, {}))
+    spec = ForecastSpec(
+        forecaster, **{"horizon": HORIZON_DAYS, "covariates": store_tables(workspace, *tables)} | fields
+    )
+    return forecast(spec, dataset, workspace=workspace, actor=ACTOR, progress=progress)
 
 
 def store_tables(workspace: Workspace, *tables: CovariateTable) -> str:
@@ -89,7 +91,7 @@ def apply_forecast(
     dataset: Dataset, run_id: str, workspace: Workspace, *tables: CovariateTable
 ) -> tuple[Forecast, Run]:
     return apply_model(
-        ForecastApplySpec(run_id, store_tables(workspace, *tables)), dataset, workspace=workspace, actor=BY
+        ForecastApplySpec(run_id, store_tables(workspace, *tables)), dataset, workspace=workspace, actor=ACTOR
     )
 
 
@@ -110,38 +112,40 @@ def shared_workspace(tmp_path_factory: pytest.TempPathFactory, empty_store: Path
 @pytest.fixture(scope="module")
 def ridge_forecast(shared_workspace: Workspace) -> tuple[Forecast, Run]:
     """Result and run of a Ridge forecast with weather and strikes."""
-    return run_forecast(data(), shared_workspace, "ridge", tables=[weather()])
+    return run_forecast(make_data(), shared_workspace, "ridge", tables=[make_weather()])
 
 
 # ---- result and run -------------------------------------------------------------------------------------------------
 
 
 def test_forecast_covers_days_after_the_data(ridge_forecast: tuple[Forecast, Run]) -> None:
-    found, run = ridge_forecast
-    rows = found.rows
-    assert len(rows) == 2 * HORIZON
-    assert sorted(rows["time"].unique()) == list(pd.date_range(data().time.max(), periods=HORIZON + 1)[1:])
-    assert (rows["time"] == data().time.max() + pd.to_timedelta(rows["step"].astype(int), unit="D")).all()
+    result, run = ridge_forecast
+    rows = result.rows
+    assert len(rows) == 2 * HORIZON_DAYS
+    assert sorted(rows["time"].unique()) == list(pd.date_range(make_data().time.max(), periods=HORIZON_DAYS + 1)[1:])
+    assert (rows["time"] == make_data().time.max() + pd.to_timedelta(rows["step"].astype(int), unit="D")).all()
     assert (rows["q0.05"] < rows["q0.5"]).all()
     assert (rows["q0.5"] < rows["q0.95"]).all()
     for row in rows.itertuples():
-        usual = data().frame.loc[row.entity, "value"].iloc[-7:].mean()
+        usual = make_data().frame.loc[row.entity, "value"].iloc[-7:].mean()
         assert 0.5 * usual < row.forecast < 1.5 * usual
-        assert row.naive7 == pytest.approx(data().frame.loc[(row.entity, row.time - pd.Timedelta(days=7)), "value"])
-        assert row.naive1 == pytest.approx(data().frame.loc[(row.entity, data().time.max()), "value"])
+        assert row.naive7 == pytest.approx(
+            make_data().frame.loc[(row.entity, row.time - pd.Timedelta(days=7)), "value"]
+        )
+        assert row.naive1 == pytest.approx(make_data().frame.loc[(row.entity, make_data().time.max()), "value"])
     assert not rows["assumed"].any()
     assert run.status == "completed"
     assert run.details == {"successful_predictions": 6, "failed_predictions": 0}
 
 
 def test_forecast_run_logs_metrics(ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace) -> None:
-    found, run = ridge_forecast
+    result, run = ridge_forecast
     record = load_run(run.id, shared_workspace).record
-    assert record.metrics["wape"] == pytest.approx(found.metrics()["wape"])
-    assert {"wape_1", f"wape_{HORIZON}", "coverage", "skill_naive7", "mase_1"} <= set(record.metrics)
+    assert record.metrics["wape"] == pytest.approx(result.metrics()["wape"])
+    assert {"wape_1", f"wape_{HORIZON_DAYS}", "coverage", "skill_naive7", "mase_1"} <= set(record.metrics)
     assert record.metrics["wape"] < 0.06
     assert 0.84 < record.metrics["coverage"] < 0.95
-    assert record.params["horizon"] == HORIZON
+    assert record.params["horizon"] == HORIZON_DAYS
     assert record.params["forecaster"] == "ridge"
     assert record.params["weather"] == "original"
     files = load_run(run.id, shared_workspace).files
@@ -151,39 +155,42 @@ def test_forecast_run_logs_metrics(ridge_forecast: tuple[Forecast, Run], shared_
 
 
 def test_forecast_result_round_trips(ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace) -> None:
-    found, run = ridge_forecast
+    result, run = ridge_forecast
     again = load_forecast(run.id, shared_workspace)
-    for name in TABLES:
-        pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name), check_dtype=False)
-    assert again.notes == found.notes
-    assert again.spec == found.spec
-    assert again.metrics() == found.metrics()
+    for name in TABLE_NAMES:
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(result, name), check_dtype=False)
+    assert again.notes == result.notes
+    assert again.spec == result.spec
+    assert again.metrics() == result.metrics()
     assert run.id in [record.id for record in runs_with_model("forecast", shared_workspace)]
     with pytest.raises(NotFoundError):
         load_forecast("0" * 32, shared_workspace)
 
 
 def test_forecast_result_has_explanation_tables(ridge_forecast: tuple[Forecast, Run]) -> None:
-    found, _ = ridge_forecast
-    spared = found.importance[found.importance["step"] == 1].set_index("group")["spared"]
+    result, _ = ridge_forecast
+    spared = result.importance[result.importance["step"] == 1].set_index("group")["spared"]
     assert spared["weather"] > spared["school_break"]
-    response = found.response.set_index(["strike", "shift"])["amount"]
+    response = result.response.set_index(["strike", "shift"])["amount"]
     assert response.loc[(0.0, 4.0)] < response.loc[(0.0, 0.0)] < response.loc[(0.0, -4.0)]
     assert response.loc[(1.0, 0.0)] / response.loc[(0.0, 0.0)] == pytest.approx(0.85, abs=0.06)
-    effects = found.effects.set_index("method")
+    effects = result.effects.set_index("method")
     assert effects.loc["matched, weather taken out", "change"] == pytest.approx(-0.2, abs=0.02)
 
 
 @pytest.mark.parametrize("name", list_forecasters())
 def test_forecast_saved_model_repeats_forecast_exactly(name: str, shared_workspace: Workspace) -> None:
-    found, run = run_forecast(data(), shared_workspace, name, [weather()], horizon=2)
+    result, run = run_forecast(make_data(), shared_workspace, name, [make_weather()], horizon=2)
     model = load_model(run.id, ForecastModel, shared_workspace)
     assert type(model.forecaster) is list_forecasters()[name]
     again = build_forecast_rows(
-        model, model.select_series(data()), join_tables(data(), [weather()], 3), np.array(ForecastSpec().quantiles)
+        model,
+        model.select_series(make_data()),
+        join_tables(make_data(), [make_weather()], 3),
+        np.array(ForecastSpec().quantiles),
     )
-    pd.testing.assert_frame_equal(again, found.rows, check_exact=True)
-    assert np.isfinite(found.rows["forecast"]).all()
+    pd.testing.assert_frame_equal(again, result.rows, check_exact=True)
+    assert np.isfinite(result.rows["forecast"]).all()
 
 
 @pytest.mark.parametrize("kind", ["days", "gas days", "hours", "gas hours"])
@@ -192,22 +199,24 @@ def test_forecast_served_model_answers_as_page(kind: str, workspace: Workspace) 
     values = make_consumption(DAYS, 2) * np.linspace(1, 2, DAYS)[:, None]
     dataset = make_hourly_dataset(values, day_start=6 if "gas" in kind else 0)
     resolution = "hour" if "hours" in kind else "day"
-    found, run = run_forecast(dataset, workspace, "ridge", [weather()], horizon=2, resolution=resolution)
+    result, run = run_forecast(dataset, workspace, "ridge", [make_weather()], horizon=2, resolution=resolution)
     model = load_model(run.id, ForecastModel, workspace)
     series = model.select_series(dataset)
-    answer = model.predict(build_example_table(series, join_tables(dataset, [weather()]), model))
-    assert len(answer) == len(found.rows)
-    assert answer["time"].tolist() == found.rows["time"].tolist()
-    assert np.allclose(answer["forecast"], found.rows["forecast"], rtol=1e-6)
-    assert np.allclose(answer[["low", "high"]], found.rows[["q0.05", "q0.95"]], rtol=1e-6)
+    answer = model.predict(build_example_table(series, join_tables(dataset, [make_weather()]), model))
+    assert len(answer) == len(result.rows)
+    assert answer["time"].tolist() == result.rows["time"].tolist()
+    assert np.allclose(answer["forecast"], result.rows["forecast"], rtol=1e-6)
+    assert np.allclose(answer[["low", "high"]], result.rows[["q0.05", "q0.95"]], rtol=1e-6)
 
 
 def test_forecast_needs_only_recent_months(ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace) -> None:
-    found, run = ridge_forecast
+    result, run = ridge_forecast
     model = load_model(run.id, ForecastModel, shared_workspace)
-    series, covariates = model.select_series(data()), join_tables(data(), [weather()])
-    whole, _ = model.forecast_days(series, model.build_covariate_panel(series, covariates), HORIZON, np.array([0.5]))
-    assert np.allclose(whole[:, :, 0].ravel(), found.rows["forecast"], rtol=1e-6)
+    series, covariates = model.select_series(make_data()), join_tables(make_data(), [make_weather()])
+    full_history, _ = model.forecast_days(
+        series, model.build_covariate_panel(series, covariates), HORIZON_DAYS, np.array([0.5])
+    )
+    assert np.allclose(full_history[:, :, 0].ravel(), result.rows["forecast"], rtol=1e-6)
 
 
 # ---- cancel and progress --------------------------------------------------------------------------------------------
@@ -217,8 +226,8 @@ def test_forecast_cancels_before_start(workspace: Workspace) -> None:
     progress = Progress()
     progress.cancel()
     with pytest.raises(CancelledError):
-        run_forecast(data(), workspace, "ridge", progress=progress)
-    assert _last(workspace) == ("interrupted", "interrupted")
+        run_forecast(make_data(), workspace, "ridge", progress=progress)
+    assert _read_last_status(workspace) == ("interrupted", "interrupted")
 
 
 def test_forecast_cancels_from_other_thread(workspace: Workspace) -> None:
@@ -232,31 +241,33 @@ def test_forecast_cancels_from_other_thread(workspace: Workspace) -> None:
     watcher = threading.Thread(target=watch)
     watcher.start()
     with pytest.raises(CancelledError):
-        run_forecast(data(entities=4), workspace, "ridge", [weather()], horizon=14, progress=progress)
+        run_forecast(make_data(entities=4), workspace, "ridge", [make_weather()], horizon=14, progress=progress)
     watcher.join()
     assert 0 < progress.share < 1
-    assert _last(workspace) == ("interrupted", "interrupted")
+    assert _read_last_status(workspace) == ("interrupted", "interrupted")
 
 
 def test_forecast_progress_only_grows(workspace: Workspace) -> None:
-    heard: list[tuple[float, str]] = []
+    reports: list[tuple[float, str]] = []
 
-    class Told(Progress):
+    class RecordingProgress(Progress):
         def report(self, share: float, stage: str = "") -> None:
             super().report(share, stage)
-            heard.append((self.share, self.stage))
+            reports.append((self.share, self.stage))
 
-    run_forecast(data(), workspace, "blend", horizon=2, progress=Told())
-    shares = [share for share, _ in heard]
+    run_forecast(make_data(), workspace, "blend", horizon=2, progress=RecordingProgress())
+    shares = [share for share, _ in reports]
     assert shares == sorted(shares)
     assert len(set(shares)) > 8
     assert shares[-1] == 1
-    assert len({doing for _, doing in heard}) == 3
+    assert len({stage for _, stage in reports}) == 3
 
 
-def _last(at: Workspace) -> tuple[str, str]:
+def _read_last_status(workspace: Workspace) -> tuple[str, str]:
     """Return the status of the newest run and of its event."""
-    return runs.list_latest_runs(at.tracking, "forecast", limit=1)[0].status, at.events.read_events()[-1].status
+    return runs.list_latest_runs(workspace.tracking, "forecast", limit=1)[0].status, workspace.events.read_events()[
+        -1
+    ].status
 
 
 # ---- unusual data ---------------------------------------------------------------------------------------------------
@@ -274,20 +285,20 @@ def test_forecast_of_unusual_series_completes(name: str, kind: str, shared_works
     dataset, resolution = (
         (make_hourly_dataset(values), "hour") if kind == "zero hours" else (make_daily_dataset(values), "day")
     )
-    found, run = run_forecast(dataset, shared_workspace, name, horizon=1, resolution=resolution)
+    result, run = run_forecast(dataset, shared_workspace, name, horizon=1, resolution=resolution)
     assert run.status == "completed"
-    assert np.isfinite(found.rows["forecast"]).all()
+    assert np.isfinite(result.rows["forecast"]).all()
     if kind != "negative":
-        assert np.allclose(found.rows["forecast"], values[0, 0], atol=1e-6)
-        assert (found.reliability["measured"] == 1).all(), "constant values lie inside every interval"
+        assert np.allclose(result.rows["forecast"], values[0, 0], atol=1e-6)
+        assert (result.reliability["measured"] == 1).all(), "constant values lie inside every interval"
 
 
 def test_forecast_notes_entity_that_ends_early(shared_workspace: Workspace) -> None:
     values = make_consumption(DAYS, 3)
     values[-40:, 1] = np.nan
-    found, run = run_forecast(make_daily_dataset(values), shared_workspace, "ridge", tables=[weather()])
-    assert "b has no forecast: its data" in read_notes(found)
-    rows = found.rows.set_index("entity")
+    result, run = run_forecast(make_daily_dataset(values), shared_workspace, "ridge", tables=[make_weather()])
+    assert "b has no forecast: its data" in read_notes(result)
+    rows = result.rows.set_index("entity")
     assert rows.loc["b", "forecast"].isna().all()
     assert rows.loc["b", "q0.05"].isna().all()
     assert rows.loc[["a", "c"], "forecast"].notna().all()
@@ -298,20 +309,20 @@ def test_forecast_notes_entity_that_ends_early(shared_workspace: Workspace) -> N
 def test_forecast_continues_despite_short_entity(name: str, shared_workspace: Workspace) -> None:
     values = make_consumption(DAYS, 3)
     values[:-50, 1] = np.nan
-    rows = run_forecast(make_daily_dataset(values), shared_workspace, name, tables=[weather()])[0].rows.set_index(
+    rows = run_forecast(make_daily_dataset(values), shared_workspace, name, tables=[make_weather()])[0].rows.set_index(
         "entity"
     )
     assert rows.loc[["a", "c"], "forecast"].notna().all()
-    own = rows.loc["b", "forecast"]
-    assert own.isna().all() or np.allclose(own, values[-7:, 1].mean(), rtol=0.6)
+    short_entity = rows.loc["b", "forecast"]
+    assert short_entity.isna().all() or np.allclose(short_entity, values[-7:, 1].mean(), rtol=0.6)
 
 
 @pytest.mark.parametrize("name", list_forecasters())
 def test_forecast_rejects_too_short_history(name: str, shared_workspace: Workspace) -> None:
     with pytest.raises(DataError, match=r"needs at least 240 days before this date"):
-        run_forecast(data(150), shared_workspace, name)
+        run_forecast(make_data(150), shared_workspace, name)
     with pytest.raises(DataError):
-        run_forecast(data(5), shared_workspace, name)
+        run_forecast(make_data(5), shared_workspace, name)
 
 
 def test_forecast_with_missing_days_and_final_gap(shared_workspace: Workspace) -> None:
@@ -320,23 +331,25 @@ def test_forecast_with_missing_days_and_final_gap(shared_workspace: Workspace) -
     values[300:330, 0] = np.nan
     values[-5:-1, 0] = np.nan
     dataset = make_daily_dataset(values)
-    found, run = run_forecast(dataset.take_rows(dataset.is_complete), shared_workspace, "ridge", tables=[weather()])
-    assert found.rows["forecast"].notna().all()
+    result, run = run_forecast(
+        dataset.take_rows(dataset.is_complete), shared_workspace, "ridge", tables=[make_weather()]
+    )
+    assert result.rows["forecast"].notna().all()
     assert run.metrics["wape"] < 0.12
 
 
 def test_forecast_notes_outlier_day(shared_workspace: Workspace) -> None:
     values = make_consumption(DAYS, 2)
     values[500, 0] *= 50
-    found, _ = run_forecast(make_daily_dataset(values), shared_workspace, "ridge", tables=[weather()])
-    assert "is an outlier compared with" in read_notes(found)
+    result, _ = run_forecast(make_daily_dataset(values), shared_workspace, "ridge", tables=[make_weather()])
+    assert "is an outlier compared with" in read_notes(result)
 
 
 def test_forecast_across_leap_day_and_clock_changes(shared_workspace: Workspace) -> None:
     dataset = make_daily_dataset(make_consumption(DAYS, 2, "2022-12-01"), "2022-12-01")
-    given = make_covariate_table({"temperature": make_temperatures(DAYS + 9, "2022-12-01")}, "2022-12-01")
-    found, run = run_forecast(dataset, shared_workspace, "ridge", [given], horizon=2, backtest_from="2024-02-15")
-    days = found.checked[(found.checked["step"] == 1) & (found.checked["entity"] == "a")]["time"]
+    covariates = make_covariate_table({"temperature": make_temperatures(DAYS + 9, "2022-12-01")}, "2022-12-01")
+    result, run = run_forecast(dataset, shared_workspace, "ridge", [covariates], horizon=2, backtest_from="2024-02-15")
+    days = result.checked[(result.checked["step"] == 1) & (result.checked["entity"] == "a")]["time"]
     assert days.tolist() == list(pd.date_range("2024-02-15", dataset.time.max()))
     assert run.metrics["wape_1"] < 0.06
 
@@ -344,7 +357,7 @@ def test_forecast_across_leap_day_and_clock_changes(shared_workspace: Workspace)
 def test_forecast_sums_hours_to_days(shared_workspace: Workspace) -> None:
     dataset = make_hourly_dataset(make_consumption(DAYS, 2)).to_series()
     by_hour, by_day = (
-        run_forecast(dataset, shared_workspace, "ridge", [weather()], horizon=2, resolution=resolution)[0]
+        run_forecast(dataset, shared_workspace, "ridge", [make_weather()], horizon=2, resolution=resolution)[0]
         for resolution in ("hour", "day")
     )
     assert len(by_hour.rows) == 2 * 2 * 24
@@ -354,27 +367,27 @@ def test_forecast_sums_hours_to_days(shared_workspace: Workspace) -> None:
 
 
 def test_forecast_of_one_measure(shared_workspace: Workspace) -> None:
-    one = data(500, 1)
-    both = one.replace(frame=one.frame.assign(calls=np.arange(500.0) + 1000))
-    found, _ = run_forecast(both, shared_workspace, "ridge", horizon=1, measure="calls")
-    assert found.spec.measure == "calls"
-    assert found.rows["forecast"].iloc[0] == pytest.approx(1500, rel=0.01)
+    dataset = make_data(500, 1)
+    two_measures = dataset.replace(frame=dataset.frame.assign(calls=np.arange(500.0) + 1000))
+    result, _ = run_forecast(two_measures, shared_workspace, "ridge", horizon=1, measure="calls")
+    assert result.spec.measure == "calls"
+    assert result.rows["forecast"].iloc[0] == pytest.approx(1500, rel=0.01)
 
 
 def test_forecast_of_selected_part(shared_workspace: Workspace) -> None:
-    chosen = {"entities": ("b",), "start": "2021-02-01", "end": "2022-10-31"}
-    found, run = run_forecast(data(), shared_workspace, "ridge", **chosen)
-    assert set(found.rows["entity"]) == {"b"}
-    assert str(found.rows["time"].min())[:10] == "2022-11-01"
+    part = {"entities": ("b",), "start": "2021-02-01", "end": "2022-10-31"}
+    result, run = run_forecast(make_data(), shared_workspace, "ridge", **part)
+    assert set(result.rows["entity"]) == {"b"}
+    assert str(result.rows["time"].min())[:10] == "2022-11-01"
     spec = load_forecast(run.id, shared_workspace).spec
     assert isinstance(spec, PartSpec)
-    assert {name: getattr(spec, name) for name in chosen} == chosen
+    assert {name: getattr(spec, name) for name in part} == part
 
 
 def test_forecast_notes_missing_future_weather(shared_workspace: Workspace) -> None:
-    found, _ = run_forecast(data(), shared_workspace, "ridge", tables=[weather(DAYS + 1)])
-    assert "Some covariates are missing from 2022-12-02 on" in read_notes(found)
-    assert found.rows.set_index(["entity", "step"])["assumed"].unstack().loc["a"].tolist() == [False, True, True]
+    result, _ = run_forecast(make_data(), shared_workspace, "ridge", tables=[make_weather(DAYS + 1)])
+    assert "Some covariates are missing from 2022-12-02 on" in read_notes(result)
+    assert result.rows.set_index(["entity", "step"])["assumed"].unstack().loc["a"].tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -382,16 +395,18 @@ def test_forecast_notes_missing_future_weather(shared_workspace: Workspace) -> N
     [("original", "The backtest uses the observed weather, as if every weather"), ("degraded", "1.1 °C one day ahead")],
 )
 def test_forecast_notes_observed_weather(worth: str, word: str, shared_workspace: Workspace) -> None:
-    found, _ = run_forecast(data(), shared_workspace, "ridge", [weather()], horizon=2, weather=worth)  # type: ignore[arg-type]
-    assert word in read_notes(found)
+    result, _ = run_forecast(make_data(), shared_workspace, "ridge", [make_weather()], horizon=2, weather=worth)  # type: ignore[arg-type]
+    assert word in read_notes(result)
 
 
 def test_forecast_error_grows_with_weather_error(
     shared_workspace: Workspace, ridge_forecast: tuple[Forecast, Run]
 ) -> None:
     degraded, none = (
-        run_forecast(data(), shared_workspace, "ridge", [weather()], horizon=HORIZON, weather=each)
-        for each in ("degraded", "none")
+        run_forecast(
+            make_data(), shared_workspace, "ridge", [make_weather()], horizon=HORIZON_DAYS, weather=weather_mode
+        )
+        for weather_mode in ("degraded", "none")
     )  # type: ignore[arg-type]
     assert ridge_forecast[1].metrics["wape"] < degraded[1].metrics["wape"] < none[1].metrics["wape"]
     assert "temperature" not in none[0].covariates
@@ -402,15 +417,15 @@ def test_forecast_error_grows_with_weather_error(
 
 
 def test_forecast_rejects_leaking_covariate(workspace: Workspace) -> None:
-    total = make_consumption(DAYS, 1, strike=strikes()[:DAYS])[:, 0]
+    total = make_consumption(DAYS, 1, strike=make_strikes()[:DAYS])[:, 0]
     with pytest.raises(DataError, match=r"cannot be known in advance: mean"):
         run_forecast(
-            data(entities=1),
+            make_data(entities=1),
             workspace,
             "ridge",
-            tables=[weather(), make_covariate_table({"mean": total / 24}, kind="other")],
+            tables=[make_weather(), make_covariate_table({"mean": total / 24}, kind="other")],
         )
-    assert _last(workspace) == ("failed", "failed")
+    assert _read_last_status(workspace) == ("failed", "failed")
 
 
 @pytest.mark.parametrize(
@@ -430,7 +445,7 @@ def test_forecast_rejects_leaking_covariate(workspace: Workspace) -> None:
 )
 def test_forecast_rejects_invalid_spec(fields: dict[str, Any], shared_workspace: Workspace) -> None:
     with pytest.raises(OptionError):
-        run_forecast(data(), shared_workspace, **fields)
+        run_forecast(make_data(), shared_workspace, **fields)
 
 
 # ---- models applied to later data -----------------------------------------------------------------------------------
@@ -439,36 +454,36 @@ def test_forecast_rejects_invalid_spec(fields: dict[str, Any], shared_workspace:
 def test_forecast_model_applies_to_later_data(
     ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace
 ) -> None:
-    found, run = ridge_forecast
-    later = data(DAYS + 20)
-    applied, again = apply_forecast(later, run.id, shared_workspace, weather())
+    result, run = ridge_forecast
+    later = make_data(DAYS + 20)
+    applied, again = apply_forecast(later, run.id, shared_workspace, make_weather())
     assert applied.spec.model == run.id
     assert applied.rows["time"].min() == later.time.max() + pd.Timedelta(days=1)
-    assert applied.metrics() == found.metrics()
+    assert applied.metrics() == result.metrics()
     assert read_status(again.id, shared_workspace) == "completed"
     assert again.id not in [record.id for record in runs_with_model("forecast", shared_workspace)]
     model = load_model(run.id, ForecastModel, shared_workspace)
     expected = build_forecast_rows(
-        model, model.select_series(later), join_tables(later, [weather()]), np.array(ForecastSpec().quantiles)
+        model, model.select_series(later), join_tables(later, [make_weather()]), np.array(ForecastSpec().quantiles)
     )
     assert np.allclose(applied.rows["forecast"], expected["forecast"])
-    came = make_consumption(DAYS + 20 + HORIZON, 2)[-HORIZON:]
-    assert np.allclose(applied.rows["forecast"], came.ravel(), rtol=0.3)
-    early, _ = apply_forecast(later, run.id, shared_workspace, weather(DAYS + 21))
+    future_values = make_consumption(DAYS + 20 + HORIZON_DAYS, 2)[-HORIZON_DAYS:]
+    assert np.allclose(applied.rows["forecast"], future_values.ravel(), rtol=0.3)
+    early, _ = apply_forecast(later, run.id, shared_workspace, make_weather(DAYS + 21))
     assert "Their usual values for the date are used instead" in read_notes(early)
 
 
-def test_forecast_model_ignores_unknown_entities(shared_workspace: Workspace) -> None:
-    _, run = run_forecast(data(), shared_workspace, "ridge", entities=("b",))
-    applied, _ = apply_forecast(data(DAYS + 5), run.id, shared_workspace)
+def test_forecast_model_ignores_unselected_entities(shared_workspace: Workspace) -> None:
+    _, run = run_forecast(make_data(), shared_workspace, "ridge", entities=("b",))
+    applied, _ = apply_forecast(make_data(DAYS + 5), run.id, shared_workspace)
     assert set(applied.rows["entity"]) == {"b"}
 
 
 def test_forecast_applied_model_keeps_entities_not_period(shared_workspace: Workspace) -> None:
     """The selected period of the fitted model ends long before the later data."""
-    _, run = run_forecast(data(), shared_workspace, "ridge", [weather()], entities=("b",), end="2022-06-30")
-    later = data(DAYS + 20)
-    applied, _ = apply_forecast(later, run.id, shared_workspace, weather())
+    _, run = run_forecast(make_data(), shared_workspace, "ridge", [make_weather()], entities=("b",), end="2022-06-30")
+    later = make_data(DAYS + 20)
+    applied, _ = apply_forecast(later, run.id, shared_workspace, make_weather())
     selected = applied.select(later)
     assert list(selected.entities) == ["b"]
     assert selected.time.max() == later.time.max()
@@ -476,11 +491,11 @@ def test_forecast_applied_model_keeps_entities_not_period(shared_workspace: Work
 
 def test_forecast_model_rejects_unknown_data(ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace) -> None:
     _, run = ridge_forecast
-    for other in (data(entities=3), data(entities=1), data().replace(unit="kWh")):
+    for dataset in (make_data(entities=3), make_data(entities=1), make_data().replace(unit="kWh")):
         with pytest.raises(DataError, match=r"fitted on a, b \(2\), MWh"):
-            apply_forecast(other, run.id, shared_workspace, weather())
+            apply_forecast(dataset, run.id, shared_workspace, make_weather())
     with pytest.raises(DataError, match="needs the covariate 'temperature'"):
-        apply_forecast(data(), run.id, shared_workspace)
+        apply_forecast(make_data(), run.id, shared_workspace)
 
 
 def test_forecast_model_rejects_other_resolution(shared_workspace: Workspace) -> None:
@@ -494,20 +509,20 @@ def test_forecast_model_rejects_other_resolution(shared_workspace: Workspace) ->
 # ---- scenarios ------------------------------------------------------------------------------------------------------
 
 
-def run_scenario(run: Run, office: Workspace, scenario: Scenario) -> pd.DataFrame:
-    rows = what_if(data(), run.id, scenario, workspace=office, actor=BY)
+def run_scenario(run: Run, workspace: Workspace, scenario: Scenario) -> pd.DataFrame:
+    rows = what_if(make_data(), run.id, scenario, workspace=workspace, actor=ACTOR)
     return rows.assign(ratio=rows["changed"] / rows["forecast"])
 
 
 def test_scenario_without_change_repeats_forecast(
     ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace
 ) -> None:
-    found, run = ridge_forecast
+    result, run = ridge_forecast
     rows = run_scenario(run, shared_workspace, Scenario())
     assert np.array_equal(rows["forecast"], rows["changed"])
     assert np.array_equal(rows["low"], rows["changed_low"])
-    assert np.array_equal(rows["forecast"], found.rows["forecast"])
-    assert np.array_equal(rows["high"], found.rows["q0.95"])
+    assert np.array_equal(rows["forecast"], result.rows["forecast"])
+    assert np.array_equal(rows["high"], result.rows["q0.95"])
 
 
 def test_scenario_warmer_winter_lowers_forecast(
@@ -521,20 +536,24 @@ def test_scenario_warmer_winter_lowers_forecast(
 
 
 def test_scenario_leaves_past_unchanged() -> None:
-    given = join_tables(data(), [weather()])
-    first = data().time.max() + pd.Timedelta(days=1)
-    other = Scenario(temperature_delta=3.0, strike=True).apply(given, first)
-    past = given.frame.index.get_level_values("day") < first
-    pd.testing.assert_frame_equal(other.frame[past], given.frame[past])
-    assert np.allclose((other.frame["temperature"] - given.frame["temperature"])[~past].dropna(), 3)
-    assert (other.frame["strike"][~past] == 1).all()
+    covariates = join_tables(make_data(), [make_weather()])
+    first = make_data().time.max() + pd.Timedelta(days=1)
+    changed = Scenario(temperature_delta=3.0, strike=True).apply(covariates, first)
+    is_past = covariates.frame.index.get_level_values("day") < first
+    pd.testing.assert_frame_equal(changed.frame[is_past], covariates.frame[is_past])
+    assert np.allclose((changed.frame["temperature"] - covariates.frame["temperature"])[~is_past].dropna(), 3)
+    assert (changed.frame["strike"][~is_past] == 1).all()
 
 
 def test_scenario_strike_has_learned_effect(ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace) -> None:
     _, run = ridge_forecast
-    with_strike, without = (run_scenario(run, shared_workspace, Scenario(strike=each)) for each in (True, False))
+    with_strike, without = (
+        run_scenario(run, shared_workspace, Scenario(strike=has_strike)) for has_strike in (True, False)
+    )
     assert np.allclose(with_strike["changed"] / without["changed"], 0.85, atol=0.06)
-    assert np.allclose(without["ratio"].where(strikes()[DAYS : DAYS + HORIZON][with_strike["step"] - 1] == 0, 1), 1)
+    assert np.allclose(
+        without["ratio"].where(make_strikes()[DAYS : DAYS + HORIZON_DAYS][with_strike["step"] - 1] == 0, 1), 1
+    )
 
 
 def test_scenario_applies_to_named_days_and_entities(
@@ -589,7 +608,7 @@ def test_scenario_rejects_impossible_weather(
 def test_scenario_rejects_unused_covariate(shared_workspace: Workspace, ridge_forecast: tuple[Forecast, Run]) -> None:
     with pytest.raises(DataError, match="wind"):
         run_scenario(ridge_forecast[1], shared_workspace, Scenario(weather={"wind": 30.0}))
-    _, blind = run_forecast(data(), shared_workspace, "ridge", [weather()], horizon=1, weather="none")
+    _, blind = run_forecast(make_data(), shared_workspace, "ridge", [make_weather()], horizon=1, weather="none")
     for scenario in (
         Scenario(temperature_delta=2.0),
         Scenario(weather={"temperature_min": 1.0, "temperature_max": 2.0}),
@@ -605,7 +624,7 @@ def test_recalibration_changes_intervals_not_forecast(shared_workspace: Workspac
     values = make_consumption(1000, 2)
     noise = np.random.default_rng(2).normal(0, 1, (1000, 2)) * np.geomspace(0.005, 0.3, 1000)[:, None]
     dataset = make_daily_dataset(np.maximum(values * (1 + noise), 1.0))
-    found, run = run_forecast(
+    result, run = run_forecast(
         dataset,
         shared_workspace,
         "ridge",
@@ -613,17 +632,17 @@ def test_recalibration_changes_intervals_not_forecast(shared_workspace: Workspac
         horizon=2,
         backtest_from="2022-08-01",
     )
-    better, again = recalibrate(RecalibrationSpec(run.id), dataset, workspace=shared_workspace, actor=BY)
-    assert np.array_equal(better.rows["forecast"], found.rows["forecast"])
+    better, again = recalibrate(RecalibrationSpec(run.id), dataset, workspace=shared_workspace, actor=ACTOR)
+    assert np.array_equal(better.rows["forecast"], result.rows["forecast"])
     assert again.metrics["wape"] == pytest.approx(run.metrics["wape"])
     assert abs(again.metrics["coverage"] - 0.9) < abs(run.metrics["coverage"] - 0.9)
-    assert better.calibration != found.calibration
+    assert better.calibration != result.calibration
     assert "Recalibrated on the first half" in read_notes(better)
     model = load_model(again.id, ForecastModel, shared_workspace)
     assert model.errors_ is not None
     assert asdict(model.errors_.calibration) == better.calibration
     with pytest.raises(DataError, match=r"fitted on\. made\.csv has other data"):
-        recalibrate(RecalibrationSpec(run.id), make_daily_dataset(values[:-3]), workspace=shared_workspace, actor=BY)
+        recalibrate(RecalibrationSpec(run.id), make_daily_dataset(values[:-3]), workspace=shared_workspace, actor=ACTOR)
 
 
 # ---- reference values of the gas files ------------------------------------------------------------------------------
@@ -633,13 +652,13 @@ def test_forecast_of_gas_files(gas: Dataset, shared_data: Path) -> None:
     """Fitted before 2023 and tested from 2023 on, with observed weather; the limits leave some margin."""
     names = ("temperature-quotidienne-regionale.csv", "mouvements-sociaux-depuis-2002.csv", "vacances-scolaires.csv")
     covariates = join_tables(gas, read_covariates([shared_data / "gas_france" / name for name in names]))
-    tested = run_backtest(
+    backtest = run_backtest(
         Ridge(), Panel.from_dataset(gas), covariates, start_date=pd.Timestamp("2023-01-01"), horizon=7
     )
-    found = build_report(tested, np.array([0.05, 0.95]))["scores"].set_index(["entity", "step"]).loc[""]
-    assert found.loc[1, "wape"] <= 0.050
-    assert found.loc[7, "wape"] <= 0.091
-    assert found.loc[1, "skill_naive1"] > 0.5
-    assert found.loc[7, "skill_naive7"] > 0.3
-    assert found["coverage"].between(0.88, 0.92).all()
-    assert found.loc[1, "wape_naive7"] > 0.1
+    scores = build_report(backtest, np.array([0.05, 0.95]))["scores"].set_index(["entity", "step"]).loc[""]
+    assert scores.loc[1, "wape"] <= 0.050
+    assert scores.loc[7, "wape"] <= 0.091
+    assert scores.loc[1, "skill_naive1"] > 0.5
+    assert scores.loc[7, "skill_naive7"] > 0.3
+    assert scores["coverage"].between(0.88, 0.92).all()
+    assert scores.loc[1, "wape_naive7"] > 0.1

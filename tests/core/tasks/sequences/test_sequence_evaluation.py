@@ -24,18 +24,18 @@ from core.tasks.sequences.evaluation import (
     evaluate_file,
     read_arrays,
 )
-from tests.core.detectors.sequences.test_sequence_detectors import waves
+from tests.core.detectors.sequences.test_sequence_detectors import make_waves
 
 EVENTS = [RootCause(120, 135, (1,)), RootCause(300, 320, (0, 4))]
 
 
 def make_labelled_data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return training rows, test rows with the anomalies of `EVENTS`, and labels of the test rows."""
-    test, labels = waves(500, seed=1), np.zeros(500, dtype=np.uint8)
+    test, labels = make_waves(500, seed=1), np.zeros(500, dtype=np.uint8)
     for event in EVENTS:
         test[event.start : event.stop, list(event.columns)] += 1.5
         labels[event.start : event.stop] = 1
-    return waves(900), test, labels
+    return make_waves(900), test, labels
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_evaluate_ranks_causes_by_detector_and_moving_mean() -> None:
 
 @pytest.mark.parametrize("labels", [None, np.zeros(500, dtype=np.uint8)])
 def test_evaluate_injects_anomalies_without_labels(labels: np.ndarray | None) -> None:
-    train, test = waves(900), waves(500, seed=1)
+    train, test = make_waves(900), make_waves(500, seed=1)
     before = test.copy()
     evaluation = evaluate(train, test, labels, SubPCA(), scaling=Scaling("minmax"), seed=5)
     assert evaluation.injected_count > 0
@@ -183,16 +183,16 @@ def test_evaluate_file_rejects_invalid_root_causes(npz_file: Path, tmp_path: Pat
 
 
 def test_evaluate_file_injects_anomalies_without_labels(tmp_path: Path) -> None:
-    np.savez(tmp_path / "quiet.npz", train=waves(600), test=waves(400, seed=1))
+    np.savez(tmp_path / "quiet.npz", train=make_waves(600), test=make_waves(400, seed=1))
     answer = evaluate_file(tmp_path / "quiet.npz", "pca-residual")
     assert (answer["labels"], answer["rows"]) == ("injected", 400)
-    np.savez(tmp_path / "one.npz", data=waves(1001))
+    np.savez(tmp_path / "one.npz", data=make_waves(1001))
     answer = evaluate_file(tmp_path / "one.npz", "pca-residual")
     assert (answer["labels"], answer["rows_fitted"], answer["rows"]) == ("injected", 500, 501)
 
 
 def test_evaluate_file_writes_undefined_metrics_as_null(tmp_path: Path) -> None:
-    np.savez(tmp_path / "all.npz", train=waves(600), test=waves(300, seed=1), label=np.ones(300))
+    np.savez(tmp_path / "all.npz", train=make_waves(600), test=make_waves(300, seed=1), label=np.ones(300))
     answer = evaluate_file(tmp_path / "all.npz", "pca-residual")
     assert answer["metrics"]["auc_roc"] is None
     json.dumps(answer, allow_nan=False)
@@ -235,7 +235,7 @@ def test_evaluate_file_rejects_invalid_input(npz_file: Path, tmp_path: Path) -> 
         evaluate_file(npz_file, "sub-pca", scaling="loud")  # type: ignore[arg-type]
     with pytest.raises(UnreadableFileError, match=r"gone\.npz"):
         evaluate_file(tmp_path / "gone.npz", "sub-pca")
-    np.savez(tmp_path / "narrow.npz", train=waves(50), test=waves(50, columns=4), label=np.zeros(50))
+    np.savez(tmp_path / "narrow.npz", train=make_waves(50), test=make_waves(50, columns=4), label=np.zeros(50))
     with pytest.raises(InputError, match="'test'"):
         evaluate_file(tmp_path / "narrow.npz", "sub-pca")
     (tmp_path / "text.npz").write_text("hello")
@@ -244,7 +244,9 @@ def test_evaluate_file_rejects_invalid_input(npz_file: Path, tmp_path: Path) -> 
 
 
 def test_evaluate_file_never_opens_pickle(tmp_path: Path) -> None:
-    np.savez(tmp_path / "objects.npz", train=np.array([{"a": 1}], dtype=object), test=waves(50), label=np.zeros(50))
+    np.savez(
+        tmp_path / "objects.npz", train=np.array([{"a": 1}], dtype=object), test=make_waves(50), label=np.zeros(50)
+    )
     with pytest.raises(InputError, match="pickle"):
         evaluate_file(tmp_path / "objects.npz", "sub-pca")
 
