@@ -190,7 +190,7 @@ def _translate_errors(workspace: Workspace) -> Iterator[None]:
             N_("The run {run} is waiting for delivery to MLflow. Register it after its delivery."), run=str(error)[:12]
         ) from error
     except ModelNotFoundError as error:
-        raise NotFoundError(N_("The model registry does not contain {what}."), what=error) from error
+        raise NotFoundError(N_("MLflow does not contain {what}."), what=error) from error
     except MlflowUnavailableError as error:
         raise VigieError(
             N_("MLflow at {uri} does not answer. Nothing was changed. Try again later."), uri=workspace.tracking.uri

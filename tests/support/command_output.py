@@ -13,5 +13,5 @@ def read_json_output(process: "subprocess.CompletedProcess[str]") -> Any:
 def assert_one_line_error(process: "subprocess.CompletedProcess[str]", code: int, message: str) -> None:
     assert process.returncode == code, process.stderr
     assert process.stdout == ""
-    assert message in process.stderr
+    assert message in process.stderr, process.stderr
     assert len(process.stderr.strip().splitlines()) == 1

@@ -163,7 +163,7 @@ def test_accounts_reject_unknown_roles_and_users(accounts: Accounts, ada: User) 
         lambda: accounts.set_password("bob", PASSWORD),
         lambda: accounts.sign_out_everywhere("bob"),
     ):
-        with pytest.raises(OptionError, match="no user"):
+        with pytest.raises(OptionError, match="No user has this name"):
             change()
     assert accounts.list_users() == [ada]
 

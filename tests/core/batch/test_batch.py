@@ -621,7 +621,7 @@ def test_run_card_command_repeats_batch_run(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"fit_per": ""}, "Set either --model (a run, or NAME@ALIAS) or --fit-per"),
+        ({"fit_per": ""}, "Set either --model"),
         ({"fit_per": "colour"}, "fit_per"),
         ({"scaling": "none"}, "scaling"),
         ({"batch_rows": 0}, "batch_rows"),
@@ -678,7 +678,7 @@ def test_scale_command_prints_json(tiles: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "Set either --model (a run, or NAME@ALIAS) or --fit-per"),
+        ([], "Set either --model"),
         (["--model", "x", "--fit-per", "name"], "--fit-per cannot be combined with --model"),
         (["--fit-per", "name", "--detector", "crystal-ball"], "detector"),
         (["--fit-per", "name", "--set", "wings=2"], "wings"),

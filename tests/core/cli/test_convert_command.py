@@ -148,7 +148,7 @@ def test_convert_command_lists_skipped_files(vigie: Vigie, tmp_path: Path) -> No
     assert second_run.returncode == 2
     assert "already contains windows (.seq)" in second_run.stderr
     text_run = vigie(*command[:5], tmp_path / "other", *command[6:])
-    assert (text_run.returncode, text_run.stderr.count("left out")) == (0, 3)
+    assert (text_run.returncode, text_run.stderr.count("  skipped: ")) == (0, 3)
 
 
 def test_convert_command_windows_to_table(vigie: Vigie, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_models_command_promotion_needs_force_and_reason(
         register(record_forecast_run(wape, sample, workspace), "gas-forecast", workspace=workspace, actor=ALICE)
         if wape == 0.07:
             promote("gas-forecast", workspace=workspace, actor=ALICE)
-    assert_one_line_error(models("promote", "gas-forecast"), 2, "wape 0.08 against 0.07")
+    assert_one_line_error(models("promote", "gas-forecast"), 2, "wape is 0.08 instead of 0.07")
     assert_one_line_error(models("promote", "gas-forecast", "--force"), 2, "needs a reason")
     forced = read_json_output(
         models("promote", "gas-forecast", "--version", 2, "--force", "--reason", "runs on less", "--json")
@@ -113,9 +113,9 @@ def test_models_command_needs_force_for_detector(models: Command, sample: Datase
 
 def test_models_command_reports_bad_input_in_one_line(models: Command, workspace: Workspace) -> None:
     assert models("list").stdout == "no model is registered\n"
-    assert_one_line_error(models("register", "f" * 32), 1, "knows no")
+    assert_one_line_error(models("register", "f" * 32), 1, "does not contain")
     assert_one_line_error(models("register", "f" * 32, "--name", "a/b"), 2, "'a/b' is not accepted")
-    assert_one_line_error(models("promote", "nothing"), 1, "No model nothing")
+    assert_one_line_error(models("promote", "nothing"), 1, "The model nothing is not registered")
     assert_one_line_error(
         models("list", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{find_free_port()}"), 1, "does not answer"
     )

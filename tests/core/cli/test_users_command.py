@@ -43,7 +43,7 @@ def users(tmp_path: Path) -> Command:
 
 
 def test_users_command_covers_life_of_account(users: Command, tmp_path: Path) -> None:
-    assert users("list").stdout == "nobody has an account yet\n"
+    assert users("list").stdout == "there is no account yet\n"
     created = read_json_output(
         users(
             "add",
@@ -102,13 +102,15 @@ def test_users_command_rejects_invalid_input(users: Command, tmp_path: Path) -> 
     )
     assert_one_line_error(users("add", "Ada", "--password-stdin"), 2, "has 0 characters")
     assert_one_line_error(
-        users("add", "Ada", "--provider", "--role", "king"), 2, "choose analyst, operator, administrator"
+        users("add", "Ada", "--provider", "--role", "king"),
+        2,
+        "The role 'king' does not exist. Accepted roles: analyst, operator, administrator",
     )
     assert_one_line_error(users("add", "../Ada", "--provider"), 2, "name is not accepted")
     assert users("add", "Ada", "--provider", "--role", "administrator").returncode == 0
     assert_one_line_error(users("add", "ADA", "--provider"), 2, "taken")
     assert_one_line_error(users("disable", "ada"), 2, "last administrator")
-    assert_one_line_error(users("roles", "nobody", "analyst"), 2, "no user")
+    assert_one_line_error(users("roles", "nobody", "analyst"), 2, "No user has this name")
 
 
 def test_users_command_reports_unreachable_database(users: Command) -> None:

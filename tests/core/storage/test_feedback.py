@@ -127,7 +127,7 @@ def test_feedback_store_skips_invalid_files(tmp_path: Path, caplog: pytest.LogCa
     (folder / "other.json").write_text(make_record().model_dump_json(), encoding="utf-8")
     (folder / f"{uuid.uuid4()}.draft").write_text("half", encoding="utf-8")
     assert FeedbackStore(tmp_path / "feedback").read_records() == [entry]
-    assert caplog.text.count("is no record of feedback") == 3
+    assert caplog.text.count("is not a feedback record") == 3
 
 
 def test_feedback_store_full_disk_leaves_no_partial_file(tmp_path: Path) -> None:
@@ -436,12 +436,12 @@ def test_feedback_store_fetches_and_validates_remote_records(
     assert own_store.deliver_pending() == 0
     assert [entry.id for entry in own_store.read_records()] == [own_entry.id, other_entry.id]
     assert list_files(tmp_path / "here") == sorted([own_entry.key, other_entry.key])
-    assert caplog.text.count("is no record of feedback") == 2
+    assert caplog.text.count("is not a feedback record") == 2
     other_store.add_record(make_record())
     assert own_store.fetch_remote() == 0, "objects are fetched at most once a minute"
     own_store.reset()
     assert own_store.fetch_remote() == 1
-    assert caplog.text.count("is no record of feedback") == 2, "an invalid object is fetched once"
+    assert caplog.text.count("is not a feedback record") == 2, "an invalid object is fetched once"
 
 
 def test_outbox_delivers_feedback(workspace: Workspace, bucket: Bucket, server: ServerProcess) -> None:

@@ -136,7 +136,9 @@ def test_job_progress_shows_error() -> None:
     app = wait_for_job(click_button(open_job_page(), "refused"))
     assert app.error[0].value == "DataError: a.csv has no dates."
     app = wait_for_job(click_button(open_job_page(), "broken"))
-    assert app.error[0].value.startswith("JobFailedError: ZeroDivisionError in a job; the worker's log has it as ")
+    assert app.error[0].value.startswith(
+        "JobFailedError: ZeroDivisionError in a job. The log of the worker has the details under the number "
+    )
 
 
 def test_job_progress_without_worker_states_reason(page_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
