@@ -1,6 +1,6 @@
 """Chromium for the browser tests.
 
-`python -m tests.support.find_chromium` installs it from Debian's packages if it is missing.
+`python -m tests.support.chromium` installs it from Debian's packages if it is missing.
 """
 
 import os
