@@ -25,12 +25,13 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
 from core.runs.stored_runs import load_run
+from core.settings import ROOT
 from core.storage.datasets import DatasetStore
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
-from tests.conftest import ROOT, find_free_port, kill_process_tree, wait_until_reachable
+from tests.conftest import find_free_port, kill_process_tree, wait_until_reachable
 
 ANALYSTS, VISITS = 10, 5
 REQUEST_TIMEOUT_S = 120.0  # seconds; timeout of one request

@@ -21,10 +21,11 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.fault_workload import TASK
 from benchmarks.report import ResultLine
+from core.settings import ROOT
 from core.storage.events.elasticsearch import EventStream
 from core.storage.feedback import FeedbackStore
 from mlflow_utils.spool import Spool
-from tests.conftest import ROOT, kill_process_tree
+from tests.conftest import kill_process_tree
 from tests.support import servers
 from tests.support.servers import S3_SECRET, S3_USER, ServerProcess
 

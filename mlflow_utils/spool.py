@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from filelock import FileLock
 
 from mlflow_utils.run_record import Record
 
+BUSY_TIMEOUT_S = 10.0
 REMOTE_OWNER_TTL_S = 6 * 3600.0
 DISK_FULL_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
@@ -51,11 +53,21 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True)
         self.database = (folder / "spool.db").resolve()
         try:
-            with self._open_connection() as connection:
-                connection.executescript(SCHEMA)
+            self._create_tables()
         except OSError:  # disk full, which does not matter where the tables exist
             if not self.database.exists():
                 raise
+
+    def _create_tables(self) -> None:
+        """Create the tables; processes that start at the same time wait for the first one.
+
+        The journal mode is a property of the file. Setting it needs the only connection, and SQLite does not wait.
+        """
+        with FileLock(f"{self.database}.lock", timeout=BUSY_TIMEOUT_S), self._open_connection() as connection:
+            [(journal_mode,)] = connection.execute("PRAGMA journal_mode")
+            if journal_mode != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(SCHEMA)
 
     def artifact_dir(self, key: str) -> Path:
         """Return the folder of the artifacts of a run."""
@@ -188,9 +200,8 @@ class Spool:
     @contextmanager
     def _open_connection(self) -> Iterator[sqlite3.Connection]:
         try:
-            connection = sqlite3.connect(self.database, timeout=10)
+            connection = sqlite3.connect(self.database, timeout=BUSY_TIMEOUT_S)
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
                 with connection:
                     yield connection
             finally:

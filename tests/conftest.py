@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,11 @@ from core.spec.task import run_job
 from core.workspace import Workspace
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
+from tests.support.commands import run_vigie
 
 settings.register_profile("vigie", deadline=None)  # speed is measured in benchmarks/
 settings.load_profile("vigie")
 
-ROOT = Path(__file__).resolve().parents[1]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 """Function that runs `python -m core …` with its arguments."""
 GAS_FILE_NAMES = ("df_part1.csv", "df_part2.csv", "df_part3.csv")
@@ -214,12 +215,4 @@ def page_workspace(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.fixture
 def vigie(tmp_path: Path) -> Command:
     """Runner of `python -m core …` with its own data folder."""
-    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
-
-    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "core", *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
-
-    return run
+    return partial(run_vigie, tmp_path / "data")

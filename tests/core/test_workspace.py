@@ -12,10 +12,10 @@ from core.errors import ServiceUnavailableError
 from core.messages import N_, Message
 from core.operations.health import ServiceHealth, check_services
 from core.outbox import deliver, deliver_now, start_delivery_threads
-from core.settings import Settings
+from core.settings import ROOT, Settings
 from core.storage.outbox import Outbox
 from core.workspace import Workspace
-from tests.conftest import ROOT, find_free_port
+from tests.conftest import find_free_port
 
 
 @dataclass

@@ -159,5 +159,5 @@ def test_generated_documents_match_code(tmp_path: Path) -> None:
         f"texts = runpy.run_path({str(ROOT / 'docs' / 'reference' / 'make.py')!r})['build_files'](); "
         "print(json.dumps([str(path) for path, text in texts.items() if path.read_text(encoding='utf-8') != text]))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "[]", "run `python docs/reference/make.py`"
+    process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]", "run `python docs/reference/make.py`"

@@ -24,11 +24,12 @@ from core.operations.health import check_services
 from core.runs.promotion import promote, register
 from core.runs.stored_runs import get_run_url, load_run
 from core.runs.tracked_run import track_run
+from core.settings import ROOT
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
-from tests.conftest import ROOT, deliver_all
+from tests.conftest import deliver_all
 from tests.support import servers
 from tests.support.servers import ServerProcess
 

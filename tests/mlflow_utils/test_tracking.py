@@ -16,11 +16,12 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.runs.stored_runs import get_run_cost, get_run_url, is_pending, load_run
 from core.runs.tracked_run import track_run
+from core.settings import ROOT
 from core.workspace import Workspace
 from mlflow_utils import runs as mlflow_runs
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY_TAG, Tracking
-from tests.conftest import ROOT, StartServer, create_workspace, find_free_port, kill_process_tree
+from tests.conftest import StartServer, create_workspace, find_free_port, kill_process_tree
 
 ACTOR = Actor("alice", "tests")
 

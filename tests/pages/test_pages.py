@@ -9,6 +9,7 @@ from core.data.dataset import Dataset
 from core.errors import DataError
 from core.jobs.worker import Worker
 from core.runs import promotion
+from core.settings import ROOT
 from core.spec.spec import ApplySpec
 from core.spec.task import list_tasks
 from core.tasks.anomalies.run import detect, load_detection
@@ -17,7 +18,7 @@ from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from pages.components import i18n
 from pages.navigation import SECTIONS
-from tests.conftest import ROOT, find_free_port, wait_for_job
+from tests.conftest import find_free_port, wait_for_job
 from tests.support.app_pages import choose_saved_model, click_button, open_page, promote_by_force, read_page_text
 
 

@@ -2,7 +2,7 @@
 
 from streamlit.testing.v1 import AppTest
 
-from tests.conftest import ROOT
+from core.settings import ROOT
 
 APP_SCRIPT = str(ROOT / "pages" / "navigation.py")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from tests.conftest import ROOT, kill_process_tree, wait_until_reachable
+from core.settings import ROOT
+from tests.conftest import kill_process_tree, wait_until_reachable
 
 TIMEOUT_MS = 60_000  # the first analysis of a server imports libraries
 

@@ -25,7 +25,7 @@ from core.accounts import ROLES, Session, User, database, login_throttling, pass
 from core.accounts.orm import HEAD, Base, CredentialRow, SessionRow, SignInRow
 from core.accounts.service import Accounts
 from core.errors import AccessDeniedError, OptionError
-from tests.conftest import ROOT
+from core.settings import ROOT
 from tests.support.concurrency import CLIENT_ADDRESS, run_concurrently
 from tests.support.databases import OTHER_PASSWORD, PASSWORD, THIRD_PASSWORD, dump_tables, open_accounts
 

@@ -41,12 +41,12 @@ from core.runs.card import build_run_card
 from core.runs.model_files import list_trusted_types, save_model
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import track_run
+from core.settings import ROOT
 from core.spec.codec import encode
 from core.spec.task import run_job
 from core.tasks.batch.run import load_batch_result, score_files
 from core.tasks.batch.spec import BatchApplySpec, BatchSpec, list_detectors
 from core.workspace import Workspace
-from tests.conftest import ROOT
 from tests.support.netmob_samples import make_traffic, write_official_files, write_tile_files
 from tests.support.slow_detector import SlowDetector, fit_model, prepare_job, run_batch_job, score_slowly
 

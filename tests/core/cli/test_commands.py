@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from core.data.dataset import Dataset
-from tests.conftest import ROOT, Command, find_free_port, wait_until_reachable
+from core.settings import ROOT
+from tests.conftest import Command, find_free_port, wait_until_reachable
 
 
 @pytest.fixture
@@ -23,9 +24,9 @@ def sample_file(vigie: Command, tmp_path: Path) -> Path:
 
 
 def test_doctor_command_on_gas_files(vigie: Command, gas_files: list[Path]) -> None:
-    ran = vigie("doctor", *gas_files, "--json")
-    assert ran.returncode == 0, ran.stderr
-    answer = json.loads(ran.stdout)
+    process = vigie("doctor", *gas_files, "--json")
+    assert process.returncode == 0, process.stderr
+    answer = json.loads(process.stdout)
     finding_by_kind = {finding["kind"]: finding for finding in answer["findings"]}
     assert (answer["rows"], answer["entities"]) == (33_720, 15)
     assert (answer["dates"], answer["incomplete_rows"]) == (2_262, 45)
@@ -54,9 +55,9 @@ def test_doctor_command_on_rows_without_dates(vigie: Command, tmp_path: Path) ->
 
 def test_detect_command_on_gas_files(vigie: Command, gas_files: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "scores.csv"
-    ran = vigie("detect", *gas_files, "--baseline", "everything", "--out", out, "--json")
-    assert ran.returncode == 0, ran.stderr
-    answer = json.loads(ran.stdout)
+    process = vigie("detect", *gas_files, "--baseline", "everything", "--out", out, "--json")
+    assert process.returncode == 0, process.stderr
+    answer = json.loads(process.stdout)
     assert (answer["metrics"]["rows"], answer["metrics"]["anomalies"]) == (33_675, 337)
     assert set(answer) == {"run_id", "recorded", "metrics", "seconds", "emissions_kg"}
     assert answer["recorded"] is True
@@ -84,8 +85,8 @@ def test_doctor_command_replays_recipe(vigie: Command, sample_file: Path, tmp_pa
     recipe = tmp_path / "recipe.json"
     recipe.write_text(json.dumps([finding["repairs"][0] for finding in findings if finding["repairs"]]))
     clean = tmp_path / "clean.parquet"
-    ran = vigie("doctor", sample_file, "--recipe", recipe, "--out", clean, "--json")
-    answer = json.loads(ran.stdout)
+    process = vigie("doctor", sample_file, "--recipe", recipe, "--out", clean, "--json")
+    answer = json.loads(process.stdout)
     assert answer["incomplete_rows"] == 0
     assert len(pd.read_parquet(clean)) == answer["rows"]
     detection = vigie("detect", clean, "--json")
@@ -118,19 +119,19 @@ def test_command_prints_readable_text(vigie: Command, sample_file: Path) -> None
 def test_command_reports_invalid_input_in_one_line(
     vigie: Command, sample_file: Path, arguments: list[str], words: str
 ) -> None:
-    ran = vigie(*[str(sample_file) if argument == "SAMPLE" else argument for argument in arguments])
-    assert ran.returncode == 2
-    assert ran.stdout == ""
-    assert words in ran.stderr
-    assert "Traceback" not in ran.stderr
+    process = vigie(*[str(sample_file) if argument == "SAMPLE" else argument for argument in arguments])
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert words in process.stderr
+    assert "Traceback" not in process.stderr
     if "moon" not in arguments:  # Typer draws a box around its own message
-        assert len(ran.stderr.strip().splitlines()) == 1
+        assert len(process.stderr.strip().splitlines()) == 1
 
 
 def test_detect_command_reports_unknown_run(vigie: Command, sample_file: Path) -> None:
-    ran = vigie("detect", sample_file, "--model", "f" * 32)
-    assert ran.returncode == 1
-    assert "was not found" in ran.stderr
+    process = vigie("detect", sample_file, "--model", "f" * 32)
+    assert process.returncode == 1
+    assert "was not found" in process.stderr
 
 
 @pytest.mark.server
@@ -164,7 +165,7 @@ def test_worker_command_delivers_pending_runs(tmp_path: Path, sample: Dataset, e
     assert len(workspace.tracking.spool.list_pending()) == 1
     environment = os.environ | {"VIGIE_DATA_DIR": str(folder)}
     start = time.perf_counter()
-    ran = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "core", "worker", "--once"],
         cwd=ROOT,
         env=environment,
@@ -172,7 +173,7 @@ def test_worker_command_delivers_pending_runs(tmp_path: Path, sample: Dataset, e
         text=True,
         check=True,
     )
-    assert "1 runs delivered" in ran.stderr
+    assert "1 runs delivered" in process.stderr
     assert workspace.tracking.spool.list_pending() == []
     assert time.perf_counter() - start < 60
     assert Actor().user

@@ -1,9 +1,5 @@
 """The command `python -m core convert` in its own process."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,37 +9,17 @@ import pytest
 import torch
 
 from core.data.ingest.loading import load
-from tests.conftest import ROOT
+from tests.conftest import Command
+from tests.support.commands import read_json_output
 from tests.support.netmob_samples import make_days, make_traffic, write_official_files, write_tile_files
 
-Vigie = Callable[..., "subprocess.CompletedProcess[str]"]
 
-
-@pytest.fixture
-def vigie(tmp_path: Path) -> Vigie:
-    """Runner of `python -m core …` with its own data folder."""
-    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
-
-    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "core", *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
-
-    return run
-
-
-def parse_answer(ran: "subprocess.CompletedProcess[str]") -> dict:  # type: ignore[type-arg]
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)  # type: ignore[no-any-return]
-
-
-def test_convert_command_tiles_to_windows(vigie: Vigie, tmp_path: Path) -> None:
+def test_convert_command_tiles_to_windows(vigie: Command, tmp_path: Path) -> None:
     values = make_traffic(3, 77)
     write_tile_files(tmp_path / "NetMob23", "Netflix", values)
     write_tile_files(tmp_path / "NetMob23", "Spotify", values)
     out = tmp_path / "windows"
-    summary = parse_answer(
+    summary = read_json_output(
         vigie(
             "convert",
             "netmob",
@@ -67,11 +43,11 @@ def test_convert_command_tiles_to_windows(vigie: Vigie, tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset.values, values.reshape(-1, 96))
 
 
-def test_convert_command_official_tile_to_windows(vigie: Vigie, tmp_path: Path) -> None:
+def test_convert_command_official_tile_to_windows(vigie: Command, tmp_path: Path) -> None:
     values = make_traffic(3, 30)
     write_official_files(tmp_path / "NetMob23", "Lyon", "Netflix", values)
     out = tmp_path / "windows"
-    summary = parse_answer(
+    summary = read_json_output(
         vigie(
             "convert",
             "netmob",
@@ -103,11 +79,11 @@ def test_convert_command_official_tile_to_windows(vigie: Vigie, tmp_path: Path) 
     ids=["tiles", "city"],
 )
 def test_convert_command_netmob_to_table(
-    vigie: Vigie, tmp_path: Path, form: str, layout: Callable[..., list[Path]]
+    vigie: Command, tmp_path: Path, form: str, layout: Callable[..., list[Path]]
 ) -> None:
     paths = layout(tmp_path / "NetMob23", "Netflix", make_traffic(2, 20))
     out = tmp_path / f"netflix.{form}"
-    summary = parse_answer(
+    summary = read_json_output(
         vigie(
             "convert",
             "netmob",
@@ -128,7 +104,7 @@ def test_convert_command_netmob_to_table(
     pd.testing.assert_frame_equal(reread.frame.sort_index(), direct.frame.sort_index())
 
 
-def test_convert_command_lists_skipped_files(vigie: Vigie, tmp_path: Path) -> None:
+def test_convert_command_lists_skipped_files(vigie: Command, tmp_path: Path) -> None:
     paths = write_tile_files(tmp_path / "NetMob23", "Netflix", make_traffic(4, 30))
     lines = paths[1].read_text().splitlines()
     lines[4] = lines[4].rpartition(" ")[0]
@@ -137,7 +113,7 @@ def test_convert_command_lists_skipped_files(vigie: Vigie, tmp_path: Path) -> No
     paths[3].write_bytes(b"")
     out = tmp_path / "windows"
     command = ("convert", "netmob", "--input-path", tmp_path / "NetMob23", "--output-path", out, "--app", "Netflix")
-    summary = parse_answer(vigie(*command, "--json"))
+    summary = read_json_output(vigie(*command, "--json"))
     assert summary["windows"] == 11
     reasons = {entry["file"]: entry["reason"] for entry in summary["skipped"]}
     assert set(reasons) == {paths[1].name, paths[3].name, "Netflix · DL · 102"}
@@ -151,11 +127,11 @@ def test_convert_command_lists_skipped_files(vigie: Vigie, tmp_path: Path) -> No
     assert (text_run.returncode, text_run.stderr.count("  skipped: ")) == (0, 3)
 
 
-def test_convert_command_windows_to_table(vigie: Vigie, tmp_path: Path) -> None:
+def test_convert_command_windows_to_table(vigie: Command, tmp_path: Path) -> None:
     values = make_traffic(2, 30)
     write_tile_files(tmp_path / "NetMob23", "Netflix", values)
     windows = tmp_path / "windows"
-    parse_answer(
+    read_json_output(
         vigie(
             "convert",
             "netmob",
@@ -171,7 +147,7 @@ def test_convert_command_windows_to_table(vigie: Vigie, tmp_path: Path) -> None:
     (windows / "5.seq").write_bytes((windows / "5.seq").read_bytes()[:900])
     (windows / "readme.md").write_text("windows of two tiles")
     out = tmp_path / "all.parquet"
-    summary = parse_answer(vigie("convert", "seq", "--input-path", windows, "--output-path", out, "--json"))
+    summary = read_json_output(vigie("convert", "seq", "--input-path", windows, "--output-path", out, "--json"))
     assert (summary["files"], summary["entities"], summary["rows"], summary["windows"]) == (21, 2, 60, 21)
     assert {entry["file"] for entry in summary["skipped"]} == {"5.seq", "readme.md"}
     np.testing.assert_array_equal(load([out]).values, values.reshape(-1, 96))
@@ -182,7 +158,7 @@ def test_convert_command_windows_to_table(vigie: Vigie, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [".npz", ".parquet", ".csv"])
 @pytest.mark.parametrize("moments", [20190316000000, 500])
-def test_convert_command_writes_every_format(vigie: Vigie, tmp_path: Path, ending: str, moments: int) -> None:
+def test_convert_command_writes_every_format(vigie: Command, tmp_path: Path, ending: str, moments: int) -> None:
     values = np.random.default_rng(2).normal(size=(24, 38))
     (tmp_path / "windows").mkdir()
     for start in range(5):
@@ -193,7 +169,7 @@ def test_convert_command_writes_every_format(vigie: Vigie, tmp_path: Path, endin
         }
         torch.save(content, tmp_path / "windows" / f"{start + 1}.seq")
     out = tmp_path / f"series{ending}"
-    summary = parse_answer(
+    summary = read_json_output(
         vigie("convert", "seq", "--input-path", tmp_path / "windows", "--output-path", out, "--json")
     )
     assert (summary["rows"], summary["windows"]) == (24, 5)
@@ -217,24 +193,24 @@ def test_convert_command_writes_every_format(vigie: Vigie, tmp_path: Path, endin
     ],
 )
 def test_convert_command_reports_invalid_input_in_one_line(
-    vigie: Vigie, tmp_path: Path, arguments: list[str], words: str
+    vigie: Command, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     write_tile_files(tmp_path / "NetMob23", "Netflix", make_traffic(1, 30))
     paths = {"NETMOB": tmp_path / "NetMob23", "ABSENT": tmp_path / "absent", "OUT": tmp_path / "out"}
-    ran = vigie(
+    process = vigie(
         "convert",
         *[
             paths.get(argument, argument if not argument.startswith("OUT.") else tmp_path / argument)
             for argument in arguments
         ],
     )
-    assert ran.returncode == 2
-    assert words in ran.stderr
-    assert len(ran.stderr.strip().splitlines()) == 1
-    assert "Traceback" not in ran.stderr
+    assert process.returncode == 2
+    assert words in process.stderr
+    assert len(process.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in process.stderr
 
 
-def test_doctor_command_accepts_folders(vigie: Vigie, tmp_path: Path) -> None:
+def test_doctor_command_accepts_folders(vigie: Command, tmp_path: Path) -> None:
     write_tile_files(tmp_path / "NetMob23", "Netflix", make_traffic(2, 40))
-    summary = parse_answer(vigie("doctor", tmp_path / "NetMob23", "--json"))
+    summary = read_json_output(vigie("doctor", tmp_path / "NetMob23", "--json"))
     assert (summary["rows"], summary["entities"], summary["layout"]) == (80, 2, "netmob")

@@ -1,9 +1,7 @@
 """The command `python -m core forecast` in its own process."""
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +9,8 @@ import pytest
 
 from core.__main__ import build_app
 from core.workspace import Workspace
-from tests.conftest import ROOT, Command
+from tests.conftest import Command
+from tests.support.commands import run_vigie
 from tests.support.sample_series import make_calendar, make_consumption, make_temperatures
 
 DAYS = 420
@@ -20,15 +19,7 @@ DAYS = 420
 @pytest.fixture
 def vigie(tmp_path: Path, workspace: Workspace) -> Command:
     """Runner of `python -m core …` on the data folder of the workspace."""
-    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
-
-    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "core", *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
-
-    return run
+    return partial(run_vigie, tmp_path, MLFLOW_TRACKING_URI="")
 
 
 @pytest.fixture
@@ -51,9 +42,9 @@ def test_forecast_command_prints_json_and_writes_table(
     load, weather = files
     out = tmp_path / "forecast.csv"
     arguments = ("forecast", load, "--forecaster", "ridge", "--horizon", 2, "--covariates", weather)
-    ran = vigie(*arguments, "--set", "alpha=10", "--quantiles", "0.1,0.9", "--out", out, "--json")
-    assert ran.returncode == 0, ran.stderr
-    answer = json.loads(ran.stdout)
+    process = vigie(*arguments, "--set", "alpha=10", "--quantiles", "0.1,0.9", "--out", out, "--json")
+    assert process.returncode == 0, process.stderr
+    answer = json.loads(process.stdout)
     assert set(answer) == {"run_id", "recorded", "metrics", "notes", "seconds", "emissions_kg"}
     figures = {
         "mae",
@@ -131,7 +122,7 @@ def test_forecast_command_rejects_invalid_input(
 
 
 def test_forecast_command_reports_unknown_model(vigie: Command, files: tuple[Path, Path]) -> None:
-    ran = vigie("forecast", files[0], "--model", "0123456789abcdef0123456789abcdef")
-    assert ran.returncode == 1
-    assert ran.stdout == ""
-    assert ran.stderr.splitlines() == ["The run 0123456789ab was not found."]
+    process = vigie("forecast", files[0], "--model", "0123456789abcdef0123456789abcdef")
+    assert process.returncode == 1
+    assert process.stdout == ""
+    assert process.stderr.splitlines() == ["The run 0123456789ab was not found."]

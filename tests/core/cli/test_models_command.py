@@ -1,8 +1,6 @@
 """Command `python -m core models`, run in a process of its own."""
 
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,8 @@ from core.runs.tracked_run import track_run
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
-from tests.conftest import ROOT, Command, find_free_port
-from tests.support.command_output import assert_one_line_error, read_json_output
+from tests.conftest import Command, find_free_port
+from tests.support.commands import assert_one_line_error, read_json_output, run_vigie
 from tests.support.sample_tables import make_input_table
 
 ALICE = Actor("alice", "tests")
@@ -34,16 +32,8 @@ BACKTEST = {
 
 @pytest.fixture
 def models(tmp_path: Path, workspace: Workspace) -> Command:
-    """Function that runs `python -m core models …` on the data folder of `workspace`."""
-    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
-
-    def run(*arguments: object, **settings: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "core", "models", *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=ROOT, env=environment | settings, capture_output=True, text=True, timeout=120, check=False
-        )
-
-    return run
+    """Runner of `python -m core models …` on the data folder of `workspace`."""
+    return partial(run_vigie, tmp_path, "models", MLFLOW_TRACKING_URI="")
 
 
 def record_forecast_run(wape: float, sample: Dataset, workspace: Workspace) -> str:

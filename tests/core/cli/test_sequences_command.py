@@ -37,27 +37,27 @@ def archive_folder(tmp_path: Path) -> Path:
 
 
 def test_sequences_command_trains_and_scores(vigie: Command, server_file: Path, tmp_path: Path) -> None:
-    ran = vigie("sequences", "train", server_file, "--alarms-per-week", 2, "--set", "variance=0.8", "--json")
-    assert ran.returncode == 0, ran.stderr
-    first = json.loads(ran.stdout)
+    process = vigie("sequences", "train", server_file, "--alarms-per-week", 2, "--set", "variance=0.8", "--json")
+    assert process.returncode == 0, process.stderr
+    first = json.loads(process.stdout)
     assert first["metrics"]["events"] > 3
     assert first["metrics"]["target_rate"] == pytest.approx(2 / 10_080)
     assert first["recorded"]
     assert first["metrics"]["vus_pr"] > first["metrics"]["random.vus_pr"]
     out, scores = tmp_path / "scores.csv", tmp_path / "loglik.txt"
-    ran = vigie(
+    process = vigie(
         "sequences", "score", server_file, "--model", first["run_id"], "--out", out, "--scores-file", scores, "--json"
     )
-    assert ran.returncode == 0, ran.stderr
+    assert process.returncode == 0, process.stderr
     table = pd.read_csv(out)
-    assert len(table) == json.loads(ran.stdout)["metrics"]["rows_scored"] == 5760
+    assert len(table) == json.loads(process.stdout)["metrics"]["rows_scored"] == 5760
     timestamps, values, _ = read_likelihoods(scores)
     assert timestamps[0] == "20240304000000"
     assert np.allclose(values, table["score"], rtol=1e-5)
 
 
 def test_sequences_command_accepts_predecessor_options(vigie: Command, archive_folder: Path, tmp_path: Path) -> None:
-    ran = vigie(
+    process = vigie(
         "sequences",
         "train",
         "--dataset_path",
@@ -81,18 +81,18 @@ def test_sequences_command_accepts_predecessor_options(vigie: Command, archive_f
         "--contamination",
         0.03,
     )
-    assert ran.returncode == 0, ran.stderr
-    assert "kmeans-ad has no setting device: cuda:0 is left out" in ran.stderr
-    assert "kmeans-ad has no setting batch_size" in ran.stderr
-    assert "does not learn in epochs" in ran.stderr
-    assert "events" in ran.stdout
+    assert process.returncode == 0, process.stderr
+    assert "kmeans-ad has no setting device: cuda:0 is left out" in process.stderr
+    assert "kmeans-ad has no setting batch_size" in process.stderr
+    assert "does not learn in epochs" in process.stderr
+    assert "events" in process.stdout
     assert (tmp_path / "log" / "training.csv").is_file()
 
 
 def test_sequences_command_trains_sgmvrnn_with_predecessor_options(
     vigie: Command, archive_folder: Path, tmp_path: Path
 ) -> None:
-    ran = vigie(
+    process = vigie(
         "sequences",
         "train",
         "--dataset_path",
@@ -113,15 +113,15 @@ def test_sequences_command_trains_sgmvrnn_with_predecessor_options(
         1,
         "--json",
     )
-    assert ran.returncode == 0, ran.stderr
-    assert "2 epochs of 480 rows are 16 steps of 64 windows" in ran.stderr
-    assert json.loads(ran.stdout)["metrics"]["rows_scored"] == 600
+    assert process.returncode == 0, process.stderr
+    assert "2 epochs of 480 rows are 16 steps of 64 windows" in process.stderr
+    assert json.loads(process.stdout)["metrics"]["rows_scored"] == 600
     assert len(pd.read_csv(tmp_path / "log" / "training.csv")) > 0
 
 
 def test_sequences_command_evaluates_archive(vigie: Command, archive_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "scores.csv"
-    ran = vigie(
+    process = vigie(
         "sequences",
         "evaluate",
         "--data",
@@ -132,8 +132,8 @@ def test_sequences_command_evaluates_archive(vigie: Command, archive_folder: Pat
         out,
         "--json",
     )
-    assert ran.returncode == 0, ran.stderr
-    answer = json.loads(ran.stdout)
+    assert process.returncode == 0, process.stderr
+    answer = json.loads(process.stdout)
     assert answer["metrics"]["f1"] > 0.9 > answer["random"]["f1"]
     assert (
         {"f1", "auc_pr", "auc_roc", "vus_pr", "event_f1"}
@@ -148,9 +148,11 @@ def test_sequences_command_evaluates_archive(vigie: Command, archive_folder: Pat
 
 
 def test_sequences_command_compares_detectors(vigie: Command, server_file: Path, tmp_path: Path) -> None:
-    ran = vigie("sequences", "compare", server_file, "--until", "2024-03-07", "--out", tmp_path / "card.csv", "--json")
-    assert ran.returncode == 0, ran.stderr
-    answer = json.loads(ran.stdout)
+    process = vigie(
+        "sequences", "compare", server_file, "--until", "2024-03-07", "--out", tmp_path / "card.csv", "--json"
+    )
+    assert process.returncode == 0, process.stderr
+    answer = json.loads(process.stdout)
     card = pd.read_csv(tmp_path / "card.csv")
     assert answer["winner"] == card["line"].iloc[0]
     assert answer["metrics"]["random.vus_pr"] < answer["metrics"][f"{answer['winner']}.vus_pr"]
@@ -163,9 +165,9 @@ def test_sequences_command_compares_detectors(vigie: Command, server_file: Path,
 
 def test_sequences_command_repeats_run_from_card(vigie: Command, server_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "scores.csv"
-    ran = vigie("sequences", "train", server_file, "--risk", 0.002, "--counts", "--out", out, "--json")
-    assert ran.returncode == 0, ran.stderr
-    repeated = pd.read_csv(repeat_run(vigie, json.loads(ran.stdout)["run_id"], tmp_path))
+    process = vigie("sequences", "train", server_file, "--risk", 0.002, "--counts", "--out", out, "--json")
+    assert process.returncode == 0, process.stderr
+    repeated = pd.read_csv(repeat_run(vigie, json.loads(process.stdout)["run_id"], tmp_path))
     pd.testing.assert_frame_equal(repeated, pd.read_csv(out))
 
 
@@ -173,8 +175,8 @@ def repeat_run(vigie: Command, run_id: str, folder: Path) -> Path:
     """Run the command of the run's card and return the path of the table that it writes."""
     assert vigie("runs", "card", run_id, "--json", folder / "card.json").returncode == 0
     arguments = shlex.split(json.loads((folder / "card.json").read_text())["repeat"]["command"])
-    ran = vigie(*arguments[3:], "--out", folder / "again.csv")
-    assert ran.returncode == 0, ran.stderr
+    process = vigie(*arguments[3:], "--out", folder / "again.csv")
+    assert process.returncode == 0, process.stderr
     return folder / "again.csv"
 
 
@@ -230,8 +232,8 @@ def test_sequences_command_translates_predecessor_settings() -> None:
 def test_sequences_command_rejects_bad_input_in_one_line(
     vigie: Command, server_file: Path, arguments: list[str], words: str
 ) -> None:
-    ran = vigie("sequences", *[str(server_file) if argument == "SERVER" else argument for argument in arguments])
-    assert ran.returncode == 2, ran.stderr
-    assert ran.stdout == ""
-    assert words in ran.stderr
-    assert len(ran.stderr.strip().splitlines()) == 1
+    process = vigie("sequences", *[str(server_file) if argument == "SERVER" else argument for argument in arguments])
+    assert process.returncode == 2, process.stderr
+    assert process.stdout == ""
+    assert words in process.stderr
+    assert len(process.stderr.strip().splitlines()) == 1

@@ -7,39 +7,22 @@ import select
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from core.accounts.service import Accounts
-from tests.conftest import ROOT, Command, find_free_port
-from tests.support.command_output import assert_one_line_error, read_json_output
+from core.settings import ROOT
+from tests.conftest import Command, find_free_port
+from tests.support.commands import assert_one_line_error, read_json_output, run_vigie
 from tests.support.databases import OTHER_PASSWORD, PASSWORD, open_accounts
 
 
 @pytest.fixture
 def users(tmp_path: Path) -> Command:
-    """Function that runs `python -m core users …` in a separate data folder; `piped` is the standard input."""
-    environment = os.environ | {
-        "VIGIE_DATA_DIR": str(tmp_path),
-        "DATABASE_URL": "",
-        "VIGIE_USER_KEY": "a key of the tests",
-    }
-
-    def run(*arguments: str, piped: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "core", "users", *arguments]
-        return subprocess.run(
-            command,
-            cwd=ROOT,
-            env=environment | settings,
-            input=piped,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return run
+    """Runner of `python -m core users …` in a separate data folder."""
+    return partial(run_vigie, tmp_path, "users", DATABASE_URL="", VIGIE_USER_KEY="a key of the tests")
 
 
 def test_users_command_covers_life_of_account(users: Command, tmp_path: Path) -> None:

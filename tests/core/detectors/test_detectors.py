@@ -15,9 +15,9 @@ from core.detectors.baselines import BASELINE_CLASSES, Baseline
 from core.detectors.row_model import RowModel
 from core.errors import DataError, OptionError
 from core.evaluation.thresholds import fit_contamination_threshold
+from core.settings import ROOT
 from core.spec.hyperparameters import build_from_settings, get_hyperparameters, get_params
 from core.tasks.anomalies.spec import list_detectors
-from tests.conftest import ROOT
 
 EVERY_DETECTOR = pytest.mark.parametrize("cls", list_detectors().values(), ids=list_detectors().keys())
 EVERY_BASELINE = pytest.mark.parametrize("cls", BASELINE_CLASSES.values(), ids=BASELINE_CLASSES.keys())

@@ -26,11 +26,12 @@ from core.jobs.job_error import MAX_ATTEMPTS, error_from_json, error_to_json
 from core.jobs.worker import MAX_CURVE_POINTS, thin_out_points
 from core.runs.stored_runs import find_job_run, load_run
 from core.runs.tracked_run import JOB_TAG, track_run
+from core.settings import ROOT
 from core.spec.codec import encode
 from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
-from tests.conftest import ROOT, run_worker
+from tests.conftest import run_worker
 from tests.core.storage.test_job_store import expire_leases
 from tests.support.counting_job import read_steps, run_test_job
 from tests.support.databases import create_database, wait_for_abandoned_calls

@@ -19,9 +19,9 @@ from core.data.dataset import Dataset
 from core.operations.health import ServiceHealth, check_services, has_failure
 from core.operations.system_info import MASK, list_settings, list_versions
 from core.runs.tracked_run import track_run
-from core.settings import Settings, get_settings
+from core.settings import ROOT, Settings, get_settings
 from core.workspace import Workspace, get_workspace
-from tests.conftest import ROOT, StartServer, find_free_port, kill_process_tree
+from tests.conftest import StartServer, find_free_port, kill_process_tree
 
 PAGE = str(ROOT / "pages" / "operations/health.py")
 SECRET = "hunter2-do-not-show"

@@ -23,12 +23,13 @@ from core.detectors.row_model import RowModel
 from core.errors import NotFoundError, UnreadableFileError
 from core.runs.model_files import MODEL_PACKAGES, list_trusted_types, load_model, save_model
 from core.runs.tracked_run import track_run
+from core.settings import ROOT
 from core.spec.spec import ApplySpec
 from core.tasks.anomalies.run import apply_model
 from core.tasks.anomalies.spec import list_detectors
 from core.workspace import Workspace
 from mlflow_utils.model_io import MODEL_FILE, PICKLE_FILE, UntrustedModelError
-from tests.conftest import ROOT, find_free_port, kill_process_tree, wait_until_reachable
+from tests.conftest import find_free_port, kill_process_tree, wait_until_reachable
 from tests.support.sample_tables import make_input_table
 
 ALICE = Actor("alice", "tests")

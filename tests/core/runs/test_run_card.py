@@ -25,6 +25,7 @@ from core.errors import DataError, NotFoundError
 from core.runs.card import build_run_card
 from core.runs.card_html import render_html
 from core.runs.tracked_run import track_run
+from core.settings import ROOT
 from core.spec.command_line import reproduce_command
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.spec.task import get_task
@@ -34,7 +35,7 @@ from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from pages.components.i18n import load_catalogue
-from tests.conftest import ROOT, create_workspace, find_free_port
+from tests.conftest import create_workspace, find_free_port
 
 ALICE = Actor("alice", "tests")
 SCRIPT_FILE_NAME = "<script>alert(1)</script>.csv"

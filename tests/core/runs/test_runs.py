@@ -413,17 +413,17 @@ def test_runs_command_lists_shows_and_writes_card(
     assert [entry["run"] for entry in answer["runs"]] == [run_id]
     assert run_id in vigie("runs", "show", run_id).stdout
     html_file, json_file = tmp_path / "card.html", tmp_path / "card.json"
-    ran = vigie("runs", "card", run_id, "--html", html_file, "--json", json_file)
-    assert ran.returncode == 0, ran.stderr
+    process = vigie("runs", "card", run_id, "--html", html_file, "--json", json_file)
+    assert process.returncode == 0, process.stderr
     assert run_id in html_file.read_text(encoding="utf-8")
     assert json.loads(json_file.read_text(encoding="utf-8"))["about"]["id"] == run_id
-    ran = vigie("runs", "card", "f" * 32)
-    assert (ran.returncode, ran.stdout) == (1, "")
-    assert "The run ffffffffffff was not found." in ran.stderr
-    ran = vigie("detect", "0" * 64)
-    assert ran.returncode == 1
-    assert "is not stored here" in ran.stderr
+    process = vigie("runs", "card", "f" * 32)
+    assert (process.returncode, process.stdout) == (1, "")
+    assert "The run ffffffffffff was not found." in process.stderr
+    process = vigie("detect", "0" * 64)
+    assert process.returncode == 1
+    assert "is not stored here" in process.stderr
     workspace.datasets.save(sample)
-    ran = vigie("detect", sample.digest, "--entity", "Atlantis")
-    assert ran.returncode == 2
-    assert sample.entities[0] in ran.stderr
+    process = vigie("detect", sample.digest, "--entity", "Atlantis")
+    assert process.returncode == 2
+    assert sample.entities[0] in process.stderr

@@ -28,6 +28,7 @@ from core.progress import Progress
 from core.runs.card import build_run_card
 from core.runs.result import Result
 from core.runs.stored_runs import load_result
+from core.settings import ROOT
 from core.spec.codec import decode, encode
 from core.spec.command_line import reproduce_command
 from core.spec.hyperparameters import get_hyperparameters
@@ -36,7 +37,7 @@ from core.spec.task import Mode, Task, get_metric, get_task, list_tasks, load_en
 from core.workspace import Workspace
 from pages.components.i18n import load_catalogue
 from pages.components.spec_form import SELECTION_FIELDS
-from tests.conftest import ROOT, wait_for_job
+from tests.conftest import wait_for_job
 from tests.support import toy_algorithms, toy_task
 from tests.support.app_pages import click_button, open_page, read_page_text
 from tests.support.spec_strategies import parse_command_line, specs
@@ -68,9 +69,9 @@ def daily_dataset() -> Dataset:
 def invoke(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
     """Run a command in this process and return what it prints."""
     monkeypatch.setattr("core.cli.task_commands.get_workspace", lambda: workspace)
-    ran = CliRunner().invoke(build_app(), list(words))
-    assert ran.exit_code == 0, ran.output
-    return str(ran.stdout)
+    result = CliRunner().invoke(build_app(), list(words))
+    assert result.exit_code == 0, result.output
+    return str(result.stdout)
 
 
 # ---- a registered toy task ------------------------------------------------------------------------------------------
@@ -133,10 +134,10 @@ def test_toy_task_command_names_invalid_value(
     workspace: Workspace, daily_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
 ) -> None:
     monkeypatch.setattr("core.cli.task_commands.get_workspace", lambda: workspace)
-    ran = CliRunner().invoke(build_app(), ["limit", workspace.datasets.save(daily_dataset), *words])
-    assert ran.exit_code == 2
-    assert said in ran.output
-    assert ran.stdout == ""
+    result = CliRunner().invoke(build_app(), ["limit", workspace.datasets.save(daily_dataset), *words])
+    assert result.exit_code == 2
+    assert said in result.output
+    assert result.stdout == ""
 
 
 def test_toy_task_command_prints_and_writes_output(
@@ -271,7 +272,7 @@ def test_toy_algorithm_works_on_command_line(
 def test_toy_algorithm_joins_contract_tests() -> None:
     """The contract tests read the registry, so every registered algorithm is tested."""
     files = [f"tests/core/{kind}/test_{kind}.py" for kind in ("detectors", "clusterers", "forecasters")]
-    ran = subprocess.run(
+    process = subprocess.run(
         [
             sys.executable,
             "-m",
@@ -290,8 +291,8 @@ def test_toy_algorithm_joins_contract_tests() -> None:
         timeout=300,
         check=False,
     )
-    assert ran.returncode == 0, ran.stdout
-    passed = re.findall(r"^PASSED (tests/[\w/]+\.py)::", ran.stdout, re.MULTILINE)
+    assert process.returncode == 0, process.stdout
+    passed = re.findall(r"^PASSED (tests/[\w/]+\.py)::", process.stdout, re.MULTILINE)
     assert min(passed.count(file) for file in files) >= 7
 
 

@@ -34,7 +34,7 @@ from core.operations.feedback_labels import add_label_column, build_label_table
 from core.operations.threshold_from_feedback import load_flagged_rows, propose_threshold
 from core.outbox import deliver
 from core.progress import Progress
-from core.settings import Settings
+from core.settings import ROOT, Settings
 from core.spec.codec import encode
 from core.spec.spec import ApplySpec
 from core.spec.task import run_job
@@ -43,7 +43,6 @@ from core.storage.s3 import Bucket
 from core.tasks.anomalies.run import apply_model, detect, load_detection
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
-from tests.conftest import ROOT
 from tests.support.servers import S3_SECRET, S3_USER, ServerProcess, make_s3_client, make_s3_server
 
 BOB = Actor("bob", "tests")

@@ -17,11 +17,12 @@ from sqlalchemy import make_url
 
 from core.actor import Actor
 from core.errors import OptionError, ServiceUnavailableError
+from core.settings import ROOT
 from core.storage import jobs as store_module
 from core.storage.job import Job, WorkerHeartbeat
 from core.storage.job_tables import JOBS, WORKERS
 from core.storage.jobs import JobStore
-from tests.conftest import ROOT, find_free_port
+from tests.conftest import find_free_port
 from tests.support.databases import wait_for_abandoned_calls
 from tests.support.servers import ServerProcess
 
@@ -436,7 +437,7 @@ class JobStoreMachine(RuleBasedStateMachine):
         for row in self.rows.values():
             row.stale = row.status == "running"
 
-    @precondition(lambda self: self._holders())
+    @precondition(lambda self: self._list_holders())
     @rule(data=st.data())
     def heartbeat(self, data: st.DataObject) -> None:
         job = data.draw(st.sampled_from(self._list_holders()))
@@ -444,7 +445,7 @@ class JobStoreMachine(RuleBasedStateMachine):
         assert self.store.heartbeat(job, share=0.5) == ("cancel" if row.cancel_requested else "continue")
         row.stale = False
 
-    @precondition(lambda self: self._holders())
+    @precondition(lambda self: self._list_holders())
     @rule(data=st.data(), status=st.sampled_from(["completed", "failed", "cancelled", "waiting"]))
     def release(self, data: st.DataObject, status: str) -> None:
         job = data.draw(st.sampled_from(self._list_holders()))

@@ -16,11 +16,12 @@ from core.data.covariates import CovariateTable
 from core.data.dataset import Dataset
 from core.data.panel import Panel
 from core.runs.stored_runs import load_run
+from core.settings import ROOT
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.run import forecast
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, list_forecasters
 from core.workspace import Workspace
-from tests.conftest import ROOT, create_workspace, run_worker, wait_for_job
+from tests.conftest import create_workspace, run_worker, wait_for_job
 from tests.support.app_pages import click_button, open_page, read_page_text
 
 PAGE = "analysis/forecast.py"

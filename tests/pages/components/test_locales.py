@@ -8,8 +8,8 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
+from core.settings import ROOT
 from pages.components import i18n
-from tests.conftest import ROOT
 
 KEYWORDS = {"_": None, "N_": None}
 METHODS = [("**.py", "python")]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from core.data.covariates import Covariates, CovariateTable, join_covariates, read_covariates
 from core.data.dataset import Dataset, make_index
 from core.errors import DataError, InputError, NotFoundError, UnknownLayoutError, UnreadableFileError, VigieError
+from core.settings import ROOT
 from core.storage.covariates import CovariateStore
-from tests.conftest import ROOT
 
 PROPERTY_SETTINGS = settings(max_examples=60, deadline=None)
 

@@ -1,9 +1,6 @@
 """The command `cluster` on the real gas files and on samples: reference values, runs, stored results."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +24,7 @@ from core.tasks.clusters.result import Clustering
 from core.tasks.clusters.run import apply_model, cluster, load_clustering, suggest_parameters
 from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
 from core.workspace import Workspace
-from tests.conftest import ROOT, Command
+from tests.conftest import Command
 
 ALICE = Actor("alice", "tests")
 
@@ -414,20 +411,6 @@ def test_france_map_has_one_tile_per_region() -> None:
 
 
 # ---- the command ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def vigie(tmp_path: Path) -> Command:
-    """Function that runs `python -m core …` in a separate data folder."""
-    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
-
-    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "core", *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False
-        )
-
-    return run
 
 
 def test_cluster_command_on_gas_files(vigie: Command, gas_files: list[Path], tmp_path: Path) -> None:
