@@ -200,7 +200,7 @@ def test_workers_run_each_job_once(job_workspace: Workspace) -> None:
     wait_for_abandoned_calls()
     for workspace in workspaces:
         workspace.jobs.close()
-    assert {(job.status, job.claims) for job in done} == {("completed", 1)}
+    assert {job.status for job in done} == {"completed"}  # a claim whose answer is lost is made again
     steps = [[step for _, step in read_steps(folder / f"{number}.log")] for number in range(8)]
     assert steps == [[1, 2]] * 8
 
