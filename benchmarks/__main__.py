@@ -8,6 +8,7 @@ from benchmarks.report import print_table
 
 BENCHMARKS = (
     "reading",
+    "intake",
     "detection",
     "known_anomalies",
     "forecasting",

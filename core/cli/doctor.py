@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from core.cli.options import FilesArgument, command_actor, exit_on_error, load_input
+from core.cli.options import (
+    FilesArgument,
+    LayoutOption,
+    RecipeOption,
+    RoleOption,
+    command_actor,
+    exit_on_error,
+    load_input,
+)
 from core.cli.output import check_output_path, print_json, write_table
 from core.data.quality.doctor import QualityReport, run_checks
 from core.runs.tracked_run import record_event
@@ -14,7 +22,9 @@ from core.workspace import get_workspace
 
 def doctor(
     files: FilesArgument,
-    recipe: Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")] = None,
+    layout: LayoutOption = None,
+    role: RoleOption = [],  # noqa: B006
+    recipe: RecipeOption = None,
     out: Annotated[Path | None, typer.Option(help="Write the repaired data as .parquet or .csv.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -22,7 +32,7 @@ def doctor(
     actor = command_actor("doctor")
     with exit_on_error(), record_event("data_doctor", actor, get_workspace(), files=[path.name for path in files]):
         check_output_path(out)
-        dataset = load_input(files, recipe, get_workspace())
+        dataset = load_input(files, recipe, get_workspace(), layout, role)
         report = run_checks(dataset)
         table = dataset.frame.reset_index()
         if out is not None:

@@ -3,10 +3,10 @@
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, get_args
 
 import pandas as pd
 import typer
@@ -14,6 +14,7 @@ import typer
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.ingest.file_types import ACCEPTED_FORMATS
+from core.data.ingest.layouts.base import Role, Roles
 from core.data.ingest.loading import load
 from core.data.quality import repairs
 from core.errors import InputError, OptionError, UnreadableFileError, VigieError
@@ -28,6 +29,16 @@ FilesArgument = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE...", help=f"Files ({ACCEPTED_FORMATS}), folders of such files, or the digest of a stored dataset."
+    ),
+]
+LayoutOption = Annotated[
+    str | None, typer.Option(help="Layout of the files, if the detected one is wrong: tidy_series, wide_series …")
+]
+RoleOption = Annotated[
+    list[str],
+    typer.Option(
+        metavar="COLUMN=ROLE",
+        help=f"Role of a column, if the detected one is wrong: {', '.join(get_args(Role))}. May be repeated.",
     ),
 ]
 RecipeOption = Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")]
@@ -56,19 +67,48 @@ def show_read_progress(share: float) -> None:
         sys.stderr.flush()
 
 
-def load_input(files: list[Path], recipe: Path | None, workspace: Workspace) -> Dataset:
+def load_input(
+    files: list[Path], recipe: Path | None, workspace: Workspace, layout: str | None = None, roles: Sequence[str] = ()
+) -> Dataset:
     """Return and store the dataset in `files`, with the repairs of `recipe`.
 
-    A single digest instead of files loads a stored dataset. Raises OptionError without any file, and as `load` does.
+    `layout` and `roles` (COLUMN=ROLE) replace the detected ones; the other columns keep their role. A single digest
+    instead of files loads a stored dataset. Raises OptionError without any file, and as `load` does.
     """
     if not files:
         raise OptionError(N_("No file was given. Give files or the digest of a stored dataset."))
+    role_by_column = parse_roles(roles)
     digest = find_stored_digest(files)
-    dataset = workspace.datasets.load(digest) if digest else load(list(files), progress=show_read_progress)
+    dataset = (
+        workspace.datasets.load(digest)
+        if digest
+        else load(list(files), layout=layout, role_changes=role_by_column, progress=show_read_progress)
+    )
     if recipe is not None:
         dataset = repairs.apply_repairs(repairs.parse_recipe(read_json(recipe)), dataset)
     workspace.datasets.save(dataset)
     return dataset
+
+
+def parse_roles(roles: Sequence[str]) -> Roles:
+    """Return the values of `--role COLUMN=ROLE` as a dictionary. Raises OptionError for any other form.
+
+    Example:
+        >>> parse_roles(["meter=entity"])
+        {'meter': 'entity'}
+    """
+    role_by_column: dict[str, Role] = {}
+    for text in roles:
+        column, equals, role = text.rpartition("=")
+        if not equals or role not in get_args(Role):
+            raise OptionError(
+                N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
+                name="--role",
+                value=text,
+                accepted=f"COLUMN=ROLE, with one of {', '.join(get_args(Role))}",
+            )
+        role_by_column[column] = role  # type: ignore[assignment]
+    return role_by_column
 
 
 def load_covariates(files: list[Path], workspace: Workspace) -> str:

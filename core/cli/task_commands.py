@@ -16,7 +16,9 @@ import typer
 from core.actor import Actor
 from core.cli.options import (
     FilesArgument,
+    LayoutOption,
     RecipeOption,
+    RoleOption,
     check_selection,
     exit_on_error,
     load_covariates,
@@ -93,7 +95,8 @@ def _execute_task(
     spec.check()
     dataset = None
     if isinstance(spec, DataSpec):
-        dataset = load_input([*values["files"], *extras.files(extra_values)], values["recipe"], workspace)
+        files = [*values["files"], *extras.files(extra_values)]
+        dataset = load_input(files, values["recipe"], workspace, values["layout"], values["role"])
         spec = replace(spec, dataset=dataset.digest)
         if isinstance(spec, PartSpec):
             check_selection(spec, dataset)
@@ -203,6 +206,8 @@ def _build_parameters(modes: Sequence[Mode], extras: CommandOptions) -> list[ins
         parameters.append(_make_keyword("settings", Annotated[list[str], settings_option], []))
     parameters += [_make_keyword(option.name, *_annotate_extra(option)) for option in extras.options]
     if has_data:
+        parameters.append(_make_keyword("layout", LayoutOption, None))
+        parameters.append(_make_keyword("role", RoleOption, []))
         parameters.append(_make_keyword("recipe", RecipeOption, None))
     out = Annotated[Path | None, typer.Option(help="Write the result as .csv or .parquet.")]
     as_json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -2,21 +2,20 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.dataset import Dataset
-from core.data.ingest.layouts.base import Roles
+from core.data.ingest.layouts.base import Role, Roles
 from core.data.ingest.loading import Preview, list_layouts, load, load_preview
 from core.data.samples import SAMPLES, load_sample
 from core.errors import UnknownLayoutError
 from core.runs.tracked_run import record_event
 from pages.components import auth, cache, doctor, url_state
 from pages.components.i18n import _, format_value, translate_message
-
-COLUMN_ROLES = ("time", "entity", "measure", "total", "covariate", "context", "label", "ignore")
 
 
 def page() -> None:
@@ -94,6 +93,10 @@ def _edit_roles(file_preview: Preview) -> Roles:
         {
             "column": list(file_preview.head.columns),
             "role": [file_preview.roles.get(column, "ignore") for column in file_preview.head.columns],
+            "reason": [
+                translate_message(reason) if (reason := file_preview.reasons.get(column)) else ""
+                for column in file_preview.head.columns
+            ],
             "values": [", ".join(map(str, file_preview.head[column].head(3))) for column in file_preview.head.columns],
         }
     )
@@ -102,10 +105,11 @@ def _edit_roles(file_preview: Preview) -> Roles:
         hide_index=True,
         width="stretch",
         key="roles",
-        disabled=["column", "values"],
+        disabled=["column", "reason", "values"],
         column_config={
             "column": st.column_config.TextColumn(_("Column")),
-            "role": st.column_config.SelectboxColumn(_("Role"), options=list(COLUMN_ROLES), required=True),
+            "role": st.column_config.SelectboxColumn(_("Role"), options=list(get_args(Role)), required=True),
+            "reason": st.column_config.TextColumn(_("Read as")),
             "values": st.column_config.TextColumn(_("First values"), width="large"),
         },
     )

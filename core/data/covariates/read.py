@@ -24,12 +24,15 @@ from core.data.covariates.column_names import (
 from core.data.covariates.covariate_table import CovariateTable, aggregate_by_day
 from core.data.covariates.events import drop_undecided_days, expand_strikes, mark_days
 from core.data.covariates.region_day_keys import find_day_column, read_days, read_places
+from core.data.ingest.clock_columns import find_clock_columns, find_incomplete_day
 from core.data.ingest.date_parsing import looks_like_dates
 from core.data.ingest.files import open_sources
-from core.data.ingest.layouts.base import TIME_NAMES, find_clock_columns, find_incomplete_day, normalise_name
+from core.data.ingest.layouts.base import TIME_NAMES, normalise_name
 from core.data.ingest.loading import FileInput
 from core.data.ingest.number_parsing import parse_numbers
 from core.data.ingest.readers import RawTable, read_table
+from core.data.ingest.units import parse_unit
+from core.data.quality.sentinels import mark_sentinels
 from core.errors import InputError, UnknownLayoutError, UnreadableFileError
 from core.messages import N_
 
@@ -199,9 +202,28 @@ def _read_values(table: RawTable, column: str, name: str) -> NDArray[np.float64]
             row=int(bad_rows[0]) + 1,
             value=str(cells.iloc[bad_rows[0]])[:60],
         )
+    values = _clear_sentinels(table, column, values)
     if name in FLAG_COLUMNS:
         return np.where(np.isnan(values), np.nan, values > 0)
+    if name.startswith("temperature") and parse_unit(column) == "°F":
+        table.add_note("converted_unit", len(values), N_("{file}: °F was converted to °C ({column!r})."), column=column)
+        return (values - 32) / 1.8
     return values * _get_unit_factor(column, name)
+
+
+def _clear_sentinels(table: RawTable, column: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the values with NaN for placeholder numbers, which are noted in the table."""
+    is_sentinel = mark_sentinels(values)
+    if not is_sentinel.any():
+        return values
+    table.add_note(
+        "sentinels",
+        int(is_sentinel.sum()),
+        N_("{file}, column {column!r}: {count} placeholder numbers ({value}) are read as missing values."),
+        column=column,
+        value=f"{values[is_sentinel][0]:g}",
+    )
+    return np.where(is_sentinel, np.nan, values)
 
 
 def _get_unit_factor(column: str, name: str) -> float:

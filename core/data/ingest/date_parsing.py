@@ -1,36 +1,47 @@
-"""Conversion of text to timestamps.
+"""Conversion of a column to timestamps.
 
-The format is detected from the values. Dates with two possible readings are marked as ambiguous.
+One order of day and month is decided for the whole column. Dates with two possible readings are marked as ambiguous.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
 
+from core.data.ingest.number_parsing import parse_numbers
+from core.data.ingest.numeric_times import read_numeric_times
+from core.data.ingest.timestamp_text import ORDERS, TimestampParts, split_timestamps
 from core.errors import UnreadableFileError
 from core.messages import N_
 
-DAY_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%d.%m.%Y", "%Y%m%d", "%d/%m/%y")
-TIME_FORMATS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S.%f")
-DATE_FORMATS = tuple(day + hour for hour in TIME_FORMATS for day in DAY_FORMATS)
-ACCEPTED_EXAMPLES = "2024-03-31, 2024/03/31, 31/03/2024, 2024-03-31 14:00, 2024-03-31T14:00:00+01:00"
+SAMPLE_TEXTS = 50
+MIN_DATE_SHARE = 0.9
+ISO_SHAPES = {"0000-00-00", "0000-00-00 00:00", "0000-00-00 00:00:00", "0000-00-00t00:00", "0000-00-00t00:00:00"}
+NANOSECONDS_PER_MINUTE = 60 * 10**9
+ACCEPTED_EXAMPLES = (
+    "2024-03-31, 31/03/2024, 2024-03-31 14:00, 2024-03-31T14:00:00+01:00, 31.03.24 2:00 PM, 31 mars 2024, 2024-W13, "
+    "20240331, 1711893600"
+)
 
 
 @dataclass(frozen=True)
 class ParsedDates:
-    """Timestamps of a column and their formats, the most frequent format first.
+    """Timestamps of a column, and the shapes of its texts ("00/00/0000"), the most frequent first.
 
-    `ambiguous` is True if every value is also a date with month and day exchanged.
+    `ambiguous` is True if every value is also a date with day, month and year in another order. `zone` is the offset
+    from UTC of all values ("+02:00"), "UTC" where values with several offsets were converted, else "".
     """
 
     times: pd.DatetimeIndex
     formats: tuple[str, ...]
     ambiguous: bool = False
+    zone: str = ""
 
 
 def looks_like_dates(column: pd.Series) -> bool:
-    """Tell whether more than 90 % of the first 50 distinct values are dates.
+    """Tell whether more than 90 % of the first 50 distinct texts are dates; a column of numbers is none.
 
     Example:
         >>> looks_like_dates(pd.Series(["31/03/2024", "01/04/2024"])), looks_like_dates(pd.Series(["12", "13"]))
@@ -40,38 +51,59 @@ def looks_like_dates(column: pd.Series) -> bool:
         return True
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return False
-    sample = pd.Series(pd.unique(column.dropna())[:50]).astype(str)
-    return bool(sample.str.contains(r"\d\d").mean() > 0.9 and _parse_texts(sample)[0].notna().mean() > 0.9)
+    texts = pd.unique(column.dropna())[:SAMPLE_TEXTS]
+    if not len(texts):
+        return False
+    days = split_timestamps(pa.array(list(map(_to_text, texts)))).days
+    return bool(np.logical_or.reduce([~np.isnat(days[order]) for order in ORDERS]).mean() > MIN_DATE_SHARE)
+
+
+def looks_like_numeric_times(column: pd.Series) -> bool:
+    """Tell whether every number of a column is a date such as 20240331, a time since 1970 or a serial day of Excel.
+
+    Example:
+        >>> looks_like_numeric_times(pd.Series([20240130, 20240131])), looks_like_numeric_times(pd.Series([5, 6]))
+        (True, False)
+    """
+    return _is_numeric(column) and bool(read_numeric_times(parse_numbers(column)[0])[0])
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    """Tell whether a column holds numbers, or texts that nearly all are numbers with decimals: no compact dates."""
+    if pd.api.types.is_bool_dtype(column):
+        return False
+    if pd.api.types.is_numeric_dtype(column):
+        return True
+    sample = pd.Series(pd.unique(column.dropna())[:SAMPLE_TEXTS]).astype(str)
+    is_decimal = sample.str.fullmatch(r"\s*\d{5,}([.,]\d+)?\s*")
+    return len(sample) > 0 and bool(is_decimal.mean() > MIN_DATE_SHARE)
 
 
 def parse_dates(column: pd.Series, file: str) -> ParsedDates:
-    """Return the column as timestamps without time zone; timestamps with a time zone are converted to UTC.
+    """Return the column as timestamps without time zone, on the local clock of the data.
 
-    Raises UnreadableFileError with file, column, row and value for the first cell that is not a date, and for columns
-    that mix "day first" with "month first".
+    Timestamps with several offsets are converted to UTC, unless they are days. Raises UnreadableFileError with file,
+    column, row and value for the first cell that is not a date, and for a column that mixes two orders of day and
+    month.
 
     Example:
         >>> dates = parse_dates(pd.Series(["03/04/2024", "31/03/2024"], name="day"), "gas.csv")
         >>> dates.times.strftime("%Y-%m-%d").tolist(), dates.formats, dates.ambiguous
-        (['2024-04-03', '2024-03-31'], ('%d/%m/%Y',), False)
+        (['2024-04-03', '2024-03-31'], ('00/00/0000',), False)
         >>> parse_dates(pd.Series(["03/04/2024"]), "gas.csv").ambiguous  # 3 April or 4 March
         True
     """
     if pd.api.types.is_datetime64_any_dtype(column):
-        times = _drop_timezone(pd.DatetimeIndex(column))
+        times, zone = _drop_timezone(pd.DatetimeIndex(column))
         _check_all_dates(times.where((times >= pd.Timestamp.min) & (times <= pd.Timestamp.max)), column, file)
-        return ParsedDates(times.as_unit("ns"), ("datetime",))
+        return ParsedDates(times.as_unit("ns"), ("datetime",), zone=zone)
+    if _is_numeric(column):
+        name, numeric_times = read_numeric_times(parse_numbers(column)[0])
+        times = pd.DatetimeIndex(numeric_times).as_unit("ns")
+        _check_all_dates(times, column, file)
+        return ParsedDates(times, (name,))
     codes, texts = pd.factorize(column, use_na_sentinel=True)
-    timestamps, formats, ambiguous = _parse_texts(pd.Series(texts, dtype=object).map(_to_text))
-    times = pd.DatetimeIndex(np.append(timestamps.to_numpy(), np.datetime64("NaT"))[codes])
-    _check_all_dates(times, column, file)
-    if {date_format[:5] for date_format in formats} >= {"%d/%m", "%m/%d"}:
-        raise UnreadableFileError(
-            N_("{file}, column {column!r}: some dates start with the day, others with the month. Use one date format."),
-            file=file,
-            column=str(column.name),
-        )
-    return ParsedDates(times, formats, ambiguous)
+    return _parse_texts(codes, [_to_text(text) for text in texts], column, file)
 
 
 def _to_text(value: object) -> str:
@@ -96,46 +128,95 @@ def _check_all_dates(times: pd.DatetimeIndex, column: pd.Series, file: str) -> N
         )
 
 
-def _drop_timezone(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    return times.tz_convert("UTC").tz_localize(None) if times.tz is not None else times
+def _drop_timezone(times: pd.DatetimeIndex) -> tuple[pd.DatetimeIndex, str]:
+    """Return the times on their local clock and the offset; in UTC if a clock change lies between them."""
+    if times.tz is None:
+        return times, ""
+    local_times = times.tz_localize(None)
+    offsets = np.unique((local_times - times.tz_convert("UTC").tz_localize(None)).dropna())
+    if len(offsets) <= 1 or _are_days(local_times):
+        return local_times, _format_offset(offsets / np.timedelta64(1, "m"))
+    return times.tz_convert("UTC").tz_localize(None), "UTC"
 
 
-def _parse_texts(texts: pd.Series) -> tuple[pd.Series, tuple[str, ...], bool]:
-    """Return the timestamps (NaT for other text), their formats, and True if day and month can be exchanged."""
-    timestamps = pd.Series(pd.NaT, index=texts.index, dtype="datetime64[ns]")
-    formats: list[str] = []
-    ambiguous = False
-    while (remaining := texts[timestamps.isna()]).size:
-        date_format, new_timestamps = _find_best_format(remaining)
-        if date_format is None:
-            utc_timestamps = pd.to_datetime(remaining, format="ISO8601", utc=True, errors="coerce").dt.tz_localize(None)
-            return (
-                timestamps.fillna(utc_timestamps),
-                (*formats, *(["ISO 8601"] if utc_timestamps.notna().any() else [])),
-                ambiguous,
-            )
-        if date_format.startswith("%d/%m"):
-            swapped = pd.to_datetime(remaining, format=date_format.replace("%d/%m", "%m/%d"), errors="coerce")
-            ambiguous |= bool(
-                swapped[new_timestamps.notna()].notna().all()
-                and (swapped != new_timestamps)[new_timestamps.notna()].any()
-            )
-        timestamps = timestamps.fillna(new_timestamps)
-        formats.append(date_format)
-    return timestamps, tuple(formats), ambiguous
+def _format_offset(minutes: NDArray[np.float64]) -> str:
+    """Return offsets as text: "+02:00", "+01:00/+02:00"; "" for UTC alone."""
+    texts = [f"{'-' if m < 0 else '+'}{int(abs(m)) // 60:02d}:{int(abs(m)) % 60:02d}" for m in minutes.tolist()]
+    return "" if texts in ([], ["+00:00"]) else "/".join(texts)
 
 
-def _find_best_format(texts: pd.Series) -> tuple[str | None, pd.Series]:
-    """Return the format that reads most of `texts`, and the timestamps read with it.
+def _are_days(times: pd.DatetimeIndex) -> bool:
+    """Tell whether all times are midnight: the date is meant, in any time zone."""
+    return bool((times == times.normalize())[~times.isna()].all())
 
-    Of two equally good formats, the first in `DATE_FORMATS` is taken: day before month.
+
+def _parse_texts(codes: NDArray[np.intp], texts: list[str], column: pd.Series, file: str) -> ParsedDates:
+    """Parse the distinct `texts`, at the positions `codes` in the column (−1 for an empty cell)."""
+    array = pa.array(texts, pa.string())
+    sample = split_timestamps(array.take(np.arange(0, len(texts), len(texts) // 200 + 1)))
+    if (
+        set(sample.shapes) <= ISO_SHAPES and np.isnan(sample.offset).all()
+    ):  # the most frequent case, several times faster
+        times = pd.to_datetime(pd.Series(texts, dtype=object), format="ISO8601", errors="coerce")
+        if times.dtype == "datetime64[ns]" and times.notna().all():
+            return ParsedDates(_take(pd.DatetimeIndex(times), codes, column, file), _rank_shapes(sample.shapes))
+    parts = split_timestamps(array)
+    valid_by_order = {order: ~np.isnat(parts.days[order]) for order in ORDERS}
+    best_count = max(int(valid.sum()) for valid in valid_by_order.values())
+    is_date = np.logical_or.reduce(list(valid_by_order.values()))
+    if is_date.all() and best_count < len(texts):
+        raise UnreadableFileError(
+            N_("{file}, column {column!r}: some dates start with the day, others with the month. Use one date format."),
+            file=file,
+            column=str(column.name),
+        )
+    orders = [order for order in ORDERS if valid_by_order[order].sum() == best_count]
+    assembled = {order: _assemble(parts, order) for order in orders}
+    readings = {order: times for order, (times, _) in assembled.items()}
+    order = min(orders, key=lambda order: (_measure_disorder(readings[order], codes), ORDERS.index(order)))
+    rivals = {"dmy", "mdy", order}  # a short year first is considered only where it makes the better series
+    ambiguous = any(not readings[other].equals(readings[order]) for other in orders if other in rivals)
+    times = _take(readings[order], codes, column, file)
+    return ParsedDates(times, _rank_shapes(parts.shapes), ambiguous, assembled[order][1])
+
+
+def _assemble(parts: TimestampParts, order: str) -> tuple[pd.DatetimeIndex, str]:
+    """Return the timestamps in one order of day and month, and their offset.
+
+    The timestamps are on the local clock. With several offsets they are in UTC, unless all of them are days.
     """
-    sample = texts.iloc[:: len(texts) // 200 + 1]  # of the whole column: a first week has no day above 12
-    best_format, best_share = None, 0.0
-    for date_format in DATE_FORMATS:
-        read_share = pd.to_datetime(sample, format=date_format, errors="coerce").notna().mean()
-        if read_share > best_share:
-            best_format, best_share = date_format, read_share
-        if best_share == 1:
-            break
-    return best_format, texts if best_format is None else pd.to_datetime(texts, format=best_format, errors="coerce")
+    local_times = pd.DatetimeIndex(parts.days[order].astype("datetime64[ns]") + parts.clock.astype("timedelta64[ns]"))
+    offsets = np.unique(parts.offset[~np.isnan(parts.offset)])
+    if not len(offsets):
+        return local_times, ""
+    has_single_offset = len(offsets) == 1 and not np.isnan(parts.offset).any()
+    if has_single_offset or _are_days(local_times):
+        return local_times, _format_offset(offsets)
+    shift = np.nan_to_num(parts.offset).astype(np.int64) * NANOSECONDS_PER_MINUTE
+    return local_times - pd.to_timedelta(shift, unit="ns"), "UTC"
+
+
+def _measure_disorder(times: pd.DatetimeIndex, codes: NDArray[np.intp]) -> float:
+    """Return the share of rows that go back in time or jump further than usual: 0 for a regular series.
+
+    Files list their rows in the order of time; the wrong order of day and month jumps back and forth.
+    """
+    steps = np.diff(times.asi8[codes[codes >= 0]])
+    steps = steps[steps != 0]
+    if not len(steps):
+        return 0.0
+    usual_step = np.median(np.abs(steps))
+    return round(float(((steps < 0) | (steps > 20 * usual_step)).mean()), 3)
+
+
+def _rank_shapes(shapes: NDArray[np.object_]) -> tuple[str, ...]:
+    counts = pd.Series(shapes).value_counts(sort=True)
+    return tuple(sorted(counts.index, key=lambda shape: (-counts[shape], shape)))
+
+
+def _take(times: pd.DatetimeIndex, codes: NDArray[np.intp], column: pd.Series, file: str) -> pd.DatetimeIndex:
+    """Return the time of every row. Raises UnreadableFileError for the first cell that is not a date."""
+    with_missing = np.append(times.to_numpy(), np.datetime64("NaT", "ns"))
+    row_times = pd.DatetimeIndex(with_missing[codes])
+    _check_all_dates(row_times, column, file)
+    return row_times

@@ -1,6 +1,6 @@
 """Loading of files into one dataset: read, detect the layout, concatenate, drop duplicate rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,9 +11,12 @@ import pandas as pd
 
 from core.data.dataset import Dataset, format_timestamp
 from core.data.ingest import layouts
+from core.data.ingest.clock_columns import find_incomplete_day
+from core.data.ingest.column_facts import describe_column
 from core.data.ingest.files import SkippedFile, open_sources
-from core.data.ingest.layouts.base import Layout, Role, Roles, find_incomplete_day, strip_extensions
+from core.data.ingest.layouts.base import Layout, Role, Roles, has_time, strip_extensions
 from core.data.ingest.readers import ProgressCallback, RawTable, group_files, ignore_progress, read_group, read_table
+from core.data.ingest.role_inference import ColumnReading, infer_roles
 from core.data.quality.findings import Finding
 from core.errors import InputError, OptionError, UnknownLayoutError
 from core.messages import N_, Message
@@ -25,12 +28,16 @@ FileInput = Path | tuple[Path, str]
 
 @dataclass(frozen=True)
 class Preview:
-    """First rows of a file, its detected layout (None if no layout fits) and the roles of its columns."""
+    """First rows of a file, its detected layout (None if no layout fits), and the roles of its columns with reasons.
+
+    A layout that is recognised by the names of the columns gives no reasons.
+    """
 
     name: str
     head: pd.DataFrame
     layout: str | None
     roles: Roles
+    reasons: Mapping[str, Message]
 
 
 def list_layouts() -> list[Layout]:
@@ -43,16 +50,17 @@ def load(
     *,
     layout: str | None = None,
     roles: Roles | None = None,
+    role_changes: Roles | None = None,
     unit: str = "",
     progress: ProgressCallback = ignore_progress,
     skipped: list[SkippedFile] | None = None,
 ) -> Dataset:
     """Load one dataset from one or more files, or folders of files, of the same layout.
 
-    Rows keep the order of the files. Exact duplicates of a row are dropped and counted. The arguments for layout and
-    roles replace the detected ones; `unit` replaces the unit in the file. `progress` receives the completed share 0–1.
-    Unreadable windows, NetMob23 files and files of an unsupported type are added to `skipped`; without this list, they
-    raise UnreadableFileError. Other unreadable files always raise it.
+    Rows keep the order of the files. Exact duplicates of a row are dropped and counted. `layout`, `roles` and `unit`
+    replace the detected ones; `role_changes` replaces the roles of some columns only. `progress` receives the completed
+    share 0–1. Unreadable windows, NetMob23 files and files of an unsupported type are added to `skipped`; without this
+    list, they raise UnreadableFileError. Other unreadable files always raise it.
 
     Raises InputError without files, UnknownLayoutError for tables without a fitting layout or with different columns,
     and OptionError for an unknown role.
@@ -64,7 +72,9 @@ def load(
         groups = group_files(sources)
         for number, group in enumerate(groups):
             group_progress = _scale_progress(progress, number, len(groups))
-            datasets.append(_build_dataset(read_group(group, group_progress, skipped), layout, roles, unit))
+            datasets.append(
+                _build_dataset(read_group(group, group_progress, skipped), layout, roles, unit, role_changes)
+            )
     dataset = _concat_datasets(datasets)
     progress(1.0)
     return _note_single_row(drop_duplicate_rows(dataset))
@@ -74,17 +84,22 @@ def load_preview(files: Sequence[FileInput]) -> Preview:
     """Return a preview of the first of `files` for the editor of column roles."""
     with open_sources(list(files)) as sources:
         table = read_table(sources[0])
-    layout_match = _detect_layout(table.frame)
-    ignored_roles: dict[str, Role] = dict.fromkeys(map(str, table.frame.columns), "ignore")
-    roles = layout_match[1] if layout_match else ignored_roles
-    return Preview(table.name, table.frame.head(20), layout_match[0].name if layout_match else None, roles)
+    match = _detect_layout(table.frame)
+    columns = match[2] if match else infer_roles(table.frame).columns
+    roles = match[1] if match else {column.name: column.role for column in columns}
+    reasons = {column.name: column.reason for column in columns}
+    return Preview(table.name, table.frame.head(20), match[0].name if match else None, roles, reasons)
 
 
 def _scale_progress(progress: ProgressCallback, number: int, count: int) -> ProgressCallback:
     return lambda share: progress((number + share) / count)
 
 
-def _build_dataset(table: RawTable, layout_name: str | None, roles: Roles | None, unit: str) -> Dataset:
+def _build_dataset(
+    table: RawTable, layout_name: str | None, roles: Roles | None, unit: str, role_changes: Roles | None = None
+) -> Dataset:
+    if role_changes and roles is None:
+        layout_name, roles = _change_roles(table, role_changes, layout_name)
     layout_by_name = {layout.name: layout for layout in list_layouts()}
     if layout_name is not None and layout_name not in layout_by_name:
         raise UnknownLayoutError(
@@ -99,18 +114,60 @@ def _build_dataset(table: RawTable, layout_name: str | None, roles: Roles | None
     layout_match = (
         _detect_layout(table.frame)
         if layout_name is None
-        else (layout_by_name[layout_name], layout_by_name[layout_name].detect_roles(table.frame))
+        else (layout_by_name[layout_name], _detect_roles(layout_by_name[layout_name], table.frame), ())
     )
     if layout_match is None or layout_match[1] is None:
         raise UnknownLayoutError(
             N_(
-                "{file}: no layout fits the columns {columns}. Layouts tried: {accepted}. Assign a role to each column."
+                "{file}: no layout fits. Columns were read as: {columns}. Layouts tried: {accepted}. Assign a role to "
+                "each column."
             ),
             file=table.name,
-            columns=_format_columns(table),
+            columns=_describe_columns(table),
             accepted=layout_name or ", ".join(layout_by_name),
         )
-    return layout_match[0].build(table, layout_match[1] if roles is None else _validate_roles(roles, table), unit)
+    if roles is not None:
+        return layout_match[0].build(table, _validate_roles(roles, table), unit)
+    _note_uncertain_columns(table, layout_match[2])
+    return layout_match[0].build(table, layout_match[1], unit)
+
+
+def _describe_columns(table: RawTable) -> str:
+    """Return the first 15 columns with their kind: "date (dates), name (text)"."""
+    columns = [describe_column(table.frame[name], str(name)) for name in list(table.frame)[:15]]
+    return ", ".join(f"{column.name[:40]} ({column.kind})" for column in columns)
+
+
+def _change_roles(table: RawTable, role_changes: Roles, layout_name: str | None) -> tuple[str, Roles]:
+    """Return the layout, and the detected roles with the changes of a person."""
+    match = _detect_layout(table.frame)
+    roles = {**(match[1] if match else infer_roles(table.frame).roles), **_validate_roles(role_changes, table)}
+    if layout_name is None:
+        detected = match[0] if match else None
+        is_timeless = not has_time(roles)
+        general_name = "kpi_matrix" if is_timeless else "tidy_series"
+        keeps_layout = detected is not None and not (detected.name == "kpi_matrix" and not is_timeless)
+        layout_name = detected.name if detected is not None and keeps_layout else general_name
+    return layout_name, roles
+
+
+def _detect_roles(layout: Layout, table: pd.DataFrame) -> Roles | None:
+    """Return the roles of a table for a layout that a person has chosen."""
+    return infer_roles(table).roles if layout.is_general else layout.detect_roles(table)
+
+
+def _note_uncertain_columns(table: RawTable, columns: tuple[ColumnReading, ...]) -> None:
+    """Add a note for each column that could have another role."""
+    for column in columns:
+        if not column.is_certain:
+            table.add_note(
+                "uncertain_role",
+                1,
+                N_("{file}: the column {column!r} was read as {role}: {reason}. Assign another role if this is wrong."),
+                column=column.name,
+                role=column.role,
+                reason=column.reason,
+            )
 
 
 def _validate_roles(roles: Roles, table: RawTable) -> Roles:
@@ -161,12 +218,15 @@ def _reject_incomplete_day(table: RawTable) -> None:
         )
 
 
-def _detect_layout(table: pd.DataFrame) -> tuple[Layout, Roles] | None:
+def _detect_layout(table: pd.DataFrame) -> tuple[Layout, Roles, tuple[ColumnReading, ...]] | None:
+    """Return the layout of a table, the roles of its columns, and how the columns of a general table were read."""
     for layout in list_layouts():
-        roles = layout.detect_roles(table)
+        roles = None if layout.is_general else layout.detect_roles(table)
         if roles is not None:
-            return layout, roles
-    return None
+            return layout, roles, ()
+    reading = infer_roles(table)
+    layout_by_name = {layout.name: layout for layout in list_layouts()}
+    return (layout_by_name[reading.layout], reading.roles, reading.columns) if reading.layout else None
 
 
 def _concat_datasets(datasets: list[Dataset]) -> Dataset:

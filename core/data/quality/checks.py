@@ -100,20 +100,6 @@ def _compare_with_next(dataset: Dataset) -> tuple[Rows, NDArray[np.bool_], "pd.T
     return order, codes[1:] == codes[:-1], times[1:] - times[:-1]
 
 
-def find_irregular_rows(dataset: Dataset) -> Rows:
-    """Return rows of a series whose timestamp is no multiple of the usual step."""
-    if dataset.profile or not dataset.has_dates or dataset.step is None:
-        return NO_CELLS.rows
-    times = pd.DatetimeIndex(dataset.time)
-    time_of_day = (times - times.normalize()).to_numpy()
-    return np.flatnonzero(time_of_day % np.timedelta64(min(dataset.step, DAY)) != np.timedelta64(0))
-
-
-def find_duplicates(dataset: Dataset) -> Rows:
-    """Return rows whose entity and timestamp occur in an earlier row."""
-    return np.flatnonzero(dataset.frame.index.duplicated()) if dataset.has_dates else NO_CELLS.rows
-
-
 def find_contradicting_totals(dataset: Dataset) -> Rows:
     """Return complete rows of a profile whose sum differs from the declared total by more than 0.1 %."""
     if not dataset.profile or dataset.context is None or "total" not in dataset.context:

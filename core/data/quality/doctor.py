@@ -9,10 +9,14 @@ import pandas as pd
 
 from core.data.dataset import Dataset, format_timestamp
 from core.data.ingest.readers import ProgressCallback, ignore_progress
-from core.data.quality import checks
+from core.data.quality import checks, row_keys
 from core.data.quality.checks import CellIndex, IssuePeriod
 from core.data.quality.findings import Finding, Repair
+from core.data.quality.sentinels import find_sentinels
 from core.messages import N_, Message
+
+MAX_DUPLICATE_ROWS = 10
+MAX_DUPLICATE_SHARE = 0.02  # of the rows; more repeated keys are no mistake of the file
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def check_mixed_units(dataset: Dataset) -> Finding | None:
 
 def check_mixed_steps(dataset: Dataset) -> Finding | None:
     """Find times off the usual step."""
-    rows = checks.find_irregular_rows(dataset)
+    rows = row_keys.find_irregular_rows(dataset)
     message = Message(
         N_("Timestamps that do not match the usual time step ({step})"), {"step": _format_duration(dataset.step)}
     )
@@ -144,8 +148,21 @@ def _format_duration(step: pd.Timedelta | None) -> str:
 
 
 def check_duplicate_keys(dataset: Dataset) -> Finding | None:
-    """Find rows that repeat entity and time with other values."""
-    rows = checks.find_duplicates(dataset)
+    """Find rows that repeat entity and time with other values.
+
+    More than a handful are no mistake of the file: a column tells them apart, and no repair is proposed.
+    """
+    rows = row_keys.find_duplicates(dataset)
+    if len(rows) > max(MAX_DUPLICATE_ROWS, MAX_DUPLICATE_SHARE * len(dataset)):
+        columns = row_keys.find_distinguishing_columns(dataset)
+        message = Message(
+            N_(
+                "Rows with the entity and timestamp of another row. So many are no mistake: a column probably tells "
+                "them apart (candidates: {columns}). Assign the role of entity to it."
+            ),
+            {"columns": ", ".join(columns) or "–"},
+        )
+        return _build_row_finding("doubtful_keys", dataset, rows, message)
     message = Message(N_("Rows with the entity and timestamp of another row, but other values"))
     return _build_row_finding(
         "duplicate_keys",
@@ -240,6 +257,12 @@ def make_cell_check(kind: str, find_cells: Callable[[Dataset], CellIndex], templ
 
 
 CHECKS: tuple[Check, ...] = (
+    make_cell_check(
+        "sentinels",
+        find_sentinels,
+        N_("Placeholder numbers, such as -999 or 9999, that stand for missing values"),
+        "clear_sentinels",
+    ),
     make_cell_check(
         "gross_outliers",
         checks.find_gross_outliers,

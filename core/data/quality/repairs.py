@@ -12,10 +12,11 @@ import pandas as pd
 
 from core.array_types import Floats
 from core.data.dataset import Dataset, make_index
-from core.data.quality import checks
+from core.data.quality import checks, row_keys
 from core.data.quality.baseline import GroupMedian
 from core.data.quality.checks import CellIndex
 from core.data.quality.findings import Repair
+from core.data.quality.sentinels import find_sentinels
 from core.errors import OptionError
 from core.messages import N_
 
@@ -121,18 +122,19 @@ def rescale_units(dataset: Dataset) -> Dataset:
 
 
 def align_times(dataset: Dataset) -> Dataset:
-    """Round timestamps down to the usual step.
+    """Round timestamps down to the usual step of the entity.
 
     Example:
         >>> import pandas as pd
-        >>> index = make_index(["north"] * 2, pd.to_datetime(["2024-01-01 00:00", "2024-01-01 01:03"]))
-        >>> dataset = Dataset(pd.DataFrame({"load": [1.0, 2.0]}, index), "tidy_series", step=pd.Timedelta(hours=1))
-        >>> align_times(dataset).time[1]
+        >>> times = pd.to_datetime(["2024-01-01 00:00", "2024-01-01 01:03", "2024-01-01 02:00"])
+        >>> dataset = Dataset(pd.DataFrame({"load": 1.0}, make_index(["north"] * 3, times)), "tidy_series")
+        >>> align_times(dataset.replace(step=pd.Timedelta(hours=1))).time[1]
         Timestamp('2024-01-01 01:00:00')
     """
     if dataset.step is None:
         return dataset
-    index = make_index(dataset.entity, pd.DatetimeIndex(dataset.time).floor(dataset.step))
+    remainders = pd.to_timedelta(row_keys.compute_step_remainders(dataset), unit="ns")
+    index = make_index(dataset.entity, pd.DatetimeIndex(dataset.time) - remainders)
     return _replace_index(dataset, dataset.frame.set_axis(index, axis=0))
 
 
@@ -325,6 +327,14 @@ def _interpolate_cells(dataset: Dataset, cells: CellIndex) -> Dataset:
     return _replace_values(dataset, values)
 
 
+def clear_sentinels(dataset: Dataset) -> Dataset:
+    """Replace −999, 9999 and other placeholders by missing values."""
+    cells = find_sentinels(dataset)
+    values = dataset.values.copy()
+    values[cells.rows, cells.columns] = np.nan
+    return _replace_values(dataset, values)
+
+
 def _replace_values(dataset: Dataset, values: Floats) -> Dataset:
     frame = pd.DataFrame(values, index=dataset.frame.index, columns=dataset.frame.columns, copy=False)
     return dataset.replace(frame=frame)
@@ -350,6 +360,7 @@ def _replace_index(dataset: Dataset, frame: pd.DataFrame) -> Dataset:
 RepairFunction = Callable[..., Dataset]
 
 REPAIRS: dict[str, tuple[RepairFunction, str]] = {
+    "clear_sentinels": (clear_sentinels, N_("Replace placeholder numbers by missing values")),
     "align_times": (align_times, N_("Round timestamps down to the usual time step")),
     "drop_duplicates": (drop_duplicates, N_("Keep one row per entity and timestamp")),
     "rescale_units": (rescale_units, N_("Convert all months to the same unit")),

@@ -4,22 +4,44 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.dataset import Dataset, format_timestamp, make_clock_labels, make_index
+from core.data.dataset import Dataset, format_timestamp, make_index
 from core.data.ingest.date_parsing import ParsedDates, parse_dates
+from core.data.ingest.labels import read_labels
 from core.data.ingest.number_parsing import detect_decimal_mark, parse_numbers
 from core.data.ingest.readers.base import RawTable, note_ambiguous_mark
+from core.data.ingest.time_parts import assemble_times
 from core.data.quality.findings import Finding
 from core.errors import UnknownLayoutError, UnreadableFileError
 from core.messages import N_, Message
 
-Role = Literal["time", "entity", "measure", "total", "covariate", "context", "label", "ignore"]
+Role = Literal[
+    "time",
+    "date",
+    "time_of_day",
+    "year",
+    "month",
+    "day",
+    "hour",
+    "hour_ending",
+    "minute",
+    "second",
+    "entity",
+    "measure",
+    "total",
+    "covariate",
+    "context",
+    "label",
+    "ignore",
+]
 Roles = Mapping[str, Role]
+TIME_PARTS: tuple[Role, ...] = get_args(Role)[1:10]
+"""Roles of columns that make the time together: a date and a time of day, or a year, a month and a day."""
 
 TIME_NAMES = (
     "date",
@@ -32,12 +54,18 @@ TIME_NAMES = (
     "horodatage",
     "ds",
     "forecasttimestamp",
+    "temps",
+    "zeit",
+    "datum",
+    "fecha",
+    "period",
+    "periode",
 )
 ENTITY_NAMES = ("entity", "entite", "id", "series", "serie", "site", "name", "nom", "region", "regname", "uniqueid")
-LABEL_NAMES = ("label", "labels", "isanomaly", "anomaly", "anomalie", "injected")
-CLOCK_PATTERN = re.compile(r"(?:h|hour|heure)?[ _]?(\d{1,2})(?:[:h_](\d{2})?(?::00)?)?", re.IGNORECASE)
-UNIT_PATTERN = re.compile(r"[(\[]\s*([kMGT]?(?:Wh|W|Nm3|m3)|°C|%|ms|s)\b[^)\]]*[)\]]", re.IGNORECASE)
-UNITS = ("kWh", "MWh", "GWh", "TWh", "Wh", "kW", "MW", "GW", "TW", "W", "°C", "%", "ms", "s", "m3", "Nm3")
+LABEL_NAMES = (
+    *("label", "labels", "isanomaly", "anomaly", "anomalie", "injected", "anomalous", "outlier", "isoutlier"),
+    *("attack", "isattack", "normalattack", "fault", "isfault", "groundtruth"),
+)
 
 
 def normalise_name(name: str) -> str:
@@ -51,53 +79,6 @@ def normalise_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", "".join(letter for letter in letters if not unicodedata.combining(letter)))
 
 
-def find_clock_columns(columns: list[str]) -> dict[str, str]:
-    """Return column → time of day if 24 or 96 columns name the times of one day, else an empty mapping.
-
-    Example:
-        >>> times = find_clock_columns(["date", *(f"{hour}h" for hour in range(24))])
-        >>> len(times), times["7h"]
-        (24, '07:00')
-    """
-    time_by_column = _parse_clock_times(columns)
-    for count in (24, 96):
-        if sorted(time_by_column.values()) == make_clock_labels(count):
-            return time_by_column
-    return {}
-
-
-def _parse_clock_times(columns: list[str]) -> dict[str, str]:
-    """Return column → time of day for the columns that name one; empty if a number exceeds 23."""
-    time_by_column = {}
-    for column in columns:
-        match = CLOCK_PATTERN.fullmatch(column.strip())
-        if match and int(match[1]) > 23:
-            return {}
-        if match:
-            time_by_column[column] = f"{int(match[1]):02d}:{match[2] or '00'}"
-    return time_by_column
-
-
-def find_incomplete_day(columns: list[str]) -> tuple[list[str], list[str]] | None:
-    """Return the missing and the repeated times of an incomplete day, or None.
-
-    At least 12 columns must name a time of day; columns named by a plain number are not counted.
-    """
-    times = [time for column, time in _parse_clock_times(columns).items() if not column.strip().isdigit()]
-    if len(times) < 12 or find_clock_columns(columns):
-        return None
-    expected_times = make_clock_labels(24 if len(times) < 48 else 96)
-    return [time for time in expected_times if time not in times], sorted(
-        {time for time in times if times.count(time) > 1}
-    )
-
-
-def parse_unit(name: str) -> str:
-    """Return the unit in brackets in a column name ("consommation (MWh)" → "MWh"), or ""."""
-    match = UNIT_PATTERN.search(name)
-    return next((unit for unit in UNITS if match and unit.lower() == match[1].lower()), "")
-
-
 class Layout(ABC):
     """Contract of a file layout. Every concrete subclass in this folder is registered; there is no list to edit."""
 
@@ -105,6 +86,7 @@ class Layout(ABC):
     label: ClassVar[str]
     summary: ClassVar[str]
     order: ClassVar[int] = 50  # lower values are tried first: the most specific layouts
+    is_general: ClassVar[bool] = False  # detected by the values of any table, not by the names of its columns
     standard_names: ClassVar[
         Mapping[str, str]
     ] = {}  # normalised column name → name of the covariate or context in a dataset
@@ -129,7 +111,7 @@ def find_role_columns(roles: Roles, role: Role) -> list[str]:
 def require_roles(table: RawTable, roles: Roles, layout: Layout, *required_roles: Role) -> None:
     """Raise UnknownLayoutError with the name of the first role that no column has."""
     for role in required_roles:
-        if not find_role_columns(roles, role):
+        if not (has_time(roles) if role == "time" else find_role_columns(roles, role)):
             raise UnknownLayoutError(
                 N_("{file}: the layout {layout} requires a column with the role {role}. Columns found: {columns}."),
                 file=table.name,
@@ -148,15 +130,14 @@ def build_dataset(
     no column names one; the default is the name of the file. Without a time column, the rows are numbered.
     """
     notes = table.notes
-    time_columns = find_role_columns(roles, "time")
-    time = _parse_times(table, time_columns, notes) if time_columns else pd.RangeIndex(len(table.frame))
+    time = _parse_times(table, roles, notes) if has_time(roles) else pd.RangeIndex(len(table.frame))
     index = make_index(
         _build_entities(table, find_role_columns(roles, "entity"), entity or strip_extensions(table.name)), time
     )
     covariates = _read_covariates(table, roles, layout, index, notes)
     context = _read_context(table, roles, layout, index, notes)
     label_columns = find_role_columns(roles, "label")
-    labels = _read_numbers(table, label_columns[0], notes, index) > 0 if label_columns else None
+    labels = _read_labels(table, label_columns[0], notes) if label_columns else None
     values = _read_matrix(table, list(measures), notes, index)
     return Dataset(
         frame=pd.DataFrame(values, index=index, columns=pd.Index(list(measures.values())), copy=False),
@@ -179,8 +160,22 @@ def strip_extensions(name: str) -> str:
     return re.sub(r"(\.(csv|tsv|txt|json|xlsx|parquet|npz|seq|gz|zip))+$", "", name, flags=re.IGNORECASE) or name
 
 
-def _parse_times(table: RawTable, columns: list[str], notes: list[Finding]) -> pd.DatetimeIndex:
-    dates: ParsedDates = parse_dates(table.frame.pop(columns[0]), table.name)
+def has_time(roles: Roles) -> bool:
+    """Tell whether the roles name a time: one column, a date, or a year and a month."""
+    given = set(roles.values())
+    return bool(given & {"time", "date"}) or {"year", "month"} <= given
+
+
+def _parse_times(table: RawTable, roles: Roles, notes: list[Finding]) -> pd.DatetimeIndex:
+    time_columns = find_role_columns(roles, "time")
+    dates: ParsedDates = (
+        parse_dates(table.frame.pop(time_columns[0]), table.name)
+        if time_columns
+        else assemble_times(
+            {role: table.frame.pop(columns[0]) for role in TIME_PARTS if (columns := find_role_columns(roles, role))},
+            table.name,
+        )
+    )
     if dates.ambiguous:
         notes.append(
             Finding(
@@ -206,6 +201,11 @@ def _parse_times(table: RawTable, columns: list[str], notes: list[Finding]) -> p
                 ),
             )
         )
+    if dates.zone:
+        in_utc = N_("{file}: the timestamps have several offsets from UTC. They were converted to UTC.")
+        local = N_("{file}: the timestamps are on the local clock of the file (UTC{zone}).")
+        message = Message(in_utc if dates.zone == "UTC" else local, {"file": table.name, "zone": dates.zone})
+        notes.append(Finding("time_zone", len(dates.times), message))
     return dates.times
 
 
@@ -231,6 +231,29 @@ def _to_categorical(column: pd.Series) -> pd.Categorical:
     names = pd.Index([str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip() for v in values])
     unique, name_codes = np.unique(np.asarray(names, dtype=object), return_inverse=True)
     return pd.Categorical.from_codes(name_codes[codes], categories=unique)
+
+
+def _read_labels(table: RawTable, column: str, notes: list[Finding]) -> NDArray[np.bool_]:
+    """Return True for every abnormal row. Raises UnreadableFileError where it is open which value is abnormal."""
+    cells = table.frame.pop(column)
+    answer = read_labels(cells)
+    if answer is None:
+        raise UnreadableFileError(
+            N_(
+                "{file}, column {column!r}: it is not clear which label is abnormal. Accepted: 0 and 1, 1 and −1 with "
+                "−1 as the rarer value, words such as normal and anomaly."
+            ),
+            file=table.name,
+            column=column,
+        )
+    labels, is_negative = answer
+    if is_negative:
+        message = Message(
+            N_("{file}, column {column!r}: −1 marks {count} abnormal rows, as in scikit-learn."),
+            {"file": table.name, "column": column, "count": int(labels.sum())},
+        )
+        notes.append(Finding("negative_labels", int(labels.sum()), message))
+    return labels
 
 
 def _read_covariates(
@@ -274,8 +297,12 @@ def _read_matrix(
 def _read_numbers(table: RawTable, column: str, notes: list[Finding], index: pd.MultiIndex) -> NDArray[np.float64]:
     cells = table.frame.pop(column)
     values, bad_rows = parse_numbers(cells, table.decimal_mark)
-    if not pd.api.types.is_numeric_dtype(cells) and not any(note.kind == "ambiguous_numbers" for note in notes):
-        mark, ambiguous = detect_decimal_mark(cells.dropna().astype(str).unique(), table.decimal_mark or ",")
+    if (
+        not table.decimal_mark
+        and not pd.api.types.is_numeric_dtype(cells)
+        and not any(note.kind == "ambiguous_numbers" for note in notes)
+    ):
+        mark, ambiguous = detect_decimal_mark(cells.dropna().astype(str).unique())
         if ambiguous:
             note_ambiguous_mark(table, mark)
     if len(bad_rows):

@@ -1,9 +1,10 @@
-"""Layout of daily profiles: one row per day and entity, 24 hourly or 96 quarter-hourly columns."""
+"""Layout of daily profiles: one row per day and entity, one column per hour, half-hour, quarter-hour … of the day."""
 
 import pandas as pd
 from typing_extensions import override
 
 from core.data.dataset import DAY, Dataset
+from core.data.ingest.clock_columns import find_clock_columns
 from core.data.ingest.date_parsing import looks_like_dates
 from core.data.ingest.layouts.base import (
     ENTITY_NAMES,
@@ -13,19 +14,18 @@ from core.data.ingest.layouts.base import (
     Role,
     Roles,
     build_dataset,
-    find_clock_columns,
     find_role_columns,
     normalise_name,
-    parse_unit,
     require_roles,
 )
 from core.data.ingest.readers import RawTable
+from core.data.ingest.units import parse_unit
 from core.errors import UnknownLayoutError
 from core.messages import N_
 
 
 class DailyProfile(Layout):
-    """Table with a date and 24 or 96 columns of one day; other columns are totals or context.
+    """Table with a date and the columns of one day; other columns are totals or context.
 
     Example:
         >>> hours = {f"{hour:02d}:00": [1.0, 2.0] for hour in range(24)}
@@ -40,7 +40,7 @@ class DailyProfile(Layout):
     name = "daily_profile"
     label = N_("Daily profiles")
     summary = N_(
-        "One row per day and entity: a date, 24 hourly or 96 quarter-hourly columns, and a column "
+        "One row per day and entity: a date, 24 hourly, 48 half-hourly or 96 quarter-hourly columns, and a column "
         "of names if there are several entities."
     )
     order = 20
@@ -82,7 +82,10 @@ class DailyProfile(Layout):
         time_by_column = find_clock_columns(find_role_columns(roles, "measure"))
         if not time_by_column:
             raise UnknownLayoutError(
-                N_("{file}: {count} columns are measurements. A daily profile has 24 (00:00 … 23:00) or 96."),
+                N_(
+                    "{file}: {count} columns are measurements. A daily profile has 24 (00:00 … 23:00), 48, 96, 144 or "
+                    "288."
+                ),
                 file=table.name,
                 count=len(find_role_columns(roles, "measure")),
             )

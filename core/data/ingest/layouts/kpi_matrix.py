@@ -7,25 +7,11 @@ import pandas as pd
 from typing_extensions import override
 
 from core.data.dataset import Dataset
-from core.data.ingest.date_parsing import looks_like_dates
-from core.data.ingest.layouts.base import (
-    LABEL_NAMES,
-    TIME_NAMES,
-    Layout,
-    Role,
-    Roles,
-    build_dataset,
-    find_role_columns,
-    normalise_name,
-    require_roles,
-)
-from core.data.ingest.layouts.tidy_series import compute_usual_step
-from core.data.ingest.number_parsing import parse_numbers
+from core.data.ingest.layouts.base import Layout, Roles, build_dataset, find_role_columns, require_roles
+from core.data.ingest.layouts.tidy_series import compute_usual_step, find_common_unit
 from core.data.ingest.readers import RawTable
+from core.data.ingest.role_inference import PART_COLUMN, PART_NAMES, infer_roles
 from core.messages import N_
-
-PART_COLUMN = "part"
-PART_NAMES = ("train", "test")
 
 
 class KpiMatrix(Layout):
@@ -46,37 +32,22 @@ class KpiMatrix(Layout):
     summary = N_("Numbers only: one row per timestamp in chronological order, one column per KPI.")
     order = 25
 
+    is_general = True
+
     @override
     def detect_roles(self, table: pd.DataFrame) -> Roles | None:
-        has_part = PART_COLUMN in table.columns and _is_part_column(table[PART_COLUMN])
-        roles: dict[str, Role] = {}
-        for column in table.columns:
-            cells = table[column]
-            if has_part and column == PART_COLUMN:
-                roles[column] = "context"
-            elif has_part and normalise_name(column) in TIME_NAMES and looks_like_dates(cells):
-                roles[column] = "time"
-            elif normalise_name(column) in LABEL_NAMES and not len(
-                parse_numbers(cells)[1]
-            ):  # true and false are also numbers
-                roles[column] = "label"
-            elif pd.api.types.is_numeric_dtype(cells):
-                roles[column] = "measure"
-            else:
-                return None
-        return roles if "measure" in roles.values() else None
+        reading = infer_roles(table)
+        return reading.roles if reading.layout == self.name else None
 
     @override
     def build(self, table: RawTable, roles: Roles, unit: str) -> Dataset:
         require_roles(table, roles, self, "measure")
         measures = {column: column for column in find_role_columns(roles, "measure")}
+        header_unit = find_common_unit(table, list(measures))
         dataset = build_dataset(table, roles, self, measures)
         if dataset.context is not None and PART_COLUMN in dataset.context:
             part = pd.Categorical(dataset.context[PART_COLUMN], categories=list(PART_NAMES))
             dataset = dataset.replace(context=dataset.context.assign(part=part))
-        return dataset.replace(unit=unit, step=compute_usual_step(dataset) if dataset.has_dates else None)
-
-
-def _is_part_column(cells: pd.Series) -> bool:
-    """Tell whether every cell is "train" or "test"."""
-    return not pd.api.types.is_numeric_dtype(cells) and bool(cells.isin(PART_NAMES).all())
+        return dataset.replace(
+            unit=unit or header_unit, step=compute_usual_step(dataset) if dataset.has_dates else None
+        )

@@ -4,21 +4,11 @@ import pandas as pd
 from typing_extensions import override
 
 from core.data.dataset import Dataset
-from core.data.ingest.date_parsing import looks_like_dates
-from core.data.ingest.layouts.base import (
-    ENTITY_NAMES,
-    LABEL_NAMES,
-    TIME_NAMES,
-    Layout,
-    Role,
-    Roles,
-    build_dataset,
-    find_role_columns,
-    normalise_name,
-    parse_unit,
-    require_roles,
-)
+from core.data.ingest.layouts.base import Layout, Roles, build_dataset, find_role_columns, require_roles
+from core.data.ingest.number_parsing import find_cell_unit
 from core.data.ingest.readers import RawTable
+from core.data.ingest.role_inference import infer_roles
+from core.data.ingest.units import parse_unit
 from core.messages import N_
 
 
@@ -41,43 +31,26 @@ class TidySeries(Layout):
         "if there are several series."
     )
     order = 30
+    is_general = True
 
     @override
     def detect_roles(self, table: pd.DataFrame) -> Roles | None:
-        time_columns = [column for column in table.columns if normalise_name(column) in TIME_NAMES]
-        date_columns = [column for column in (*time_columns, *table.columns) if looks_like_dates(table[column])]
-        if not date_columns:
-            return None
-        roles: dict[str, Role] = {column: self._find_role(table[column], column) for column in table.columns}
-        roles[date_columns[0]] = "time"
-        return roles if "measure" in roles.values() else None
-
-    def _find_role(self, cells: pd.Series, column: str) -> Role:
-        if normalise_name(column) in LABEL_NAMES:
-            return "label"
-        if normalise_name(column) in ENTITY_NAMES:
-            return "entity"
-        if pd.api.types.is_bool_dtype(cells):
-            return "covariate"
-        if pd.api.types.is_numeric_dtype(cells) or _is_mostly_numeric(cells):
-            return "measure"
-        return "context" if looks_like_dates(cells) or cells.nunique() > 0.5 * len(cells) else "entity"
+        reading = infer_roles(table)
+        return reading.roles if reading.layout == self.name else None
 
     @override
     def build(self, table: RawTable, roles: Roles, unit: str) -> Dataset:
         require_roles(table, roles, self, "time", "measure")
         measures = find_role_columns(roles, "measure")
+        header_unit = find_common_unit(table, measures)
         dataset = build_dataset(table, roles, self, {column: column for column in measures})
-        units = {parse_unit(column) for column in measures}
-        return dataset.replace(unit=unit or (units.pop() if len(units) == 1 else ""), step=compute_usual_step(dataset))
+        return dataset.replace(unit=unit or header_unit, step=compute_usual_step(dataset))
 
 
-def _is_mostly_numeric(cells: pd.Series) -> bool:
-    """Tell whether more than half of the first 500 filled cells are numbers."""
-    from core.data.ingest.number_parsing import parse_numbers
-
-    values, bad_rows = parse_numbers(cells.dropna().iloc[:500])
-    return len(values) > 0 and len(bad_rows) < 0.5 * len(values)
+def find_common_unit(table: RawTable, measures: list[str]) -> str:
+    """Return the unit in the headers or cells of the measurements if all of them have the same, else ""."""
+    units = {parse_unit(column) or find_cell_unit(table.frame[column]) for column in measures}
+    return units.pop() if len(units) == 1 else ""
 
 
 def compute_usual_step(dataset: Dataset) -> pd.Timedelta | None:

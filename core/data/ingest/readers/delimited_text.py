@@ -4,40 +4,50 @@ Numeric columns are read as numbers. If a cell of them is not a number, the file
 `core.data.ingest.number_parsing` then lists the unusable cells.
 """
 
+import codecs
 import csv
 import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
 from core.data.ingest.files import Source, TextEncoding, detect_encoding
-from core.data.ingest.number_parsing import MISSING_WORDS, NUMBER_PATTERNS, detect_decimal_mark
+from core.data.ingest.number_parsing import MISSING_WORDS, NUMBER_PATTERNS, detect_table_mark
 from core.data.ingest.readers.base import (
     MAX_PREAMBLE_LINES,
+    VALUE_START,
     ProgressCallback,
     RawTable,
+    find_header,
+    is_header,
     is_preamble,
     note_ambiguous_mark,
-    split_header,
 )
 from core.errors import UnreadableFileError
 from core.messages import N_
 
 BLOCK_BYTES = 2**20  # fits the processor's cache: parsing is twice as fast as with 8 MB
 SAMPLE_CHARACTERS = 256_000
+FOOTER_BYTES = 65_536
+MAX_FOOTER_LINES = 20
+MIN_DIGIT_SHARE = 0.9  # of the first cells of the rows; a file of names has no recognisable footer
 
 
 @dataclass(frozen=True)
 class Dialect:
     """Format of a delimited text file.
 
-    `skip_rows` counts the lines before the first row of data, `preamble_lines` the non-empty lines above the header.
-    `numeric_columns` holds the numeric columns. `ambiguous` is True if the decimal mark has two readings. `line_bytes`
-    is the mean length of a line.
+    `skip_rows` counts the lines before the first row of data, `preamble_lines` the non-empty lines above the header,
+    `footer` holds the lines below the table and `end_byte` the position of the first one. `repeated` lists the columns
+    whose name is used twice.
+    `decimal_mark` is "" if no number has one, and `ambiguous` is True if it has two readings. `numeric_columns` holds
+    the numeric columns. `line_bytes` is the mean length of a line.
     """
 
     encoding: str
@@ -50,6 +60,9 @@ class Dialect:
     ambiguous: bool
     line_bytes: float
     has_quotes: bool
+    repeated: tuple[str, ...] = ()
+    footer: tuple[str, ...] = ()
+    end_byte: int = 0
 
 
 def read_text(source: Source, progress: ProgressCallback) -> RawTable:
@@ -67,10 +80,19 @@ def read_text(source: Source, progress: ProgressCallback) -> RawTable:
             frame = _read_arrow(source, dialect, frozenset(), progress)
         except (pa.ArrowInvalid, UnicodeError) as second_error:
             raise _translate_arrow_error(second_error, source, dialect) from second_error
-    table = RawTable(source.name, frame, decimal_mark="." if dialect.delimiter == "," else "")
+    table = RawTable(
+        source.name, frame, decimal_mark="" if dialect.ambiguous else dialect.decimal_mark, repeated=dialect.repeated
+    )
     if dialect.preamble_lines:
         table.add_note(
             "skipped_lines", dialect.preamble_lines, N_("{file}: {count} lines above the header were skipped.")
+        )
+    if dialect.footer:
+        table.add_note(
+            "skipped_footer",
+            len(dialect.footer),
+            N_("{file}: {count} lines below the table were skipped: {value!r}."),
+            value=" / ".join(dialect.footer)[:100],
         )
     if dialect.ambiguous:
         note_ambiguous_mark(table, dialect.decimal_mark)
@@ -83,7 +105,7 @@ def _read_arrow(
     text_type = pa.dictionary(pa.int32(), pa.string())
     size = source.path.stat().st_size
     with pyarrow.csv.open_csv(
-        source.path,
+        _open_table(source, dialect),
         pyarrow.csv.ReadOptions(
             encoding=dialect.encoding.removesuffix("-sig"),
             column_names=dialect.names,
@@ -93,7 +115,7 @@ def _read_arrow(
         pyarrow.csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=dialect.has_quotes),
         pyarrow.csv.ConvertOptions(
             column_types={name: pa.float64() if name in numeric_columns else text_type for name in dialect.names},
-            decimal_point=dialect.decimal_mark,
+            decimal_point=dialect.decimal_mark or ".",
             strings_can_be_null=True,
             null_values=_list_null_values(),
         ),
@@ -108,6 +130,13 @@ def _read_arrow(
     frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
     pa.default_memory_pool().release_unused()  # otherwise Arrow keeps more memory than the size of the file
     return frame
+
+
+def _open_table(source: Source, dialect: Dialect) -> "pa.NativeFile":
+    """Open the file up to the lines below its table; Arrow would unpack a file by its name."""
+    if not dialect.end_byte:
+        return pa.OSFile(str(source.path), "rb")
+    return pa.BufferReader(pa.memory_map(str(source.path)).read_buffer(dialect.end_byte))
 
 
 def _list_null_values() -> list[str]:
@@ -177,39 +206,125 @@ def detect_dialect(source: Source, text_encoding: TextEncoding) -> Dialect:
     skip_rows, preamble_lines, complete_lines = _split_preamble(complete_lines)
     delimiter = _detect_delimiter(complete_lines)
     rows = list(_split_rows(complete_lines, delimiter))
-    names, body = split_header(rows, source.name)
-    cells = [cell for row in body[:500] for cell in row][:20_000]
-    decimal_mark, ambiguous = (".", False) if delimiter == "," else detect_decimal_mark(cells)
+    header = find_header(rows, source.name)
+    body = rows[header.row_count :]
+    names = _add_trailing_column(header.names, body)
+    footer, end_byte = _find_footer(source, text_encoding, delimiter, body)
+    body = body[: len(body) - len(footer)] if len(sample) < SAMPLE_CHARACTERS - 2 else body
+    if not body:
+        raise UnreadableFileError(N_("{file}: the file has a header but no rows."), file=source.name)
+    sample_rows = body[: max(20, min(500, 20_000 // len(names)))]
+    decimal_mark, ambiguous = detect_table_mark(list(column) for column in zip_longest(*sample_rows, fillvalue=""))
     return Dialect(
         encoding=text_encoding.encoding,
         delimiter=delimiter,
         decimal_mark=decimal_mark,
         names=names,
-        skip_rows=skip_rows + (len(body) < len(rows)),
+        skip_rows=skip_rows + header.row_count,
         preamble_lines=preamble_lines,
-        numeric_columns=_find_numeric_columns(names, body, decimal_mark),
+        numeric_columns=_find_numeric_columns(names, body, decimal_mark or "."),
         ambiguous=ambiguous,
         line_bytes=len(complete_lines.encode()) / len(rows),
         has_quotes=text_encoding.quote_count > 0,
+        repeated=header.repeated,
+        footer=footer,
+        end_byte=end_byte,
     )
+
+
+def _add_trailing_column(names: list[str], body: list[list[str]]) -> list[str]:
+    """Return the names with one for the empty cell behind a delimiter at the end of every line, where there is one."""
+    rows = [row for row in body[:200] if VALUE_START.match(row[0]) or len(row) > 1]  # without a line below the table
+    has_trailing_cell = bool(rows) and all(len(row) == len(names) + 1 and not row[-1].strip() for row in rows)
+    return [*names, f"Unnamed {len(names)}"] if has_trailing_cell else names
+
+
+def _find_footer(
+    source: Source, text_encoding: TextEncoding, delimiter: str, body: list[list[str]]
+) -> tuple[tuple[str, ...], int]:
+    """Return the lines below the table, such as "End of file" or a total, and the position of the first one.
+
+    They do not start with a digit, as nearly all rows do. Without such lines, the position is 0.
+    """
+    is_number_first = [bool(VALUE_START.match(row[0])) for row in body[:200]]
+    while is_number_first and not is_number_first[-1]:
+        is_number_first.pop()
+    if not is_number_first or np.mean(is_number_first) < MIN_DIGIT_SHARE:
+        return (), 0
+    footer: list[str] = []
+    end_byte = source.path.stat().st_size
+    for text, byte_count in _read_last_lines(source, text_encoding.encoding):
+        first_cell = next(_split_rows(text, delimiter), [""])[0]
+        if text.strip(delimiter) and (VALUE_START.match(first_cell) or not first_cell.strip()):
+            break
+        end_byte -= byte_count
+        footer += [text] if text.strip(delimiter) else []
+    return (tuple(reversed(footer)), end_byte) if footer else ((), 0)
+
+
+def _read_last_lines(source: Source, encoding: str) -> Iterator[tuple[str, int]]:
+    """Yield the last lines of a file, the last one first, without line ends, with their lengths in bytes."""
+    size = source.path.stat().st_size
+    start = max(0, size - FOOTER_BYTES) // 2 * 2
+    with source.path.open("rb") as file:
+        is_big_endian = file.read(2) == codecs.BOM_UTF16_BE
+        file.seek(start)
+        tail = file.read()
+    exact_encoding = ("utf-16-be" if is_big_endian else "utf-16-le") if encoding == "utf-16" else encoding
+    lines = tail.decode(exact_encoding, errors="surrogateescape" if encoding != "utf-16" else "replace").splitlines(
+        True
+    )
+    for line in reversed(lines[1:][-MAX_FOOTER_LINES:]):
+        errors = "surrogateescape" if encoding != "utf-16" else "replace"
+        yield line.strip(), len(line.encode(exact_encoding.removesuffix("-sig"), errors=errors))
 
 
 def _split_preamble(sample: str) -> tuple[int, int, str]:
     """Return the number of lines above the header, how many of them are not empty, and the text below them.
 
-    Such lines are empty lines, Excel's `sep=;`, comments and titles.
+    Such lines are empty lines, Excel's `sep=;`, comments, titles, and a small table with another number of columns.
     """
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", sample[:64_000])
     preamble_lines = skip_rows = 0
-    delimiter = _detect_delimiter("".join(lines[MAX_PREAMBLE_LINES:]) or sample[:64_000])
+    delimiter = _detect_delimiter("".join(lines))
+    if not _has_usual_length(lines, delimiter):  # many lines of titles
+        delimiter = _detect_delimiter("".join(lines[MAX_PREAMBLE_LINES:]) or sample[:64_000])
     usual_count = _find_usual_length(list(_split_rows("".join(lines), delimiter)))
-    for line in lines[:MAX_PREAMBLE_LINES]:
-        row = next(_split_rows(line, delimiter), [])
+    rows = [next(_split_rows(line, delimiter), []) for line in lines[:MAX_PREAMBLE_LINES]]
+    if _ends_with_delimiter(rows, usual_count):
+        usual_count -= 1
+    header_row = _find_header_row(rows, usual_count)
+    for number, (line, row) in enumerate(zip(lines, rows, strict=False)):
         filled_count = sum(bool(cell.strip()) for cell in row)
-        if filled_count and not is_preamble(line, len(row), filled_count, usual_count):
+        is_above = number < header_row or not filled_count or is_preamble(line, len(row), filled_count, usual_count)
+        if not is_above:
             break
         preamble_lines, skip_rows = preamble_lines + bool(filled_count), skip_rows + 1
     return skip_rows, preamble_lines, sample[sum(map(len, lines[:skip_rows])) :]
+
+
+def _find_header_row(rows: list[list[str]], usual_count: int) -> int:
+    """Return the position of the first row with the usual number of cells if it is a header below other rows, else 0.
+
+    A wider first row above data is no preamble: a row of data with too few cells is an error.
+    """
+    position = next((number for number, row in enumerate(rows) if len(row) == usual_count), 0)
+    filled_above = [row for row in rows[:position] if any(cell.strip() for cell in row)]
+    is_name_row = bool(rows[position:]) and is_header(rows[position]) and not VALUE_START.match(rows[position][0])
+    return position if len(filled_above) > 1 and is_name_row else 0
+
+
+def _ends_with_delimiter(rows: list[list[str]], usual_count: int) -> bool:
+    """Tell whether the rows, but not the header, end with a delimiter: their last cell is empty and has no name."""
+    last_cells = [row[-1].strip() for row in rows if len(row) == usual_count]
+    has_shorter_header = any(len(row) == usual_count - 1 for row in rows)
+    return usual_count > 2 and bool(last_cells) and not any(last_cells) and has_shorter_header
+
+
+def _has_usual_length(lines: list[str], delimiter: str) -> bool:
+    """Tell whether 90 % of the lines have the same number of cells."""
+    lengths = [len(row) for row in _split_rows("".join(lines), delimiter)][:200]
+    return bool(lengths) and lengths.count(max(set(lengths), key=lengths.count)) >= 0.9 * len(lengths)
 
 
 def _find_usual_length(rows: list[list[str]]) -> int:
@@ -225,15 +340,23 @@ def _split_rows(text: str, delimiter: str) -> Iterator[list[str]]:
 
 
 def _detect_delimiter(sample: str) -> str:
-    """Return the delimiter that splits most lines into the same number of fields; a comma for a single column."""
+    """Return the delimiter that splits most lines, the header among them, into the same number of clean cells.
 
-    def measure_agreement(delimiter: str) -> tuple[float, int]:
-        lengths = [len(row) for row in _split_rows(sample[:64_000], delimiter)][:100]
+    A cell is clean if it contains no semicolon, tab or bar. A comma is the answer for a single column.
+    """
+
+    def measure_agreement(delimiter: str) -> tuple[float, float, int]:
+        rows = list(islice(_split_rows(sample[:64_000], delimiter), 100))
+        lengths = [len(row) for row in rows]
         common = max(set(lengths), key=lengths.count, default=1)
-        return (lengths.count(common) / len(lengths) if common > 1 else 0.0, common)
+        if common == 1:
+            return 0.0, 0.0, 1
+        cells = [cell for row in rows for cell in row]
+        clean_count = sum(not any(mark in cell for mark in ";\t|") for cell in cells)
+        return round(lengths.count(common) / len(lengths), 2), clean_count / len(cells), common
 
     best_delimiter = max(";\t|,", key=measure_agreement)
-    return best_delimiter if measure_agreement(best_delimiter)[1] > 1 else ","
+    return best_delimiter if measure_agreement(best_delimiter)[2] > 1 else ","
 
 
 def _find_numeric_columns(names: list[str], rows: list[list[str]], decimal: str) -> frozenset[str]:

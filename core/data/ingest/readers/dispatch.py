@@ -1,11 +1,14 @@
 """Selection of the reader by file type, and cleaning of column names, empty rows and index columns."""
 
+import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 
+from core.data.ingest.date_parsing import looks_like_dates
 from core.data.ingest.files import SkippedFile, Source
 from core.data.ingest.readers.base import ProgressCallback, RawTable, check_columns, ignore_progress
 from core.data.ingest.readers.delimited_text import read_text
@@ -15,8 +18,10 @@ from core.data.ingest.readers.npz import read_npz
 from core.data.ingest.readers.parquet import read_parquet
 from core.data.ingest.readers.seq import read_seq
 from core.data.ingest.readers.xlsx import read_xlsx
-from core.errors import UnreadableFileError
+from core.errors import UnreadableFileError, VigieError
 from core.messages import N_
+
+logger = logging.getLogger(__name__)
 
 NAMELESS_COLUMN = re.compile(r"(unnamed.*|_id|__index_level_\d+__|)", re.IGNORECASE)
 MIN_MATRIX_COLUMNS = 4  # minimum width of a matrix without column names
@@ -33,6 +38,17 @@ GROUP_READERS: dict[str, Callable[[Sequence[Source], ProgressCallback, list[Skip
     "seq": read_seq,
     "netmob": read_netmob,
 }
+TYPE_BY_EXTENSION = {
+    "csv": "text",
+    "tsv": "text",
+    "gz": "gzip",
+    "zip": "zip",
+    "xlsx": "xlsx",
+    "parquet": "parquet",
+    "json": "json",
+    "npz": "npz",
+}
+TIME_COLUMN = "time"
 EXACT_FILE_TYPES = ("npz", *GROUP_READERS)  # written by programs: not cleaned, every row and column is data
 
 
@@ -58,7 +74,10 @@ def read_group(
     types, they raise UnreadableFileError.
     """
     group_reader = GROUP_READERS.get(sources[0].file_type)
-    return group_reader(sources, progress, skipped) if group_reader else read_table(sources[0], progress)
+    if group_reader is None:
+        return read_table(sources[0], progress)
+    with _translate_errors(sources[0].name):
+        return group_reader(sources, progress, skipped)
 
 
 def read_table(source: Source, progress: ProgressCallback = ignore_progress) -> RawTable:
@@ -68,16 +87,87 @@ def read_table(source: Source, progress: ProgressCallback = ignore_progress) -> 
     """
     if source.file_type in GROUP_READERS:
         return read_group([source], progress)
-    table = READERS[source.file_type](source, progress)
-    if source.file_type in EXACT_FILE_TYPES:
-        return table
+    with _translate_errors(source.name):
+        table = READERS[source.file_type](source, progress)
+        if source.file_type in EXACT_FILE_TYPES:
+            return table
+        _clean_table(table)
+    _note_misleading_name(table, source)
+    return table
+
+
+@contextmanager
+def _translate_errors(file: str) -> Iterator[None]:
+    """Turn any error of a library into UnreadableFileError: damaged files raise errors of many types."""
+    try:
+        yield
+    except (VigieError, MemoryError):
+        raise
+    except Exception as error:
+        logger.warning("unexpected error while reading %s", file, exc_info=True)
+        raise UnreadableFileError(
+            N_("{file}: the file is damaged or has an unknown form ({reason})."),
+            file=file,
+            reason=f"{type(error).__name__}: {str(error)[:100]}",
+        ) from error
+
+
+def _clean_table(table: RawTable) -> None:
     table.frame.columns = pd.Index([str(column).strip().lstrip("\ufeff") for column in table.frame.columns])
-    check_columns(list(table.frame.columns), source.name)
+    check_columns(list(table.frame.columns), table.name)
     _fix_mojibake(table)
     _drop_numeric_header(table)
+    _drop_repeated_headers(table)
     _drop_empty_rows(table)
     _drop_nameless_columns(table)
-    return table
+    _merge_repeated_columns(table)
+
+
+def _note_misleading_name(table: RawTable, source: Source) -> None:
+    """Add a note if the extension of the file names another type than its content."""
+    extension = source.name.rpartition(".")[2].lower()
+    if TYPE_BY_EXTENSION.get(extension, source.file_type) != source.file_type:
+        table.add_note(
+            "misleading_name",
+            1,
+            N_("{file}: the name ends with .{extension}, but the content is {type}. The content was read."),
+            extension=extension,
+            type=source.file_type,
+        )
+
+
+def _drop_repeated_headers(table: RawTable) -> None:
+    """Drop rows that repeat the header: the file was glued from several files."""
+    frame = table.frame
+    is_repeated = np.ones(len(frame), dtype=bool)
+    for column in frame.columns:
+        if NAMELESS_COLUMN.fullmatch(column):
+            continue
+        if isinstance(frame[column].dtype, pd.CategoricalDtype) and column not in frame[column].cat.categories:
+            return
+        if pd.api.types.is_numeric_dtype(frame[column]) or pd.api.types.is_datetime64_any_dtype(frame[column]):
+            return
+        is_repeated &= (frame[column] == column).to_numpy(dtype=bool, na_value=False)
+    if not is_repeated.any() or is_repeated.all():
+        return
+    table.frame = frame[~is_repeated].reset_index(drop=True)
+    table.add_note(
+        "repeated_headers", int(is_repeated.sum()), N_("{file}: {count} rows that repeat the header were ignored.")
+    )
+
+
+def _merge_repeated_columns(table: RawTable) -> None:
+    """Drop the columns that repeat another one with the same name; keep the others under a numbered name."""
+    for column in table.repeated:
+        if column not in table.frame:
+            continue
+        name = column.rpartition(" (")[0]
+        if name in table.frame and table.frame[column].astype(str).equals(table.frame[name].astype(str)):
+            table.frame = table.frame.drop(columns=column)
+            template = N_("{file}: the column {column!r} appears twice with the same values. One copy was kept.")
+        else:
+            template = N_("{file}: the column {column!r} appears more than once. The later one is called {renamed!r}.")
+        table.add_note("repeated_columns", 1, template, column=name, renamed=column)
 
 
 def _drop_numeric_header(table: RawTable) -> None:
@@ -109,16 +199,26 @@ def _make_column_names(count: int) -> list[str]:
 
 
 def _drop_nameless_columns(table: RawTable) -> None:
-    """Drop index columns and unnamed columns, and note it; a matrix without any column name keeps all columns."""
+    """Drop the columns without a name and note it, except dates; name an unnamed column of dates "time".
+
+    Programs export the index of a table as a column without a name: dates are the time, numbers only count the rows. A
+    matrix without any column name keeps all columns.
+    """
     nameless = [column for column in table.frame.columns if NAMELESS_COLUMN.fullmatch(column)]
     if len(nameless) == table.frame.shape[1] >= MIN_MATRIX_COLUMNS and len(table.frame):
         table.frame.columns = pd.Index(_make_column_names(len(nameless)))
         return
     if len(nameless) == table.frame.shape[1] or table.frame.empty:
         raise UnreadableFileError(N_("{file}: the file has a header but no rows."), file=table.name)
-    if nameless:
-        table.frame = table.frame.drop(columns=nameless)
-        _note_nameless_columns(table, len(nameless))
+    empty = [column for column in nameless if table.frame[column].isna().all()]
+    dates = [column for column in nameless if column not in empty and looks_like_dates(table.frame[column])]
+    if dates and TIME_COLUMN not in table.frame:
+        table.frame = table.frame.rename(columns={dates[0]: TIME_COLUMN})
+        table.add_note("unnamed_time", 1, N_("{file}: the column without a name contains dates. It is called 'time'."))
+        nameless.remove(dates[0])
+    table.frame = table.frame.drop(columns=nameless)
+    if len(nameless) > len(empty):
+        _note_nameless_columns(table, len(nameless) - len(empty))
 
 
 def _note_nameless_columns(table: RawTable, count: int) -> None:

@@ -378,12 +378,12 @@ def long_row_after_preamble() -> bytes:
     return b"Export,,\nsep=,\n\n" + make_series(row_8="2024-01-08,nord,1,2")
 
 
-@expect_error("twins.csv", "value", "more than once")
+@expect_findings("twins.csv", "repeated_columns")
 def duplicate_columns() -> bytes:
     return b"date,value,value\n2024-01-01,1,2\n2024-01-02,3,4\n"
 
 
-@expect_error("twins.xlsx", "value", "more than once")
+@expect_findings("twins.xlsx", "repeated_columns")
 def duplicate_columns_in_workbook() -> bytes:
     return make_workbook([["date", "value", "value"], ["2024-01-01", 1, 2], ["2024-01-02", 3, 4]])
 
@@ -448,7 +448,7 @@ def empty_rows_at_end() -> bytes:
     return make_series() + b",,\n" * 40
 
 
-@expect_error("sum.csv", "date", "row 31", "Total")
+@expect_findings("sum.csv", "skipped_footer")
 def row_of_sums_at_end() -> bytes:
     return make_series() + b"Total,,3210.5\n"
 
