@@ -17,6 +17,7 @@ from core.data.ingest.file_types import ACCEPTED_FORMATS
 from core.data.ingest.layouts.base import Role, Roles
 from core.data.ingest.loading import load
 from core.data.quality import repairs
+from core.data.quality.findings import QUESTION_KINDS
 from core.errors import InputError, OptionError, UnreadableFileError, VigieError
 from core.messages import N_
 from core.spec.hyperparameters import require_choice
@@ -72,8 +73,9 @@ def load_input(
 ) -> Dataset:
     """Return and store the dataset in `files`, with the repairs of `recipe`.
 
-    `layout` and `roles` (COLUMN=ROLE) replace the detected ones; the other columns keep their role. A single digest
-    instead of files loads a stored dataset. Raises OptionError without any file, and as `load` does.
+    `layout` and `roles` (COLUMN=ROLE) replace the detected ones; the other columns keep their role. What has two
+    readings is printed on standard error. A single digest instead of files loads a stored dataset. Raises OptionError
+    without any file, and as `load` does.
     """
     if not files:
         raise OptionError(N_("No file was given. Give files or the digest of a stored dataset."))
@@ -84,6 +86,9 @@ def load_input(
         if digest
         else load(list(files), layout=layout, role_changes=role_by_column, progress=show_read_progress)
     )
+    for note in dataset.notes:
+        if note.kind in QUESTION_KINDS and not digest:
+            typer.echo(str(note.message), err=True)
     if recipe is not None:
         dataset = repairs.apply_repairs(repairs.parse_recipe(read_json(recipe)), dataset)
     workspace.datasets.save(dataset)

@@ -89,15 +89,15 @@ def _map_columns(files: list[tuple[Path, str]], unit: str) -> None:
 
 
 def _edit_roles(file_preview: Preview) -> Roles:
+    columns = list(file_preview.head.columns)
+    readings = [file_preview.readings.get(column) for column in columns]
     table = pd.DataFrame(
         {
-            "column": list(file_preview.head.columns),
-            "role": [file_preview.roles.get(column, "ignore") for column in file_preview.head.columns],
-            "reason": [
-                translate_message(reason) if (reason := file_preview.reasons.get(column)) else ""
-                for column in file_preview.head.columns
-            ],
-            "values": [", ".join(map(str, file_preview.head[column].head(3))) for column in file_preview.head.columns],
+            "column": columns,
+            "role": [file_preview.roles.get(column, "ignore") for column in columns],
+            "reason": [translate_message(reading.reason) if reading else "" for reading in readings],
+            "unit": [reading.unit if reading else "" for reading in readings],
+            "values": [", ".join(map(str, file_preview.head[column].head(3))) for column in columns],
         }
     )
     edited_table = st.data_editor(
@@ -105,11 +105,12 @@ def _edit_roles(file_preview: Preview) -> Roles:
         hide_index=True,
         width="stretch",
         key="roles",
-        disabled=["column", "reason", "values"],
+        disabled=["column", "reason", "unit", "values"],
         column_config={
             "column": st.column_config.TextColumn(_("Column")),
             "role": st.column_config.SelectboxColumn(_("Role"), options=list(get_args(Role)), required=True),
             "reason": st.column_config.TextColumn(_("Read as")),
+            "unit": st.column_config.TextColumn(_("Unit")),
             "values": st.column_config.TextColumn(_("First values"), width="large"),
         },
     )

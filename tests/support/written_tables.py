@@ -12,11 +12,11 @@ import pandas as pd
 
 from core.data.dataset import Dataset, make_clock_labels
 from core.data.ingest.loading import load
+from core.data.quality.findings import QUESTION_KINDS
 from core.errors import InputError
 
 Outcome = Literal["right", "asked", "refused", "wrong"]
 
-QUESTION_KINDS = {"ambiguous_dates", "ambiguous_numbers", "uncertain_role"}
 FRENCH_MONTHS = (
     *("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre"),
     *("novembre", "décembre"),

@@ -4,9 +4,10 @@ import codecs
 import pickletools
 import re
 import struct
+import warnings
 import zipfile
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from core.data.ingest.archives import (
     CHUNK_BYTES,
@@ -92,9 +93,10 @@ def _is_pickle(path: Path, head: bytes) -> bool:
     """Tell whether the file is a sequence of pickle opcodes; they are listed, never executed."""
     if head[:1] == b"\x80" and b"\x02" <= head[1:2] <= b"\x05":
         return True
-    with path.open("rb") as source:
+    with path.open("rb") as source, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of escape sequences in bytes that are no pickle
         try:
-            for number, (opcode, _, _) in enumerate(pickletools.genops(source)):
+            for number, (opcode, _, _) in enumerate(pickletools.genops(_BoundedReader(source))):  # type: ignore[arg-type]
                 if opcode.name == "STOP":
                     return number > 1 and not source.read(CHUNK_BYTES).strip()  # "0.5" also begins with two opcodes
                 if number == MAX_PICKLE_OPCODES:
@@ -103,6 +105,19 @@ def _is_pickle(path: Path, head: bytes) -> bool:
         except (ValueError, struct.error, IndexError, OverflowError):
             return False
     return False
+
+
+class _BoundedReader:
+    """File for `pickletools`; an opcode states the length of its argument, which may be any number."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self.source = source
+
+    def read(self, size: int) -> bytes:
+        return self.source.read(min(size, CHUNK_BYTES))
+
+    def readline(self) -> bytes:
+        return self.source.readline(CHUNK_BYTES)
 
 
 def _detect_zip_type(path: Path, name: str) -> FileType:

@@ -28,16 +28,17 @@ FileInput = Path | tuple[Path, str]
 
 @dataclass(frozen=True)
 class Preview:
-    """First rows of a file, its detected layout (None if no layout fits), and the roles of its columns with reasons.
+    """First rows of a file, its detected layout (None if no layout fits), and the roles of its columns.
 
-    A layout that is recognised by the names of the columns gives no reasons.
+    `readings` gives the reason and the unit of each column; it is empty for a layout that is recognised by the names of
+    its columns.
     """
 
     name: str
     head: pd.DataFrame
     layout: str | None
     roles: Roles
-    reasons: Mapping[str, Message]
+    readings: Mapping[str, ColumnReading]
 
 
 def list_layouts() -> list[Layout]:
@@ -87,8 +88,8 @@ def load_preview(files: Sequence[FileInput]) -> Preview:
     match = _detect_layout(table.frame)
     columns = match[2] if match else infer_roles(table.frame).columns
     roles = match[1] if match else {column.name: column.role for column in columns}
-    reasons = {column.name: column.reason for column in columns}
-    return Preview(table.name, table.frame.head(20), match[0].name if match else None, roles, reasons)
+    readings = {column.name: column for column in columns}
+    return Preview(table.name, table.frame.head(20), match[0].name if match else None, roles, readings)
 
 
 def _scale_progress(progress: ProgressCallback, number: int, count: int) -> ProgressCallback:
@@ -157,16 +158,18 @@ def _detect_roles(layout: Layout, table: pd.DataFrame) -> Roles | None:
 
 
 def _note_uncertain_columns(table: RawTable, columns: tuple[ColumnReading, ...]) -> None:
-    """Add a note for each column that could have another role."""
+    """Add a note for each column that could have another role: a key of whole numbers."""
     for column in columns:
         if not column.is_certain:
             table.add_note(
                 "uncertain_role",
                 1,
-                N_("{file}: the column {column!r} was read as {role}: {reason}. Assign another role if this is wrong."),
+                N_(
+                    "{file}: the whole numbers of the column {column!r} tell rows with the same time apart. The column "
+                    "was read as {role}. Assign another role if this is wrong."
+                ),
                 column=column.name,
                 role=column.role,
-                reason=column.reason,
             )
 
 

@@ -20,22 +20,13 @@ from core.messages import N_, Message
 
 MIN_UNIQUE_SHARE = 0.98  # of the rows, that have a time and key of their own
 MIN_PANEL_SHARE = 0.5  # of all times × keys, that a numeric key must fill
-MAX_KEY_SHARE = 0.5  # distinct names per row; a column with more is free text
+MAX_KEY_SHARE, FEW_NAMES = 0.5, 20  # distinct names per row, or in all; a column with more is free text
 MIN_STAGGER_SHARE = 0.02  # of the rows, by which the columns of a wide table start or end later than others
 
 INDEX_NAMES = ("index", "idx", "row", "rownumber", "rowid", "rownum", "no", "nr", "num", "n", "id", "ligne")
 KEY_NAMES = (
     *ENTITY_NAMES,
-    "meter",
-    "compteur",
-    "station",
-    "sensor",
-    "capteur",
-    "node",
-    "cell",
-    "cellule",
-    "tile",
-    "code",
+    *("meter", "compteur", "station", "sensor", "capteur", "node", "cell", "cellule", "tile", "code"),
 )
 FLAG_NAMES = (
     *("quality", "qualite", "status", "statut", "flag", "validity", "etat", "state", "comment", "commentaire"),
@@ -70,11 +61,6 @@ class TableReading:
     def roles(self) -> Roles:
         """Role of every column."""
         return {column.name: column.role for column in self.columns}
-
-    @property
-    def uncertain(self) -> tuple[ColumnReading, ...]:
-        """Columns with another possible role."""
-        return tuple(column for column in self.columns if not column.is_certain)
 
 
 def infer_roles(frame: pd.DataFrame) -> TableReading:
@@ -166,7 +152,7 @@ def _choose_keys(
     readings: dict[str, ColumnReading] = {}
     for column in sorted(texts, key=lambda column: column.plain_name not in KEY_NAMES):
         distinct = int(column.cells.nunique())
-        if unique < rows:
+        if unique < rows and distinct <= max(MAX_KEY_SHARE * rows, FEW_NAMES):
             with_column = count_unique([*time, *keys, column])
             if with_column > unique:
                 keys, unique = [*keys, column], with_column
@@ -178,7 +164,7 @@ def _choose_keys(
         else:
             readings[column.name] = _read(column.name, "context", N_("text that is not needed to tell rows apart"))
     if unique < MIN_UNIQUE_SHARE * rows:
-        key = _find_numeric_key(time, keys, numbers, unique)
+        key = _find_numeric_key(time, keys, numbers)
         if key is not None:
             is_certain = key.plain_name in KEY_NAMES or key.plain_name.endswith("id")
             readings[key.name] = _read(
@@ -193,7 +179,7 @@ def _count_changes(column: ColumnFacts) -> int:
 
 
 def _find_numeric_key(
-    time: list[ColumnFacts], keys: list[ColumnFacts], numbers: list[ColumnFacts], unique: int
+    time: list[ColumnFacts], keys: list[ColumnFacts], numbers: list[ColumnFacts]
 ) -> ColumnFacts | None:
     """Return the column of whole numbers that makes the rows unique as a key of a panel, or None."""
     rows = len(time[0].cells)

@@ -12,17 +12,8 @@ from core.messages import N_
 
 NUMERIC_TIME_NAMES = (
     *TIME_NAMES,
-    "ts",
-    "epoch",
-    "epochms",
-    "epochs",
-    "unix",
-    "unixtime",
-    "timestampms",
-    "index",
-    "heure",
+    *("ts", "epoch", "epochms", "epochs", "unix", "unixtime", "timestampms", "index", "heure"),
 )
-
 
 TIME_REASONS: dict[Role, str] = {
     "time": N_("dates and times"),

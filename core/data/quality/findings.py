@@ -6,6 +6,9 @@ from typing import Any
 
 from core.messages import Message
 
+QUESTION_KINDS = ("ambiguous_dates", "ambiguous_numbers", "uncertain_role")
+"""Kinds of findings about a file that has two readings: a person decides whether the chosen one is right."""
+
 
 @dataclass(frozen=True)
 class Repair:

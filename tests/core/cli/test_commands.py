@@ -14,6 +14,7 @@ import pytest
 from core.data.dataset import Dataset
 from core.settings import ROOT
 from tests.conftest import Command, find_free_port, wait_until_reachable
+from tests.support.commands import assert_one_line_error
 
 
 @pytest.fixture
@@ -51,6 +52,24 @@ def test_doctor_command_on_rows_without_dates(vigie: Command, tmp_path: Path) ->
     assert "7,200 rows, 1 entities, no dates, no unit, layout kpi_matrix" in vigie("doctor", path).stdout
     help_text = " ".join(vigie("doctor", "--help").stdout.replace("│", " ").split())
     assert "NPZ, SEQ, NetMob23" in help_text
+
+
+def test_commands_take_layout_and_roles(vigie: Command, tmp_path: Path) -> None:
+    """A file with two readings: the command says which one it took, and another one can be given."""
+    path = tmp_path / "meters.csv"
+    days = pd.date_range("2024-01-01", periods=40).strftime("%Y-%m-%d")
+    rows = [(day, number, number + position) for position, day in enumerate(days) for number in (7, 8)]
+    pd.DataFrame(rows, columns=["day", "pump", "flow"]).to_csv(path, index=False)
+    process = vigie("doctor", path, "--json")
+    answer = json.loads(process.stdout)
+    assert answer["entities"] == 2
+    assert "the column 'pump' tell rows with the same time apart" in process.stderr
+    answer = json.loads(vigie("doctor", path, "--role", "pump=measure", "--json").stdout)
+    assert (answer["entities"], answer["columns"]) == (1, 2)
+    answer = json.loads(vigie("doctor", path, "--layout", "kpi_matrix", "--role", "day=ignore", "--json").stdout)
+    assert answer["dates"] == 0
+    assert_one_line_error(vigie("doctor", path, "--role", "pump=king"), 2, "Accepted: COLUMN=ROLE")
+    assert_one_line_error(vigie("doctor", path, "--role", "valve=entity"), 2, "'valve'")
 
 
 def test_detect_command_on_gas_files(vigie: Command, gas_files: list[Path], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from core.data.dataset import Dataset
 from core.data.ingest.loading import load
 from core.data.quality.doctor import run_checks
 from core.errors import UnreadableFileError
+from core.storage.datasets import DatasetStore
 from tests.support.written_tables import OPTIONS, FileForm, draw_form, read_back
 
 forms = st.builds(
@@ -77,6 +78,14 @@ CASES: dict[str, tuple[list[str], list[Any], str]] = {
     ),
     "plain.csv.gz": (["2020-01-01", "2020-01-02", "2020-01-03"], [1, 2, 3], ""),
 }
+
+
+def test_every_case_file_can_be_stored(shared_data: Path, tmp_path: Path) -> None:
+    """Also with its notes, which may hold any value of a file."""
+    store = DatasetStore(tmp_path)
+    for path in sorted((shared_data / "cases" / "files").iterdir()):
+        dataset = load([path])
+        assert store.load(store.save(dataset)).notes == dataset.notes
 
 
 @pytest.mark.parametrize("name", CASES)
