@@ -192,5 +192,6 @@ def parse_settings(settings: list[str]) -> dict[str, str]:
                 value=setting,
                 accepted="NAME=VALUE",
             )
-        values[name.strip().replace("-", "_")] = value.strip()
+        is_spaced = name.endswith(" ")  # "alpha = 0.1"; any other blank belongs to the value
+        values[name.strip().replace("-", "_")] = value.removeprefix(" ") if is_spaced else value
     return values

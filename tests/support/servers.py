@@ -147,7 +147,7 @@ def make_s3_client(url: str, user: str = S3_USER, secret: str = S3_SECRET) -> An
     )
 
 
-def _wait_for_bucket(url: str, name: str, seconds: float = 60) -> None:
+def _wait_for_bucket(url: str, name: str, seconds: float = 90) -> None:
     """Wait until the bucket accepts an object, which is some seconds after it exists."""
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -289,7 +289,7 @@ def find_postgres_programs() -> Path | None:
     return paths[0].parent if paths else Path(on_path).parent if on_path else None
 
 
-def _wait_for_database(port: int, name: str, seconds: float = 30) -> None:
+def _wait_for_database(port: int, name: str, seconds: float = 90) -> None:
     """Wait until PostgreSQL answers, and create the database `name` if it is missing."""
     import psycopg
 
