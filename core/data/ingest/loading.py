@@ -15,6 +15,7 @@ from core.data.ingest.clock_columns import find_incomplete_day
 from core.data.ingest.column_facts import describe_column
 from core.data.ingest.files import SkippedFile, open_sources
 from core.data.ingest.layouts.base import Layout, Role, Roles, has_time, strip_extensions
+from core.data.ingest.layouts.general import GeneralLayout
 from core.data.ingest.readers import ProgressCallback, RawTable, group_files, ignore_progress, read_group, read_table
 from core.data.ingest.role_inference import ColumnReading, infer_roles
 from core.data.quality.findings import Finding
@@ -154,7 +155,7 @@ def _change_roles(table: RawTable, role_changes: Roles, layout_name: str | None)
 
 def _detect_roles(layout: Layout, table: pd.DataFrame) -> Roles | None:
     """Return the roles of a table for a layout that a person has chosen."""
-    return infer_roles(table).roles if layout.is_general else layout.detect_roles(table)
+    return infer_roles(table).roles if isinstance(layout, GeneralLayout) else layout.detect_roles(table)
 
 
 def _note_uncertain_columns(table: RawTable, columns: tuple[ColumnReading, ...]) -> None:
@@ -224,7 +225,7 @@ def _reject_incomplete_day(table: RawTable) -> None:
 def _detect_layout(table: pd.DataFrame) -> tuple[Layout, Roles, tuple[ColumnReading, ...]] | None:
     """Return the layout of a table, the roles of its columns, and how the columns of a general table were read."""
     for layout in list_layouts():
-        roles = None if layout.is_general else layout.detect_roles(table)
+        roles = None if isinstance(layout, GeneralLayout) else layout.detect_roles(table)
         if roles is not None:
             return layout, roles, ()
     reading = infer_roles(table)

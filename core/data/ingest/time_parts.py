@@ -67,7 +67,7 @@ def _assemble_days(parts: Mapping[str, pd.Series], file: str) -> pd.DatetimeInde
     bad_rows = np.flatnonzero(np.isnat(days))
     if len(bad_rows):
         row = int(bad_rows[0])
-        _raise_bad_part(parts["day"], file, row, f"{year[row]}-{month[row]}-{day[row]}", "1 … 28/29/30/31")
+        _raise_bad_part(parts["day"], "day", file, row, f"{year[row]}-{month[row]}-{day[row]}", "1 … 28/29/30/31")
     return pd.DatetimeIndex(days.astype("datetime64[ns]"))
 
 
@@ -78,7 +78,7 @@ def _read_part(column: pd.Series, role: str, file: str) -> NDArray[np.int64]:
     bad_rows = np.flatnonzero(~is_valid)
     if len(bad_rows):
         row = int(bad_rows[0])
-        _raise_bad_part(column, file, row, column.iloc[row], f"{lowest} … {highest}")
+        _raise_bad_part(column, role, file, row, column.iloc[row], f"{lowest} … {highest}")
     return values.astype(np.int64)
 
 
@@ -90,17 +90,17 @@ def _read_clock_times(column: pd.Series, file: str) -> NDArray[np.int64]:
     bad_rows = np.flatnonzero(~is_valid)
     if len(bad_rows):
         row = int(bad_rows[0])
-        _raise_bad_part(column, file, row, column.iloc[row], "00:00 … 24:00")
+        _raise_bad_part(column, "time_of_day", file, row, column.iloc[row], "00:00 … 24:00")
     return np.append(parts.clock, 0)[codes]
 
 
-def _raise_bad_part(column: pd.Series, file: str, row: int, value: object, accepted: str) -> None:
+def _raise_bad_part(column: pd.Series, role: str, file: str, row: int, value: object, accepted: str) -> None:
     raise UnreadableFileError(
         N_("{file}, column {column!r}, row {row}: {value!r} is not accepted as {part}. Accepted: {accepted}."),
         file=file,
         column=str(column.name),
         row=row + 1,
         value="" if pd.isna(value) else str(value),
-        part=str(column.name),
+        part=role,
         accepted=accepted,
     )

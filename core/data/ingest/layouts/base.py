@@ -86,7 +86,6 @@ class Layout(ABC):
     label: ClassVar[str]
     summary: ClassVar[str]
     order: ClassVar[int] = 50  # lower values are tried first: the most specific layouts
-    is_general: ClassVar[bool] = False  # detected by the values of any table, not by the names of its columns
     standard_names: ClassVar[
         Mapping[str, str]
     ] = {}  # normalised column name → name of the covariate or context in a dataset

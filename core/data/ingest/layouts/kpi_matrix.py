@@ -7,14 +7,15 @@ import pandas as pd
 from typing_extensions import override
 
 from core.data.dataset import Dataset
-from core.data.ingest.layouts.base import Layout, Roles, build_dataset, find_role_columns, require_roles
-from core.data.ingest.layouts.tidy_series import compute_usual_step, find_common_unit
+from core.data.ingest.layouts.base import Roles, build_dataset, find_role_columns, require_roles
+from core.data.ingest.layouts.general import GeneralLayout, find_common_unit
+from core.data.ingest.layouts.tidy_series import compute_usual_step
 from core.data.ingest.readers import RawTable
-from core.data.ingest.role_inference import PART_COLUMN, PART_NAMES, infer_roles
+from core.data.ingest.role_inference import PART_COLUMN, PART_NAMES
 from core.messages import N_
 
 
-class KpiMatrix(Layout):
+class KpiMatrix(GeneralLayout):
     """Table of numeric columns; the row number is the time.
 
     With a `part` column, a time column is accepted as well.
@@ -31,13 +32,6 @@ class KpiMatrix(Layout):
     label = N_("KPI matrix")
     summary = N_("Numbers only: one row per timestamp in chronological order, one column per KPI.")
     order = 25
-
-    is_general = True
-
-    @override
-    def detect_roles(self, table: pd.DataFrame) -> Roles | None:
-        reading = infer_roles(table)
-        return reading.roles if reading.layout == self.name else None
 
     @override
     def build(self, table: RawTable, roles: Roles, unit: str) -> Dataset:

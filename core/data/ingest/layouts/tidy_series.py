@@ -4,15 +4,13 @@ import pandas as pd
 from typing_extensions import override
 
 from core.data.dataset import Dataset
-from core.data.ingest.layouts.base import Layout, Roles, build_dataset, find_role_columns, require_roles
-from core.data.ingest.number_parsing import find_cell_unit
+from core.data.ingest.layouts.base import Roles, build_dataset, find_role_columns, require_roles
+from core.data.ingest.layouts.general import GeneralLayout, find_common_unit
 from core.data.ingest.readers import RawTable
-from core.data.ingest.role_inference import infer_roles
-from core.data.ingest.units import parse_unit
 from core.messages import N_
 
 
-class TidySeries(Layout):
+class TidySeries(GeneralLayout):
     """Table with a column of dates and numeric columns; columns of words name the entity.
 
     Example:
@@ -31,12 +29,6 @@ class TidySeries(Layout):
         "if there are several series."
     )
     order = 30
-    is_general = True
-
-    @override
-    def detect_roles(self, table: pd.DataFrame) -> Roles | None:
-        reading = infer_roles(table)
-        return reading.roles if reading.layout == self.name else None
 
     @override
     def build(self, table: RawTable, roles: Roles, unit: str) -> Dataset:
@@ -45,12 +37,6 @@ class TidySeries(Layout):
         header_unit = find_common_unit(table, measures)
         dataset = build_dataset(table, roles, self, {column: column for column in measures})
         return dataset.replace(unit=unit or header_unit, step=compute_usual_step(dataset))
-
-
-def find_common_unit(table: RawTable, measures: list[str]) -> str:
-    """Return the unit in the headers or cells of the measurements if all of them have the same, else ""."""
-    units = {parse_unit(column) or find_cell_unit(table.frame[column]) for column in measures}
-    return units.pop() if len(units) == 1 else ""
 
 
 def compute_usual_step(dataset: Dataset) -> pd.Timedelta | None:

@@ -5,16 +5,16 @@ import pandas as pd
 from typing_extensions import override
 
 from core.data.dataset import Dataset, make_index
-from core.data.ingest.layouts.base import TIME_PARTS, Layout, Roles, build_dataset, find_role_columns, require_roles
-from core.data.ingest.layouts.tidy_series import compute_usual_step, find_common_unit
+from core.data.ingest.layouts.base import TIME_PARTS, Roles, build_dataset, find_role_columns, require_roles
+from core.data.ingest.layouts.general import GeneralLayout, find_common_unit
+from core.data.ingest.layouts.tidy_series import compute_usual_step
 from core.data.ingest.readers import RawTable
-from core.data.ingest.role_inference import infer_roles
 from core.messages import N_
 
 VALUE_COLUMN = "value"
 
 
-class WideSeries(Layout):
+class WideSeries(GeneralLayout):
     """Table with a column of dates and one numeric column per entity, all of one quantity.
 
     An entity exists from its first to its last number.
@@ -30,12 +30,6 @@ class WideSeries(Layout):
     label = N_("Series with one column per entity")
     summary = N_("One row per timestamp, and one column per region, site or server with the same quantity.")
     order = 35
-    is_general = True
-
-    @override
-    def detect_roles(self, table: pd.DataFrame) -> Roles | None:
-        reading = infer_roles(table)
-        return reading.roles if reading.layout == self.name else None
 
     @override
     def build(self, table: RawTable, roles: Roles, unit: str) -> Dataset:

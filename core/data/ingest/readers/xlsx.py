@@ -13,7 +13,7 @@ from core.data.ingest.readers.base import (
     MAX_PREAMBLE_LINES,
     ProgressCallback,
     RawTable,
-    check_columns,
+    check_width,
     find_header,
     is_preamble,
 )
@@ -128,7 +128,7 @@ def _read_filled_rows(sheet: Any, file: str) -> list[tuple[Any, ...]]:
         row = padded[: max((number for number, cell in enumerate(padded, start=1) if cell is not None), default=0)]
         cells += len(row)
         if len(row) > MAX_COLUMNS:
-            check_columns([str(number) for number in range(len(row))], file)
+            check_width(len(row), file)
         if cells > MAX_WORKBOOK_CELLS:
             raise UnreadableFileError(
                 N_("{file}: the table has {count} cells. At most {accepted} are accepted."),
