@@ -56,7 +56,10 @@ def _load_uploads(uploads: list[UploadedFile]) -> None:
     with TemporaryDirectory(prefix="vigie-upload-") as folder:
         files = [_write_upload(upload, Path(folder), number) for number, upload in enumerate(uploads)]
         try:
-            _map_columns(files, unit) if is_manual else _load_files(files, None, None, unit)
+            if is_manual:
+                _map_columns(files, unit)
+            else:
+                _load_files(files, None, None, unit)
         except UnknownLayoutError as error:
             st.warning(translate_message(error.message), icon=":material/view_column:")
             st.info(_("Switch on “Set layout and columns manually” to set the role of each column."))
