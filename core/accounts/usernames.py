@@ -58,7 +58,12 @@ def _normalize_name(name: str) -> str | None:
     if len(name) > 2 * MAX_NAME_CHARS:  # reject before the normalisation of a long text
         return None
     normalized = unicodedata.normalize("NFKC", name).strip()
-    is_valid = len(normalized) <= MAX_NAME_CHARS and NAME_PATTERN.fullmatch(normalized) is not None
+    base_characters = "".join(c for c in normalized if not unicodedata.category(c).startswith("M"))
+    is_valid = (
+        len(normalized) <= MAX_NAME_CHARS
+        and normalized.startswith(base_characters[:1])  # a combining mark follows the letter that it changes
+        and NAME_PATTERN.fullmatch(base_characters) is not None
+    )
     return normalized if is_valid and len(_find_alphabets(normalized)) <= 1 else None
 
 

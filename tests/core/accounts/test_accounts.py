@@ -150,6 +150,18 @@ def test_accounts_store_or_reject_any_name(accounts: Accounts, name: str) -> Non
     accounts.list_sign_ins(name)
 
 
+@pytest.mark.parametrize("name", ["İbrahim", "ΐ", "ẗom", "हिन्दी"])
+def test_accounts_know_a_name_in_every_case(accounts: Accounts, name: str) -> None:
+    """Lower and upper case of some letters are a letter and a combining mark, which is no word character."""
+    user = accounts.add_user(name, None, [])
+    assert accounts.find_user(name.lower()) == accounts.find_user(name.upper()) == user
+
+
+def test_accounts_reject_a_name_that_begins_with_a_combining_mark(accounts: Accounts) -> None:
+    with pytest.raises(OptionError, match="not accepted"):
+        accounts.add_user("\u0301ada", None, [])
+
+
 def test_accounts_reject_unknown_roles_and_users(accounts: Accounts, ada: User) -> None:
     with pytest.raises(
         OptionError, match=r"The role 'king' does not exist. Accepted roles: analyst, operator, administrator"
