@@ -9,10 +9,11 @@ from pathlib import Path
 from core.batch.batches import FileGroup
 from core.batch.parquet_slices import read_slice
 from core.data.dataset import Dataset
+from core.data.ingest.concatenation import drop_duplicate_rows
 from core.data.ingest.file_types import CITY_FILE_NAME, TILE_FILE_NAME
 from core.data.ingest.files import SkippedFile, Source
 from core.data.ingest.layouts.netmob import NetMob
-from core.data.ingest.loading import drop_duplicate_rows, load
+from core.data.ingest.loading import load
 from core.data.ingest.readers import ignore_progress
 from core.data.ingest.readers.netmob import read_netmob
 from core.errors import InputError

@@ -5,25 +5,19 @@ from typing import Annotated
 
 import typer
 
-from core.cli.options import (
-    FilesArgument,
-    LayoutOption,
-    RecipeOption,
-    RoleOption,
-    command_actor,
-    exit_on_error,
-    load_input,
-)
+from core.cli.options import FilesArgument, RecipeOption, command_actor, exit_on_error, load_input
 from core.cli.output import check_output_path, print_json, write_table
+from core.cli.parameters import parse_read_options, with_read_options
 from core.data.quality.doctor import QualityReport, run_checks
 from core.runs.tracked_run import record_event
+from core.spec.command_line import OptionValues
 from core.workspace import get_workspace
 
 
+@with_read_options
 def doctor(
     files: FilesArgument,
-    layout: LayoutOption = None,
-    role: RoleOption = [],  # noqa: B006
+    read_values: OptionValues,
     recipe: RecipeOption = None,
     out: Annotated[Path | None, typer.Option(help="Write the repaired data as .parquet or .csv.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -32,7 +26,7 @@ def doctor(
     actor = command_actor("doctor")
     with exit_on_error(), record_event("data_doctor", actor, get_workspace(), files=[path.name for path in files]):
         check_output_path(out)
-        dataset = load_input(files, recipe, get_workspace(), layout, role)
+        dataset = load_input(files, recipe, get_workspace(), parse_read_options(read_values))
         report = run_checks(dataset)
         table = dataset.frame.reset_index()
         if out is not None:

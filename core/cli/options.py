@@ -3,10 +3,10 @@
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, get_args
+from typing import Annotated, Any, NoReturn
 
 import pandas as pd
 import typer
@@ -14,10 +14,10 @@ import typer
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.ingest.file_types import ACCEPTED_FORMATS
-from core.data.ingest.layouts.base import Role, Roles
 from core.data.ingest.loading import load
 from core.data.quality import repairs
 from core.data.quality.findings import QUESTION_KINDS
+from core.data.read_options import DETECT_ALL, ReadOptions
 from core.errors import InputError, OptionError, UnreadableFileError, VigieError
 from core.messages import N_
 from core.spec.hyperparameters import require_choice
@@ -32,17 +32,15 @@ FilesArgument = Annotated[
         metavar="FILE...", help=f"Files ({ACCEPTED_FORMATS}), folders of such files, or the digest of a stored dataset."
     ),
 ]
-LayoutOption = Annotated[
-    str | None, typer.Option(help="Layout of the files, if the detected one is wrong: tidy_series, wide_series …")
-]
-RoleOption = Annotated[
-    list[str],
-    typer.Option(
-        metavar="COLUMN=ROLE",
-        help=f"Role of a column, if the detected one is wrong: {', '.join(get_args(Role))}. May be repeated.",
-    ),
-]
 RecipeOption = Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")]
+
+DECIDING_OPTIONS = {
+    "ambiguous_dates": "--date-order",
+    "ambiguous_numbers": "--decimal-mark",
+    "uncertain_role": "--role COLUMN=ROLE",
+    "ignored_sheets": "--sheet",
+}
+"""Kind of a question about a file → option that decides it."""
 
 
 @contextmanager
@@ -69,51 +67,31 @@ def show_read_progress(share: float) -> None:
 
 
 def load_input(
-    files: list[Path], recipe: Path | None, workspace: Workspace, layout: str | None = None, roles: Sequence[str] = ()
+    files: list[Path], recipe: Path | None, workspace: Workspace, options: ReadOptions = DETECT_ALL
 ) -> Dataset:
     """Return and store the dataset in `files`, with the repairs of `recipe`.
 
-    `layout` and `roles` (COLUMN=ROLE) replace the detected ones; the other columns keep their role. What has two
-    readings is printed on standard error. A single digest instead of files loads a stored dataset. Raises OptionError
-    without any file, and as `load` does.
+    `options` replace what is detected. What has two readings is printed on standard error, with the option that decides
+    it. A single digest instead of files loads a stored dataset. Raises OptionError without any file, for options with
+    a digest, and as `load` does.
     """
     if not files:
         raise OptionError(N_("No file was given. Give files or the digest of a stored dataset."))
-    role_by_column = parse_roles(roles)
     digest = find_stored_digest(files)
-    dataset = (
-        workspace.datasets.load(digest)
-        if digest
-        else load(list(files), layout=layout, role_changes=role_by_column, progress=show_read_progress)
-    )
+    if digest and not options.is_empty:
+        raise OptionError(
+            N_("{option} cannot be combined with {chosen}."),
+            option=options.to_arguments()[0],
+            chosen=f"the stored dataset {digest[:12]}",
+        )
+    dataset = workspace.datasets.load(digest) if digest else load(files, options, progress=show_read_progress)
     for note in dataset.notes:
         if note.kind in QUESTION_KINDS and not digest:
-            typer.echo(str(note.message), err=True)
+            typer.echo(f"{note.message} ({DECIDING_OPTIONS[note.kind]})", err=True)
     if recipe is not None:
         dataset = repairs.apply_repairs(repairs.parse_recipe(read_json(recipe)), dataset)
     workspace.datasets.save(dataset)
     return dataset
-
-
-def parse_roles(roles: Sequence[str]) -> Roles:
-    """Return the values of `--role COLUMN=ROLE` as a dictionary. Raises OptionError for any other form.
-
-    Example:
-        >>> parse_roles(["meter=entity"])
-        {'meter': 'entity'}
-    """
-    role_by_column: dict[str, Role] = {}
-    for text in roles:
-        column, equals, role = text.rpartition("=")
-        if not equals or role not in get_args(Role):
-            raise OptionError(
-                N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
-                name="--role",
-                value=text,
-                accepted=f"COLUMN=ROLE, with one of {', '.join(get_args(Role))}",
-            )
-        role_by_column[column] = role  # type: ignore[assignment]
-    return role_by_column
 
 
 def load_covariates(files: list[Path], workspace: Workspace) -> str:

@@ -16,9 +16,7 @@ import typer
 from core.actor import Actor
 from core.cli.options import (
     FilesArgument,
-    LayoutOption,
     RecipeOption,
-    RoleOption,
     check_selection,
     exit_on_error,
     load_covariates,
@@ -26,25 +24,11 @@ from core.cli.options import (
     parse_settings,
 )
 from core.cli.output import TerminalProgress, check_output_path, print_answer, write_output
+from core.cli.parameters import build_parameter, build_read_parameters, convert_value, make_keyword, parse_read_options
 from core.errors import OptionError
 from core.messages import N_
-from core.spec.command_line import (
-    SETTINGS_FLAG,
-    CommandOptions,
-    ExtraOption,
-    OptionValues,
-    get_flag,
-    is_positional,
-    to_word,
-)
-from core.spec.hyperparameters import (
-    build_algorithm,
-    build_from_settings,
-    flatten_union,
-    get_hyperparameters,
-    is_algorithm,
-    require_choice,
-)
+from core.spec.command_line import SETTINGS_FLAG, CommandOptions, ExtraOption, OptionValues, get_flag
+from core.spec.hyperparameters import build_algorithm, build_from_settings, get_hyperparameters, is_algorithm
 from core.spec.spec import DataSpec, PartSpec, Spec
 from core.spec.task import Mode, Task, list_tasks, load_entry_point, run_task
 from core.workspace import Workspace, get_workspace
@@ -96,7 +80,7 @@ def _execute_task(
     dataset = None
     if isinstance(spec, DataSpec):
         files = [*values["files"], *extras.files(extra_values)]
-        dataset = load_input(files, values["recipe"], workspace, values["layout"], values["role"])
+        dataset = load_input(files, values["recipe"], workspace, parse_read_options(values))
         spec = replace(spec, dataset=dataset.digest)
         if isinstance(spec, PartSpec):
             check_selection(spec, dataset)
@@ -175,13 +159,7 @@ def _build_spec(cls: type[Spec], option_values: OptionValues, workspace: Workspa
 
 def _convert_value(field: Field[Any], value: Any, workspace: Workspace) -> Any:
     """Convert the value of an option to the type of its field: files to a digest, words to choices."""
-    if field.metadata["files"]:
-        return load_covariates(value, workspace)
-    if field.metadata["choices"] and isinstance(value, str):
-        words = {to_word(choice): choice for choice in field.metadata["choices"]}
-        require_choice(get_flag(field), value, tuple(words))
-        return words[value]
-    return tuple(value) if isinstance(value, list) else str(value) if isinstance(value, Path) else value
+    return load_covariates(value, workspace) if field.metadata["files"] else convert_value(field, value)
 
 
 # ---- options of typer -----------------------------------------------------------------------------------------------
@@ -198,22 +176,21 @@ def _build_parameters(modes: Sequence[Mode], extras: CommandOptions) -> list[ins
     names = [name for mode in modes for name in get_hyperparameters(mode.spec)]
     for name in dict.fromkeys(names):
         if fields[name].metadata["files"] != "datasets":
-            parameters.append(_build_parameter(fields[name], kinds[name]))
+            parameters.append(build_parameter(fields[name], kinds[name]))
     if any(is_algorithm(field) for field in fields.values()):
         settings_option = typer.Option(
             SETTINGS_FLAG, metavar="NAME=VALUE", help="Hyper-parameter. Repeat the option for several."
         )
-        parameters.append(_make_keyword("settings", Annotated[list[str], settings_option], []))
-    parameters += [_make_keyword(option.name, *_annotate_extra(option)) for option in extras.options]
+        parameters.append(make_keyword("settings", Annotated[list[str], settings_option], []))
+    parameters += [make_keyword(option.name, *_annotate_extra(option)) for option in extras.options]
     if has_data:
-        parameters.append(_make_keyword("layout", LayoutOption, None))
-        parameters.append(_make_keyword("role", RoleOption, []))
-        parameters.append(_make_keyword("recipe", RecipeOption, None))
+        parameters += build_read_parameters()
+        parameters.append(make_keyword("recipe", RecipeOption, None))
     out = Annotated[Path | None, typer.Option(help="Write the result as .csv or .parquet.")]
     as_json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
     if "out" not in fields:
-        parameters.append(_make_keyword("out", out, None))
-    parameters.append(_make_keyword("as_json", as_json, False))
+        parameters.append(make_keyword("out", out, None))
+    parameters.append(make_keyword("as_json", as_json, False))
     return sorted(parameters, key=lambda parameter: parameter.name != "files" and not _is_argument(parameter))
 
 
@@ -222,52 +199,7 @@ def _is_argument(parameter: inspect.Parameter) -> bool:
 
 
 def _build_files_parameter(optional: bool) -> inspect.Parameter:
-    return _make_keyword("files", FilesArgument, [] if optional else inspect.Parameter.empty)
-
-
-def _build_parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
-    """Return the parameter of a field; its default is empty, so that given values can be distinguished."""
-    metadata = field.metadata
-    if is_positional(field):
-        annotation = Annotated[
-            Path, typer.Argument(metavar=metadata["metavar"] or field.name.upper(), help=metadata["help"])
-        ]
-        return _make_keyword(field.name, annotation, inspect.Parameter.empty)
-    if metadata["files"]:
-        return _make_keyword(
-            field.name, Annotated[list[Path], typer.Option(get_flag(field), help=metadata["help"])], []
-        )
-    option = typer.Option(
-        get_flag(field), help=metadata["help"], metavar=_format_metavar(field), show_default=_format_default(field)
-    )
-    member = _choose_option_type(field, kind)
-    if typing.get_origin(member) is list:
-        return _make_keyword(field.name, Annotated[member, option], [])
-    return _make_keyword(field.name, Annotated[member | None, option], None)
-
-
-def _choose_option_type(field: Field[Any], kind: Any) -> Any:
-    if is_algorithm(field):
-        return str
-    members = [member for member in flatten_union(kind) if member is not type(None)]
-    if all(isinstance(member, str) for member in members):
-        return str  # a Literal; Vigie reports invalid choices in one line
-    member = members[0]
-    if typing.get_origin(member) is tuple:
-        return list[str] if typing.get_args(member)[0] is str else str
-    return member if member in (int, float, bool) else str
-
-
-def _format_metavar(field: Field[Any]) -> str | None:
-    choices = [to_word(choice) for choice in field.metadata["choices"] if choice != ""]
-    return field.metadata["metavar"] or ("|".join(choices) if choices else None)
-
-
-def _format_default(field: Field[Any]) -> str | bool:
-    default = field.metadata["default"] if is_algorithm(field) else field.default
-    if isinstance(default, tuple):
-        return ",".join(map(str, default)) or False
-    return False if default in (None, "", False) else to_word(default)
+    return make_keyword("files", FilesArgument, [] if optional else inspect.Parameter.empty)
 
 
 def _annotate_extra(option: ExtraOption) -> tuple[Any, Any]:
@@ -277,7 +209,3 @@ def _annotate_extra(option: ExtraOption) -> tuple[Any, Any]:
 
 def _map_flags(cls: type[Spec]) -> dict[str, str]:
     return {name: get_flag(field) for name, field in get_hyperparameters(cls).items()}
-
-
-def _make_keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from core.data.ingest.concatenation import drop_duplicate_rows
 from core.data.ingest.file_types import CITY_FILE_NAME, TILE_FILE_NAME
 from core.data.ingest.files import SkippedFile, natural_sort_key, open_sources
 from core.data.ingest.layouts.netmob import NetMob
-from core.data.ingest.loading import drop_duplicate_rows
 from core.data.ingest.readers import ProgressCallback, RawTable, group_files, ignore_progress, read_group
 from core.data.ingest.readers.netmob import read_netmob
 from core.data.seq_writer import WINDOW_ROWS, write_seq

@@ -7,12 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.data.columns import ColumnReading
 from core.data.quality.findings import Finding, Repair
+from core.data.read_options import DETECT_ALL, ReadOptions
+from core.data.time_zones import has_clock_changes, mark_in_changes, to_instants
 from core.errors import DataError
 from core.messages import N_
 
@@ -44,8 +48,12 @@ class Dataset:
     covariates  columns known in advance (strike, temperature, holiday), same index
     context     other columns of the file (declared total, status), same index
     labels      True where a row is known to be abnormal
+    zone        time zone of the clock of `time`: a name, an offset such as +02:00, or "" if unknown
+    fold        True in the second pass of an hour that the autumn clock change repeats; None without such rows
     files       names of the files
     notes       findings made while the files were read
+    readings    how each column of the first file was read
+    read_options  what a person decided about reading the files
     recipe      repairs that were applied
     source      digest of the dataset that the repairs were applied to
 
@@ -70,8 +78,12 @@ class Dataset:
     covariates: pd.DataFrame | None = None
     context: pd.DataFrame | None = None
     labels: pd.Series | None = None
+    zone: str = ""
+    fold: pd.Series | None = None
     files: tuple[str, ...] = ()
     notes: tuple[Finding, ...] = ()
+    readings: tuple[ColumnReading, ...] = ()
+    read_options: ReadOptions = DETECT_ALL
     recipe: tuple[Repair, ...] = ()
     source: str = ""
 
@@ -125,6 +137,33 @@ class Dataset:
     def is_complete(self) -> NDArray[np.bool_]:
         """Mask of the rows without a missing measurement, shape (rows,)."""
         return np.concatenate([~np.isnan(block).any(axis=1) for _, block in self.iter_blocks()] or [np.zeros(0, bool)])
+
+    @cached_property
+    def is_second_pass(self) -> NDArray[np.bool_]:
+        """Mask of the rows in the second pass of an hour that the autumn clock change repeats, shape (rows,)."""
+        return np.zeros(len(self), dtype=bool) if self.fold is None else self.fold.to_numpy(dtype=bool)
+
+    def mark_duplicates(self, keep: Literal["first", "last"] | bool = "first") -> NDArray[np.bool_]:
+        """Return True for rows with the entity and time of another row, shape (rows,); none without dates.
+
+        The two passes of a repeated hour are not duplicates. `keep` names the row that does not count; False counts
+        all.
+        """
+        if not self.has_dates:
+            return np.zeros(len(self), dtype=bool)
+        duplicated = self.frame.index.duplicated(keep=False)
+        rows = np.flatnonzero(duplicated)
+        keys = pd.DataFrame(
+            {"entity": self.entity_codes[rows], "time": self.time[rows], "fold": self.is_second_pass[rows]}
+        )
+        duplicated[rows] = keys.duplicated(keep=keep)
+        return duplicated
+
+    def compute_instants(self) -> pd.DatetimeIndex:
+        """Return the time of every row in UTC; times in an unknown zone, and days of several offsets, as they are."""
+        times = pd.DatetimeIndex(self.time)
+        is_known = self.zone and "/+" not in self.zone and "/-" not in self.zone
+        return to_instants(times, self.is_second_pass, self.zone) if is_known else times
 
     @cached_property
     def entity_range(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -192,6 +231,7 @@ class Dataset:
             covariates=take_part(self.covariates),
             context=take_part(self.context),
             labels=take_part(self.labels),
+            fold=take_part(self.fold),
         )
 
     def filter_rows(
@@ -234,13 +274,14 @@ class Dataset:
         times = (self.time.to_numpy()[:, None] + offsets[None, :]).ravel()
         index = pd.MultiIndex.from_arrays([np.repeat(self.entity, len(column_order)), times], names=["entity", "time"])
         values = pd.DataFrame({"value": self.values[:, column_order].ravel()}, index=index)
-        return self.replace(frame=values, profile=False, covariates=None, context=None, labels=None)
+        return self.replace(frame=values, profile=False, covariates=None, context=None, labels=None, fold=None)
 
     def to_profile(self) -> "Dataset":
         """Return a series with one column and an even step as one row per day; the inverse of `to_series`.
 
-        The result has no covariates, context or labels. Raises DataError for several columns, for a row that is not on
-        the step, and for several values at one timestamp of an entity.
+        The two passes of a repeated hour are averaged, and the hour that a clock change skips is filled from its
+        neighbours, so that every row has the same columns. The result has no covariates, context or labels. Raises
+        DataError for several columns, for a row that is not on the step, and for several values at one timestamp.
         """
         if self.profile:
             return self
@@ -258,14 +299,33 @@ class Dataset:
         long_table = pd.DataFrame(
             {"entity": self.entity, "time": days, "slot": np.round(slots).astype(int), "value": self.values[:, 0]}
         )
-        if long_table.duplicated(["entity", "time", "slot"]).any():
+        if self.mark_duplicates().any():
             raise DataError(
                 N_("An entity has several values for one timestamp. Keep one of them before you make daily profiles.")
             )
+        if self.fold is not None:
+            long_table = long_table.groupby(["entity", "time", "slot"], observed=True, as_index=False).mean()
         wide_table = long_table.pivot(index=["entity", "time"], columns="slot", values="value")
-        wide_table = wide_table.reindex(columns=range(DAY // self.step))
+        wide_table = self._fill_skipped_hours(wide_table.reindex(columns=range(DAY // self.step)))
         wide_table.columns = pd.Index(make_clock_labels(len(wide_table.columns)))
-        return self.replace(frame=wide_table, profile=True, covariates=None, context=None, labels=None)
+        return self.replace(frame=wide_table, profile=True, covariates=None, context=None, labels=None, fold=None)
+
+    def _fill_skipped_hours(self, profile: pd.DataFrame) -> pd.DataFrame:
+        """Fill the hour that the spring clock change skips from the values before and after it."""
+        if not has_clock_changes(self.zone):
+            return profile
+        days = pd.DatetimeIndex(profile.index.get_level_values("time"))
+        first_slot = self.day_start * len(profile.columns) // 24
+        is_skipped = np.column_stack(
+            [
+                mark_in_changes(days + slot * self.step + DAY * int(slot < first_slot), self.zone, is_repeated=False)
+                for slot in profile.columns
+            ]
+        )
+        rows = np.flatnonzero(is_skipped.any(axis=1))
+        filled = profile.iloc[rows].interpolate(axis=1, limit_area="inside")
+        profile.iloc[rows] = np.where(is_skipped[rows], filled, profile.iloc[rows])
+        return profile
 
     @property
     def _day_start_column(self) -> int:
@@ -277,11 +337,12 @@ class Dataset:
         """SHA-256 of everything an analysis can depend on: values, index, columns, unit, covariates, files, recipe."""
         hasher = hashlib.sha256()
         metadata = [self.columns, self.layout, self.unit, self.profile, self.day_start, str(self.step), self.files]
+        metadata += [self.zone] if self.zone else []
         hasher.update(json.dumps([metadata, [repair.to_json() for repair in self.recipe]]).encode())
         for _, block in self.iter_blocks():
             hasher.update(np.ascontiguousarray(block).data)
         hasher.update("\0".join(self.entities).encode() + self.entity_codes.tobytes())
-        hasher.update(self.time.to_numpy().tobytes())
+        hasher.update(self.time.to_numpy().tobytes() + self.is_second_pass.tobytes() * (self.fold is not None))
         for table in (self.covariates, self.context):
             if table is not None:
                 hasher.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())

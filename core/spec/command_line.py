@@ -116,15 +116,20 @@ def build_arguments(spec: Spec) -> list[str]:
         >>> build_arguments(PartSpec(dataset="loads.csv", entities=("paris", "lyon"), start="2024-01-01"))
         ['loads.csv', '--entity=paris', '--entity=lyon', '--start=2024-01-01']
     """
-    fields = get_hyperparameters(spec).values()
-    positional = [str(getattr(spec, field.name)) for field in fields if is_positional(field)]
-    options = (
+    positional = [
+        str(getattr(spec, field.name)) for field in get_hyperparameters(spec).values() if is_positional(field)
+    ]
+    return [*positional, *build_options(spec)]
+
+
+def build_options(instance: Any) -> list[str]:
+    """Return the options that set the fields of a spec or of other choices, without positional arguments."""
+    return [
         word
-        for field in fields
+        for field in get_hyperparameters(instance).values()
         if not is_positional(field)
-        for word in _iter_option_words(field, getattr(spec, field.name))
-    )
-    return [*positional, *options]
+        for word in _iter_option_words(field, getattr(instance, field.name))
+    ]
 
 
 def _iter_option_words(field: Field[Any], value: Any) -> Iterator[str]:

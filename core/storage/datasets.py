@@ -15,10 +15,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from core.data.columns import ColumnReading
 from core.data.dataset import Dataset
 from core.data.quality.findings import Finding, Repair
+from core.data.read_options import ReadOptions
 from core.errors import NotFoundError
 from core.messages import N_, Message
+from core.spec.codec import decode, encode
 
 TABLE_PARTS = ("frame", "covariates", "context")
 
@@ -123,6 +126,8 @@ def _build_rows(dataset: Dataset) -> pa.Table:
             columns[f"{part}/{name}"] = pa.Array.from_pandas(table[name])
     if dataset.labels is not None:
         columns["labels/label"] = pa.array(dataset.labels.to_numpy())
+    if dataset.fold is not None:
+        columns["fold/fold"] = pa.array(dataset.fold.to_numpy())
     return pa.table(columns)
 
 
@@ -134,6 +139,9 @@ def _dataset_to_json(dataset: Dataset) -> dict[str, Any]:
         "profile": dataset.profile,
         "step": None if dataset.step is None else dataset.step.total_seconds(),
         "day_start": dataset.day_start,
+        "zone": dataset.zone,
+        "readings": encode(dataset.readings),
+        "read_options": encode(dataset.read_options),
         "files": list(dataset.files),
         "source": dataset.source,
         "rows": len(dataset),
@@ -161,11 +169,17 @@ def _build_dataset(rows: pa.Table, metadata: dict[str, Any]) -> Dataset:
         ],
         names=["entity", "time"],
     )
-    parts = {part: _read_part(rows, part, index) for part in (*TABLE_PARTS, "labels")}
-    labels = parts.pop("labels")
+    parts = {part: _read_part(rows, part, index) for part in (*TABLE_PARTS, "labels", "fold")}
+    frame, labels, fold = parts["frame"], parts["labels"], parts["fold"]
     return Dataset(
-        **parts,
+        frame=pd.DataFrame(index=index) if frame is None else frame,
+        covariates=parts["covariates"],
+        context=parts["context"],
         labels=None if labels is None else labels["label"],
+        zone=metadata.get("zone", ""),
+        fold=None if fold is None else fold["fold"],
+        readings=decode(tuple[ColumnReading, ...], metadata.get("readings", [])),
+        read_options=decode(ReadOptions, metadata.get("read_options", {})),
         layout=metadata["layout"],
         unit=metadata["unit"],
         profile=metadata["profile"],

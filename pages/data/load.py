@@ -8,9 +8,10 @@ import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from core.data.columns import Role, Roles
 from core.data.dataset import Dataset
-from core.data.ingest.layouts.base import Role, Roles
 from core.data.ingest.loading import Preview, list_layouts, load, load_preview
+from core.data.read_options import ReadOptions, format_roles
 from core.data.samples import SAMPLES, load_sample
 from core.errors import UnknownLayoutError
 from core.runs.tracked_run import record_event
@@ -92,15 +93,14 @@ def _map_columns(files: list[tuple[Path, str]], unit: str) -> None:
 
 
 def _edit_roles(file_preview: Preview) -> Roles:
-    columns = list(file_preview.head.columns)
-    readings = [file_preview.readings.get(column) for column in columns]
+    columns = file_preview.columns
     table = pd.DataFrame(
         {
-            "column": columns,
-            "role": [file_preview.roles.get(column, "ignore") for column in columns],
-            "reason": [translate_message(reading.reason) if reading else "" for reading in readings],
-            "unit": [reading.unit if reading else "" for reading in readings],
-            "values": [", ".join(map(str, file_preview.head[column].head(3))) for column in columns],
+            "column": [column.name for column in columns],
+            "role": [column.role for column in columns],
+            "reason": [translate_message(column.reason) for column in columns],
+            "unit": [column.unit for column in columns],
+            "values": [", ".join(column.first_cells[:3]) for column in columns],
         }
     )
     edited_table = st.data_editor(
@@ -130,7 +130,8 @@ def _load_files(files: list[tuple[Path, str]], layout: str | None, roles: Roles 
     with record_event(
         "data_load", auth.current_actor("data"), workspace, files=[name for _path, name in files]
     ) as inputs:
-        dataset = load(files, layout=layout, roles=roles, unit=unit.strip(), progress=show_progress)
+        options = ReadOptions(layout or "", format_roles(roles or {}), unit.strip())
+        dataset = load(files, options, progress=show_progress)
         inputs["dataset"] = workspace.datasets.save(dataset, auth.dataset_owner())
     bar.empty()
     url_state.set_dataset(inputs["dataset"])

@@ -8,8 +8,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from core.data.columns import Role
 from core.data.ingest.date_parsing import looks_like_dates
-from core.data.ingest.layouts.base import Role, normalise_name
+from core.data.ingest.layouts.base import normalise_name
 from core.data.ingest.number_parsing import parse_numbers
 from core.data.ingest.time_parts import CLOCK_TEXT, PART_RANGES
 from core.data.ingest.timestamp_text import split_timestamps

@@ -3,7 +3,8 @@
 One order of day and month is decided for the whole column. Dates with two possible readings are marked as ambiguous.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.data.ingest.number_parsing import parse_numbers
-from core.data.ingest.numeric_times import read_numeric_times
+from core.data.ingest.numeric_times import EPOCH_FORMATS, read_numeric_times
 from core.data.ingest.timestamp_text import ORDERS, TimestampParts, split_timestamps
+from core.data.time_zones import check_zone, find_zone, has_clock_changes, mark_second_pass, to_instants, to_local_times
 from core.errors import UnreadableFileError
 from core.messages import N_
 
@@ -30,14 +32,19 @@ ACCEPTED_EXAMPLES = (
 class ParsedDates:
     """Timestamps of a column, and the shapes of its texts ("00/00/0000"), the most frequent first.
 
-    `ambiguous` is True if every value is also a date with day, month and year in another order. `zone` is the offset
-    from UTC of all values ("+02:00"), "UTC" where values with several offsets were converted, else "".
+    `ambiguous` is True if every value is also a date with day, month and year in another order; `order` is the one that
+    was taken. `zone` is the time zone of the clock of the times: a name, an offset ("+02:00"), or "" if unknown.
+    `is_converted` is True where several offsets are those of no zone and the times were converted to UTC. `fold` is
+    True in the second pass of an hour that a clock change repeats.
     """
 
     times: pd.DatetimeIndex
     formats: tuple[str, ...]
     ambiguous: bool = False
     zone: str = ""
+    order: str = ""
+    is_converted: bool = False
+    fold: NDArray[np.bool_] | None = None
 
 
 def looks_like_dates(column: pd.Series) -> bool:
@@ -79,12 +86,13 @@ def _is_numeric(column: pd.Series) -> bool:
     return len(sample) > 0 and bool(is_decimal.mean() > MIN_DATE_SHARE)
 
 
-def parse_dates(column: pd.Series, file: str) -> ParsedDates:
+def parse_dates(column: pd.Series, file: str, order: str = "") -> ParsedDates:
     """Return the column as timestamps without time zone, on the local clock of the data.
 
-    Timestamps with several offsets are converted to UTC, unless they are days. Raises UnreadableFileError with file,
-    column, row and value for the first cell that is not a date, and for a column that mixes two orders of day and
-    month.
+    `order` is the order of day and month ("dmy", "mdy", "ymd") where a person decided it. Timestamps with several
+    offsets are on the clock of the zone that has these offsets. Without such a zone they are converted to UTC, unless
+    they are days. Raises UnreadableFileError with file, column, row and value for the first cell that is not a date,
+    and for a column that mixes two orders of day and month.
 
     Example:
         >>> dates = parse_dates(pd.Series(["03/04/2024", "31/03/2024"], name="day"), "gas.csv")
@@ -92,18 +100,25 @@ def parse_dates(column: pd.Series, file: str) -> ParsedDates:
         (['2024-04-03', '2024-03-31'], ('00/00/0000',), False)
         >>> parse_dates(pd.Series(["03/04/2024"]), "gas.csv").ambiguous  # 3 April or 4 March
         True
+        >>> parse_dates(pd.Series(["03/04/2024"]), "gas.csv", "mdy").times.strftime("%Y-%m-%d").tolist()
+        ['2024-03-04']
     """
     if pd.api.types.is_datetime64_any_dtype(column):
-        times, zone = _drop_timezone(pd.DatetimeIndex(column))
-        _check_all_dates(times.where((times >= pd.Timestamp.min) & (times <= pd.Timestamp.max)), column, file)
-        return ParsedDates(times.as_unit("ns"), ("datetime",), zone=zone)
+        times = pd.DatetimeIndex(column)
+        _check_all_dates(times.where((times >= _limit(times, "min")) & (times <= _limit(times, "max"))), column, file)
+        return _read_zoned(times.as_unit("ns"))
     if _is_numeric(column):
         name, numeric_times = read_numeric_times(parse_numbers(column)[0])
         times = pd.DatetimeIndex(numeric_times).as_unit("ns")
         _check_all_dates(times, column, file)
-        return ParsedDates(times, (name,))
+        return ParsedDates(times, (name,), zone="UTC" if name in EPOCH_FORMATS else "")
     codes, texts = pd.factorize(column, use_na_sentinel=True)
-    return _parse_texts(codes, [_to_text(text) for text in texts], column, file)
+    return _parse_texts(codes, [_to_text(text) for text in texts], column, file, order)
+
+
+def _limit(times: pd.DatetimeIndex, name: Literal["min", "max"]) -> pd.Timestamp:
+    limit: pd.Timestamp = getattr(pd.Timestamp, name)
+    return limit if times.tz is None else limit.tz_localize("UTC")
 
 
 def _to_text(value: object) -> str:
@@ -128,21 +143,41 @@ def _check_all_dates(times: pd.DatetimeIndex, column: pd.Series, file: str) -> N
         )
 
 
-def _drop_timezone(times: pd.DatetimeIndex) -> tuple[pd.DatetimeIndex, str]:
-    """Return the times on their local clock and the offset; in UTC if a clock change lies between them."""
+def _read_zoned(times: pd.DatetimeIndex) -> ParsedDates:
+    """Return timestamps with a time zone on their local clock; those without one are on it already."""
+    formats = ("datetime",)
     if times.tz is None:
-        return times, ""
-    local_times = times.tz_localize(None)
-    offsets = np.unique((local_times - times.tz_convert("UTC").tz_localize(None)).dropna())
-    if len(offsets) <= 1 or _are_days(local_times):
-        return local_times, _format_offset(offsets / np.timedelta64(1, "m"))
-    return times.tz_convert("UTC").tz_localize(None), "UTC"
+        return ParsedDates(times, formats)
+    local_times, instants = times.tz_localize(None), times.tz_convert("UTC").tz_localize(None)
+    zone = str(times.tz)
+    if has_clock_changes(zone):
+        return ParsedDates(local_times, formats, zone=zone, fold=mark_second_pass(local_times, instants, zone))
+    offsets = (local_times - instants) / pd.Timedelta(minutes=1)
+    return ParsedDates(local_times, formats, zone=_format_offset(np.unique(offsets)))
+
+
+def move_to_zone(dates: ParsedDates, zone: str) -> ParsedDates:
+    """Return the timestamps on the clock of `zone`. Raises OptionError for a name that is no time zone.
+
+    Days keep their date, and times without an offset are taken as local times of this zone.
+
+    Example:
+        >>> dates = parse_dates(pd.Series(["2024-07-01T22:00Z", "2024-07-02T02:00Z"]), "load.csv")
+        >>> move_to_zone(dates, "Europe/Paris").times.strftime("%d %H:%M").tolist()
+        ['02 00:00', '02 04:00']
+    """
+    check_zone(zone)
+    if not dates.zone or _are_days(dates.times):
+        return replace(dates, zone=zone)
+    fold = np.zeros(len(dates.times), dtype=bool) if dates.fold is None else dates.fold
+    times, fold = to_local_times(to_instants(dates.times, fold, dates.zone), zone)
+    return replace(dates, times=times, zone=zone, fold=fold)
 
 
 def _format_offset(minutes: NDArray[np.float64]) -> str:
-    """Return offsets as text: "+02:00", "+01:00/+02:00"; "" for UTC alone."""
+    """Return offsets as text: "+02:00", "+01:00/+02:00", "UTC"."""
     texts = [f"{'-' if m < 0 else '+'}{int(abs(m)) // 60:02d}:{int(abs(m)) % 60:02d}" for m in minutes.tolist()]
-    return "" if texts in ([], ["+00:00"]) else "/".join(texts)
+    return "UTC" if texts == ["+00:00"] else "/".join(texts)
 
 
 def _are_days(times: pd.DatetimeIndex) -> bool:
@@ -150,7 +185,9 @@ def _are_days(times: pd.DatetimeIndex) -> bool:
     return bool((times == times.normalize())[~times.isna()].all())
 
 
-def _parse_texts(codes: NDArray[np.intp], texts: list[str], column: pd.Series, file: str) -> ParsedDates:
+def _parse_texts(
+    codes: NDArray[np.intp], texts: list[str], column: pd.Series, file: str, chosen_order: str
+) -> ParsedDates:
     """Parse the distinct `texts`, at the positions `codes` in the column (−1 for an empty cell)."""
     array = pa.array(texts, pa.string())
     sample = split_timestamps(array.take(np.arange(0, len(texts), len(texts) // 200 + 1)))
@@ -171,29 +208,41 @@ def _parse_texts(codes: NDArray[np.intp], texts: list[str], column: pd.Series, f
             column=str(column.name),
         )
     orders = [order for order in ORDERS if valid_by_order[order].sum() == best_count]
-    assembled = {order: _assemble(parts, order) for order in orders}
-    readings = {order: times for order, (times, _) in assembled.items()}
-    order = min(orders, key=lambda order: (_measure_disorder(readings[order], codes), ORDERS.index(order)))
+    readings = {
+        order: pd.DatetimeIndex(parts.days[order].astype("datetime64[ns]") + parts.clock.astype("timedelta64[ns]"))
+        for order in ([chosen_order] if chosen_order else orders)
+    }
+    order = min(readings, key=lambda order: (_measure_disorder(readings[order], codes), ORDERS.index(order)))
     rivals = {"dmy", "mdy", order}  # a short year first is considered only where it makes the better series
-    ambiguous = any(not readings[other].equals(readings[order]) for other in orders if other in rivals)
-    times = _take(readings[order], codes, column, file)
-    return ParsedDates(times, _rank_shapes(parts.shapes), ambiguous, assembled[order][1])
+    ambiguous = any(not readings[other].equals(readings[order]) for other in readings if other in rivals)
+    _take(readings[order], codes, column, file)  # raises an error for a cell that is not a date
+    localised = _localise(readings[order], parts)
+    return replace(
+        localised,
+        times=_take(localised.times, codes, column, file),
+        formats=_rank_shapes(parts.shapes),
+        ambiguous=ambiguous,
+        order=order if ambiguous or len(orders) == 1 else "",
+        fold=None if localised.fold is None else localised.fold[codes],
+    )
 
 
-def _assemble(parts: TimestampParts, order: str) -> tuple[pd.DatetimeIndex, str]:
-    """Return the timestamps in one order of day and month, and their offset.
-
-    The timestamps are on the local clock. With several offsets they are in UTC, unless all of them are days.
-    """
-    local_times = pd.DatetimeIndex(parts.days[order].astype("datetime64[ns]") + parts.clock.astype("timedelta64[ns]"))
-    offsets = np.unique(parts.offset[~np.isnan(parts.offset)])
+def _localise(local_times: pd.DatetimeIndex, parts: TimestampParts) -> ParsedDates:
+    """Return the distinct timestamps with their zone: on the clock as written, or in UTC if no zone has the offsets."""
+    has_offset = ~np.isnan(parts.offset)
+    offsets = np.unique(parts.offset[has_offset])
     if not len(offsets):
-        return local_times, ""
-    has_single_offset = len(offsets) == 1 and not np.isnan(parts.offset).any()
-    if has_single_offset or _are_days(local_times):
-        return local_times, _format_offset(offsets)
+        return ParsedDates(local_times, ())
+    if len(offsets) == 1 and has_offset.all():
+        return ParsedDates(local_times, (), zone=_format_offset(offsets))
     shift = np.nan_to_num(parts.offset).astype(np.int64) * NANOSECONDS_PER_MINUTE
-    return local_times - pd.to_timedelta(shift, unit="ns"), "UTC"
+    instants = local_times - pd.to_timedelta(shift, unit="ns")
+    zone = find_zone(local_times.dropna(), instants.dropna()) if has_offset.all() else ""
+    if zone:
+        return ParsedDates(local_times, (), zone=zone, fold=mark_second_pass(local_times, instants, zone))
+    if _are_days(local_times):
+        return ParsedDates(local_times, (), zone=_format_offset(offsets))
+    return ParsedDates(instants, (), zone="UTC", is_converted=True)
 
 
 def _measure_disorder(times: pd.DatetimeIndex, codes: NDArray[np.intp]) -> float:

@@ -6,25 +6,27 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
 from core.data.ingest.archives import CHUNK_BYTES, Budget, copy_within_budget, list_members, translate_archive_errors
 from core.data.ingest.file_types import FileType, detect_file_type
+from core.data.read_options import DETECT_ALL, ReadOptions
 from core.errors import InputError, UnreadableFileError
 from core.messages import N_, Message
 
 
 @dataclass(frozen=True)
 class Source:
-    """Plain file on disk: path, name shown to the user, type, and folder or archive ("" without one)."""
+    """Plain file on disk: path, name shown to the user, type, folder or archive ("" without one), reading options."""
 
     path: Path
     name: str
     file_type: FileType
     folder: str = ""
+    options: ReadOptions = DETECT_ALL
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,20 @@ class _InputFile:
 
 @contextmanager
 def open_sources(
-    paths: "Sequence[Path | tuple[Path, str]]", skipped: list[SkippedFile] | None = None
+    paths: "Sequence[Path | tuple[Path, str]]",
+    skipped: list[SkippedFile] | None = None,
+    options: ReadOptions = DETECT_ALL,
 ) -> Iterator[list[Source]]:
     """Yield the plain files of `paths`; folders are listed and archives are unpacked.
 
-    The unpacked files are deleted at the end of the context. A file that cannot be read is added to `skipped`; without
-    this list, it raises UnreadableFileError.
+    Every file carries `options`. The unpacked files are deleted at the end of the context. A file that cannot be read
+    is added to `skipped`; without this list, it raises UnreadableFileError.
     """
     with TemporaryDirectory(prefix="vigie-") as folder:
         sources = []
         for number, input_file in enumerate(input_file for path in paths for input_file in _list_files(path)):
             sources += _expand_file(input_file, Path(folder) / str(number), skipped)
-        yield sources
+        yield [replace(source, options=options) for source in sources]
 
 
 def _list_files(file: "Path | tuple[Path, str]") -> list[_InputFile]:

@@ -1,45 +1,48 @@
 """Loading of files into one dataset: read, detect the layout, concatenate, drop duplicate rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
-import numpy as np
 import pandas as pd
 
-from core.data.dataset import Dataset, format_timestamp
+from core.data.columns import ColumnReading, Roles
+from core.data.dataset import Dataset
 from core.data.ingest import layouts
 from core.data.ingest.clock_columns import find_incomplete_day
 from core.data.ingest.column_facts import describe_column
-from core.data.ingest.files import SkippedFile, open_sources
-from core.data.ingest.layouts.base import Layout, Role, Roles, has_time, strip_extensions
+from core.data.ingest.concatenation import concat_datasets, drop_duplicate_rows, mark_repeated_hours
+from core.data.ingest.files import SkippedFile, Source, open_sources
+from core.data.ingest.layouts.base import Layout, has_time
 from core.data.ingest.layouts.general import GeneralLayout
 from core.data.ingest.readers import ProgressCallback, RawTable, group_files, ignore_progress, read_group, read_table
-from core.data.ingest.role_inference import ColumnReading, infer_roles
+from core.data.ingest.role_inference import infer_roles
+from core.data.ingest.units import parse_unit
 from core.data.quality.findings import Finding
-from core.errors import InputError, OptionError, UnknownLayoutError
+from core.data.read_options import DATE_ORDERS, DECIMAL_MARKS, DETECT_ALL, ReadOptions
+from core.errors import InputError, UnknownLayoutError
 from core.messages import N_, Message
 from core.spec.plugins import discover_classes
 
 FileInput = Path | tuple[Path, str]
 """Path, or path and file name shown to the user."""
 
+GENERAL_LAYOUTS = ("tidy_series", "wide_series", "long_series", "kpi_matrix")
+FIRST_ROWS, MAX_SHOWN_COLUMNS, MAX_CELL_CHARACTERS = 5, 200, 40
+
 
 @dataclass(frozen=True)
 class Preview:
-    """First rows of a file, its detected layout (None if no layout fits), and the roles of its columns.
-
-    `readings` gives the reason and the unit of each column; it is empty for a layout that is recognised by the names of
-    its columns.
-    """
+    """Readings of the columns of a file, and its detected layout, "" if no layout fits."""
 
     name: str
-    head: pd.DataFrame
-    layout: str | None
-    roles: Roles
-    readings: Mapping[str, ColumnReading]
+    layout: str
+    columns: tuple[ColumnReading, ...]
+
+    @property
+    def roles(self) -> Roles:
+        """Role of every column."""
+        return {column.name: column.role for column in self.columns}
 
 
 def list_layouts() -> list[Layout]:
@@ -49,76 +52,91 @@ def list_layouts() -> list[Layout]:
 
 def load(
     files: Sequence[FileInput],
+    options: ReadOptions = DETECT_ALL,
     *,
-    layout: str | None = None,
-    roles: Roles | None = None,
-    role_changes: Roles | None = None,
-    unit: str = "",
     progress: ProgressCallback = ignore_progress,
     skipped: list[SkippedFile] | None = None,
 ) -> Dataset:
     """Load one dataset from one or more files, or folders of files, of the same layout.
 
-    Rows keep the order of the files. Exact duplicates of a row are dropped and counted. `layout`, `roles` and `unit`
-    replace the detected ones; `role_changes` replaces the roles of some columns only. `progress` receives the completed
-    share 0–1. Unreadable windows, NetMob23 files and files of an unsupported type are added to `skipped`; without this
-    list, they raise UnreadableFileError. Other unreadable files always raise it.
+    Rows keep the order of the files. Exact duplicates of a row are dropped and counted. `options` replace what is
+    detected. `progress` receives the completed share 0–1. Unreadable windows, NetMob23 files and files of an
+    unsupported type are added to `skipped`; without this list, they raise UnreadableFileError. Other unreadable files
+    always raise it.
 
     Raises InputError without files, UnknownLayoutError for tables without a fitting layout or with different columns,
-    and OptionError for an unknown role.
+    and OptionError for an option that is not accepted.
     """
     if not files:
         raise InputError(N_("No file was given."))
-    datasets: list[Dataset] = []
-    with open_sources(list(files), skipped) as sources:
-        groups = group_files(sources)
-        for number, group in enumerate(groups):
-            group_progress = _scale_progress(progress, number, len(groups))
-            datasets.append(
-                _build_dataset(read_group(group, group_progress, skipped), layout, roles, unit, role_changes)
-            )
-    dataset = _concat_datasets(datasets)
+    options.check()
+    with open_sources(list(files), skipped, options) as sources:
+        datasets = _build_datasets(group_files(sources), options, progress, skipped)
+    dataset = mark_repeated_hours(concat_datasets(datasets))
     progress(1.0)
-    return _note_single_row(drop_duplicate_rows(dataset))
+    return _note_single_row(drop_duplicate_rows(dataset.replace(read_options=options)))
 
 
-def load_preview(files: Sequence[FileInput]) -> Preview:
-    """Return a preview of the first of `files` for the editor of column roles."""
-    with open_sources(list(files)) as sources:
+def load_preview(files: Sequence[FileInput], options: ReadOptions = DETECT_ALL) -> Preview:
+    """Return how the columns of the first of `files` are read, for the editor of column roles."""
+    with open_sources(list(files), options=options) as sources:
         table = read_table(sources[0])
-    match = _detect_layout(table.frame)
-    columns = match[2] if match else infer_roles(table.frame).columns
-    roles = match[1] if match else {column.name: column.role for column in columns}
-    readings = {column.name: column for column in columns}
-    return Preview(table.name, table.frame.head(20), match[0].name if match else None, roles, readings)
+    layout, columns = _read_columns(table)
+    return Preview(table.name, layout, add_first_cells(table.frame, columns))
 
 
 def _scale_progress(progress: ProgressCallback, number: int, count: int) -> ProgressCallback:
     return lambda share: progress((number + share) / count)
 
 
-def _build_dataset(
-    table: RawTable, layout_name: str | None, roles: Roles | None, unit: str, role_changes: Roles | None = None
-) -> Dataset:
-    if role_changes and roles is None:
-        layout_name, roles = _change_roles(table, role_changes, layout_name)
+def _build_datasets(
+    groups: list[list[Source]], options: ReadOptions, progress: ProgressCallback, skipped: list[SkippedFile] | None
+) -> list[Dataset]:
+    """Return the dataset of each group of files.
+
+    Where one file leaves the order of its dates or its decimal mark open and the other files decide it, the file is
+    read again as the others are.
+    """
+    datasets: list[Dataset] = []
+    date_orders, decimal_marks = set(), set()
+    for number, group in enumerate(groups):
+        table = read_group(group, _scale_progress(progress, number, len(groups)), skipped)
+        datasets.append(_build_dataset(table, options))
+        date_orders.add(table.date_order)
+        decimal_marks.add(table.decimal_mark)
+    for number, group in enumerate(groups):
+        kinds = {note.kind for note in datasets[number].notes}
+        decided = options
+        if "ambiguous_dates" in kinds:
+            decided = replace(decided, date_order=_decide_by_others(date_orders, DATE_ORDERS))
+        if "ambiguous_numbers" in kinds:
+            decided = replace(decided, decimal_mark=_decide_by_others(decimal_marks, DECIMAL_MARKS))
+        if decided != options:
+            table = read_group([replace(source, options=decided) for source in group], ignore_progress, skipped)
+            datasets[number] = _build_dataset(table, decided)
+    return datasets
+
+
+def _decide_by_others(values: set[str], value_by_choice: Mapping[str, str]) -> str:
+    """Return the choice on which all files that decide it agree, or ""."""
+    decided = values - {""}
+    return next((choice for choice, value in value_by_choice.items() if decided == {value}), "")
+
+
+def _build_dataset(table: RawTable, options: ReadOptions) -> Dataset:
     layout_by_name = {layout.name: layout for layout in list_layouts()}
-    if layout_name is not None and layout_name not in layout_by_name:
+    if options.layout and options.layout not in layout_by_name:
         raise UnknownLayoutError(
             N_("The layout {name!r} does not exist. Accepted: {accepted}."),
-            name=layout_name,
+            name=options.layout,
             accepted=", ".join(layout_by_name),
         )
-    if layout_name is not None and roles is not None:
-        return layout_by_name[layout_name].build(table, _validate_roles(roles, table), unit)
-    if layout_name is None:
+    if not options.layout and not options.roles:
         _reject_incomplete_day(table)
-    layout_match = (
-        _detect_layout(table.frame)
-        if layout_name is None
-        else (layout_by_name[layout_name], _detect_roles(layout_by_name[layout_name], table.frame), ())
-    )
-    if layout_match is None or layout_match[1] is None:
+    detected_layout, detected = _read_columns(table)
+    columns = _change_roles(table, detected, options.role_by_column)
+    layout_name = options.layout or _choose_layout(detected_layout, columns, is_changed=bool(options.roles))
+    if not layout_name:
         raise UnknownLayoutError(
             N_(
                 "{file}: no layout fits. Columns were read as: {columns}. Layouts tried: {accepted}. Assign a role to "
@@ -126,36 +144,69 @@ def _build_dataset(
             ),
             file=table.name,
             columns=_describe_columns(table),
-            accepted=layout_name or ", ".join(layout_by_name),
+            accepted=", ".join(layout_by_name),
         )
-    if roles is not None:
-        return layout_match[0].build(table, _validate_roles(roles, table), unit)
-    _note_uncertain_columns(table, layout_match[2])
-    return layout_match[0].build(table, layout_match[1], unit)
+    _note_uncertain_columns(table, columns)
+    readings = add_first_cells(table.frame, columns)
+    roles = {column.name: column.role for column in columns}
+    return layout_by_name[layout_name].build(table, roles, options.unit).replace(readings=readings)
+
+
+def _read_columns(table: RawTable) -> tuple[str, tuple[ColumnReading, ...]]:
+    """Return the name of the detected layout, "" if none fits, and the reading of every column."""
+    for layout in list_layouts():
+        roles = None if isinstance(layout, GeneralLayout) else layout.detect_roles(table.frame)
+        if roles is not None:
+            reason = Message(N_("by its name"))
+            return layout.name, tuple(
+                ColumnReading(column, role, reason, parse_unit(column) if role == "measure" else "")
+                for column, role in roles.items()
+            )
+    reading = infer_roles(table.frame)
+    return reading.layout, reading.columns
+
+
+def _change_roles(table: RawTable, columns: tuple[ColumnReading, ...], changes: Roles) -> tuple[ColumnReading, ...]:
+    """Return the columns with the roles that a person decided."""
+    _require_columns(changes, table)
+    chosen = Message(N_("your choice"))
+    return tuple(
+        ColumnReading(column.name, changes[column.name], chosen, column.unit)
+        if changes.get(column.name, column.role) != column.role
+        else column
+        if column.name not in changes
+        else replace(column, is_certain=True)
+        for column in columns
+    )
+
+
+def _choose_layout(detected: str, columns: tuple[ColumnReading, ...], is_changed: bool) -> str:
+    """Return the layout of a table: the detected one, unless it is general and a person changed the roles."""
+    if not is_changed or detected not in ("", *GENERAL_LAYOUTS):
+        return detected
+    roles = {column.name: column.role for column in columns}
+    if not has_time(roles):
+        return "kpi_matrix"
+    if "variable" in roles.values():
+        return "long_series"
+    return "wide_series" if detected == "wide_series" and "entity" not in roles.values() else "tidy_series"
+
+
+def add_first_cells(frame: pd.DataFrame, columns: tuple[ColumnReading, ...]) -> tuple[ColumnReading, ...]:
+    """Return the readings with the first cells of the first columns, as text."""
+    head = frame.head(FIRST_ROWS)
+    texts = {
+        column.name: tuple("" if pd.isna(cell) else str(cell)[:MAX_CELL_CHARACTERS] for cell in head[column.name])
+        for column in columns[:MAX_SHOWN_COLUMNS]
+        if column.name in head
+    }
+    return tuple(replace(column, first_cells=texts.get(column.name, ())) for column in columns)
 
 
 def _describe_columns(table: RawTable) -> str:
     """Return the first 15 columns with their kind: "date (dates), name (text)"."""
     columns = [describe_column(table.frame[name], str(name)) for name in list(table.frame)[:15]]
     return ", ".join(f"{column.name[:40]} ({column.kind})" for column in columns)
-
-
-def _change_roles(table: RawTable, role_changes: Roles, layout_name: str | None) -> tuple[str, Roles]:
-    """Return the layout, and the detected roles with the changes of a person."""
-    match = _detect_layout(table.frame)
-    roles = {**(match[1] if match else infer_roles(table.frame).roles), **_validate_roles(role_changes, table)}
-    if layout_name is None:
-        detected = match[0] if match else None
-        is_timeless = not has_time(roles)
-        general_name = "kpi_matrix" if is_timeless else "tidy_series"
-        keeps_layout = detected is not None and not (detected.name == "kpi_matrix" and not is_timeless)
-        layout_name = detected.name if detected is not None and keeps_layout else general_name
-    return layout_name, roles
-
-
-def _detect_roles(layout: Layout, table: pd.DataFrame) -> Roles | None:
-    """Return the roles of a table for a layout that a person has chosen."""
-    return infer_roles(table).roles if isinstance(layout, GeneralLayout) else layout.detect_roles(table)
 
 
 def _note_uncertain_columns(table: RawTable, columns: tuple[ColumnReading, ...]) -> None:
@@ -174,19 +225,9 @@ def _note_uncertain_columns(table: RawTable, columns: tuple[ColumnReading, ...])
             )
 
 
-def _validate_roles(roles: Roles, table: RawTable) -> Roles:
-    """Return the roles of the columns that exist in the table.
-
-    Raises OptionError for an unknown role and UnknownLayoutError for a missing column.
-    """
+def _require_columns(roles: Roles, table: RawTable) -> None:
+    """Raise UnknownLayoutError for a column with a role that the table does not have."""
     for column, role in roles.items():
-        if role not in get_args(Role):
-            raise OptionError(
-                N_("The role {value!r} of column {column!r} does not exist. Accepted: {accepted}."),
-                value=role,
-                column=column,
-                accepted=", ".join(get_args(Role)),
-            )
         if role != "ignore" and column not in table.frame.columns:
             raise UnknownLayoutError(
                 N_("{file}: the column {column!r} with the role {role} was not found. Columns found: {columns}."),
@@ -195,7 +236,6 @@ def _validate_roles(roles: Roles, table: RawTable) -> Roles:
                 role=role,
                 columns=_format_columns(table),
             )
-    return {column: role for column, role in roles.items() if column in table.frame.columns}
 
 
 def _format_columns(table: RawTable) -> str:
@@ -220,111 +260,6 @@ def _reject_incomplete_day(table: RawTable) -> None:
             missing=", ".join(missing[:10]) or "–",
             twice=", ".join(repeated[:10]) or "–",
         )
-
-
-def _detect_layout(table: pd.DataFrame) -> tuple[Layout, Roles, tuple[ColumnReading, ...]] | None:
-    """Return the layout of a table, the roles of its columns, and how the columns of a general table were read."""
-    for layout in list_layouts():
-        roles = None if isinstance(layout, GeneralLayout) else layout.detect_roles(table)
-        if roles is not None:
-            return layout, roles, ()
-    reading = infer_roles(table)
-    layout_by_name = {layout.name: layout for layout in list_layouts()}
-    return (layout_by_name[reading.layout], reading.roles, reading.columns) if reading.layout else None
-
-
-def _concat_datasets(datasets: list[Dataset]) -> Dataset:
-    first = datasets[0]
-    if len(datasets) == 1:
-        return first
-    for dataset in datasets[1:]:
-        if (dataset.layout, dataset.columns, dataset.unit) != (first.layout, first.columns, first.unit):
-            raise UnknownLayoutError(
-                N_("{file} does not match {other}. Files loaded together must have the same layout, columns and unit."),
-                file=dataset.files[0],
-                other=first.files[0],
-            )
-
-    datasets = _merge_nameless_series(datasets)
-
-    def concat_tables(name: str) -> "pd.DataFrame | None":
-        tables = [getattr(dataset, name) for dataset in datasets]
-        return None if all(table is None for table in tables) else pd.concat([t for t in tables if t is not None])
-
-    frame = concat_tables("frame")
-    labels = concat_tables("labels")
-    optional_tables = {name: _keep_if_complete(concat_tables(name), frame) for name in ("covariates", "context")}
-    missing_names = [
-        name for name, table in optional_tables.items() if table is None and concat_tables(name) is not None
-    ]
-    notes = [note for dataset in datasets for note in dataset.notes]
-    if missing_names:
-        message = Message(
-            N_("Columns ignored because some files do not have them: {columns}."), {"columns": ", ".join(missing_names)}
-        )
-        notes.append(Finding("ignored_columns", len(missing_names), message))
-    return first.replace(
-        frame=frame,
-        **optional_tables,
-        step=next((dataset.step for dataset in datasets if dataset.step is not None), None),
-        labels=labels if labels is not None and len(labels) == len(frame) else None,  # type: ignore[arg-type]
-        files=tuple(name for dataset in datasets for name in dataset.files),
-        notes=tuple(notes),
-    )
-
-
-def _merge_nameless_series(datasets: list[Dataset]) -> list[Dataset]:
-    """Give files with one nameless series each a common entity if their periods do not overlap.
-
-    Example: january.csv and february.csv become one series with the name of the first file.
-    """
-    all_nameless = all(
-        dataset.has_dates and dataset.entities == [strip_extensions(dataset.files[0])] for dataset in datasets
-    )
-    if not all_nameless:
-        return datasets
-    spans = sorted((dataset.time.min(), dataset.time.max()) for dataset in datasets)
-    if any(later[0] <= earlier[1] for earlier, later in pairwise(spans)):
-        return datasets
-    name = datasets[0].entities[0]
-    return [
-        dataset.replace(frame=dataset.frame.rename(index={dataset.entities[0]: name}, level="entity"))
-        for dataset in datasets
-    ]
-
-
-def _keep_if_complete(table: pd.DataFrame | None, frame: pd.DataFrame | None) -> pd.DataFrame | None:
-    """Return the table of covariates or context if every file has it, else None."""
-    return table if table is not None and frame is not None and len(table) == len(frame) else None
-
-
-def drop_duplicate_rows(dataset: Dataset) -> Dataset:
-    """Drop rows that equal an earlier row in entity, time and every measurement.
-
-    Rows with the same entity and time but other measurements stay; the data doctor reports them.
-    """
-    if not dataset.has_dates:
-        return dataset
-    repeated_key = dataset.frame.index.duplicated(keep=False)
-    if not repeated_key.any():
-        return dataset
-    candidate_rows = np.flatnonzero(repeated_key)
-    rows = dataset.frame.iloc[candidate_rows].reset_index()
-    dropped_rows = candidate_rows[rows.duplicated().to_numpy()]
-    if not len(dropped_rows):
-        return dataset
-    kept_mask = np.ones(len(dataset), dtype=bool)
-    kept_mask[dropped_rows] = False
-    note = Finding(
-        "repeated_rows",
-        len(dropped_rows),
-        Message(N_("Exact duplicate rows in the files (one copy of each was kept)")),
-        tuple(
-            {"entity": dataset.entity[row], "time": format_timestamp(dataset.time[row])}
-            for row in dropped_rows[: Finding.MAX_LOCATIONS]
-        ),
-    )
-    return dataset.take_rows(kept_mask).replace(notes=(*dataset.notes, note))
 
 
 def _note_single_row(dataset: Dataset) -> Dataset:

@@ -12,6 +12,7 @@ Times = NDArray[np.datetime64]
 EPOCH_UNITS = {"s": 1, "ms": 10**3, "µs": 10**6, "ns": 10**9}
 """Unit of the time since 1970 → its number per second."""
 
+EPOCH_FORMATS = tuple(f"{unit} since 1970" for unit in EPOCH_UNITS)
 EPOCH_RANGE_S = (631_152_000, 4_102_444_800)  # 1990 to 2100
 EXCEL_RANGE_DAYS = (20_000, 80_000)  # 1954 to 2119
 EXCEL_EPOCH = np.datetime64("1899-12-30", "us")

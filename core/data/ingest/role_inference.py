@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.data.columns import ColumnReading, Role, Roles
 from core.data.ingest.column_facts import ColumnFacts, count_unique, describe_column
 from core.data.ingest.labels import looks_like_labels
-from core.data.ingest.layouts.base import ENTITY_NAMES, LABEL_NAMES, Role, Roles
+from core.data.ingest.layouts.base import ENTITY_NAMES, LABEL_NAMES
 from core.data.ingest.number_parsing import find_cell_unit, parse_numbers
 from core.data.ingest.time_inference import TIME_REASONS, choose_time
 from core.data.ingest.units import parse_unit
@@ -34,20 +35,6 @@ FLAG_NAMES = (
 )
 PART_COLUMN = "part"
 PART_NAMES = ("train", "test")
-
-
-@dataclass(frozen=True)
-class ColumnReading:
-    """Role of a column, its unit, and the reason for the role.
-
-    `is_certain` is False where another role is possible; the person is told.
-    """
-
-    name: str
-    role: Role
-    reason: Message
-    unit: str = ""
-    is_certain: bool = True
 
 
 @dataclass(frozen=True)

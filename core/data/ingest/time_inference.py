@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from core.data.columns import Role
 from core.data.ingest.column_facts import TIME_PART_NAMES, ColumnFacts, count_unique
 from core.data.ingest.date_parsing import looks_like_numeric_times
-from core.data.ingest.layouts.base import TIME_NAMES, Role
+from core.data.ingest.layouts.base import TIME_NAMES
 from core.data.ingest.number_parsing import parse_numbers
 from core.messages import N_
 

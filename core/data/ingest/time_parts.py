@@ -1,6 +1,7 @@
 """Timestamps spread over several columns: date and time of day, date and hour, or year, month, day and hour."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -30,10 +31,11 @@ CLOCK_TEXT = r"^\s*\d{1,2}\s*(?:[:h]\s*\d{0,2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[ap]\
 """Time of day as text: 7:30, 19h, 7:30 PM, or the start of a range."""
 
 
-def assemble_times(parts: Mapping[str, pd.Series], file: str) -> ParsedDates:
+def assemble_times(parts: Mapping[str, pd.Series], file: str, order: str = "") -> ParsedDates:
     """Return the timestamps of columns with the roles date, time_of_day, year, month, day, hour and minute.
 
-    Hour k of the role hour_ending covers k − 1 to k, and its timestamp is the start. Raises UnreadableFileError with
+    Hour k of the role hour_ending covers k − 1 to k, and its timestamp is the start; hour 25 is the second pass of
+    01:00 to 02:00. `order` is the order of day and month where a person decided it. Raises UnreadableFileError with
     file, column, row and value for a cell that is no such part.
 
     Example:
@@ -43,20 +45,22 @@ def assemble_times(parts: Mapping[str, pd.Series], file: str) -> ParsedDates:
         ['00:00', '23:00']
     """
     if "date" in parts:
-        parsed = parse_dates(parts["date"], file)
+        parsed = parse_dates(parts["date"], file, order)
     else:
         parsed = ParsedDates(_assemble_days(parts, file), ("year, month, day",))
     seconds = np.zeros(len(parsed.times), dtype=np.int64)
+    fold = parsed.fold
     for role, scale in PART_SECONDS.items():
         if role in parts:
             numbers = _read_part(parts[role], role, file)
             if role == "hour_ending":
-                numbers = np.where(numbers == REPEATED_HOUR, 1, numbers - 1)
+                fold = numbers == REPEATED_HOUR
+                numbers = np.where(fold, 1, numbers - 1)
             seconds += numbers * scale
     times = parsed.times + pd.to_timedelta(seconds, unit="s")
     if "time_of_day" in parts:
         times += pd.to_timedelta(_read_clock_times(parts["time_of_day"], file), unit="ns")
-    return ParsedDates(pd.DatetimeIndex(times).as_unit("ns"), parsed.formats, parsed.ambiguous, parsed.zone)
+    return replace(parsed, times=pd.DatetimeIndex(times).as_unit("ns"), fold=fold)
 
 
 def _assemble_days(parts: Mapping[str, pd.Series], file: str) -> pd.DatetimeIndex:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.dataset import BLOCK_ROWS, DAY, Dataset
+from core.data.time_zones import has_clock_changes
 
 Rows = NDArray[np.intp]
 
@@ -65,7 +66,7 @@ def get_row_step(dataset: Dataset) -> pd.Timedelta | None:
 def find_gaps(dataset: Dataset) -> list[Gap]:
     """Return the gaps between the rows of each entity.
 
-    A pause that occurs on a tenth of the days (nights, weekends) is no gap.
+    A pause that occurs on a tenth of the days (nights, weekends) is no gap, nor is the hour that a clock change skips.
     """
     step = get_row_step(dataset)
     if not dataset.has_dates or step is None or not len(dataset):
@@ -97,7 +98,11 @@ def _compare_with_next(dataset: Dataset) -> tuple[Rows, NDArray[np.bool_], "pd.T
     """
     order = np.lexsort((dataset.time.to_numpy(), dataset.entity_codes))
     times, codes = pd.DatetimeIndex(dataset.time)[order], dataset.entity_codes[order]
-    return order, codes[1:] == codes[:-1], times[1:] - times[:-1]
+    time_deltas = times[1:] - times[:-1]
+    if has_clock_changes(dataset.zone):  # the shorter of the time on the clock and the time that passed
+        instants = dataset.compute_instants()[order]
+        time_deltas = pd.TimedeltaIndex(np.minimum(time_deltas, instants[1:] - instants[:-1]))
+    return order, codes[1:] == codes[:-1], time_deltas
 
 
 def find_contradicting_totals(dataset: Dataset) -> Rows:

@@ -17,6 +17,7 @@ from core.data.quality.baseline import GroupMedian
 from core.data.quality.checks import CellIndex
 from core.data.quality.findings import Repair
 from core.data.quality.sentinels import find_sentinels
+from core.data.time_zones import drop_skipped_hours
 from core.errors import OptionError
 from core.messages import N_
 
@@ -150,7 +151,7 @@ def drop_duplicates(dataset: Dataset, keep: str = "last") -> Dataset:
             value=keep,
             accepted="first, last",
         )
-    return dataset.take_rows(~dataset.frame.index.duplicated(keep=keep)) if dataset.has_dates else dataset
+    return dataset.take_rows(~dataset.mark_duplicates("last" if keep == "last" else "first"))
 
 
 def insert_missing(dataset: Dataset) -> Dataset:
@@ -167,7 +168,9 @@ def insert_missing(dataset: Dataset) -> Dataset:
     missing_keys = [
         (gap.entity, time)
         for gap in checks.find_gaps(dataset)
-        for time in pd.date_range(gap.after, gap.before, freq=step, inclusive="neither")
+        for time in drop_skipped_hours(
+            pd.date_range(gap.after, gap.before, freq=step, inclusive="neither"), dataset.zone
+        )
     ]
     if not missing_keys:
         return dataset
@@ -181,13 +184,17 @@ def insert_missing(dataset: Dataset) -> Dataset:
             else (table.reset_index(drop=True).reindex(range(len(frame))).set_axis(frame.index, axis=0))
         )
 
-    labels = (
-        None
-        if dataset.labels is None
-        else pd.Series(np.append(dataset.labels.to_numpy(), np.zeros(len(rows), bool)), index=frame.index, name="label")
-    )
+    def extend_mask(mask: pd.Series | None) -> pd.Series | None:
+        if mask is None:
+            return None
+        return pd.Series(np.append(mask.to_numpy(), np.zeros(len(rows), bool)), index=frame.index, name=mask.name)
+
     return dataset.replace(
-        frame=frame, covariates=extend_table(dataset.covariates), context=extend_table(dataset.context), labels=labels
+        frame=frame,
+        covariates=extend_table(dataset.covariates),
+        context=extend_table(dataset.context),
+        labels=extend_mask(dataset.labels),
+        fold=extend_mask(dataset.fold),
     )
 
 
@@ -353,6 +360,7 @@ def _replace_index(dataset: Dataset, frame: pd.DataFrame) -> Dataset:
         frame=frame,
         covariates=set_index(dataset.covariates),
         context=set_index(dataset.context),
+        fold=set_index(dataset.fold),
         labels=set_index(dataset.labels),
     )
 

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.data.dataset import DAY, Dataset
-from core.data.quality.checks import NO_CELLS, Rows
+from core.data.quality.checks import Rows
 
 MAX_REPEAT_SHARE = 0.02  # of the rows, that a column leaves with the same key
 
@@ -33,8 +33,11 @@ def compute_step_remainders(dataset: Dataset) -> NDArray[np.int64]:
 
 
 def find_duplicates(dataset: Dataset) -> Rows:
-    """Return rows whose entity and timestamp occur in an earlier row."""
-    return np.flatnonzero(dataset.frame.index.duplicated()) if dataset.has_dates else NO_CELLS.rows
+    """Return rows whose entity and timestamp occur in an earlier row.
+
+    The two passes of an hour that the autumn clock change repeats are no duplicates.
+    """
+    return np.flatnonzero(dataset.mark_duplicates())
 
 
 def find_distinguishing_columns(dataset: Dataset) -> list[str]:

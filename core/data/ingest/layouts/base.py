@@ -4,45 +4,35 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.data.columns import TIME_PARTS, Role, Roles
 from core.data.dataset import Dataset, format_timestamp, make_index
-from core.data.ingest.date_parsing import ParsedDates, parse_dates
+from core.data.ingest.date_parsing import ParsedDates, move_to_zone, parse_dates
 from core.data.ingest.labels import read_labels
 from core.data.ingest.number_parsing import detect_decimal_mark, parse_numbers
 from core.data.ingest.readers.base import RawTable, note_ambiguous_mark
 from core.data.ingest.time_parts import assemble_times
 from core.data.quality.findings import Finding
+from core.data.read_options import DATE_ORDERS
 from core.errors import UnknownLayoutError, UnreadableFileError
 from core.messages import N_, Message
 
-Role = Literal[
-    "time",
-    "date",
-    "time_of_day",
-    "year",
-    "month",
-    "day",
-    "hour",
-    "hour_ending",
-    "minute",
-    "second",
-    "entity",
-    "measure",
-    "total",
-    "covariate",
-    "context",
-    "label",
-    "ignore",
-]
-Roles = Mapping[str, Role]
-TIME_PARTS: tuple[Role, ...] = get_args(Role)[1:10]
-"""Roles of columns that make the time together: a date and a time of day, or a year, a month and a day."""
-
+AMBIGUOUS_DATES = {
+    "dmy": N_(
+        "{file}: every date can be read with the day or the month first. The dates were read with the day first."
+    ),
+    "mdy": N_(
+        "{file}: every date can be read with the day or the month first. The dates were read with the month first."
+    ),
+    "ymd": N_(
+        "{file}: every date can be read with the day or the year first. The dates were read with the year first."
+    ),
+}
 TIME_NAMES = (
     "date",
     "day",
@@ -129,9 +119,10 @@ def build_dataset(
     no column names one; the default is the name of the file. Without a time column, the rows are numbered.
     """
     notes = table.notes
-    time = _parse_times(table, roles, notes) if has_time(roles) else pd.RangeIndex(len(table.frame))
+    dates = _parse_times(table, roles, notes) if has_time(roles) else None
     index = make_index(
-        _build_entities(table, find_role_columns(roles, "entity"), entity or strip_extensions(table.name)), time
+        _build_entities(table, find_role_columns(roles, "entity"), entity or strip_extensions(table.name)),
+        pd.RangeIndex(len(table.frame)) if dates is None else dates.times,
     )
     covariates = _read_covariates(table, roles, layout, index, notes)
     context = _read_context(table, roles, layout, index, notes)
@@ -144,6 +135,8 @@ def build_dataset(
         covariates=covariates,
         context=context,
         labels=None if labels is None else pd.Series(labels, index=index, name="label"),
+        zone="" if dates is None else dates.zone,
+        fold=None if dates is None or dates.fold is None else pd.Series(dates.fold, index=index, name="fold"),
         files=(table.name,),
         notes=tuple(notes),
     )
@@ -165,47 +158,35 @@ def has_time(roles: Roles) -> bool:
     return bool(given & {"time", "date"}) or {"year", "month"} <= given
 
 
-def _parse_times(table: RawTable, roles: Roles, notes: list[Finding]) -> pd.DatetimeIndex:
+def _parse_times(table: RawTable, roles: Roles, notes: list[Finding]) -> ParsedDates:
+    """Return the timestamps on the local clock; add notes about dates with two readings and about the time zone."""
     time_columns = find_role_columns(roles, "time")
+    options = table.options
+    order = DATE_ORDERS.get(options.date_order, "")
     dates: ParsedDates = (
-        parse_dates(table.frame.pop(time_columns[0]), table.name)
+        parse_dates(table.frame.pop(time_columns[0]), table.name, order)
         if time_columns
         else assemble_times(
             {role: table.frame.pop(columns[0]) for role in TIME_PARTS if (columns := find_role_columns(roles, role))},
             table.name,
+            order,
         )
     )
+    count = len(dates.times)
+    table.date_order = "" if dates.ambiguous else dates.order
     if dates.ambiguous:
-        notes.append(
-            Finding(
-                "ambiguous_dates",
-                len(dates.times),
-                Message(
-                    N_(
-                        "{file}: every date can be read with the day or the month first. The dates "
-                        "were read with the day first."
-                    ),
-                    {"file": table.name},
-                ),
-            )
-        )
+        table.add_note("ambiguous_dates", count, AMBIGUOUS_DATES[dates.order])
     if len(dates.formats) > 1:
-        notes.append(
-            Finding(
-                "mixed_date_formats",
-                len(dates.formats),
-                Message(
-                    N_("{file}: the dates have {count} different formats."),
-                    {"file": table.name, "count": len(dates.formats)},
-                ),
-            )
+        table.add_note(
+            "mixed_date_formats", len(dates.formats), N_("{file}: the dates have {count} different formats.")
         )
-    if dates.zone:
-        in_utc = N_("{file}: the timestamps have several offsets from UTC. They were converted to UTC.")
-        local = N_("{file}: the timestamps are on the local clock of the file (UTC{zone}).")
-        message = Message(in_utc if dates.zone == "UTC" else local, {"file": table.name, "zone": dates.zone})
-        notes.append(Finding("time_zone", len(dates.times), message))
-    return dates.times
+    if dates.is_converted:
+        template = N_("{file}: the timestamps have several offsets from UTC. They were converted to UTC.")
+        table.add_note("time_zone", count, template)
+    elif dates.zone not in ("", "UTC"):
+        template = N_("{file}: the timestamps are on the local clock of the file ({zone}).")
+        table.add_note("time_zone", count, template, zone=dates.zone if "/" in dates.zone else f"UTC{dates.zone}")
+    return move_to_zone(dates, options.zone) if options.zone else dates
 
 
 def _build_entities(table: RawTable, columns: list[str], default_name: str) -> pd.Categorical:

@@ -3,6 +3,7 @@
 import pandas as pd
 from typing_extensions import override
 
+from core.data.columns import Role, Roles
 from core.data.dataset import DAY, Dataset
 from core.data.ingest.clock_columns import find_clock_columns
 from core.data.ingest.date_parsing import looks_like_dates
@@ -11,8 +12,6 @@ from core.data.ingest.layouts.base import (
     LABEL_NAMES,
     TIME_NAMES,
     Layout,
-    Role,
-    Roles,
     build_dataset,
     find_role_columns,
     normalise_name,

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from typing_extensions import override
 
+from core.data.columns import Role, Roles
 from core.data.dataset import Dataset, format_timestamp
-from core.data.ingest.layouts.base import LABEL_NAMES, Role, Roles, find_role_columns, normalise_name
+from core.data.ingest.layouts.base import LABEL_NAMES, find_role_columns, normalise_name
 from core.data.ingest.layouts.daily_profile import DailyProfile
 from core.data.ingest.readers import RawTable
 from core.data.quality.findings import Finding

@@ -5,7 +5,8 @@ from abc import ABC
 import pandas as pd
 from typing_extensions import override
 
-from core.data.ingest.layouts.base import Layout, Roles
+from core.data.columns import Roles
+from core.data.ingest.layouts.base import Layout
 from core.data.ingest.number_parsing import find_cell_unit
 from core.data.ingest.readers import RawTable
 from core.data.ingest.role_inference import infer_roles

@@ -3,7 +3,7 @@
 import pandas as pd
 from typing_extensions import override
 
-from core.data.ingest.layouts.base import Role, Roles
+from core.data.columns import Role, Roles
 from core.data.ingest.layouts.daily_profile import DailyProfile
 from core.messages import N_
 

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from typing_extensions import override
 
+from core.data.columns import Role, Roles
 from core.data.dataset import Dataset, make_index
-from core.data.ingest.layouts.base import Layout, Role, Roles, build_dataset, find_role_columns, require_roles
+from core.data.ingest.layouts.base import Layout, build_dataset, find_role_columns, require_roles
 from core.data.ingest.layouts.tidy_series import compute_usual_step
 from core.data.ingest.readers import RawTable
 from core.messages import N_

@@ -3,8 +3,9 @@
 import pandas as pd
 from typing_extensions import override
 
+from core.data.columns import Roles
 from core.data.dataset import Dataset
-from core.data.ingest.layouts.base import Roles, build_dataset, find_role_columns, require_roles
+from core.data.ingest.layouts.base import build_dataset, find_role_columns, require_roles
 from core.data.ingest.layouts.general import GeneralLayout, find_common_unit
 from core.data.ingest.readers import RawTable
 from core.messages import N_

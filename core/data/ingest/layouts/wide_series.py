@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 from typing_extensions import override
 
+from core.data.columns import TIME_PARTS, Roles
 from core.data.dataset import Dataset, make_index
-from core.data.ingest.layouts.base import TIME_PARTS, Roles, build_dataset, find_role_columns, require_roles
+from core.data.ingest.layouts.base import build_dataset, find_role_columns, require_roles
 from core.data.ingest.layouts.general import GeneralLayout, find_common_unit
 from core.data.ingest.layouts.tidy_series import compute_usual_step
 from core.data.ingest.readers import RawTable

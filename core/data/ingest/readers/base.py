@@ -9,6 +9,7 @@ import pandas as pd
 from core.data.ingest.number_parsing import MISSING_WORDS, NUMBER_PATTERNS
 from core.data.ingest.units import normalise_unit, parse_unit
 from core.data.quality.findings import Finding
+from core.data.read_options import DETECT_ALL, ReadOptions
 from core.errors import UnreadableFileError
 from core.messages import N_, Message
 
@@ -33,15 +34,18 @@ def ignore_progress(share: float) -> None:
 class RawTable:
     """Table of a file as read: its name, its columns (text as categories, numbers as float64) and the reader's notes.
 
-    `decimal_mark` is the decimal mark of text columns if the file determines it, else "". `repeated` lists the columns
-    that were numbered because their name is used twice.
+    `decimal_mark` is the decimal mark of text columns if the file determines it, else "", and `date_order` likewise the
+    order of day and month ("dmy"), which is known after the dates are parsed. `repeated` lists the columns
+    that were numbered because their name is used twice. `options` holds what a person decided about the file.
     """
 
     name: str
     frame: pd.DataFrame
     notes: list[Finding] = field(default_factory=list)
     decimal_mark: str = ""
+    date_order: str = ""
     repeated: tuple[str, ...] = ()
+    options: ReadOptions = DETECT_ALL
 
     def add_note(self, kind: str, count: int, template: str, **values: object) -> None:
         """Add a note about this file; `template` may contain {file}, {count} and the names of `values`."""

@@ -29,6 +29,7 @@ from core.data.ingest.readers.base import (
     is_preamble,
     note_ambiguous_mark,
 )
+from core.data.read_options import DECIMAL_MARKS
 from core.errors import UnreadableFileError
 from core.messages import N_
 
@@ -215,6 +216,8 @@ def detect_dialect(source: Source, text_encoding: TextEncoding) -> Dialect:
         raise UnreadableFileError(N_("{file}: the file has a header but no rows."), file=source.name)
     sample_rows = body[: max(20, min(500, 20_000 // len(names)))]
     decimal_mark, ambiguous = detect_table_mark(list(column) for column in zip_longest(*sample_rows, fillvalue=""))
+    if source.options.decimal_mark:
+        decimal_mark, ambiguous = DECIMAL_MARKS[source.options.decimal_mark], False
     return Dialect(
         encoding=text_encoding.encoding,
         delimiter=delimiter,

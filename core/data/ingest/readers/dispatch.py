@@ -18,6 +18,7 @@ from core.data.ingest.readers.npz import read_npz
 from core.data.ingest.readers.parquet import read_parquet
 from core.data.ingest.readers.seq import read_seq
 from core.data.ingest.readers.xlsx import read_xlsx
+from core.data.read_options import DECIMAL_MARKS
 from core.errors import UnreadableFileError, VigieError
 from core.messages import N_
 
@@ -89,6 +90,8 @@ def read_table(source: Source, progress: ProgressCallback = ignore_progress) -> 
         return read_group([source], progress)
     with _translate_errors(source.name):
         table = READERS[source.file_type](source, progress)
+        table.options = source.options
+        table.decimal_mark = DECIMAL_MARKS.get(source.options.decimal_mark, table.decimal_mark)
         if source.file_type in EXACT_FILE_TYPES:
             return table
         _clean_table(table)

@@ -17,7 +17,7 @@ from core.data.ingest.readers.base import (
     find_header,
     is_preamble,
 )
-from core.errors import UnreadableFileError
+from core.errors import OptionError, UnreadableFileError
 from core.messages import N_
 
 MAX_WORKBOOK_CELLS = 30_000_000  # read cell by cell; a sheet has at most 1,048,576 rows
@@ -39,8 +39,22 @@ def read_xlsx(source: Source, progress: ProgressCallback) -> RawTable:
     if not rows_by_sheet:
         raise UnreadableFileError(N_("{file}: the file has a header but no rows."), file=source.name)
     tables = _build_tables(rows_by_sheet, source.name)
+    if source.options.sheet:
+        return _choose_sheet(tables, source.options.sheet, list(rows_by_sheet), source.name)
     main_sheet = next((sheet for sheet, table in tables.items() if _has_measurements(table.frame)), next(iter(tables)))
     return _join_sheets(tables, main_sheet, [sheet for sheet in rows_by_sheet if sheet != main_sheet])
+
+
+def _choose_sheet(tables: dict[str, RawTable], sheet: str, sheets: list[str], file: str) -> RawTable:
+    """Return the table of the sheet that a person chose. Raises OptionError if it does not exist or holds no table."""
+    if sheet not in tables:
+        raise OptionError(
+            N_("{file}: there is no table in the sheet {value!r}. Accepted: {accepted}."),
+            file=file,
+            value=sheet,
+            accepted=", ".join(tables) or ", ".join(sheets),
+        )
+    return tables[sheet]
 
 
 def _build_tables(rows_by_sheet: dict[str, list[tuple[Any, ...]]], file: str) -> dict[str, RawTable]:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from core.data.dataset import Dataset
 from core.data.ingest.loading import load, load_preview
 from core.data.ingest.number_parsing import parse_numbers
+from core.data.read_options import ReadOptions, format_roles
 from core.errors import OptionError, UnknownLayoutError
 
 PROPERTY_SETTINGS = settings(
@@ -383,9 +384,10 @@ def test_layout_is_detected_from_content(layout: str, tmp_path: Path) -> None:
     LAYOUTS[layout].to_csv(tmp_path / "file.csv", index=False)
     assert load([tmp_path / "file.csv"]).layout == layout
     file_preview = load_preview([tmp_path / "file.csv"])
-    assert (file_preview.layout, len(file_preview.head)) == (layout, min(20, len(LAYOUTS[layout])))
+    assert file_preview.layout == layout
+    assert file_preview.columns[0].first_cells[0] == str(LAYOUTS[layout].iloc[0, 0])
     assert set(file_preview.roles) == set(LAYOUTS[layout].columns)
-    reloaded = load([tmp_path / "file.csv"], layout=layout, roles=file_preview.roles)
+    reloaded = load([tmp_path / "file.csv"], ReadOptions(layout, format_roles(file_preview.roles)))
     assert reloaded.digest == load([tmp_path / "file.csv"]).digest
 
 
@@ -420,8 +422,9 @@ def test_load_uses_given_roles(tmp_path: Path) -> None:
     table = SAMPLE.rename(columns={"site": "q1", "date": "q2", "mesure": "q3", "autre": "q4"}).assign(q5=0, q6="x")
     table.to_csv(tmp_path / "odd.csv", index=False)
     roles = {"q1": "entity", "q2": "time", "q3": "measure", "q4": "covariate", "q5": "label", "q6": "ignore"}
-    for layout in ("tidy_series", None):
-        dataset = load([tmp_path / "odd.csv"], layout=layout, roles=roles, unit="m3")  # type: ignore[arg-type]
+    for layout in ("tidy_series", ""):
+        dataset = load([tmp_path / "odd.csv"], ReadOptions(layout, format_roles(roles), "m3"))
+        assert dataset.read_options.role_by_column == roles
         assert (dataset.columns, dataset.unit, dataset.entities) == (["q3"], "m3", sorted(SAMPLE["site"].unique()))
         assert dataset.covariates is not None
         assert list(dataset.covariates) == ["q4"]
@@ -433,24 +436,24 @@ def test_load_uses_given_roles(tmp_path: Path) -> None:
     ("roles", "error", "says"),
     [
         (
-            {"date": "time"},
+            {"mesure": "ignore", "autre": "ignore"},
             UnknownLayoutError,
             r"odd\.csv: the layout tidy_series requires a column with the role measure",
         ),
         ({"date": "time", "débit": "measure"}, UnknownLayoutError, r"odd\.csv: the column 'débit'"),
-        ({"date": "when", "mesure": "measure"}, OptionError, r"'when' of column 'date'.*measure"),
+        ({"date": "when", "mesure": "measure"}, OptionError, r"'date=when' is not accepted.*measure"),
     ],
 )
 def test_load_rejects_invalid_roles(roles: dict, error: type, says: str, tmp_path: Path) -> None:
     SAMPLE.to_csv(tmp_path / "odd.csv", index=False)
     with pytest.raises(error, match=says):
-        load([tmp_path / "odd.csv"], layout="tidy_series", roles=roles)
+        load([tmp_path / "odd.csv"], ReadOptions("tidy_series", format_roles(roles)))
 
 
 def test_load_rejects_unknown_layout(tmp_path: Path) -> None:
     SAMPLE.to_csv(tmp_path / "odd.csv", index=False)
     with pytest.raises(UnknownLayoutError, match=r"'wide'.*gas_daily"):
-        load([tmp_path / "odd.csv"], layout="wide")
+        load([tmp_path / "odd.csv"], ReadOptions("wide"))
 
 
 # ---- dates and numbers ----------------------------------------------------------------------------------------------
@@ -474,13 +477,6 @@ def test_hourly_dates_show_order_of_day_and_month(day_first: bool, tmp_path: Pat
     assert list(dataset.time) == list(times)
     assert dataset.notes == ()
     assert dataset.step == pd.Timedelta(hours=1)
-
-
-def test_dates_with_time_zone_are_converted_to_utc(tmp_path: Path) -> None:
-    dataset = load_dates(
-        ["2024-03-31T01:00:00+01:00", "2024-03-31T03:00:00+02:00", "2024-03-31T04:00:00+02:00"], tmp_path
-    )
-    assert list(dataset.time) == list(pd.date_range("2024-03-31", periods=3, freq="h"))
 
 
 @PROPERTY_SETTINGS

@@ -1,0 +1,47 @@
+"""Roles of the columns of a file, and how each column was read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from core.messages import Message
+
+Role = Literal[
+    "time",
+    "date",
+    "time_of_day",
+    "year",
+    "month",
+    "day",
+    "hour",
+    "hour_ending",
+    "minute",
+    "second",
+    "entity",
+    "variable",
+    "measure",
+    "total",
+    "covariate",
+    "context",
+    "label",
+    "ignore",
+]
+Roles = Mapping[str, Role]
+ROLES: tuple[Role, ...] = get_args(Role)
+TIME_PARTS: tuple[Role, ...] = ROLES[1:10]
+"""Roles of columns that make the time together: a date and a time of day, or a year, a month and a day."""
+
+
+@dataclass(frozen=True)
+class ColumnReading:
+    """Role of a column, its unit, the reason for the role, and the first cells as text.
+
+    `is_certain` is False where another role is possible; the person is told.
+    """
+
+    name: str
+    role: Role
+    reason: Message
+    unit: str = ""
+    is_certain: bool = True
+    first_cells: tuple[str, ...] = ()
