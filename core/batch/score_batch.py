@@ -19,7 +19,8 @@ from core.batch.batches import Batch, FitTask
 from core.batch.job_spec import JobSpec
 from core.batch.output import atomic_write
 from core.batch.read_files import SourceDataset, read_files
-from core.data.dataset import Dataset, check_compatible
+from core.data.compatibility import check_compatible
+from core.data.dataset import Dataset
 from core.data.ingest.files import SkippedFile
 from core.data.series import EntitySeries, split_by_entity
 from core.detectors.base import SequenceScores

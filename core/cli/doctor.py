@@ -1,13 +1,14 @@
 """The command `python -m core doctor FILE...`: data-quality issues of files, and a repaired copy."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from core.cli.options import FilesArgument, RecipeOption, command_actor, exit_on_error, load_input
 from core.cli.output import check_output_path, print_json, write_table
 from core.cli.parameters import parse_read_options, with_read_options
+from core.data.dataset import Dataset
 from core.data.quality.doctor import QualityReport, run_checks
 from core.runs.tracked_run import record_event
 from core.spec.command_line import OptionValues
@@ -31,7 +32,19 @@ def doctor(
         table = dataset.frame.reset_index()
         if out is not None:
             write_table(table, out)
-        print_json(report.to_json()) if as_json else _print_report(report)
+        print_json({**report.to_json(), **_describe_reading(dataset)}) if as_json else _print_report(report)
+
+
+def _describe_reading(dataset: Dataset) -> dict[str, Any]:
+    """Return how the first file was read: the role, unit and reason of every column, the time zone and the step."""
+    return {
+        "zone": dataset.zone,
+        "step": None if dataset.step is None else dataset.step.total_seconds(),
+        "read_columns": [
+            {"name": column.name, "role": column.role, "unit": column.unit, "reason": str(column.reason)}
+            for column in dataset.readings
+        ],
+    }
 
 
 def _print_report(report: QualityReport) -> None:

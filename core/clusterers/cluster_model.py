@@ -9,7 +9,8 @@ import pandas as pd
 from core.array_types import Floats
 from core.clusterers.base import Clusterer, Labels
 from core.clusterers.points import Aspect, PointKind, Points, divide_by_mean, make_points
-from core.data.dataset import Dataset, check_compatible, make_index
+from core.data.compatibility import check_compatible
+from core.data.dataset import Dataset, make_index
 from core.data.quality.baseline import GroupMedian
 from core.data.quality.repairs import impute
 from core.errors import DataError

@@ -234,6 +234,20 @@ class Dataset:
             fold=take_part(self.fold),
         )
 
+    def with_index(self, index: pd.MultiIndex) -> "Dataset":
+        """Return the same rows under a new index; covariates, context, labels and fold get it too."""
+
+        def set_index(table: "pd.DataFrame | pd.Series | None") -> "pd.DataFrame | pd.Series | None":
+            return None if table is None else table.set_axis(index, axis=0)
+
+        return self.replace(
+            frame=self.frame.set_axis(index, axis=0),
+            covariates=set_index(self.covariates),
+            context=set_index(self.context),
+            labels=set_index(self.labels),
+            fold=set_index(self.fold),
+        )
+
     def filter_rows(
         self, entities: Sequence[str] = (), start: pd.Timestamp | None = None, end: pd.Timestamp | None = None
     ) -> "Dataset":
@@ -363,25 +377,3 @@ def make_clock_labels(count: int) -> list[str]:
 def make_index(entity: object, time: object) -> pd.MultiIndex:
     """Return the index of a dataset: (entity, time)."""
     return pd.MultiIndex.from_arrays([entity, time], names=["entity", "time"])
-
-
-def check_compatible(dataset: Dataset, columns: Sequence[str], profile: bool, unit: str) -> None:
-    """Raise DataError if `dataset` has other columns or another unit than the data a model was fitted on."""
-    if dataset.columns != list(columns) or dataset.profile != profile:
-        raise DataError(
-            N_("{file} has the columns {value}. The model was fitted on the columns {accepted}."),
-            file=", ".join(dataset.files),
-            value=_format_columns(dataset.columns),
-            accepted=_format_columns(columns),
-        )
-    if dataset.unit != unit:
-        raise DataError(
-            N_("{file} has the unit {value}. The model was fitted on data in {accepted}."),
-            file=", ".join(dataset.files),
-            value=dataset.unit or "?",
-            accepted=unit or "?",
-        )
-
-
-def _format_columns(columns: Sequence[str]) -> str:
-    return ", ".join(columns[:5]) + (f" … ({len(columns)})" if len(columns) > 5 else "")

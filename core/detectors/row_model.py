@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
-from core.data.dataset import Dataset, check_compatible, make_index
+from core.data.compatibility import check_compatible
+from core.data.dataset import Dataset, make_index
 from core.data.quality.baseline import GroupMedian
 from core.data.quality.repairs import impute
 from core.detectors.base import Detector

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.dataset import Dataset, check_compatible, make_index
+from core.data.compatibility import check_compatible
+from core.data.dataset import Dataset, make_index
 from core.data.series import split_by_entity
 from core.detectors.base import SequenceDetector, SequenceScores
 from core.detectors.scaling import Scaling

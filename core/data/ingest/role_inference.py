@@ -33,6 +33,11 @@ FLAG_NAMES = (
     *("quality", "qualite", "status", "statut", "flag", "validity", "etat", "state", "comment", "commentaire"),
     *("remark", "remarque", "note", "notes", "type", "kind", "source", "reason", "motif", "nature"),
 )
+VARIABLE_NAMES = (
+    *("metric", "metrique", "variable", "kpi", "measure", "mesure", "parameter", "parametre", "indicator"),
+    *("indicateur", "quantity", "grandeur", "attribute", "signal", "variablename", "metricname", "measurement"),
+)
+UNIT_NAMES = ("unit", "units", "unite", "unites", "einheit", "uom", "unidad")
 PART_COLUMN = "part"
 PART_NAMES = ("train", "test")
 
@@ -73,6 +78,7 @@ def infer_roles(frame: pd.DataFrame) -> TableReading:
     readings |= _choose_keys([column for column in columns if column.name in time_roles], texts, numbers)
     for column in numbers:
         readings.setdefault(column.name, _read_measurement(column))
+    readings |= _read_variables(columns, readings)
     ordered = tuple(readings[column.name] for column in columns)
     return TableReading(_choose_layout(ordered, columns, bool(time_roles)), ordered)
 
@@ -160,6 +166,23 @@ def _choose_keys(
     return readings
 
 
+def _read_variables(columns: list[ColumnFacts], readings: Mapping[str, ColumnReading]) -> Mapping[str, ColumnReading]:
+    """Return the reading of a key that names the quantity of each row: by its name, or because the unit follows it.
+
+    There is one column of values then.
+    """
+    keys = [column for column in columns if readings[column.name].role == "entity" and column.kind == "text"]
+    if [reading.role for reading in readings.values()].count("measure") != 1:
+        return {}
+    units = [column for column in columns if column.plain_name in UNIT_NAMES and column.kind == "text"]
+    for column in keys:
+        if column.plain_name in VARIABLE_NAMES:
+            return {column.name: _read(column.name, "variable", N_("names of the quantities, by its name"))}
+        if units and count_unique([units[0]]) > 1 and count_unique([column, units[0]]) == count_unique([column]):
+            return {column.name: _read(column.name, "variable", N_("names of the quantities: each has its own unit"))}
+    return {}
+
+
 def _count_changes(column: ColumnFacts) -> int:
     codes = column.encode()
     return int((codes[1:] != codes[:-1]).sum())
@@ -192,6 +215,8 @@ def _choose_layout(readings: tuple[ColumnReading, ...], columns: list[ColumnFact
         return "kpi_matrix"
     if not has_time:
         return "" if "context" in roles or "entity" in roles else "kpi_matrix"
+    if "variable" in roles:
+        return "long_series"
     if "entity" not in roles and _is_staggered(
         [c for c, r in zip(columns, readings, strict=True) if r.role == "measure"]
     ):
@@ -200,8 +225,8 @@ def _choose_layout(readings: tuple[ColumnReading, ...], columns: list[ColumnFact
 
 
 def _is_staggered(measures: list[ColumnFacts]) -> bool:
-    """Tell whether columns without units exist over different times: each is the same quantity of another entity."""
-    if len(measures) < 2 or any(parse_unit(column.name) for column in measures):
+    """Tell whether columns of one unit exist over different times: each is the same quantity of another entity."""
+    if len(measures) < 2 or len({parse_unit(column.name) for column in measures}) > 1:
         return False
     spans = []
     for column in measures:

@@ -136,7 +136,7 @@ def align_times(dataset: Dataset) -> Dataset:
         return dataset
     remainders = pd.to_timedelta(row_keys.compute_step_remainders(dataset), unit="ns")
     index = make_index(dataset.entity, pd.DatetimeIndex(dataset.time) - remainders)
-    return _replace_index(dataset, dataset.frame.set_axis(index, axis=0))
+    return dataset.with_index(index)
 
 
 def drop_duplicates(dataset: Dataset, keep: str = "last") -> Dataset:
@@ -345,24 +345,6 @@ def clear_sentinels(dataset: Dataset) -> Dataset:
 def _replace_values(dataset: Dataset, values: Floats) -> Dataset:
     frame = pd.DataFrame(values, index=dataset.frame.index, columns=dataset.frame.columns, copy=False)
     return dataset.replace(frame=frame)
-
-
-def _replace_index(dataset: Dataset, frame: pd.DataFrame) -> Dataset:
-    """Return `dataset` with `frame`, the same rows under a new index.
-
-    Covariates, context and labels get this index too.
-    """
-
-    def set_index(table: "pd.DataFrame | pd.Series | None") -> "pd.DataFrame | pd.Series | None":
-        return None if table is None else table.set_axis(frame.index, axis=0)
-
-    return dataset.replace(
-        frame=frame,
-        covariates=set_index(dataset.covariates),
-        context=set_index(dataset.context),
-        fold=set_index(dataset.fold),
-        labels=set_index(dataset.labels),
-    )
 
 
 RepairFunction = Callable[..., Dataset]

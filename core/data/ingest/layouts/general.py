@@ -23,6 +23,9 @@ class GeneralLayout(Layout, ABC):
 
 
 def find_common_unit(table: RawTable, measures: list[str]) -> str:
-    """Return the unit in the headers or cells of the measurements if all of them have the same, else ""."""
+    """Return the unit of the measurements if all of them have the same, else "".
+
+    It stands in the headers, in the cells, or in the lines above the table.
+    """
     units = {parse_unit(column) or find_cell_unit(table.frame[column]) for column in measures}
-    return units.pop() if len(units) == 1 else ""
+    return (units.pop() or table.unit) if len(units) == 1 else ""

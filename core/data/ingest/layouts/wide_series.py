@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from typing_extensions import override
 
-from core.data.columns import TIME_PARTS, Roles
+from core.data.columns import Roles
 from core.data.dataset import Dataset, make_index
 from core.data.ingest.layouts.base import build_dataset, find_role_columns, require_roles
 from core.data.ingest.layouts.general import GeneralLayout, find_common_unit
@@ -37,14 +37,16 @@ class WideSeries(GeneralLayout):
         require_roles(table, roles, self, "time", "measure")
         names = find_role_columns(roles, "measure")
         header_unit = find_common_unit(table, names)
-        used_roles = ("time", "measure", *TIME_PARTS)
-        roles = {column: role for column, role in roles.items() if role in used_roles}
+        roles = {column: role for column, role in roles.items() if role not in ("entity", "total")}
         wide = build_dataset(table, roles, self, {name: name for name in names})
         return _stack_columns(wide).replace(unit=unit or header_unit)
 
 
 def _stack_columns(wide: Dataset) -> Dataset:
-    """Return one row per timestamp and column, each column from its first to its last number."""
+    """Return one row per timestamp and column, each column from its first to its last number.
+
+    Labels, covariates and context of a timestamp count for every entity.
+    """
     rows, codes = [], []
     for code in range(len(wide.columns)):
         filled = np.flatnonzero(~np.isnan(wide.values[:, code]))
@@ -54,6 +56,8 @@ def _stack_columns(wide: Dataset) -> Dataset:
     all_rows, all_codes = np.concatenate(rows), np.concatenate(codes)
     entities = pd.Categorical.from_codes(all_codes, categories=pd.Index(wide.columns))
     index = make_index(entities, wide.time[all_rows])
-    frame = pd.DataFrame({VALUE_COLUMN: wide.values[all_rows, all_codes]}, index=index)
-    long_series = wide.replace(frame=frame, labels=None, context=None, covariates=None)
-    return long_series.replace(step=compute_usual_step(long_series))
+    stacked = wide.take_rows(all_rows)
+    stacked = stacked.with_index(index).replace(
+        frame=pd.DataFrame({VALUE_COLUMN: wide.values[all_rows, all_codes]}, index=index)
+    )
+    return stacked.replace(step=compute_usual_step(stacked))

@@ -34,9 +34,11 @@ def ignore_progress(share: float) -> None:
 class RawTable:
     """Table of a file as read: its name, its columns (text as categories, numbers as float64) and the reader's notes.
 
-    `decimal_mark` is the decimal mark of text columns if the file determines it, else "", and `date_order` likewise the
-    order of day and month ("dmy"), which is known after the dates are parsed. `repeated` lists the columns
-    that were numbered because their name is used twice. `options` holds what a person decided about the file.
+    decimal_mark  decimal mark of text columns if the file determines it, else ""
+    date_order    order of day and month ("dmy") if the file determines it, known after the dates are parsed
+    unit          unit that the lines above the header state
+    repeated      columns that were numbered because their name is used twice
+    options       choices of a person about the file
     """
 
     name: str
@@ -44,6 +46,7 @@ class RawTable:
     notes: list[Finding] = field(default_factory=list)
     decimal_mark: str = ""
     date_order: str = ""
+    unit: str = ""
     repeated: tuple[str, ...] = ()
     options: ReadOptions = DETECT_ALL
 
@@ -195,6 +198,26 @@ def is_preamble(line: str, cell_count: int, filled_count: int, usual_count: int)
     return (cell_count < usual_count and cell_count <= max(1, usual_count // 2)) or (
         filled_count == 1 and usual_count > 2
     )
+
+
+def find_stated_unit(rows: Sequence[Sequence[str]]) -> str:
+    """Return the unit that lines above a table state, or "": in the cell behind or below the word unit.
+
+    Example:
+        >>> find_stated_unit([["Meter", "Unit"], ["000", "W"]]), find_stated_unit([["Unité : MWh"]])
+        ('W', 'MWh')
+    """
+    for number, row in enumerate(rows):
+        below = rows[number + 1] if number + 1 < len(rows) else []
+        for position, cell in enumerate(row):
+            name, _, text = cell.strip(" #").partition(":")
+            if re.fullmatch(r"unit|units|unité|unités|unite|einheit|unidad|uom", name.strip().casefold()):
+                behind = row[position + 1] if position + 1 < len(row) else ""
+                candidates = [text, behind, below[position] if position < len(below) else ""]
+                unit = next(filter(None, map(normalise_unit, candidates)), "")
+                if unit:
+                    return unit
+    return ""
 
 
 def is_data(cell: str) -> bool:

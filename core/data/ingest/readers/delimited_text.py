@@ -25,6 +25,7 @@ from core.data.ingest.readers.base import (
     ProgressCallback,
     RawTable,
     find_header,
+    find_stated_unit,
     is_header,
     is_preamble,
     note_ambiguous_mark,
@@ -45,8 +46,8 @@ class Dialect:
     """Format of a delimited text file.
 
     `skip_rows` counts the lines before the first row of data, `preamble_lines` the non-empty lines above the header,
-    `footer` holds the lines below the table and `end_byte` the position of the first one. `repeated` lists the columns
-    whose name is used twice.
+    `footer` holds the lines below the table and `end_byte` the position of the first one. `unit` is the unit that the
+    lines above state. `repeated` lists the columns whose name is used twice.
     `decimal_mark` is "" if no number has one, and `ambiguous` is True if it has two readings. `numeric_columns` holds
     the numeric columns. `line_bytes` is the mean length of a line.
     """
@@ -61,6 +62,7 @@ class Dialect:
     ambiguous: bool
     line_bytes: float
     has_quotes: bool
+    unit: str = ""
     repeated: tuple[str, ...] = ()
     footer: tuple[str, ...] = ()
     end_byte: int = 0
@@ -82,7 +84,11 @@ def read_text(source: Source, progress: ProgressCallback) -> RawTable:
         except (pa.ArrowInvalid, UnicodeError) as second_error:
             raise _translate_arrow_error(second_error, source, dialect) from second_error
     table = RawTable(
-        source.name, frame, decimal_mark="" if dialect.ambiguous else dialect.decimal_mark, repeated=dialect.repeated
+        source.name,
+        frame,
+        decimal_mark="" if dialect.ambiguous else dialect.decimal_mark,
+        unit=dialect.unit,
+        repeated=dialect.repeated,
     )
     if dialect.preamble_lines:
         table.add_note(
@@ -204,8 +210,9 @@ def detect_dialect(source: Source, text_encoding: TextEncoding) -> Dialect:
             file=source.name,
             accepted=SAMPLE_CHARACTERS,
         )
-    skip_rows, preamble_lines, complete_lines = _split_preamble(complete_lines)
-    delimiter = _detect_delimiter(complete_lines)
+    skip_rows, preamble_lines, table_lines = _split_preamble(complete_lines)
+    lines_above = complete_lines[: len(complete_lines) - len(table_lines)]
+    delimiter = _detect_delimiter(complete_lines := table_lines)
     rows = list(_split_rows(complete_lines, delimiter))
     header = find_header(rows, source.name)
     body = rows[header.row_count :]
@@ -229,6 +236,7 @@ def detect_dialect(source: Source, text_encoding: TextEncoding) -> Dialect:
         ambiguous=ambiguous,
         line_bytes=len(complete_lines.encode()) / len(rows),
         has_quotes=text_encoding.quote_count > 0,
+        unit=find_stated_unit(list(_split_rows(lines_above, delimiter))),
         repeated=header.repeated,
         footer=footer,
         end_byte=end_byte,

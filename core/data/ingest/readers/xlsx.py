@@ -15,6 +15,7 @@ from core.data.ingest.readers.base import (
     RawTable,
     check_width,
     find_header,
+    find_stated_unit,
     is_preamble,
 )
 from core.errors import OptionError, UnreadableFileError
@@ -83,7 +84,8 @@ def _build_table(rows: list[tuple[Any, ...]], file: str) -> RawTable:
     header = find_header([[*cells, *[""] * (width - len(cells))] for cells in text_rows[preamble_rows:]], file)
     body = rows[preamble_rows + header.row_count :]
     frame = pd.DataFrame([[*row, *[None] * (width - len(row))] for row in body], columns=header.names)
-    table = RawTable(file, frame, repeated=header.repeated)
+    unit = find_stated_unit(text_rows[:preamble_rows])
+    table = RawTable(file, frame, unit=unit, repeated=header.repeated)
     if preamble_rows:
         table.add_note("skipped_lines", preamble_rows, N_("{file}: {count} lines above the header were skipped."))
     return table

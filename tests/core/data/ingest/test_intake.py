@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from core.data.dataset import Dataset
 from core.data.ingest.loading import load
 from core.data.quality.doctor import run_checks
+from core.data.read_options import ReadOptions
 from core.errors import UnreadableFileError
 from core.storage.datasets import DatasetStore
 from tests.support.written_tables import OPTIONS, FileForm, draw_form, read_back
@@ -61,7 +62,7 @@ CASES: dict[str, tuple[list[str], list[Any], str]] = {
     "min-M1-footer.csv": (DAYS[:2], [5, 6], "MW"),
     "min-M2-trailing-delimiter.csv": (DAYS[:2], [5, 6], "MW"),
     "min-M3-units-row.csv": (DAYS[:2], [[5, 1], [6, 2]], ""),
-    "min-M4-metadata-pair.csv": (["2024-01-30 00:00", "2024-01-30 00:30"], [5, 6], ""),
+    "min-M4-metadata-pair.csv": (["2024-01-30 00:00", "2024-01-30 00:30"], [5, 6], "W"),
     "min-N1-am-pm.csv": (["2024-01-30 23:00", "2024-01-31 00:00"], [0, 1], "MW"),
     "min-N2-24h.csv": (["2024-01-30 23:00", "2024-01-31 00:00"], [0, 1], "MW"),
     "min-N3-yy-dots.csv": (["2024-01-30", "2024-01-31"], [0, 1], "MW"),
@@ -101,6 +102,7 @@ def test_case_file_is_read_right(shared_data: Path, name: str) -> None:
 def test_percent_cells_are_numbers(shared_data: Path) -> None:
     dataset = load_case(shared_data, "min-C1-percent.csv")
     assert dataset.frame["cpu"].tolist()[:4] == [40.5, 41.5, 40.5, 41.5]
+    assert {column.name: column.unit for column in dataset.readings}["cpu"] == "%"
 
 
 def test_status_column_is_context(shared_data: Path) -> None:
@@ -173,3 +175,64 @@ def test_staggered_columns_are_entities(shared_data: Path) -> None:
 
 def test_regular_step_may_start_at_any_second(shared_data: Path) -> None:
     assert [finding.kind for finding in run_checks(load_case(shared_data, "five-minutes-53.csv")).findings] == []
+
+
+# ---- long and wide tables -------------------------------------------------------------------------------------------
+
+
+def write_long_table(folder: Path, unit: list[str], name: str = "metric") -> Path:
+    times = np.repeat(pd.date_range("2024-01-01", periods=48, freq="h").strftime("%Y-%m-%d %H:%M"), 4)
+    table = pd.DataFrame({"time": times, "host": ["web", "web", "db", "db"] * 48, name: ["cpu", "memory"] * 96})
+    table["value"] = np.arange(192) / 2
+    if unit:
+        table["unit"] = unit * 96
+    table.to_csv(folder / "long.csv", index=False)
+    return folder / "long.csv"
+
+
+@pytest.mark.parametrize(
+    ("unit", "name", "columns", "common_unit"),
+    [
+        ([], "metric", ["cpu", "memory"], ""),
+        (["%", "GiB"], "what", ["cpu [%]", "memory [GiB]"], ""),
+        (["%", "%"], "kpi", ["cpu", "memory"], "%"),
+    ],
+)
+def test_variables_of_a_long_table_become_columns(
+    unit: list[str], name: str, columns: list[str], common_unit: str, tmp_path: Path
+) -> None:
+    dataset = load([write_long_table(tmp_path, unit, name)])
+    assert (dataset.layout, dataset.columns, dataset.entities, dataset.unit) == (
+        "long_series",
+        columns,
+        ["db", "web"],
+        common_unit,
+    )
+    assert (len(dataset), dataset.step) == (96, pd.Timedelta("1h"))
+    assert dataset.values[:2].tolist() == [[0.0, 0.5], [1.0, 1.5]]
+
+
+def test_repeated_variable_is_a_duplicate_key(tmp_path: Path) -> None:
+    path = write_long_table(tmp_path, [])
+    path.write_text(path.read_text() + "2024-01-02 23:00,db,cpu,7\n")
+    dataset = load([path])
+    assert "duplicate_keys" in [finding.kind for finding in run_checks(dataset).findings]
+    assert dataset.values[-1, 0] == 7
+
+
+def test_names_of_sites_stay_entities(tmp_path: Path) -> None:
+    dataset = load([write_long_table(tmp_path, ["MW", "MW"], "line")])
+    assert (dataset.layout, dataset.columns, len(dataset.entities)) == ("tidy_series", ["value"], 4)
+    options = ReadOptions(roles=("line=variable",))
+    assert load([tmp_path / "long.csv"], options).columns == ["cpu", "memory"]
+
+
+def test_wide_table_keeps_labels_for_every_entity(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=40)
+    table = pd.DataFrame({"day": days, "NORTH_MW": range(40), "SOUTH_MW": range(40), "label": [0] * 39 + [1]})
+    table.loc[:9, "NORTH_MW"] = np.nan
+    table.to_csv(tmp_path / "wide.csv", index=False)
+    dataset = load([tmp_path / "wide.csv"])
+    assert (dataset.layout, dataset.unit, len(dataset)) == ("wide_series", "MW", 70)
+    assert dataset.labels is not None
+    assert dataset.labels.groupby("entity", observed=True).sum().tolist() == [1, 1]
