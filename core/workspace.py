@@ -16,7 +16,9 @@ from core.storage.events.log import EventLog
 from core.storage.feedback import FeedbackStore
 from core.storage.flash import FlashMessages
 from core.storage.outbox import Outbox
+from core.storage.read_choices import ReadChoices
 from core.storage.s3 import Bucket
+from core.storage.uploads import UploadStore
 from mlflow_utils.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class Workspace:
 
     settings: Settings
     datasets: DatasetStore
+    uploads: UploadStore
+    read_choices: ReadChoices
     covariates: CovariateStore
     events: EventLog
     feedback: FeedbackStore
@@ -50,6 +54,8 @@ class Workspace:
         return cls(
             settings,
             DatasetStore(folder / "datasets"),
+            UploadStore(folder / "uploads"),
+            ReadChoices(folder / "read-choices"),
             CovariateStore(folder / "covariates"),
             EventLog(folder / "events"),
             FeedbackStore(folder / "feedback", Bucket.from_settings(settings)),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.data.ingest.files import natural_sort_key
 from core.data.quality.findings import Repair
+from core.data.read_options import DETECT_ALL, ReadOptions
 from core.errors import UnreadableFileError
 from core.messages import N_
 
@@ -53,6 +54,7 @@ class FileList:
     files: tuple[str, ...]
     columns: tuple[str, ...] = ()
     recipe: tuple[Repair, ...] = ()
+    read_options: ReadOptions = DETECT_ALL
 
 
 @dataclass(frozen=True)

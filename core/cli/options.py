@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from core.data.ingest.loading import load
 from core.data.quality import repairs
 from core.data.quality.findings import QUESTION_KINDS
 from core.data.read_options import DETECT_ALL, ReadOptions
+from core.data.recipes import parse_recipe
 from core.errors import InputError, OptionError, UnreadableFileError, VigieError
 from core.messages import N_
 from core.spec.hyperparameters import require_choice
@@ -32,7 +34,10 @@ FilesArgument = Annotated[
         metavar="FILE...", help=f"Files ({ACCEPTED_FORMATS}), folders of such files, or the digest of a stored dataset."
     ),
 ]
-RecipeOption = Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")]
+RecipeOption = Annotated[
+    Path | None,
+    typer.Option(help="How to read the files, and the repairs to make first: a JSON list of {kind, settings}."),
+]
 
 DECIDING_OPTIONS = {
     "ambiguous_dates": "--date-order",
@@ -71,12 +76,13 @@ def load_input(
 ) -> Dataset:
     """Return and store the dataset in `files`, with the repairs of `recipe`.
 
-    `options` replace what is detected. What has two readings is printed on standard error, with the option that decides
-    it. A single digest instead of files loads a stored dataset. Raises OptionError without any file, for options with
-    a digest, and as `load` does.
+    `options` replace what is detected, and the choices of the recipe. What has two readings is printed on standard
+    error, with the option that decides it. A single digest instead of files loads a stored dataset. Raises OptionError
+    without any file, for options with a digest, and as `load` does.
     """
     if not files:
         raise OptionError(N_("No file was given. Give files or the digest of a stored dataset."))
+    recipe_options, recipe_repairs = (DETECT_ALL, ()) if recipe is None else parse_recipe(read_json(recipe))
     digest = find_stored_digest(files)
     if digest and not options.is_empty:
         raise OptionError(
@@ -84,14 +90,28 @@ def load_input(
             option=options.to_arguments()[0],
             chosen=f"the stored dataset {digest[:12]}",
         )
+    options = recipe_options if options.is_empty else options
     dataset = workspace.datasets.load(digest) if digest else load(files, options, progress=show_read_progress)
-    for note in dataset.notes:
-        if note.kind in QUESTION_KINDS and not digest:
-            typer.echo(f"{note.message} ({DECIDING_OPTIONS[note.kind]})", err=True)
-    if recipe is not None:
-        dataset = repairs.apply_repairs(repairs.parse_recipe(read_json(recipe)), dataset)
+    if not digest:
+        _print_questions(dataset, workspace)
+    dataset = repairs.apply_repairs(recipe_repairs, dataset)
     workspace.datasets.save(dataset)
     return dataset
+
+
+def _print_questions(dataset: Dataset, workspace: Workspace) -> None:
+    """Print on standard error what has two readings, and what was chosen for a file with the same columns."""
+    for note in dataset.notes:
+        if note.kind in QUESTION_KINDS:
+            typer.echo(f"{note.message} ({DECIDING_OPTIONS[note.kind]})", err=True)
+    columns = [reading.name for reading in dataset.readings]
+    if not dataset.read_options.is_empty:
+        workspace.read_choices.save(columns, dataset.read_options)
+        return
+    earlier = workspace.read_choices.find(columns)
+    if not earlier.is_empty:
+        options = shlex.join(earlier.to_arguments())
+        typer.echo(f"A file with these columns was read with other options before: {options}", err=True)
 
 
 def load_covariates(files: list[Path], workspace: Workspace) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from core.messages import Message
+from core.messages import N_, Message
 
 Role = Literal[
     "time",
@@ -30,6 +30,28 @@ Roles = Mapping[str, Role]
 ROLES: tuple[Role, ...] = get_args(Role)
 TIME_PARTS: tuple[Role, ...] = ROLES[1:10]
 """Roles of columns that make the time together: a date and a time of day, or a year, a month and a day."""
+
+ROLE_LABELS: Mapping[str, str] = {
+    "time": N_("time"),
+    "date": N_("date, with a time of day"),
+    "time_of_day": N_("time of day"),
+    "year": N_("year"),
+    "month": N_("month"),
+    "day": N_("day of the month"),
+    "hour": N_("hour (0 to 23)"),
+    "hour_ending": N_("hour by its end (1 to 24)"),
+    "minute": N_("minute"),
+    "second": N_("second"),
+    "entity": N_("name of the entity"),
+    "variable": N_("name of the variable"),
+    "measure": N_("measurement"),
+    "total": N_("declared total"),
+    "covariate": N_("covariate"),
+    "context": N_("context"),
+    "label": N_("label of abnormal rows"),
+    "ignore": N_("ignored"),
+}
+"""Role → its name on screen."""
 
 
 @dataclass(frozen=True)

@@ -348,15 +348,20 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything an analysis can depend on: values, index, columns, unit, covariates, files, recipe."""
+        """SHA-256 of everything an analysis can depend on: values, index, columns, unit, covariates, labels, recipe.
+
+        The options of reading count too, so that a dataset read differently is another one.
+        """
         hasher = hashlib.sha256()
         metadata = [self.columns, self.layout, self.unit, self.profile, self.day_start, str(self.step), self.files]
-        metadata += [self.zone] if self.zone else []
+        metadata += [self.zone] * bool(self.zone) + self.read_options.to_arguments()
         hasher.update(json.dumps([metadata, [repair.to_json() for repair in self.recipe]]).encode())
         for _, block in self.iter_blocks():
             hasher.update(np.ascontiguousarray(block).data)
         hasher.update("\0".join(self.entities).encode() + self.entity_codes.tobytes())
         hasher.update(self.time.to_numpy().tobytes() + self.is_second_pass.tobytes() * (self.fold is not None))
+        if self.labels is not None:
+            hasher.update(self.labels.to_numpy(dtype=bool).tobytes())
         for table in (self.covariates, self.context):
             if table is not None:
                 hasher.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.dataset import Dataset
+from core.data.recipes import list_recipe_steps
 from core.errors import NotFoundError
 from core.messages import N_, Message
 from core.runs.card_data import CardData, describe_result, read_result
@@ -93,7 +94,7 @@ def _describe_data(stored: StoredRun, description: CardData, workspace: Workspac
     repairs, dataset = tags.get("dataset.repairs", ""), _find_dataset(digest, workspace)
     if dataset is None:
         names = description.files or tuple(filter(None, [files]))
-        recipe = _read_recipe(stored.files) if repairs else ()
+        recipe = _read_recipe(stored.files) if repairs or tags.get("dataset.reading") else ()
         return CardDataset(names, digest, False, None, None, "", "", repairs, recipe, description.part)
     return CardDataset(
         dataset.files,
@@ -104,7 +105,7 @@ def _describe_data(stored: StoredRun, description: CardData, workspace: Workspac
         str(dataset.time.min()),
         str(dataset.time.max()),
         repairs,
-        tuple(repair.to_json() for repair in dataset.recipe),
+        tuple(list_recipe_steps(dataset)),
         description.part,
     )
 
@@ -183,9 +184,7 @@ def _list_needs(record: Record, spec: Spec, description: CardData, data: CardDat
             )
         )
     elif data.recipe and not data.stored_here:
-        notes.append(
-            Message(N_("Save the recipe of the repairs as recipe.json and add the option --recipe recipe.json."))
-        )
+        notes.append(Message(N_("Save the recipe as recipe.json and add the option --recipe recipe.json.")))
     if description.covariate_files:
         notes.append(
             Message(

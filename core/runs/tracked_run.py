@@ -19,6 +19,8 @@ import psutil
 from core import __version__
 from core.actor import Actor
 from core.data.quality.findings import Repair
+from core.data.read_options import ReadOptions
+from core.data.recipes import list_recipe_steps
 from core.errors import VigieError
 from core.exports import write_csv
 from core.messages import N_
@@ -62,6 +64,10 @@ class TrackedData(Protocol):
     @property
     def recipe(self) -> tuple[Repair, ...]:
         """Repairs applied to the data."""
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """Choices about reading the files."""
 
 
 @dataclass
@@ -156,9 +162,9 @@ def record_event(event: str, actor: Actor, workspace: Workspace, **inputs: Any) 
 
 
 def _write_recipe(data: TrackedData, folder: Path) -> None:
-    """Write the repairs of the data, so that the run can be repeated where the data are not stored."""
-    if data.recipe:
-        steps = [repair.to_json() for repair in data.recipe]
+    """Write how the data were read and repaired, so that the run can be repeated where the data are not stored."""
+    steps = list_recipe_steps(data)
+    if steps:
         (folder / RECIPE).write_text(json.dumps(steps), encoding="utf-8")
 
 
@@ -234,6 +240,7 @@ def _build_tags(model: str, data: TrackedData, actor: Actor) -> dict[str, str]:
         "dataset.digest": data.digest,
         "dataset.files": ", ".join(data.files),
         "dataset.repairs": ", ".join(repair.kind for repair in data.recipe),
+        "dataset.reading": " ".join(data.read_options.to_arguments()),
         "code.version": __version__,
         "code.revision": get_revision(),
         "mlflow.source.git.commit": get_revision(),

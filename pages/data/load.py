@@ -1,21 +1,21 @@
 """Page that loads data: files or a sample, the data doctor's report, and repairs."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
 
-import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.data.columns import Role, Roles
 from core.data.dataset import Dataset
-from core.data.ingest.loading import Preview, list_layouts, load, load_preview
-from core.data.read_options import ReadOptions, format_roles
+from core.data.ingest.loading import load, load_preview
+from core.data.overview import ColumnOverview
+from core.data.read_options import DETECT_ALL, ReadOptions, format_roles
 from core.data.samples import SAMPLES, load_sample
-from core.errors import UnknownLayoutError
+from core.errors import InputError, UnknownLayoutError
 from core.runs.tracked_run import record_event
-from pages.components import auth, cache, doctor, url_state
+from pages.components import auth, cache, dataset_overview, doctor, url_state
 from pages.components.i18n import _, format_value, translate_message
 
 
@@ -49,8 +49,7 @@ def _show_sources() -> None:
 
 
 def _load_uploads(uploads: list[UploadedFile]) -> None:
-    """Load files on click if the layout is recognised; else let the user assign roles to the columns."""
-    unit = st.text_input(_("Unit of the measurements (if not in the file)"), key="unit", placeholder="MWh")
+    """Load files on click; let the user assign roles to the columns on request, or if no layout fits."""
     is_manual = st.toggle(_("Set layout and columns manually"), key="by-hand")
     if not is_manual and not st.button(_("Load"), type="primary", key="load"):
         return
@@ -58,9 +57,9 @@ def _load_uploads(uploads: list[UploadedFile]) -> None:
         files = [_write_upload(upload, Path(folder), number) for number, upload in enumerate(uploads)]
         try:
             if is_manual:
-                _map_columns(files, unit)
+                _map_columns(files)
             else:
-                _load_files(files, None, None, unit)
+                _load_files(files, DETECT_ALL)
         except UnknownLayoutError as error:
             st.warning(translate_message(error.message), icon=":material/view_column:")
             st.info(_("Switch on “Set layout and columns manually” to set the role of each column."))
@@ -74,67 +73,39 @@ def _write_upload(upload: UploadedFile, folder: Path, number: int) -> tuple[Path
     return path, upload.name
 
 
-def _map_columns(files: list[tuple[Path, str]], unit: str) -> None:
-    """Show the mapping editor: a role for every column, next to its first values."""
-    file_preview = load_preview(files)
-    layouts = {layout.name: layout for layout in list_layouts()}
-    names = list(layouts)
-    layout_name = st.selectbox(
-        _("Layout"),
-        names,
-        names.index(file_preview.layout) if file_preview.layout else names.index("tidy_series"),
-        format_func=lambda name: _(layouts[name].label),
-        key="layout",
-    )
-    st.caption(_(layouts[layout_name].summary))
-    roles = _edit_roles(file_preview)
+def _map_columns(files: list[tuple[Path, str]]) -> None:
+    """Show how the columns are read, with a role to choose for each, and the other options of reading."""
+    preview = load_preview(files)
+    table = dataset_overview.tabulate_columns([ColumnOverview(column) for column in preview.columns])
+    edited = dataset_overview.edit_roles(table, is_editable=True, key="roles")
+    options = dataset_overview.ask_read_options(DETECT_ALL, "read")
     if st.button(_("Load with these columns"), type="primary", key="load-mapped"):
-        _load_files(files, layout_name, roles, unit)
-
-
-def _edit_roles(file_preview: Preview) -> Roles:
-    columns = file_preview.columns
-    table = pd.DataFrame(
-        {
-            "column": [column.name for column in columns],
-            "role": [column.role for column in columns],
-            "reason": [translate_message(column.reason) for column in columns],
-            "unit": [column.unit for column in columns],
-            "values": [", ".join(column.first_cells[:3]) for column in columns],
+        roles = {
+            name: role
+            for name, role, old in zip(edited["column"], edited["role"], table["role"], strict=True)
+            if role != old
         }
-    )
-    edited_table = st.data_editor(
-        table,
-        hide_index=True,
-        width="stretch",
-        key="roles",
-        disabled=["column", "reason", "unit", "values"],
-        column_config={
-            "column": st.column_config.TextColumn(_("Column")),
-            "role": st.column_config.SelectboxColumn(_("Role"), options=list(get_args(Role)), required=True),
-            "reason": st.column_config.TextColumn(_("Read as")),
-            "unit": st.column_config.TextColumn(_("Unit")),
-            "values": st.column_config.TextColumn(_("First values"), width="large"),
-        },
-    )
-    return dict(zip(edited_table["column"], edited_table["role"], strict=True))
+        _load_files(files, replace(options, roles=format_roles(roles)))
 
 
-def _load_files(files: list[tuple[Path, str]], layout: str | None, roles: Roles | None, unit: str) -> None:
+def _load_files(files: list[tuple[Path, str]], options: ReadOptions) -> None:
+    """Load the files, keep them for another reading, and remember the options for files with the same columns."""
     bar = st.progress(0.0, _("Reading …"))
 
     def show_progress(share: float) -> None:
         bar.progress(share)
 
-    workspace = cache.get_workspace()
+    workspace, owner = cache.get_workspace(), auth.dataset_owner()
     with record_event(
         "data_load", auth.current_actor("data"), workspace, files=[name for _path, name in files]
     ) as inputs:
-        options = ReadOptions(layout or "", format_roles(roles or {}), unit.strip())
         dataset = load(files, options, progress=show_progress)
-        inputs["dataset"] = workspace.datasets.save(dataset, auth.dataset_owner())
+        inputs["dataset"] = workspace.datasets.save(dataset, owner)
+    workspace.uploads.save(dataset.digest, files)
+    if not options.is_empty:
+        workspace.read_choices.save([reading.name for reading in dataset.readings], options, owner)
     bar.empty()
-    url_state.set_dataset(inputs["dataset"])
+    url_state.set_dataset(dataset.digest)
     st.rerun()
 
 
@@ -189,7 +160,17 @@ def _show_dataset(dataset: Dataset) -> None:
         if st.button(_("Load other data"), icon=":material/upload_file:", key="other", type="tertiary"):
             url_state.clear_dataset()
             st.rerun()
+    files = cache.get_workspace().uploads.find(dataset.source or dataset.digest)
+    dataset_overview.show(dataset, partial(_read_again, files) if files else None)
     doctor.show(dataset)
+
+
+def _read_again(files: list[tuple[Path, str]], options: ReadOptions) -> None:
+    """Read the files of the dataset with other options; the dataset stays as it is if that fails."""
+    try:
+        _load_files(files, options)
+    except InputError as error:
+        st.error(translate_message(error.message), icon=":material/error:")
 
 
 page()

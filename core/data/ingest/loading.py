@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from core.data.columns import ColumnReading, Roles
-from core.data.dataset import Dataset
+from core.data.dataset import Dataset, format_timestamp
 from core.data.ingest import layouts
 from core.data.ingest.clock_columns import find_incomplete_day
 from core.data.ingest.column_facts import describe_column
@@ -196,7 +197,7 @@ def add_first_cells(frame: pd.DataFrame, columns: tuple[ColumnReading, ...]) -> 
     """Return the readings with the first cells of the first columns, as text."""
     head = frame.head(FIRST_ROWS)
     texts = {
-        column.name: tuple("" if pd.isna(cell) else str(cell)[:MAX_CELL_CHARACTERS] for cell in head[column.name])
+        column.name: tuple(map(_format_cell, head[column.name]))
         for column in columns[:MAX_SHOWN_COLUMNS]
         if column.name in head
     }
@@ -207,6 +208,14 @@ def _describe_columns(table: RawTable) -> str:
     """Return the first 15 columns with their kind: "date (dates), name (text)"."""
     columns = [describe_column(table.frame[name], str(name)) for name in list(table.frame)[:15]]
     return ", ".join(f"{column.name[:40]} ({column.kind})" for column in columns)
+
+
+def _format_cell(cell: Any) -> str:
+    """Return a cell as text: whole numbers without decimals, days without a time of day, "" for a missing one."""
+    if pd.isna(cell):
+        return ""
+    is_whole = isinstance(cell, float) and cell.is_integer()
+    return (str(int(cell)) if is_whole else format_timestamp(cell))[:MAX_CELL_CHARACTERS]
 
 
 def _note_uncertain_columns(table: RawTable, columns: tuple[ColumnReading, ...]) -> None:

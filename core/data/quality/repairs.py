@@ -4,8 +4,7 @@ A repair searches for its issue again each time it is applied, so the same recip
 repair, apply the recipe without it to the dataset as it was read (`Dataset.source`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -55,20 +54,6 @@ def _find_position(repair: Repair) -> int:
             accepted=", ".join(REPAIRS),
         )
     return list(REPAIRS).index(repair.kind)
-
-
-def parse_recipe(data: Any) -> tuple[Repair, ...]:
-    """Return the repairs of a recipe file: a list of {"kind", "settings"}.
-
-    Raises OptionError for anything else.
-
-    Example:
-        >>> parse_recipe([{"kind": "drop_duplicates", "settings": {"keep": "last"}}])
-        (Repair(kind='drop_duplicates', settings={'keep': 'last'}),)
-    """
-    if not isinstance(data, list) or not all(isinstance(entry, Mapping) and "kind" in entry for entry in data):
-        raise OptionError(N_('A recipe must be a list of repairs: [{{"kind": …, "settings": {{…}}}}].'))
-    return tuple(Repair(str(entry["kind"]), dict(entry.get("settings", {}))) for entry in data)
 
 
 def diff_datasets(before: Dataset, after: Dataset) -> pd.DataFrame:

@@ -64,8 +64,12 @@ def test_commands_take_layout_and_roles(vigie: Command, tmp_path: Path) -> None:
     answer = json.loads(process.stdout)
     assert answer["entities"] == 2
     assert "the column 'pump' tell rows with the same time apart" in process.stderr
+    assert "(--role COLUMN=ROLE)" in process.stderr
+    assert [column["role"] for column in answer["read_columns"]] == ["time", "entity", "measure"]
     answer = json.loads(vigie("doctor", path, "--role", "pump=measure", "--json").stdout)
     assert (answer["entities"], answer["columns"]) == (1, 2)
+    process = vigie("doctor", path, "--json")
+    assert "read with other options before: --role=pump=measure" in process.stderr
     answer = json.loads(vigie("doctor", path, "--layout", "kpi_matrix", "--role", "day=ignore", "--json").stdout)
     assert answer["dates"] == 0
     assert_one_line_error(vigie("doctor", path, "--role", "pump=king"), 2, "Accepted: COLUMN=ROLE")

@@ -13,6 +13,7 @@ from core.data.ingest.loading import load
 from core.data.quality import checks, repairs
 from core.data.quality.doctor import QualityReport, run_checks
 from core.data.quality.findings import Finding, Repair
+from core.data.recipes import parse_recipe
 from core.errors import OptionError
 
 # ---- the real files -------------------------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ def test_recipe_json_replays_to_same_digest(
 ) -> None:
     path = tmp_path / "recipe.json"
     path.write_text(json.dumps([repair.to_json() for repair in recipe]))
-    replayed = repairs.apply_repairs(repairs.parse_recipe(json.loads(path.read_text())), gas)
+    replayed = repairs.apply_repairs(parse_recipe(json.loads(path.read_text()))[1], gas)
     reversed_replay = repairs.apply_repairs(reversed(recipe), gas)
     assert replayed.digest == reversed_replay.digest == repaired_gas.digest != gas.digest
     assert repaired_gas.source == gas.digest
@@ -335,4 +336,4 @@ def test_doctor_accepts_regular_pauses(keep: Callable[[pd.DatetimeIndex], np.nda
 @pytest.mark.parametrize("written", [{"kind": "x"}, [1], [{"name": "x"}], "drop_duplicates", [{"kind": "melt"}]])
 def test_parse_recipe_rejects_invalid_recipe(written: object) -> None:
     with pytest.raises(OptionError):
-        repairs.apply_repairs(repairs.parse_recipe(written), make_profile())
+        repairs.apply_repairs(parse_recipe(written)[1], make_profile())

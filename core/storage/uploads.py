@@ -1,0 +1,74 @@
+"""Uploaded files of recent datasets, so that a person can have their columns read differently."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import uuid4
+
+MAX_UPLOADS = 20
+MAX_TOTAL_BYTES = 4 * 2**30
+NAMES_FILE = "names.json"
+
+
+class UploadStore:
+    """Uploaded files in `folder`, in one subfolder per dataset that was read from them.
+
+    The oldest are deleted beyond `MAX_UPLOADS` datasets or `MAX_TOTAL_BYTES`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, digest: str, files: Sequence[tuple[Path, str]]) -> None:
+        """Keep the files, given as path and shown name, as those of the dataset `digest`."""
+        target = self.folder / digest
+        if target.is_dir():
+            os.utime(target)
+            return
+        draft = self.folder / f".{digest}-{uuid4().hex}"
+        draft.mkdir(parents=True)
+        try:
+            for number, (path, _name) in enumerate(files):
+                _link_or_copy(path, draft / str(number))
+            names = [name for _path, name in files]
+            (draft / NAMES_FILE).write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
+            draft.rename(target)
+        except OSError:
+            shutil.rmtree(draft, ignore_errors=True)
+            if not target.is_dir():  # otherwise another session has just stored the same files
+                raise
+        self._delete_oldest()
+
+    def find(self, digest: str) -> list[tuple[Path, str]]:
+        """Return the files of a dataset as path and shown name; none if they are not stored here."""
+        try:
+            names = json.loads((self.folder / digest / NAMES_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        files = [(self.folder / digest / str(number), name) for number, name in enumerate(names)]
+        return files if all(path.is_file() for path, _name in files) else []
+
+    def _delete_oldest(self) -> None:
+        folders = sorted(self.folder.glob("[0-9a-f]*"), key=_get_modified_s, reverse=True)
+        total_bytes = 0
+        for number, folder in enumerate(folders):
+            total_bytes += sum(path.stat().st_size for path in folder.glob("*"))
+            if number >= MAX_UPLOADS or (number and total_bytes > MAX_TOTAL_BYTES):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _get_modified_s(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except OSError:  # another process deleted it
+        return 0.0
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Give the file a second name without copying its bytes; on another disk, copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
