@@ -15,6 +15,7 @@ from core.data.ingest.column_facts import ColumnFacts, count_unique, describe_co
 from core.data.ingest.labels import looks_like_labels
 from core.data.ingest.layouts.base import ENTITY_NAMES, LABEL_NAMES
 from core.data.ingest.number_parsing import find_cell_unit, parse_numbers
+from core.data.ingest.readers.base import NAMELESS_COLUMN
 from core.data.ingest.time_inference import TIME_REASONS, choose_time
 from core.data.ingest.units import parse_unit
 from core.messages import N_, Message
@@ -66,7 +67,7 @@ def infer_roles(frame: pd.DataFrame) -> TableReading:
         ('tidy_series', {'day': 'time', 'meter': 'entity', 'kWh': 'measure'})
     """
     columns = [describe_column(frame[name], str(name)) for name in frame.columns]
-    time_roles = choose_time(columns)
+    time_roles = choose_time([column for column in columns if not NAMELESS_COLUMN.fullmatch(column.name)])
     readings = {name: _read(name, role, TIME_REASONS[role]) for name, role in time_roles.items()}
     others = [column for column in columns if column.name not in readings]
     for column in others:
@@ -97,6 +98,8 @@ def _read_by_itself(column: ColumnFacts, has_time: bool) -> ColumnReading | None
     name = column.plain_name
     if column.kind == "empty":
         return _read(column.name, "ignore", N_("empty"))
+    if NAMELESS_COLUMN.fullmatch(column.name):
+        return _read(column.name, "ignore", N_("without a name"))
     if looks_like_labels(column.cells, is_named=name in LABEL_NAMES):
         return _read(column.name, "label", N_("labels of normal and abnormal rows"))
     if column.kind == "bool":

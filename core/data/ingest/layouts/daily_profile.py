@@ -18,6 +18,7 @@ from core.data.ingest.layouts.base import (
     require_roles,
 )
 from core.data.ingest.readers import RawTable
+from core.data.ingest.readers.base import NAMELESS_COLUMN
 from core.data.ingest.units import parse_unit
 from core.errors import UnknownLayoutError
 from core.messages import N_
@@ -69,6 +70,8 @@ class DailyProfile(Layout):
         return roles if "time" in roles.values() else None
 
     def _find_role(self, column: str) -> Role:
+        if NAMELESS_COLUMN.fullmatch(column):
+            return "ignore"
         name = normalise_name(column)
         exact_role = next((role for role, names in self.names_by_role.items() if name in names), None)
         return exact_role or (

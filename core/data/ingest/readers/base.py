@@ -22,6 +22,8 @@ MAX_HEADER_ROWS = 4
 MIN_DATA_COLUMN_SHARE = 0.6
 MISSING_CELLS = frozenset(MISSING_WORDS) - {""}
 DATE_PATTERN = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{6,}|\d{1,2}\.? ?[^\W\d]{3,10}\.? ?\d{4}")
+NAMELESS_COLUMN = re.compile(r"(unnamed.*|_id|__index_level_\d+__|)", re.IGNORECASE)
+"""Name of a column without a name, as programs export it."""
 VALUE_START = re.compile(r"[\s\"']*[+\-\u2212]?[.,]?\d")
 """Start of a cell that is no name: a number, a date or a time."""
 

@@ -10,7 +10,14 @@ import pandas as pd
 
 from core.data.ingest.date_parsing import looks_like_dates
 from core.data.ingest.files import SkippedFile, Source
-from core.data.ingest.readers.base import ProgressCallback, RawTable, check_columns, ignore_progress
+from core.data.ingest.readers.base import (
+    NAMELESS_COLUMN,
+    ProgressCallback,
+    RawTable,
+    check_columns,
+    ignore_progress,
+    make_unique,
+)
 from core.data.ingest.readers.delimited_text import read_text
 from core.data.ingest.readers.json_records import read_json
 from core.data.ingest.readers.netmob import read_netmob
@@ -24,7 +31,6 @@ from core.messages import N_
 
 logger = logging.getLogger(__name__)
 
-NAMELESS_COLUMN = re.compile(r"(unnamed.*|_id|__index_level_\d+__|)", re.IGNORECASE)
 MIN_MATRIX_COLUMNS = 4  # minimum width of a matrix without column names
 MOJIBAKE_PATTERN = re.compile("[ÂÃ][\u0080-\u00bf\u0152-\u0178\u2013-\u2122]")
 
@@ -122,7 +128,7 @@ def _clean_table(table: RawTable) -> None:
     _drop_numeric_header(table)
     _drop_repeated_headers(table)
     _drop_empty_rows(table)
-    _drop_nameless_columns(table)
+    _name_nameless_columns(table)
     _merge_repeated_columns(table)
 
 
@@ -201,11 +207,12 @@ def _make_column_names(count: int) -> list[str]:
     return [f"column_{number}" for number in range(1, count + 1)]
 
 
-def _drop_nameless_columns(table: RawTable) -> None:
-    """Drop the columns without a name and note it, except dates; name an unnamed column of dates "time".
+def _name_nameless_columns(table: RawTable) -> None:
+    """Name the columns without a name: one of dates is "time", the others are numbered; drop the empty ones.
 
     Programs export the index of a table as a column without a name: dates are the time, numbers only count the rows. A
-    matrix without any column name keeps all columns.
+    matrix without any column name keeps all columns. Other numbered columns are ignored unless a person gives them a
+    role, and this is told.
     """
     nameless = [column for column in table.frame.columns if NAMELESS_COLUMN.fullmatch(column)]
     if len(nameless) == table.frame.shape[1] >= MIN_MATRIX_COLUMNS and len(table.frame):
@@ -214,14 +221,17 @@ def _drop_nameless_columns(table: RawTable) -> None:
     if len(nameless) == table.frame.shape[1] or table.frame.empty:
         raise UnreadableFileError(N_("{file}: the file has a header but no rows."), file=table.name)
     empty = [column for column in nameless if table.frame[column].isna().all()]
-    dates = [column for column in nameless if column not in empty and looks_like_dates(table.frame[column])]
+    filled = [column for column in nameless if column not in empty]
+    dates = [column for column in filled if looks_like_dates(table.frame[column])]
     if dates and TIME_COLUMN not in table.frame:
         table.frame = table.frame.rename(columns={dates[0]: TIME_COLUMN})
         table.add_note("unnamed_time", 1, N_("{file}: the column without a name contains dates. It is called 'time'."))
-        nameless.remove(dates[0])
-    table.frame = table.frame.drop(columns=nameless)
-    if len(nameless) > len(empty):
-        _note_nameless_columns(table, len(nameless) - len(empty))
+        filled.remove(dates[0])
+    table.frame = table.frame.drop(columns=empty)
+    if filled:
+        names = make_unique([*table.frame.columns, *(f"Unnamed {number}" for number in range(1, len(filled) + 1))])
+        table.frame = table.frame.rename(columns=dict(zip(filled, names[-len(filled) :], strict=True)))
+        _note_nameless_columns(table, len(filled))
 
 
 def _note_nameless_columns(table: RawTable, count: int) -> None:
