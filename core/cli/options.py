@@ -43,6 +43,7 @@ DECIDING_OPTIONS = {
     "ambiguous_dates": "--date-order",
     "ambiguous_numbers": "--decimal-mark",
     "uncertain_role": "--role COLUMN=ROLE",
+    "uncertain_layout": "--layout",
     "ignored_sheets": "--sheet",
 }
 """Kind of a question about a file → option that decides it."""

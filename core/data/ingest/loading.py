@@ -164,6 +164,16 @@ def _read_columns(table: RawTable) -> tuple[str, tuple[ColumnReading, ...]]:
                 for column, role in roles.items()
             )
     reading = infer_roles(table.frame)
+    if reading.other_layout and not table.options.layout:
+        table.add_note(
+            "uncertain_layout",
+            sum(column.role == "measure" for column in reading.columns),
+            N_(
+                "{file}: {count} numbered columns were read as measurements of one entity. If each is an entity, "
+                "choose the layout {layout}."
+            ),
+            layout=reading.other_layout,
+        )
     return reading.layout, reading.columns
 
 

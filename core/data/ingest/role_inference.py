@@ -4,6 +4,7 @@ A column gets its kind from its cells. The time is then the column, or the combi
 most nearly unique; keys are the columns that are needed besides. How each role is decided: docs/reference/columns.md.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ MIN_PANEL_SHARE = 0.5  # of all times × keys, that a numeric key must fill
 MAX_KEY_SHARE, FEW_NAMES = 0.5, 20  # distinct names per row, or in all; a column with more is free text
 MIN_STAGGER_SHARE = 0.02  # of the rows, by which the columns of a wide table start or end later than others
 
+NUMBERED_NAME = re.compile(r"(.*?)[\s_.\-]*\d+")
+MIN_NUMBERED_COLUMNS = 3
+
 INDEX_NAMES = ("index", "idx", "row", "rownumber", "rowid", "rownum", "no", "nr", "num", "n", "id", "ligne")
 KEY_NAMES = (
     *ENTITY_NAMES,
@@ -45,10 +49,14 @@ PART_NAMES = ("train", "test")
 
 @dataclass(frozen=True)
 class TableReading:
-    """Layout of a table and the roles of its columns; the layout is "" if no layout fits."""
+    """Layout of a table and the roles of its columns; the layout is "" if no layout fits.
+
+    `other_layout` is a layout that is as likely, "" without one; the person is told.
+    """
 
     layout: str
     columns: tuple[ColumnReading, ...]
+    other_layout: str = ""
 
     @property
     def roles(self) -> Roles:
@@ -81,7 +89,9 @@ def infer_roles(frame: pd.DataFrame) -> TableReading:
         readings.setdefault(column.name, _read_measurement(column))
     readings |= _read_variables(columns, readings)
     ordered = tuple(readings[column.name] for column in columns)
-    return TableReading(_choose_layout(ordered, columns, bool(time_roles)), ordered)
+    layout = _choose_layout(ordered, columns, bool(time_roles))
+    other_layout = "wide_series" if layout == "tidy_series" and _look_like_entities(ordered) else ""
+    return TableReading(layout, ordered, other_layout)
 
 
 # ---- columns --------------------------------------------------------------------------------------------------------
@@ -225,6 +235,15 @@ def _choose_layout(readings: tuple[ColumnReading, ...], columns: list[ColumnFact
     ):
         return "wide_series"
     return "tidy_series"
+
+
+def _look_like_entities(readings: tuple[ColumnReading, ...]) -> bool:
+    """Tell whether the measurements are numbered alike, such as MT_001 and MT_002, and no column is a key."""
+    names = [reading.name for reading in readings if reading.role == "measure"]
+    matches = [NUMBERED_NAME.fullmatch(name) for name in names]
+    has_key = any(reading.role == "entity" for reading in readings)
+    stems = {match[1] if match else None for match in matches}
+    return len(names) >= MIN_NUMBERED_COLUMNS and not has_key and len(stems) == 1 and None not in stems
 
 
 def _is_staggered(measures: list[ColumnFacts]) -> bool:

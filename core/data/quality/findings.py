@@ -6,7 +6,7 @@ from typing import Any
 
 from core.messages import Message
 
-QUESTION_KINDS = ("ambiguous_dates", "ambiguous_numbers", "uncertain_role", "ignored_sheets")
+QUESTION_KINDS = ("ambiguous_dates", "ambiguous_numbers", "uncertain_role", "uncertain_layout", "ignored_sheets")
 """Kinds of findings about a file that has two readings: a person decides whether the chosen one is right."""
 
 

@@ -236,3 +236,13 @@ def test_wide_table_keeps_labels_for_every_entity(tmp_path: Path) -> None:
     assert (dataset.layout, dataset.unit, len(dataset)) == ("wide_series", "MW", 70)
     assert dataset.labels is not None
     assert dataset.labels.groupby("entity", observed=True).sum().tolist() == [1, 1]
+
+
+def test_numbered_columns_are_told_and_become_entities_on_request(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=30)
+    table = pd.DataFrame({"day": days, **{f"MT_{number:03d}": np.arange(30.0) for number in range(1, 5)}})
+    table.to_csv(tmp_path / "meters.csv", index=False)
+    dataset = load([tmp_path / "meters.csv"])
+    assert (dataset.layout, [note.kind for note in dataset.notes]) == ("tidy_series", ["uncertain_layout"])
+    chosen = load([tmp_path / "meters.csv"], ReadOptions(layout="wide_series"))
+    assert (chosen.entities, chosen.notes) == (["MT_001", "MT_002", "MT_003", "MT_004"], ())
