@@ -208,19 +208,20 @@ def detect_encoding(source: Source) -> TextEncoding:
 
 def _count_quotes(file: IO[bytes], name: str, allows_nul: bool) -> int:
     """Count the quotation marks. Raises UnreadableFileError for a NUL byte unless `allows_nul` is True (UTF-16)."""
-    quote_count = line_count = 0
+    quote_count = byte_count = 0
     while chunk := file.read(CHUNK_BYTES):
         if not allows_nul and (offset := chunk.find(0)) >= 0:
+            file.seek(0)
             raise UnreadableFileError(
                 N_(
                     "{file}, line {line}: the text contains a NUL byte. Accepted encodings: UTF-8, "
                     "UTF-16 with a byte order mark, Latin-1."
                 ),
                 file=name,
-                line=line_count + chunk[:offset].count(b"\n") + 1,
+                line=file.read(byte_count + offset).count(b"\n") + 1,
             )
         quote_count += chunk.count(b'"')
-        line_count += chunk.count(b"\n")
+        byte_count += len(chunk)
     return quote_count
 
 

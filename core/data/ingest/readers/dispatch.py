@@ -227,7 +227,8 @@ def _name_nameless_columns(table: RawTable) -> None:
         table.frame = table.frame.rename(columns={dates[0]: TIME_COLUMN})
         table.add_note("unnamed_time", 1, N_("{file}: the column without a name contains dates. It is called 'time'."))
         filled.remove(dates[0])
-    table.frame = table.frame.drop(columns=empty)
+    if empty:  # dropping no column would copy the table
+        table.frame = table.frame.drop(columns=empty)
     if filled:
         names = make_unique([*table.frame.columns, *(f"Unnamed {number}" for number in range(1, len(filled) + 1))])
         table.frame = table.frame.rename(columns=dict(zip(filled, names[-len(filled) :], strict=True)))
