@@ -10,13 +10,11 @@ from core.messages import N_
 MANY_MARKERS = 60  # above this number the markers are small
 
 
-def draw_repair(
-    before: pd.DataFrame, after: pd.DataFrame, added: pd.Index, unit: str, translate: Translate = str
-) -> go.Figure:
+def draw_repair(before: pd.DataFrame, after: pd.DataFrame, unit: str, translate: Translate = str) -> go.Figure:
     """Draw an interval before and after a repair, in `unit`, with the changed values on top of the lines.
 
-    `before` and `after` have one row per timestamp with the columns `value` and `is_changed`. `added` holds the
-    timestamps of added rows without a value; they are shaded.
+    Both tables have one row per timestamp with the columns `value`, `is_changed` and `is_added`. Added timestamps are
+    shaded.
     """
     figure = go.Figure()
     for name, table, line in (
@@ -38,14 +36,14 @@ def draw_repair(
                 name=translate(name),
                 marker={"size": size, **marker},
             )
-    if len(added):
-        _shade_added(figure, after.index, np.asarray(after.index.isin(added)), translate(N_("added timestamps")))
+    _shade_added(figure, after, translate(N_("added timestamps")))
     return apply_layout(figure, translate, y=unit, height=260)
 
 
-def _shade_added(figure: go.Figure, times: pd.Index, is_added: "np.typing.NDArray[np.bool_]", name: str) -> None:
-    """Shade each run of added timestamps from the row before it to the row after it."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_added, [False]])))
+def _shade_added(figure: go.Figure, table: pd.DataFrame, name: str) -> None:
+    """Shade each run of added timestamps, from the row before it to the row after it."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], table["is_added"], [False]])))
+    times = table.index
     for number, (start, end) in enumerate(zip(edges[::2], edges[1::2], strict=True)):
         figure.add_vrect(
             x0=times[max(start - 1, 0)],

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.data.dataset import Dataset
+from core.data.ingest.loading import list_layouts
 from core.data.quality.changes import Trace, trace_repairs
 from core.data.quality.doctor import QualityReport, QualitySummary, run_checks
 from core.data.quality.findings import QUESTION_KINDS, Finding, Repair, list_topics
@@ -69,7 +70,8 @@ def _show_summary(summary: QualitySummary, dataset: Dataset) -> None:
         )
         for name, counts in summary.covariates.items()
     ]
-    st.caption(" · ".join(filter(None, [period, *covariates])))
+    layout = next((_(layout.label) for layout in list_layouts() if layout.name == summary.layout), "")
+    st.caption(" · ".join(filter(None, [layout, period, *covariates])))
 
 
 # ---- findings -------------------------------------------------------------------------------------------------------

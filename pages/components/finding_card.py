@@ -38,6 +38,8 @@ def show_finding(dataset: Dataset, report: QualityReport, number: int, key: str)
         if preview.counts is not None:
             st.caption(f"{format_repair(finding.repairs[max(choice, 0)])}. {format_changes(preview.counts)}")
         if preview.place is not None:
+            title = _("Largest change: {place}").format(place=_name_place(preview.place, dataset))
+            st.markdown(f"**{title}**")
             show_place(preview.place, dataset, f"place-{key}")
         return finding.repairs[choice] if choice >= 0 else None
 
@@ -75,17 +77,20 @@ def format_changes(counts: ChangeCounts) -> str:
 
 
 def show_place(place: Place, dataset: Dataset, key: str) -> None:
-    """Show the values around the largest change of a repair, before and after, under a title that names the place."""
-    time = place.time if dataset.has_dates else int(place.time)
-    column = place.column if len(dataset.columns) > 1 else ""
-    names = ", ".join(filter(None, [place.entity, column, format_value(time)]))
-    st.markdown(f"**{_('Largest change: {place}').format(place=names)}**")
+    """Show the values around the largest change of a repair, before and after."""
     show_chart(
-        draw_repair(place.before, place.after, place.added, dataset.unit, _),
+        draw_repair(place.before, place.after, dataset.unit, _),
         key,
         _("Values before and after the repair"),
         has_time_axis=dataset.has_dates,
     )
+
+
+def _name_place(place: Place, dataset: Dataset) -> str:
+    """Return the entity, the column if there are several, and the date or row of a place."""
+    time = format_value(place.time) if dataset.has_dates else _("row {number}").format(number=format_value(place.time))
+    column = place.column if len(dataset.columns) > 1 else ""
+    return ", ".join(filter(None, [place.entity, column, time]))
 
 
 # ---- locations ------------------------------------------------------------------------------------------------------

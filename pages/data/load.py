@@ -16,6 +16,7 @@ from core.errors import UnknownLayoutError
 from core.runs.tracked_run import record_event
 from pages.components import auth, cache, doctor, url_state
 from pages.components.i18n import _, format_value, translate_message
+from pages.components.role_labels import format_role
 
 
 def page() -> None:
@@ -111,7 +112,9 @@ def _edit_roles(file_preview: Preview) -> Roles:
         disabled=["column", "reason", "unit", "values"],
         column_config={
             "column": st.column_config.TextColumn(_("Column")),
-            "role": st.column_config.SelectboxColumn(_("Role"), options=list(get_args(Role)), required=True),
+            "role": st.column_config.SelectboxColumn(
+                _("Role"), options=list(get_args(Role)), required=True, format_func=format_role
+            ),
             "reason": st.column_config.TextColumn(_("Read as")),
             "unit": st.column_config.TextColumn(_("Unit")),
             "values": st.column_config.TextColumn(_("First values"), width="large"),

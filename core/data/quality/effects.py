@@ -91,11 +91,11 @@ def take_sample(finding: Finding, dataset: Dataset) -> Dataset:
         return dataset
     size = max(int(share * len(dataset)), 1)
     names = {str(location["entity"]) for location in finding.locations if "entity" in location}
-    is_named = np.asarray(dataset.entity.isin(names))
+    is_named = np.asarray(dataset.entity.isin(names)) if names else np.ones(len(dataset), dtype=bool)
     order = np.lexsort((dataset.time.to_numpy(), dataset.entity_codes))
     rows, other_rows = order[is_named[order]], order[~is_named[order]]
     first_rows = locate_rows(finding.locations[:1], dataset)[:1]
-    centre = int(np.argmax(rows == first_rows[0][0])) if first_rows and len(first_rows[0]) else 0
+    centre = int(np.argmax(rows == first_rows[0][0])) if len(rows) and first_rows and len(first_rows[0]) else 0
     start = min(max(centre - size // 2, 0), max(len(rows) - size, 0))
     rows = rows[start : start + size]
     return dataset.take_rows(np.sort(np.append(rows, other_rows[: size - len(rows)])))

@@ -1,6 +1,5 @@
 """Worst place of a finding: the values around the largest change of a repair, before and after."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from core.data.quality.effects import Rows, locate_rows, mark_cells, measure_siz
 from core.data.quality.findings import Finding, Repair
 
 MARGIN_POINTS = 24  # before and after the changed values
-MAX_RUN_ROWS = 200  # of the consecutive changed rows of a series
+MAX_RUN_ROWS = 200  # consecutive changed rows of a series that are shown together; of more, only the worst
 MAX_RUN_DAYS = 14  # the same for a profile
 
 
@@ -24,8 +23,8 @@ class Place:
 
     entity, time, column  where the change is largest; `time` of data without dates is a row number; `column` is empty
                           for a profile
-    before, after         tables by timestamp: `value`, and `is_changed` for values that change, appear or disappear
-    added                 timestamps of added rows
+    before, after         tables by timestamp: `value`; `is_changed` where it changes, appears or disappears; `is_added`
+                          in a row that did not exist before
     """
 
     entity: str
@@ -33,7 +32,6 @@ class Place:
     column: str
     before: pd.DataFrame
     after: pd.DataFrame
-    added: pd.Index
 
 
 @dataclass(frozen=True)
@@ -60,19 +58,21 @@ def find_worst_place(finding: Finding, trace: Trace, dataset: Dataset) -> Place 
     """
     sizes = measure_sizes(trace, dataset)
     sizes[~mark_cells(finding.locations, locate_rows(finding.locations, trace.before), trace)] = 0.0
-    data, row_sizes = trace.before, sizes.sum(axis=1)
-    if not row_sizes.any():
-        data, row_sizes, sizes = trace.after, (trace.origins < 0).astype(float), np.zeros(trace.after.frame.shape)
-    if not row_sizes.any():
+    data, capped, total = trace.before, np.minimum(sizes, 1.0).sum(axis=1), sizes.sum(axis=1)
+    if not total.any():
+        data, sizes = trace.after, np.zeros(trace.after.frame.shape)
+        capped = total = (trace.origins < 0).astype(float)
+    if not total.any():
         return None
     order = np.lexsort((data.time.to_numpy(), data.entity_codes))
-    codes, ordered_sizes = data.entity_codes[order], row_sizes[order]
-    is_start = np.append(True, (codes[1:] != codes[:-1]) | ((ordered_sizes[1:] > 0) != (ordered_sizes[:-1] > 0)))
-    runs = np.cumsum(is_start) - 1
-    positions = np.flatnonzero(runs == np.argmax(np.bincount(runs, weights=ordered_sizes)))
-    worst = int(positions[np.argmax(ordered_sizes[positions])])
-    half_run = (MAX_RUN_DAYS if data.profile else MAX_RUN_ROWS) // 2
-    first, last = max(positions[0], worst - half_run), min(positions[-1], worst + half_run)
+    codes, is_changed = data.entity_codes[order], total[order] > 0
+    runs = np.cumsum(np.append(True, (codes[1:] != codes[:-1]) | (is_changed[1:] != is_changed[:-1]))) - 1
+    # One huge value that moves is not the worst place of a shift, so that a cell counts at most 1 at first.
+    run_sizes = [np.bincount(runs, weights=amounts[order]) for amounts in (capped, total)]
+    positions = np.flatnonzero(runs == np.lexsort((-run_sizes[1], -run_sizes[0]))[0])
+    worst = positions[np.lexsort((-total[order[positions]], -capped[order[positions]]))[0]]
+    is_long = len(positions) > (MAX_RUN_DAYS if data.profile else MAX_RUN_ROWS)
+    first, last = (worst, worst) if is_long else (positions[0], positions[-1])
     column = trace.columns[int(np.argmax(sizes[order[positions]].sum(axis=0)))]
     span = (data.time[order[first]], data.time[order[last]])
     return build_place(trace, str(data.entity[order[worst]]), data.time[order[worst]], column, span)
@@ -88,14 +88,9 @@ def build_place(trace: Trace, entity: str, time: Any, column: str, span: tuple[A
         return None
     first, last = _add_margin(trace, entity, span or (time, time))
     columns = trace.columns if profile else [column]
-    before, after = (
-        _take_line(
-            data, columns, rows, _mark_changes(trace, origins)[:, [trace.columns.index(name) for name in columns]]
-        )
-        for data, rows, origins in _find_rows(trace, entity, first, last)
-    )
-    added = trace.after.time[(trace.origins < 0) & np.asarray(trace.after.entity == entity)]
-    return Place(entity, time, "" if profile else column, before, after, added[(added >= first) & (added <= last)])
+    before, after = (_take_line(trace, data, columns, entity, first, last) for data in (trace.before, trace.after))
+    time = pd.Timestamp(time) if trace.before.has_dates else int(time)
+    return Place(entity, time, "" if profile else column, before, after)
 
 
 def _add_margin(trace: Trace, entity: str, span: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -107,12 +102,25 @@ def _add_margin(trace: Trace, entity: str, span: tuple[Any, Any]) -> tuple[Any, 
     return times[max(first, 0)], times[min(last, len(times) - 1)]
 
 
-def _find_rows(trace: Trace, entity: str, first: Any, last: Any) -> Iterator[tuple[Dataset, Rows, Rows]]:
-    """Yield both datasets, their rows of `entity` from `first` to `last` in order of time, and these rows before."""
-    for data in (trace.before, trace.after):
-        rows = np.flatnonzero(np.asarray((data.entity == entity) & (data.time >= first) & (data.time <= last)))
-        rows = rows[np.argsort(data.time.to_numpy()[rows], kind="stable")]
-        yield data, rows, rows if data is trace.before else trace.origins[rows]
+def _take_line(trace: Trace, data: Dataset, columns: list[str], entity: str, first: Any, last: Any) -> pd.DataFrame:
+    """Return the line of `entity` from `first` to `last` in one of the datasets of `trace`, as in `Place`.
+
+    A profile is unrolled to its hours.
+    """
+    rows = np.flatnonzero(np.asarray((data.entity == entity) & (data.time >= first) & (data.time <= last)))
+    rows = rows[np.argsort(data.time.to_numpy()[rows], kind="stable")]
+    origins = rows if data is trace.before else trace.origins[rows]
+    near = data.take_rows(rows)
+    is_changed = _mark_changes(trace, origins)[:, [trace.columns.index(name) for name in columns]]
+    is_added = np.broadcast_to((origins < 0)[:, None], is_changed.shape)
+    parts = {"value": near.frame[columns].to_numpy(), "is_changed": is_changed, "is_added": is_added}
+    series = {
+        name: near.replace(frame=pd.DataFrame(part.astype(float), near.frame.index, columns)).to_series().frame
+        for name, part in parts.items()
+    }
+    line = pd.DataFrame({name: frame.iloc[:, 0].to_numpy() for name, frame in series.items()})
+    times = series["value"].index.get_level_values("time")
+    return line.astype({"is_changed": bool, "is_added": bool}).set_index(times)
 
 
 def _mark_changes(trace: Trace, rows: Rows) -> NDArray[np.bool_]:
@@ -125,14 +133,3 @@ def _mark_changes(trace: Trace, rows: Rows) -> NDArray[np.bool_]:
     mask[positions[changed_rows[is_near]], changed_columns[is_near]] = True
     mask[(rows >= 0) & (trace.is_removed | trace.is_moved)[rows]] = True
     return mask
-
-
-def _take_line(data: Dataset, columns: list[str], rows: Rows, mask: NDArray[np.bool_]) -> pd.DataFrame:
-    """Return the values of `rows` and whether they change, by timestamp; a profile is unrolled to its hours."""
-    near = data.take_rows(rows)
-    values = near.frame[columns]
-    marks = pd.DataFrame(mask.astype(float), values.index, columns)
-    value, mark = (near.replace(frame=frame).to_series().frame.iloc[:, 0] for frame in (values, marks))
-    return pd.DataFrame(
-        {"value": value.to_numpy(), "is_changed": mark.to_numpy() > 0}, value.index.get_level_values("time")
-    )
