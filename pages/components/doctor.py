@@ -66,7 +66,7 @@ def _show_summary(summary: QualitySummary, dataset: Dataset) -> None:
     )
     covariates = [
         _("{name}: {dates} dates, {rows} rows").format(
-            name=name, dates=format_value(counts["dates"]), rows=format_value(counts["rows"])
+            name=_(name), dates=format_value(counts["dates"]), rows=format_value(counts["rows"])
         )
         for name, counts in summary.covariates.items()
     ]

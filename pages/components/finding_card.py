@@ -16,6 +16,7 @@ from pages.components.i18n import _, format_value, get_date_format, translate_me
 from pages.components.results.run_widgets import show_chart
 
 MAX_SHOWN_LOCATIONS = 200
+MEASURED_KEYS = ("value", "sum", "total")  # keys of locations in the unit of the dataset
 
 
 def show_finding(dataset: Dataset, report: QualityReport, number: int, key: str) -> Repair | None:
@@ -102,7 +103,7 @@ def _show_locations(finding: Finding, dataset: Dataset, key: str) -> None:
         return
     table = _build_location_table(finding, dataset)
     if finding.count == 1:
-        st.caption(", ".join(_format_cell(name, value) for name, value in table.iloc[0].items()))
+        st.caption(", ".join(_format_cell(str(name), value, dataset.unit) for name, value in table.iloc[0].items()))
         return
     with st.popover(_("Where?"), type="tertiary", icon=":material/location_on:"):
         st.dataframe(
@@ -119,12 +120,13 @@ def _build_location_table(finding: Finding, dataset: Dataset) -> pd.DataFrame:
     return table
 
 
-def _format_cell(name: object, value: object) -> str:
-    """Return a value of a location as text; a number with its label."""
+def _format_cell(name: str, value: object, unit: str) -> str:
+    """Return a value of a location as text; a number with its label, a measurement also with its unit."""
     text = format_value(value.item() if hasattr(value, "item") else value)
     if name in TIME_KEYS or isinstance(value, str):
         return text
-    return _("{label}: {value}").format(label=_(LOCATION_LABELS.get(str(name), str(name))), value=text)
+    amount = f"{text} {unit}".strip() if name in MEASURED_KEYS else text
+    return _("{label}: {value}").format(label=_(LOCATION_LABELS.get(name, name)), value=amount)
 
 
 def build_column_config(table: pd.DataFrame, unit: str) -> dict[str, ColumnConfig]:
@@ -139,6 +141,6 @@ def _build_column(name: str, cells: pd.Series, unit: str) -> ColumnConfig:
         return st.column_config.DatetimeColumn(label, format=get_date_format() + ("" if is_daily else " HH:mm"))
     if pd.api.types.is_numeric_dtype(cells):
         return st.column_config.NumberColumn(
-            f"{label} ({unit})" if unit and name == "value" else label, format="localized"
+            f"{label} ({unit})" if unit and name in MEASURED_KEYS else label, format="localized"
         )
     return st.column_config.TextColumn(label)

@@ -1,4 +1,4 @@
-"""What repairs change in a dataset: rows removed, added and moved, cells replaced, filled and emptied."""
+"""Changes that repairs make in a dataset: rows removed, added and moved, cells replaced, filled and emptied."""
 
 from collections.abc import Iterable
 from copy import copy

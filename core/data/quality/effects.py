@@ -60,7 +60,7 @@ def measure_effect(finding: Finding, dataset: Dataset) -> float:
         >>> dataset = Dataset(pd.DataFrame({"gas": [10.0, 10.0, 60.0, 10.0, 10.0]}, index), "tidy_series")
         >>> location = {"entity": "north", "time": "2024-01-03", "column": "gas"}
         >>> finding = Finding("isolated_spikes", 1, "A spike", (location,), (Repair("smooth_spikes"),))
-        >>> measure_effect(finding, dataset)  # 50, over a scale of 40, over 5 cells
+        >>> round(measure_effect(finding, dataset), 4)  # 50, over a scale of 40, over 5 cells
         0.25
     """
     if not finding.repairs or not dataset.frame.size:

@@ -36,7 +36,7 @@ class Place:
 
 @dataclass(frozen=True)
 class RepairPreview:
-    """What a repair changes: its numbers (None for a sample of large data), and its worst place (None without one)."""
+    """Numbers of changes of a repair (None for a sample of large data), and its worst place (None without one)."""
 
     counts: ChangeCounts | None
     place: Place | None
