@@ -19,7 +19,7 @@ ROLE_LABELS = {
     "total": N_("declared total"),
     "covariate": N_("covariate"),
     "context": N_("context"),
-    "label": N_("label of anomalies"),
+    "label": N_("label"),
     "ignore": N_("ignore"),
 }
 

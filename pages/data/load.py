@@ -113,7 +113,7 @@ def _edit_roles(file_preview: Preview) -> Roles:
         column_config={
             "column": st.column_config.TextColumn(_("Column")),
             "role": st.column_config.SelectboxColumn(
-                _("Role"), options=list(get_args(Role)), required=True, format_func=format_role
+                _("Role"), options=list(get_args(Role)), required=True, format_func=format_role, width=130
             ),
             "reason": st.column_config.TextColumn(_("Read as")),
             "unit": st.column_config.TextColumn(_("Unit")),
