@@ -1,6 +1,7 @@
 """Data doctor: figures of the dataset, data-quality issues, and repairs to choose, apply and undo."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -9,16 +10,20 @@ import pandas as pd
 import streamlit as st
 
 from core.data.dataset import Dataset
+from core.data.ingest.loading import list_layouts
+from core.data.quality.changes import Trace, trace_repairs
 from core.data.quality.doctor import QualityReport, QualitySummary, run_checks
-from core.data.quality.findings import Finding, Repair
-from core.data.quality.repairs import REPAIRS, apply_repairs, diff_datasets
+from core.data.quality.findings import QUESTION_KINDS, Finding, Repair, list_topics
+from core.data.quality.places import build_place
+from core.data.quality.repairs import apply_repairs, diff_datasets
 from core.exports import to_csv_bytes, to_parquet_bytes
-from core.figures import repairs as figures
 from core.runs.tracked_run import record_event
 from pages.components import auth, cache, url_state
-from pages.components.i18n import _, format_value, localise_figure, translate_message
+from pages.components.finding_card import build_column_config, format_changes, format_repair, show_finding, show_place
+from pages.components.i18n import _, format_value
 
-MAX_SHOWN_LOCATIONS = 200
+MAX_EXAMPLES = 50
+MAX_SHOWN_CHANGES = 1000
 MAX_EXPORT_CELLS = 20_000_000
 
 
@@ -61,82 +66,88 @@ def _show_summary(summary: QualitySummary, dataset: Dataset) -> None:
     )
     covariates = [
         _("{name}: {dates} dates, {rows} rows").format(
-            name=name, dates=format_value(counts["dates"]), rows=format_value(counts["rows"])
+            name=_(name), dates=format_value(counts["dates"]), rows=format_value(counts["rows"])
         )
         for name, counts in summary.covariates.items()
     ]
-    st.caption(" · ".join(filter(None, [period, *covariates])))
+    layout = next((_(layout.label) for layout in list_layouts() if layout.name == summary.layout), "")
+    st.caption(" · ".join(filter(None, [layout, period, *covariates])))
 
 
 # ---- findings -------------------------------------------------------------------------------------------------------
 
 
 def _show_findings(dataset: Dataset, report: QualityReport) -> None:
-    if not report.findings:
-        st.success(_("The data doctor found no data-quality issues."), icon=":material/check_circle:")
-        return
+    """Show questions first, then findings with a repair, worst first; the others are folded."""
+    keys = _name_findings(report.findings)
+    questions = [number for number, finding in enumerate(report.findings) if finding.kind in QUESTION_KINDS]
+    issues = [
+        number for number, finding in enumerate(report.findings) if finding.repairs and number not in set(questions)
+    ]
+    notes = [number for number in range(len(report.findings)) if number not in {*questions, *issues}]
+    if questions:
+        st.subheader(_("Questions for you"))
+        st.caption(
+            _(
+                "The file can be read in two ways. If the one below is wrong, load the file again and set the layout "
+                "and the columns manually."
+            )
+        )
+    for number in questions:
+        show_finding(dataset, report, number, keys[number])
+    if issues:
+        chosen_repairs = _show_issues(dataset, report, {number: keys[number] for number in issues})
+        if chosen_repairs:
+            _show_preview(dataset, chosen_repairs)
+    else:
+        _show_calm_state(dataset)
+    if notes:
+        title = _("For your information ({count})").format(count=format_value(len(notes)))
+        with st.expander(title, key="notes", icon=":material/info:"):
+            for number in notes:
+                show_finding(dataset, report, number, keys[number])
+
+
+def _name_findings(findings: tuple[Finding, ...]) -> list[str]:
+    """Return a key for every finding: its kind, and a number from the second of a kind on."""
+    counts: Counter[str] = Counter()
+    keys = []
+    for finding in findings:
+        counts[finding.kind] += 1
+        keys.append(finding.kind if counts[finding.kind] == 1 else f"{finding.kind}-{counts[finding.kind]}")
+    return keys
+
+
+def _show_calm_state(dataset: Dataset) -> None:
+    """Say that no repair is needed, and what was checked."""
+    topics = ", ".join(_(topic) for topic in list_topics(dataset.profile, dataset.has_dates))
+    st.success(
+        _("The data doctor found nothing to repair. It checked {rows} rows for: {topics}.").format(
+            rows=format_value(len(dataset)), topics=topics
+        ),
+        icon=":material/check_circle:",
+    )
+
+
+def _show_issues(dataset: Dataset, report: QualityReport, keys: dict[int, str]) -> list[Repair]:
+    """Show the findings that have a repair, by number and key, and return the chosen repairs."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader(_("Data-quality issues"))
-        first_choices = {f"repair-{finding.kind}": 0 for finding in report.findings if finding.repairs}
-        if len(first_choices) > 1:
+        if len(keys) > 1:
             st.button(
                 _("Select all proposed repairs"),
                 key="choose-all",
                 type="tertiary",
                 icon=":material/healing:",
                 on_click=url_state.set_widget_values,
-                args=(first_choices,),
+                args=({f"repair-{key}": 0 for key in keys.values()},),
             )
-    chosen_repairs: list[Repair] = []
-    for finding in report.findings:
-        with st.container(border=True, key=f"finding-{finding.kind}"):
-            count, text, choice = st.columns([1, 5, 4], vertical_alignment="center")
-            count.markdown(f"**{format_value(finding.count)}**")
-            with text:
-                st.markdown(translate_message(finding.message))
-                _show_locations(finding)
-            with choice:
-                repair = _choose_repair(finding)
-            if repair is not None and repair not in chosen_repairs:
-                chosen_repairs.append(repair)
-    if chosen_repairs:
-        _show_preview(dataset, chosen_repairs)
-
-
-def _choose_repair(finding: Finding) -> Repair | None:
-    """Return the chosen repair of an issue; None to leave the data as they are."""
-    if not finding.repairs:
-        st.caption(_("For information only. No repair is needed."))
-        return None
-    labels = [_(REPAIRS[repair.kind][1]) + _format_settings(repair) for repair in finding.repairs]
-    choice = st.selectbox(
-        _("Repair"),
-        range(-1, len(labels)),
-        label_visibility="collapsed",
-        key=f"repair-{finding.kind}",
-        format_func=lambda number: _("No repair") if number < 0 else labels[number],
-    )
-    return finding.repairs[choice] if choice >= 0 else None
-
-
-def _format_settings(repair: Repair) -> str:
-    words = {"last": _("the last"), "first": _("the first")}
-    return "".join(f" ({words.get(str(value), value)})" for value in repair.settings.values())
-
-
-def _show_locations(finding: Finding) -> None:
-    """Show the location of an issue: one location as text, several in a table that opens."""
-    if not finding.locations or finding.locations[0].keys() == {"column"}:  # the message names the columns
-        return
-    location = ", ".join(format_value(value) for value in finding.locations[0].values())
-    if finding.count == 1:
-        st.caption(location)
-        return
-    with st.popover(_("Where?"), type="tertiary", icon=":material/location_on:"):
-        table = pd.DataFrame([dict(location) for location in finding.locations[:MAX_SHOWN_LOCATIONS]])
-        st.dataframe(table, hide_index=True, key=f"places-{finding.kind}")
-        if len(finding.locations) > len(table):
-            st.caption(_("Only the first {count} are shown.").format(count=format_value(len(table))))
+    if len(keys) > 1:
+        st.caption(_("Worst first: the order follows how much the proposed repair changes the measurements."))
+    choices = [show_finding(dataset, report, number, key) for number, key in keys.items()]
+    return [
+        repair for position, repair in enumerate(choices) if repair is not None and repair not in choices[:position]
+    ]
 
 
 # ---- repairs --------------------------------------------------------------------------------------------------------
@@ -145,60 +156,59 @@ def _show_locations(finding: Finding) -> None:
 def _show_preview(dataset: Dataset, chosen_repairs: list[Repair]) -> None:
     """Show the effect of the chosen repairs before they are applied."""
     st.subheader(_("Effect of the repairs"))
-    repaired, changed_cells = _apply_recipe(dataset.digest, json.dumps([repair.to_json() for repair in chosen_repairs]))
-    rows = changed_cells[["entity", "time"]].drop_duplicates()
+    trace, changed_cells = _trace_recipe(dataset.digest, json.dumps([repair.to_json() for repair in chosen_repairs]))
+    changes = format_changes(trace.count_changes()) or _("Nothing changes.")
     st.write(
-        _("Changed cells: {cells}. Changed rows: {rows}. Rows after the repair: {total}.").format(
-            cells=format_value(len(changed_cells)), rows=format_value(len(rows)), total=format_value(len(repaired))
-        )
+        _("{changes} · Rows after the repair: {total}").format(changes=changes, total=format_value(len(trace.after)))
     )
     if len(changed_cells):
-        _show_example(dataset, repaired, changed_cells)
+        _show_example(trace, changed_cells)
     if st.button(_("Apply these repairs"), type="primary", key="make-repairs"):
-        _save_repairs(repaired, chosen_repairs)
+        _save_repairs(trace.after, chosen_repairs)
+    st.caption(_("Every repair can be undone later. The original data stay as they are."))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _apply_recipe(digest: str, recipe: str) -> tuple[Dataset, pd.DataFrame]:
+def _trace_recipe(digest: str, recipe: str) -> tuple[Trace, pd.DataFrame]:
     dataset = cache.load_dataset()
     assert dataset is not None
-    repaired = apply_repairs([Repair(entry["kind"], entry["settings"]) for entry in json.loads(recipe)], dataset)
-    return repaired, diff_datasets(dataset, repaired)
+    assert dataset.digest == digest
+    trace = trace_repairs([Repair(entry["kind"], entry["settings"]) for entry in json.loads(recipe)], dataset)
+    return trace, diff_datasets(dataset, trace.after)
 
 
-def _show_example(dataset: Dataset, repaired: Dataset, changed_cells: pd.DataFrame) -> None:
+def _show_example(trace: Trace, changed_cells: pd.DataFrame) -> None:
     """Show the changed cells in a table, and one changed row before and after."""
     size = (changed_cells["after"] - changed_cells["before"]).abs().fillna(np.inf)
     ranked_changes = (
         changed_cells.assign(size=size).sort_values("size", ascending=False, kind="stable").drop(columns="size")
     )
-    examples = ranked_changes[["entity", "time"]].drop_duplicates().head(50).reset_index(drop=True)
+    examples = ranked_changes.drop_duplicates(["entity", "time"]).head(MAX_EXAMPLES).reset_index(drop=True)
     number = st.selectbox(
         _("Example"),
         range(len(examples)),
         key="repair-example",
-        format_func=lambda position: (
-            f"{examples['entity'][position]} · {format_value(pd.Timestamp(examples['time'][position]))}"
-            if dataset.has_dates
-            else str(examples["time"][position])
-        ),
+        format_func=lambda position: f"{examples['entity'][position]} · {_format_time(examples['time'][position])}",
     )
-    entity, time = examples.iloc[number]
-    before, after = (_select_surroundings(data, entity, time) for data in (dataset, repaired))
-    figure = localise_figure(
-        figures.draw_before_after(before, after, dataset.unit, _), has_time_axis=not dataset.profile
-    )
-    st.plotly_chart(figure, key="before-after", alt=_("Values before and after the repair"))
+    entity, time, column = examples.loc[number, ["entity", "time", "column"]]
+    place = build_place(trace, str(entity), time, column)
+    if place is not None:
+        show_place(place, trace.before, "before-after")
     with st.expander(_("All changes")):
-        st.dataframe(ranked_changes.head(1000), hide_index=True, width="stretch", key="changes")
+        if len(ranked_changes) > MAX_SHOWN_CHANGES:
+            st.caption(_("Only the first {count} are shown.").format(count=format_value(MAX_SHOWN_CHANGES)))
+        st.dataframe(
+            ranked_changes.head(MAX_SHOWN_CHANGES),
+            hide_index=True,
+            width="stretch",
+            key="changes",
+            column_config=build_column_config(ranked_changes, trace.before.unit),
+        )
 
 
-def _select_surroundings(dataset: Dataset, entity: str, time: object) -> pd.Series:
-    """Return a profile's row by hour, or the values of a series around a timestamp."""
-    if dataset.profile:
-        rows = dataset.frame[(dataset.entity == entity) & (dataset.time == time)]
-        return rows.iloc[0] if len(rows) else pd.Series(dtype=float)
-    return dataset.get_neighbourhood(entity, time)
+def _format_time(time: object) -> str:
+    """Return a timestamp for the reader, or a row number."""
+    return format_value(time.item() if isinstance(time, np.generic) else time)
 
 
 def _save_repairs(repaired: Dataset, chosen_repairs: list[Repair]) -> None:
@@ -219,7 +229,7 @@ def _show_recipe(dataset: Dataset) -> None:
         st.markdown(f"**{title}**")
         for number, repair in enumerate(dataset.recipe):
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"✓ {_(REPAIRS[repair.kind][1])}{_format_settings(repair)}")
+                st.markdown(f"✓ {format_repair(repair)}")
                 if st.button(_("Undo"), key=f"undo-{number}", type="tertiary", icon=":material/undo:"):
                     _undo_repair(dataset, number)
         st.download_button(

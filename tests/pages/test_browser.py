@@ -37,7 +37,12 @@ def result_page(browser: Browser, app_url: str) -> Page:
     page = open_browser_page(browser)
     page.goto(app_url)
     page.locator(".st-key-sample-gas_daily button").click()
-    expect(page.locator(".st-key-finding-incomplete_rows")).to_contain_text("6")
+    finding = page.locator(".st-key-finding-incomplete_rows")
+    expect(finding).to_contain_text("6")
+    finding.scroll_into_view_if_needed()  # before the click: a list that is open closes when the page scrolls
+    expect(finding.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=TIMEOUT_MS)
+    page.locator(".st-key-repair-incomplete_rows input").scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
     page.locator(".st-key-repair-incomplete_rows input").click()
     page.get_by_role("option", name="Fill missing values from the usual day of the entity").click()
     page.locator(".st-key-make-repairs button").click()
@@ -56,6 +61,26 @@ def read_figures(page: Page) -> str:
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=TIMEOUT_MS)
     expect(metrics.first).to_contain_text("Anomalies")
     return page.locator(".st-key-result-figures").inner_text()
+
+
+def test_browser_shows_pictures_and_location_table_of_doctor(browser: Browser, app_url: str) -> None:
+    """The pictures fit a narrow screen, and the table of places shows the reader's headings and dates."""
+    page = open_browser_page(browser, locale="fr-FR", width=420)
+    page.goto(app_url)
+    page.locator(".st-key-sample-gas_daily button").click()
+    pictures = page.locator("[class*='st-key-place-'] .js-plotly-plot")
+    expect(pictures).to_have_count(3, timeout=TIMEOUT_MS)
+    for number in range(3):
+        box = pictures.nth(number).bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 420
+    expect(page.locator(".st-key-finding-isolated_spikes")).to_contain_text("25 janv. 2023")
+    page.locator(".st-key-finding-isolated_spikes").get_by_role("button", name="Où ?").click()
+    table = page.get_by_test_id("stPopoverBody").get_by_test_id("stDataFrame")
+    expect(table).to_be_visible(timeout=TIMEOUT_MS)
+    expect(table).to_contain_text("Entité")
+    page.context.close()
 
 
 def test_browser_shows_anomaly_result(result_page: Page) -> None:

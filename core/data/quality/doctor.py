@@ -11,6 +11,7 @@ from core.data.dataset import Dataset, format_timestamp
 from core.data.ingest.readers import ProgressCallback, ignore_progress
 from core.data.quality import checks, row_keys
 from core.data.quality.checks import CellIndex, IssuePeriod
+from core.data.quality.effects import order_findings
 from core.data.quality.findings import Finding, Repair
 from core.data.quality.sentinels import find_sentinels
 from core.messages import N_, Message
@@ -43,7 +44,7 @@ class QualitySummary:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """Summary of a dataset and the findings about it: those of reading the files, then those of `CHECKS`."""
+    """Summary of a dataset and the findings about it, in the order of `effects.order_findings`."""
 
     summary: QualitySummary
     findings: tuple[Finding, ...]
@@ -61,14 +62,14 @@ class QualityReport:
 
 
 def run_checks(dataset: Dataset, progress: ProgressCallback = ignore_progress) -> QualityReport:
-    """Run every check on `dataset`; findings of reading the files come first."""
+    """Run every check on `dataset`, and return these findings and those of reading the files, worst first."""
     findings = list(dataset.notes)
     for number, check in enumerate(CHECKS):
         finding = check(dataset)
         if finding is not None:
             findings.append(finding)
         progress((number + 1) / len(CHECKS))
-    return QualityReport(summarise_dataset(dataset), tuple(findings))
+    return QualityReport(summarise_dataset(dataset), order_findings(findings, dataset))
 
 
 def summarise_dataset(dataset: Dataset) -> QualitySummary:
