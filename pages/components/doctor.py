@@ -1,7 +1,6 @@
 """Data doctor: figures of the dataset, data-quality issues, and repairs to choose, apply and undo."""
 
 import json
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -12,10 +11,9 @@ from core.data.dataset import Dataset
 from core.data.quality.doctor import QualityReport, QualitySummary, run_checks
 from core.data.quality.findings import Finding, Repair
 from core.data.quality.repairs import REPAIRS, apply_repairs, diff_datasets
-from core.exports import to_csv_bytes, to_parquet_bytes
 from core.figures import repairs as figures
 from core.runs.tracked_run import record_event
-from pages.components import auth, cache, url_state
+from pages.components import auth, cache, downloads, url_state
 from pages.components.i18n import _, format_value, localise_figure, translate_message
 
 MAX_SHOWN_LOCATIONS = 200
@@ -256,18 +254,9 @@ def _show_downloads(dataset: Dataset) -> None:
         )
         return
     with st.expander(_("Download the data")), st.container(horizontal=True):
-        for name, writer in (("CSV", to_csv_bytes), ("Parquet", to_parquet_bytes)):
-            st.download_button(
-                name,
-                partial(_export_dataset, writer, dataset),
-                f"data.{name.lower()}",
-                key=f"data-{name}",
-                icon=":material/download:",
-                on_click="ignore",
-            )
+        downloads.show_table_buttons(partial(_build_table, dataset), "data")
 
 
-def _export_dataset(writer: Callable[[pd.DataFrame], bytes], dataset: Dataset) -> bytes:
+def _build_table(dataset: Dataset) -> pd.DataFrame:
     table = dataset.frame.reset_index()
-    table["entity"] = table["entity"].astype(str)
-    return writer(table)
+    return table.assign(entity=table["entity"].astype(str))
