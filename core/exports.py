@@ -2,7 +2,9 @@
 
 import io
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,12 @@ NORMAL_SPELLINGS, ANOMALY = (
     ("Normal", "Normaly"),
     "Anomaly",
 )  # the second spelling is that of the original SGmVRNN program
+CsvFormat = Literal["point", "comma"]
+"""Form of a CSV file: "point" for English spreadsheets, "comma" for French ones."""
+
+CSV_MARKS: dict[CsvFormat, tuple[str, str]] = {"point": (",", "."), "comma": (";", ",")}
+"""Form of a CSV file → mark between cells, decimal mark."""
+
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # first characters of a cell that a spreadsheet evaluates
 
 
@@ -43,21 +51,60 @@ def _escape_cell(value: object) -> object:
     return escaped.replace("\r\n", "\n").replace("\r", "\n")  # pandas does not quote a lone \r
 
 
-def write_csv(table: pd.DataFrame, target: Path | io.BytesIO) -> None:
-    """Write `table` as CSV with escaped formulas, in UTF-8 with a byte order mark for spreadsheets."""
-    escape_formulas(table).to_csv(target, index=False, encoding="utf-8-sig", lineterminator="\n")
+def write_csv(
+    table: pd.DataFrame, target: Path | io.BytesIO, csv_format: CsvFormat = "point", *, append: bool = False
+) -> None:
+    """Write `table` as CSV with escaped formulas, in UTF-8 with a byte order mark for spreadsheets.
+
+    csv_format  form of the file (see `CSV_MARKS`); the form "comma" opens in a French Excel with one cell per value
+    append      add the rows to the file `target` if it exists
+    """
+    delimiter, decimal_mark = CSV_MARKS[csv_format]
+    escaped_table = escape_formulas(table)
+    is_continued = append and isinstance(target, Path) and target.exists()
+    (escaped_table if decimal_mark == "." else _replace_decimal_points(escaped_table, decimal_mark)).to_csv(
+        target,
+        sep=delimiter,
+        index=False,
+        header=not is_continued,
+        mode="a" if is_continued else "w",
+        encoding="utf-8-sig",
+        lineterminator="\n",
+    )
 
 
-def to_csv_bytes(table: pd.DataFrame) -> bytes:
+def _replace_decimal_points(table: pd.DataFrame, decimal_mark: str) -> pd.DataFrame:
+    """Return `table` with its numbers with decimals as text; also those in columns of text and numbers."""
+    columns = [_format_decimals(cells, decimal_mark) for _, cells in table.items()]
+    return pd.DataFrame(dict(enumerate(columns)), index=table.index).set_axis(table.columns, axis=1)
+
+
+def _format_decimals(cells: pd.Series, decimal_mark: str) -> pd.Series:
+    if pd.api.types.is_float_dtype(cells.dtype):
+        return cells.astype(str).str.replace(".", decimal_mark, regex=False).where(cells.notna(), "")
+    if not (cells.dtype == object or isinstance(cells.dtype, pd.CategoricalDtype)):
+        return cells
+    is_decimal = [isinstance(value, float | np.floating | Decimal) and value == value for value in cells]
+    texts = [
+        str(value).replace(".", decimal_mark) if is_number else value
+        for value, is_number in zip(cells, is_decimal, strict=True)
+    ]
+    return pd.Series(texts, index=cells.index, dtype=object)
+
+
+def to_csv_bytes(table: pd.DataFrame, csv_format: CsvFormat = "point") -> bytes:
     """Return `table` as the bytes of a CSV file, as `write_csv` writes it.
 
     Example:
         >>> import pandas as pd
-        >>> to_csv_bytes(pd.DataFrame({"entity": ["paris"], "score": [0.5]})).decode("utf-8-sig").splitlines()
+        >>> table = pd.DataFrame({"entity": ["paris"], "score": [0.5]})
+        >>> to_csv_bytes(table).decode("utf-8-sig").splitlines()
         ['entity,score', 'paris,0.5']
+        >>> to_csv_bytes(table, "comma").decode("utf-8-sig").splitlines()
+        ['entity;score', 'paris;0,5']
     """
     buffer = io.BytesIO()
-    write_csv(table, buffer)
+    write_csv(table, buffer, csv_format)
     return buffer.getvalue()
 
 

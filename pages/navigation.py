@@ -18,7 +18,7 @@ from core.errors import ServiceUnavailableError, VigieError  # noqa: E402
 from core.messages import N_  # noqa: E402
 from core.spec.task import list_tasks  # noqa: E402
 from pages.account import access_denied, sign_in, user_badge  # noqa: E402
-from pages.components import auth  # noqa: E402
+from pages.components import auth, downloads  # noqa: E402
 from pages.components.auth import SignedInUser  # noqa: E402
 from pages.components.i18n import LANGUAGES, _, get_language, translate_message  # noqa: E402
 
@@ -163,6 +163,7 @@ def _show_language_switch() -> None:
             label_visibility="collapsed",
             required=True,
         )
+        downloads.show_csv_format_choice()
 
 
 def _report_unexpected_error() -> None:

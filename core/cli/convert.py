@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from core.cli.options import command_actor, exit_on_error, show_read_progress
-from core.cli.output import print_json
+from core.cli.output import CsvFormatOption, check_csv_format, print_json
 from core.data.conversion import ConversionResult, NetmobFilter, build_summary, convert_netmob, convert_seq
 from core.runs.tracked_run import record_event
 from core.spec.hyperparameters import require_choice
@@ -35,6 +35,7 @@ def netmob(
         Literal["seq", "parquet", "csv"],
         typer.Option("--format", help="Output format: windows, or one table with a row per day."),
     ] = "seq",
+    csv_format: CsvFormatOption = "point",
     as_json: AsJson = False,
 ) -> None:
     """Convert NetMob23 files of either layout to one row per tile and day, with 96 quarter-hours."""
@@ -44,7 +45,9 @@ def netmob(
         exit_on_error(),
         record_event("data_convert", command_actor("convert netmob"), get_workspace(), files=[input_path.name]),
     ):
-        conversion = convert_netmob(input_path, output_path, file_filter, form, window, show_read_progress)
+        conversion = convert_netmob(
+            input_path, output_path, file_filter, form, window, show_read_progress, check_csv_format(csv_format)
+        )
     _print_conversion(conversion, time.perf_counter() - started, as_json)
 
 
@@ -52,6 +55,7 @@ def netmob(
 def seq(
     input_path: InputPath,
     output_path: Annotated[Path, typer.Option("--output-path", "--output_path", help="A .parquet, .csv or .npz file.")],
+    csv_format: CsvFormatOption = "point",
     as_json: AsJson = False,
 ) -> None:
     """Convert windows (.seq) to a table with each timestamp once, in order of time."""
@@ -61,7 +65,7 @@ def seq(
         record_event("data_convert", command_actor("convert seq"), get_workspace(), files=[input_path.name]),
     ):
         require_choice("--output-path", output_path.suffix, (".parquet", ".csv", ".npz"))
-        conversion = convert_seq(input_path, output_path, show_read_progress)
+        conversion = convert_seq(input_path, output_path, show_read_progress, check_csv_format(csv_format))
     _print_conversion(conversion, time.perf_counter() - started, as_json)
 
 

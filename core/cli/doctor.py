@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from core.cli.options import FilesArgument, RecipeOption, command_actor, exit_on_error, load_input
-from core.cli.output import check_output_path, print_json, write_table
+from core.cli.output import CsvFormatOption, check_csv_format, check_output_path, print_json, write_table
 from core.cli.parameters import parse_read_options, with_read_options
 from core.data.dataset import Dataset
 from core.data.quality.doctor import QualityReport, run_checks
@@ -21,17 +21,19 @@ def doctor(
     read_values: OptionValues,
     recipe: RecipeOption = None,
     out: Annotated[Path | None, typer.Option(help="Write the repaired data as .parquet or .csv.")] = None,
+    csv_format: CsvFormatOption = "point",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check files for data-quality issues: their count, their places and the proposed repair."""
     actor = command_actor("doctor")
     with exit_on_error(), record_event("data_doctor", actor, get_workspace(), files=[path.name for path in files]):
         check_output_path(out)
+        checked_format = check_csv_format(csv_format)
         dataset = load_input(files, recipe, get_workspace(), parse_read_options(read_values))
         report = run_checks(dataset)
         table = dataset.frame.reset_index()
         if out is not None:
-            write_table(table, out)
+            write_table(table, out, checked_format)
         print_json({**report.to_json(), **_describe_reading(dataset)}) if as_json else _print_report(report)
 
 

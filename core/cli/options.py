@@ -118,12 +118,19 @@ def _print_questions(dataset: Dataset, workspace: Workspace) -> None:
 def load_covariates(files: list[Path], workspace: Workspace) -> str:
     """Store the covariate tables in `files` and return their digest; a digest instead of files is returned.
 
-    Raises NotFoundError, UnreadableFileError, OptionError.
+    What was converted, left out or has two readings is printed on standard error. Raises
+    NotFoundError, UnreadableFileError, OptionError.
     """
     from core.data.covariates import read_covariates
 
     digest = find_stored_digest(files)
-    return digest or workspace.covariates.save(tuple(read_covariates(list(files))))
+    if digest:
+        return digest
+    tables = read_covariates(list(files))
+    for table in tables:
+        for note in table.notes:
+            typer.echo(str(note.message), err=True)
+    return workspace.covariates.save(tables)
 
 
 def find_stored_digest(files: list[Path]) -> str:

@@ -3,17 +3,25 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, cast
 
 import pandas as pd
 import typer
 
-from core.exports import write_csv
+from core.exports import CSV_MARKS, CsvFormat, write_csv
 from core.progress import Progress
 from core.runs.result import Result
 from core.runs.tracked_run import Run
 from core.spec.hyperparameters import require_choice
 from core.spec.task import Task, load_entry_point
+
+CsvFormatOption = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(CSV_MARKS),
+        help="Form of a CSV file: point (1.5 and commas), or comma (1,5 and semicolons, for a French Excel).",
+    ),
+]
 
 
 class TerminalProgress(Progress):
@@ -56,20 +64,26 @@ def answer_to_json(task: Task, result: Result, run: Run) -> dict[str, Any]:
     }
 
 
+def check_csv_format(csv_format: str) -> CsvFormat:
+    """Return the value of `--csv-format`. Raises OptionError, before any computation, for an unknown form."""
+    require_choice("--csv-format", csv_format, tuple(CSV_MARKS))
+    return cast(CsvFormat, csv_format)
+
+
 def check_output_path(path: Path | None) -> None:
     """Raise OptionError, before any computation, if the file type of `path` is not supported."""
     if path is not None and path.suffix not in (".csv", ".parquet"):
         require_choice("--out", path.suffix, (".csv", ".parquet"))
 
 
-def write_output(result: Result, path: Path | None) -> None:
+def write_output(result: Result, path: Path | None, csv_format: CsvFormat = "point") -> None:
     """Write the table of a result as CSV or Parquet, by the suffix of `path`; do nothing without a path."""
     if path is not None:
-        write_table(result.to_frame(), path)
+        write_table(result.to_frame(), path, csv_format)
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
+def write_table(table: pd.DataFrame, path: Path, csv_format: CsvFormat = "point") -> None:
     """Write a table as CSV or Parquet, by the suffix of `path`."""
     if "entity" in table:
         table = table.assign(entity=table["entity"].astype(str))
-    table.to_parquet(path, index=False) if path.suffix == ".parquet" else write_csv(table, path)
+    table.to_parquet(path, index=False) if path.suffix == ".parquet" else write_csv(table, path, csv_format)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from core.cli.options import exit_on_error, parse_settings
-from core.cli.output import TerminalProgress, print_json
+from core.cli.output import CsvFormatOption, TerminalProgress, check_csv_format, print_json
 from core.detectors.scaling import ScalingMethod
 from core.spec.metric import BASELINE_NAMES
 
@@ -42,6 +42,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(metavar="SCORES.csv", help="CSV file for the columns row (index in test) and score.")
     ] = None,
+    csv_format: CsvFormatOption = "point",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Evaluate a detector on labelled data and compare it with random scores and simple detectors."""
@@ -54,6 +55,7 @@ def evaluate(
             seconds=seconds,
             seed=seed,
             out=out,
+            csv_format=check_csv_format(csv_format),
             scaling=scaling,
             settings=parse_settings(settings),
             causes=causes,

@@ -23,7 +23,14 @@ from core.cli.options import (
     load_input,
     parse_settings,
 )
-from core.cli.output import TerminalProgress, check_output_path, print_answer, write_output
+from core.cli.output import (
+    CsvFormatOption,
+    TerminalProgress,
+    check_csv_format,
+    check_output_path,
+    print_answer,
+    write_output,
+)
 from core.cli.parameters import build_parameter, build_read_parameters, convert_value, make_keyword, parse_read_options
 from core.errors import OptionError
 from core.messages import N_
@@ -71,6 +78,7 @@ def _execute_task(
     workspace, actor = get_workspace(), Actor(application=f"Vigie command {command}")
     table_path = _get_table_path(modes, values)
     check_output_path(table_path)
+    csv_format = check_csv_format(values.get("csv_format", "point"))
     extra_values = {option.name: values[option.name] for option in extras.options if values[option.name] is not None}
     option_values = {name: value for name, value in values.items() if _has_value(value)}
     mode = _choose_mode(modes, option_values)
@@ -89,8 +97,8 @@ def _execute_task(
     spec = extras.adjust(spec, dataset, extra_values)
     progress = TerminalProgress(extras.checkpoints(extra_values))
     result, run = run_task(task.name, spec, workspace=workspace, actor=actor, progress=progress, dataset=dataset)
-    write_output(result, table_path)
-    extras.finish(result, extra_values)
+    write_output(result, table_path, csv_format)
+    extras.finish(result, {**extra_values, "csv_format": csv_format})
     workspace.tracking.wait_for_delivery(DELIVERY_TIMEOUT_S)
     return result, run
 
@@ -190,6 +198,7 @@ def _build_parameters(modes: Sequence[Mode], extras: CommandOptions) -> list[ins
     as_json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
     if "out" not in fields:
         parameters.append(make_keyword("out", out, None))
+        parameters.append(make_keyword("csv_format", CsvFormatOption, "point"))
     parameters.append(make_keyword("as_json", as_json, False))
     return sorted(parameters, key=lambda parameter: parameter.name != "files" and not _is_argument(parameter))
 

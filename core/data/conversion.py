@@ -24,7 +24,7 @@ from core.data.seq_writer import WINDOW_ROWS, write_seq
 from core.data.series import split_by_entity
 from core.data.timestamp_format import format_stamps
 from core.errors import DataError, InputError, UnreadableFileError
-from core.exports import escape_formulas, write_csv
+from core.exports import CsvFormat, write_csv
 from core.messages import N_, Message
 
 TILES_PER_BATCH = 200
@@ -79,6 +79,7 @@ def convert_netmob(
     output_format: OutputFormat = "seq",
     window: int = WINDOW_ROWS,
     progress: ProgressCallback = ignore_progress,
+    csv_format: CsvFormat = "point",
 ) -> ConversionResult:
     """Convert NetMob23 files to windows of days, or to one table of days.
 
@@ -98,7 +99,7 @@ def convert_netmob(
                 netmob_filter, {_parse_name(source.name).get("service", "") for source in sources}, input_path
             )
         groups = _group_series_files([source.name for source in matching_sources])
-        with _open_target(output, output_format) as target:
+        with _open_target(output, output_format, csv_format) as target:
             for number, group in enumerate(groups):
                 skipped_before = len(result.skipped)
                 try:
@@ -211,16 +212,14 @@ def _write_tiles(table: RawTable, target: "Path | _TableWriter", window: int, re
 class _TableWriter:
     """Writer that appends rows to one Parquet or CSV file."""
 
-    def __init__(self, path: Path, output_format: OutputFormat) -> None:
-        self.path, self.output_format = path, output_format
+    def __init__(self, path: Path, output_format: OutputFormat, csv_format: CsvFormat) -> None:
+        self.path, self.output_format, self.csv_format = path, output_format, csv_format
         self._parquet: pa.parquet.ParquetWriter | None = None
 
     def write(self, frame: pd.DataFrame) -> None:
         text_frame = frame.assign(tile=frame["tile"].astype(str))
         if self.output_format == "csv":
-            escape_formulas(text_frame).to_csv(
-                self.path, index=False, mode="a", header=not self.path.exists(), lineterminator="\n"
-            )
+            write_csv(text_frame, self.path, self.csv_format, append=True)
             return
         arrow_table = pa.Table.from_pandas(text_frame, preserve_index=False)
         self._parquet = self._parquet or pa.parquet.ParquetWriter(self.path, arrow_table.schema, compression="zstd")
@@ -232,7 +231,7 @@ class _TableWriter:
 
 
 @contextmanager
-def _open_target(output: Path, output_format: OutputFormat) -> Iterator["Path | _TableWriter"]:
+def _open_target(output: Path, output_format: OutputFormat, csv_format: CsvFormat) -> Iterator["Path | _TableWriter"]:
     """Yield the folder of windows, or a writer of one table.
 
     A table has another name until it is complete.
@@ -243,7 +242,7 @@ def _open_target(output: Path, output_format: OutputFormat) -> Iterator["Path | 
     output.parent.mkdir(parents=True, exist_ok=True)
     draft = output.with_name(f".{output.name}.part")
     draft.unlink(missing_ok=True)
-    writer = _TableWriter(draft, output_format)
+    writer = _TableWriter(draft, output_format, csv_format)
     try:
         yield writer
         writer.close()
@@ -256,7 +255,9 @@ def _open_target(output: Path, output_format: OutputFormat) -> Iterator["Path | 
 # ---- windows --------------------------------------------------------------------------------------------------------
 
 
-def convert_seq(input_path: Path, output: Path, progress: ProgressCallback = ignore_progress) -> ConversionResult:
+def convert_seq(
+    input_path: Path, output: Path, progress: ProgressCallback = ignore_progress, csv_format: CsvFormat = "point"
+) -> ConversionResult:
     """Join the windows (.seq) below `input_path` into the series they were cut from.
 
     The series are written as .parquet, .csv or .npz, by the extension of `output`. Windows that cannot be read are
@@ -283,7 +284,7 @@ def convert_seq(input_path: Path, output: Path, progress: ProgressCallback = ign
     result.entities = frame["entity"].nunique() if "entity" in frame else 1
     result.notes += [note.message for table in tables for note in table.notes]
     output.parent.mkdir(parents=True, exist_ok=True)
-    _write_frame(frame, output)
+    _write_frame(frame, output, csv_format)
     progress(1.0)
     return result
 
@@ -308,11 +309,11 @@ def _concat_tables(tables: list[RawTable]) -> pd.DataFrame:
     return pd.concat([table.frame for table in tables], ignore_index=True)
 
 
-def _write_frame(frame: pd.DataFrame, output: Path) -> None:
+def _write_frame(frame: pd.DataFrame, output: Path, csv_format: CsvFormat) -> None:
     if output.suffix == ".parquet":
         frame.to_parquet(output, index=False)
     elif output.suffix == ".csv":
-        write_csv(frame, output)
+        write_csv(frame, output, csv_format)
     elif "entity" in frame and frame["entity"].nunique() > 1:
         raise InputError(
             N_("A .npz file can hold one series, not {count}. Choose .parquet or .csv."),

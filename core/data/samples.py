@@ -13,6 +13,7 @@ from core.array_types import Floats
 from core.data.dataset import Dataset, make_clock_labels
 from core.data.ingest.loading import load
 from core.errors import OptionError
+from core.exports import CsvFormat, write_csv
 from core.messages import N_
 
 SEED = 20240229
@@ -45,9 +46,9 @@ def make_sample_table(name: str) -> pd.DataFrame:
     return makers[name](np.random.default_rng(SEED))
 
 
-def write_sample(name: str, path: Path) -> None:
+def write_sample(name: str, path: Path, csv_format: CsvFormat = "point") -> None:
     """Write the sample `name` to the CSV file `path`."""
-    make_sample_table(name).round(4).to_csv(path, index=False, lineterminator="\n")
+    write_csv(make_sample_table(name).round(4), path, csv_format)
 
 
 def load_sample(name: str) -> Dataset:

@@ -44,7 +44,7 @@ class CommandOptions:
     to_fields    (extra values, field values) → field values; called before any file is read
     remarks      (spec, dataset, extra values) → lines for standard error; called after the data are loaded
     adjust       (spec, dataset, extra values) → spec; called after the data are loaded
-    finish       (result, extra values); writes additional output
+    finish       (result, extra values with csv_format); writes additional output
     checkpoints  extra values → folder of the checkpoints; None without checkpoints
     files        extra values → input files
     prepare      sets up the process before anything is loaded

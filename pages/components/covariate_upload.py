@@ -13,6 +13,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.covariates import Covariates, CovariateTable, JoinReport, join_covariates, read_covariates
 from core.data.dataset import DAY, Dataset
+from core.data.quality.findings import QUESTION_KINDS, Finding
 from core.data.samples import write_sample
 from core.errors import InputError, NotFoundError
 from pages.components import cache, url_state
@@ -166,8 +167,20 @@ def _show_join_report(dataset: Dataset, tables: tuple[CovariateTable, ...]) -> N
         if st.button(_("Remove these files"), key="forget-covariates", type="tertiary", icon=":material/delete:"):
             set_digest("")
             st.rerun()
-    notes = [note for table in tables for note in table.notes] + list(covariates.notes)
-    st.caption("\n".join(f"- {translate_message(note.message)}" for note in notes[:MAX_SHOWN_NOTES]))
+    _show_notes([note for table in tables for note in table.notes] + list(covariates.notes))
+
+
+def _show_notes(notes: Sequence[Finding]) -> None:
+    """Show what was converted, left out or aggregated; a file with two readings is a warning."""
+    for note in notes:
+        if note.kind in QUESTION_KINDS:
+            st.warning(translate_message(note.message), icon=":material/help:")
+    lines = [f"- {translate_message(note.message)}" for note in notes if note.kind not in QUESTION_KINDS]
+    if lines:
+        st.caption("\n".join(lines[:MAX_SHOWN_NOTES]))
+    if len(lines) > MAX_SHOWN_NOTES:
+        with st.expander(_("{count} more notes").format(count=len(lines) - MAX_SHOWN_NOTES)):
+            st.caption("\n".join(lines[MAX_SHOWN_NOTES:]))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -16,9 +15,8 @@ from core.data.quality.doctor import QualityReport, QualitySummary, run_checks
 from core.data.quality.findings import QUESTION_KINDS, Finding, Repair, list_topics
 from core.data.quality.places import build_place
 from core.data.quality.repairs import apply_repairs, diff_datasets
-from core.exports import to_csv_bytes, to_parquet_bytes
 from core.runs.tracked_run import record_event
-from pages.components import auth, cache, url_state
+from pages.components import auth, cache, downloads, url_state
 from pages.components.finding_card import build_column_config, format_changes, format_repair, show_finding, show_place
 from pages.components.i18n import _, format_value
 
@@ -266,18 +264,9 @@ def _show_downloads(dataset: Dataset) -> None:
         )
         return
     with st.expander(_("Download the data")), st.container(horizontal=True):
-        for name, writer in (("CSV", to_csv_bytes), ("Parquet", to_parquet_bytes)):
-            st.download_button(
-                name,
-                partial(_export_dataset, writer, dataset),
-                f"data.{name.lower()}",
-                key=f"data-{name}",
-                icon=":material/download:",
-                on_click="ignore",
-            )
+        downloads.show_table_buttons(partial(_build_table, dataset), "data")
 
 
-def _export_dataset(writer: Callable[[pd.DataFrame], bytes], dataset: Dataset) -> bytes:
+def _build_table(dataset: Dataset) -> pd.DataFrame:
     table = dataset.frame.reset_index()
-    table["entity"] = table["entity"].astype(str)
-    return writer(table)
+    return table.assign(entity=table["entity"].astype(str))

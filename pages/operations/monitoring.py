@@ -6,11 +6,10 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from core.exports import to_csv_bytes
 from core.operations import monitoring
 from core.operations import monitoring_figures as figures
 from core.operations.monitoring import PERIODS, STATUSES, EventTables
-from pages.components import cache
+from pages.components import cache, downloads
 from pages.components.i18n import _, format_percent, format_value, translate_message
 from pages.components.results import drift
 from pages.components.results.run_widgets import show_chart
@@ -256,13 +255,8 @@ def _show_table(table: pd.DataFrame, name: str, max_rows: int = 0) -> None:
         column_config=_build_column_config(),
         alt=_("The figures as a table"),
     )
-    st.download_button(
-        _("Download as CSV"),
-        lambda: to_csv_bytes(table),
-        f"monitoring-{name}.csv",
-        key=f"monitoring-{name}-csv",
-        icon=":material/download:",
-        on_click="ignore",
+    downloads.show_csv_button(
+        _("Download as CSV"), lambda: table, f"monitoring-{name}.csv", key=f"monitoring-{name}-csv"
     )
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from core.data.ingest.layouts.base import TIME_NAMES, normalise_name
+from core.data.ingest.units import normalise_unit, parse_unit
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "temperature": (
@@ -18,29 +19,51 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "meantemperature",
         "temperaturemean",
         "tempdeg",
-        "t2m",
+        *("t2m", "tm", "airtemperature", "temperature2m", "temperature2mmean"),
     ),
-    "temperature_min": ("temperaturemin", "tmin", "tempmin", "tempmindeg", "temperatureminimale", "mintemperature"),
-    "temperature_max": ("temperaturemax", "tmax", "tempmax", "tempmaxdeg", "temperaturemaximale", "maxtemperature"),
-    "wind": ("wind", "windkmh", "windspeed", "vent", "vitessevent", "vitesseduvent", "ventkmh"),
-    "humidity": (
-        "humidity",
-        "humidite",
-        "wetpercent",
-        "wet",
-        "humiditypercent",
-        "humiditerelative",
-        "relativehumidity",
+    "temperature_min": (
+        *("temperaturemin", "tmin", "tempmin", "tempmindeg", "temperatureminimale", "mintemperature"),
+        *("tn", "temperature2mmin"),
     ),
-    "visibility": ("visibility", "visibilitykm", "visibilite"),
-    "cloud_cover": ("cloudcover", "cloudcoverage", "cloudcoveragepercent", "cloudcoverpercent", "nebulosite"),
-    "day_length": ("daylength", "daydurationhour", "dayduration", "daydurationseconds", "dureedujour"),
+    "temperature_max": (
+        *("temperaturemax", "tmax", "tempmax", "tempmaxdeg", "temperaturemaximale", "maxtemperature"),
+        *("tx", "temperature2mmax"),
+    ),
+    "wind": ("wind", "windkmh", "windspeed", "vent", "vitessevent", "vitesseduvent", "ventkmh", "windspeed10m"),
+    "humidity": ("humidity", "humidite", "wet", "humiditerelative", "relativehumidity", "relativehumidity2m"),
+    "visibility": ("visibility", "visibilite"),
+    "cloud_cover": ("cloudcover", "cloudcoverage", "nebulosite"),
+    "day_length": ("daylength", "dayduration", "dureedujour"),
     "strike": ("strike", "movementsocial", "mouvementsocial", "greve"),
     "strike_rate": ("strikerate", "tauxgrevistes", "tauxdegrevistes"),
     "holiday": ("holiday", "publicholiday", "isholiday", "ferie", "jourferie", "estferie"),
     "school_break": ("schoolbreak", "schoolholiday", "vacances", "vacancesscolaires"),
 }
-"""Canonical column → plain names in files, in the order of display."""
+"""Canonical column → plain names in files, in the order of display. tm, tn, tx and t2m are those of Météo-France."""
+
+CONVERSIONS: dict[str, dict[str, tuple[float, float]]] = {
+    "temperature": {"°C": (1, 0), "°F": (1 / 1.8, -32 / 1.8), "K": (1, -273.15)},
+    "wind": {"km/h": (1, 0), "m/s": (3.6, 0), "mph": (1.609344, 0), "kn": (1.852, 0)},
+    "humidity": {"%": (1, 0)},
+    "visibility": {"km": (1, 0), "m": (0.001, 0)},
+    "cloud_cover": {"%": (1, 0)},
+    "day_length": {"h": (1, 0), "min": (1 / 60, 0), "s": (1 / 3600, 0)},
+    "strike_rate": {"%": (1, 0)},
+}
+"""Covariate → unit → factor and summand that convert a number to the first unit."""
+
+UNIT_SPELLINGS = {
+    **dict.fromkeys(("c", "celsius", "deg", "degré", "degre", "degrés", "degres"), "°C"),
+    **dict.fromkeys(("f", "fahrenheit"), "°F"),
+    **dict.fromkeys(("k", "kelvin"), "K"),
+    **dict.fromkeys(("kmh", "kph", "km.h-1", "kmh-1"), "km/h"),
+    **dict.fromkeys(("ms", "m.s-1", "ms-1"), "m/s"),
+    **dict.fromkeys(("mph", "mi/h"), "mph"),
+    **dict.fromkeys(("kn", "kt", "kts", "knot", "knots", "noeud", "noeuds", "nœuds"), "kn"),
+    **dict.fromkeys(("hour", "hours", "heure", "heures"), "h"),
+    **dict.fromkeys(("second", "seconds", "seconde", "secondes"), "s"),
+}
+"""Text of a unit in lower case without blanks → unit; in addition to those of data files."""
 
 KIND_BY_COLUMN = {"strike": "strikes", "strike_rate": "strikes", "holiday": "holidays", "school_break": "school_breaks"}
 """Column → kind of its table; all other canonical columns are weather."""
@@ -65,16 +88,59 @@ REGION_CODE_NAMES = ("codeinseeregion", "coderegion", "regioncode", "inseeregion
 ZONE_NAMES = ("zone", "zones", "schoolzone", "zonescolaire")
 KEY_NAMES = (*TIME_NAMES, *START_NAMES, *END_NAMES, *REGION_NAMES, *REGION_CODE_NAMES, *ZONE_NAMES)
 
-BRACKETED_TEXT = re.compile(r"[(\[].*?[)\]]")
+BRACKETED_TEXT = re.compile(r"[(\[](.*?)[)\]]")
+WORD_SEPARATOR = re.compile(r"[^\w°%/.'’-]+|_")
 COLUMN_BY_ALIAS = {alias: column for column, aliases in ALIASES.items() for alias in aliases}
 BREAK_ZONE = re.compile(r"(?:vacances|schoolbreak|schoolholiday)?zone([abc])")
 
 
+def get_conversions(covariate: str) -> dict[str, tuple[float, float]]:
+    """Return the conversions of a covariate from each unit; empty if it has no unit."""
+    return CONVERSIONS.get("temperature" if covariate.startswith("temperature") else covariate, {})
+
+
 def find_covariate(name: str) -> str | None:
-    """Return the covariate that a column holds, by its name with or without a unit in brackets, or None."""
-    return COLUMN_BY_ALIAS.get(normalise_name(BRACKETED_TEXT.sub("", name))) or COLUMN_BY_ALIAS.get(
-        normalise_name(name)
-    )
+    """Return the covariate that a column holds, by its name with or without a unit, or None.
+
+    Example:
+        >>> [find_covariate(name) for name in ("TMin (°C)", "Wind_kmh", "temperature min", "temp_f", "price")]
+        ['temperature_min', 'wind', 'temperature_min', 'temperature', None]
+    """
+    return parse_name(name)[0]
+
+
+def parse_name(name: str) -> tuple[str | None, str]:
+    """Return the covariate that a column holds, or None, and the unit in its name, or "".
+
+    Example:
+        >>> parse_name("T min (°F)"), parse_name("temperature min"), parse_name("price (€)")
+        (('temperature_min', '°F'), ('temperature_min', ''), (None, '€'))
+    """
+    text, unit = split_unit(name)
+    whole_name = COLUMN_BY_ALIAS.get(normalise_name(name))
+    return (whole_name, "") if whole_name else (COLUMN_BY_ALIAS.get(normalise_name(text)), unit)
+
+
+def split_unit(name: str) -> tuple[str, str]:
+    """Return the name of a column without its unit, and the unit: in brackets, or the last word.
+
+    Example:
+        >>> split_unit("Wind (m/s)"), split_unit("temp_f"), split_unit("wind (Beaufort)"), split_unit("price")
+        (('Wind', 'm/s'), ('temp', '°F'), ('wind', 'Beaufort'), ('price', ''))
+    """
+    bracketed = BRACKETED_TEXT.search(name)
+    if bracketed:
+        return BRACKETED_TEXT.sub("", name).strip(), parse_unit(name) or normalise_covariate_unit(bracketed[1])
+    words = [word for word in WORD_SEPARATOR.split(name) if word]
+    unit = normalise_covariate_unit(words[-1]) if len(words) > 1 else ""
+    is_unit = unit in {unit for conversions in CONVERSIONS.values() for unit in conversions}
+    return (" ".join(words[:-1]), unit) if is_unit else (name, "")
+
+
+def normalise_covariate_unit(text: str) -> str:
+    """Return the usual spelling of a unit; an unknown text stays as it is."""
+    plain = text.strip().lower().replace(" ", "")
+    return UNIT_SPELLINGS.get(plain) or normalise_unit(text) or text.strip()
 
 
 def parse_break_zone(name: str) -> str | None:

@@ -78,7 +78,7 @@ def write_curves(detection: SequenceDetection, extra: OptionValues) -> None:
     """Write the training curves into the folder given by `--log_path`."""
     if (folder := extra.get("log_path")) is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_csv(detection.curves, folder / "training.csv")
+        write_csv(detection.curves, folder / "training.csv", extra["csv_format"])
 
 
 def write_scores(detection: SequenceDetection, extra: OptionValues) -> None:

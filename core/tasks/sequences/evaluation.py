@@ -25,6 +25,7 @@ from core.errors import DataError, UnreadableFileError
 from core.evaluation.detection_metrics import compute_detection_metrics
 from core.evaluation.explanation import RootCause, compute_explanation_metrics, compute_moving_mean_distance
 from core.evaluation.injection import inject
+from core.exports import CsvFormat, write_csv
 from core.messages import N_, Message
 from core.progress import Progress
 from core.spec.hyperparameters import build_from_settings, get_hyperparameters, get_params, require_choice
@@ -162,6 +163,7 @@ def evaluate_file(
     seconds: float | None = None,
     seed: int = 0,
     out: Path | None = None,
+    csv_format: CsvFormat = "point",
     scaling: ScalingMethod = "minmax",
     settings: Mapping[str, Any] | None = None,
     causes: Path | None = None,
@@ -185,7 +187,7 @@ def evaluate_file(
         train, test, arrays.labels, detector, scaling=scaler, seed=seed, causes=event_causes, progress=progress
     )
     if out is not None:
-        _write_scores(evaluation.scores, out)
+        _write_scores(evaluation.scores, out, csv_format)
     sizes = {"rows": len(test), "rows_fitted": len(train), "columns": test.shape[1]}
     return {
         "file": path.name,
@@ -263,8 +265,8 @@ def _inject_anomalies(test: Floats, seed: int) -> tuple[Floats, NDArray[np.bool_
     return values.astype(np.float64), labels, events
 
 
-def _write_scores(scores: Floats, target: Path) -> None:
-    pd.DataFrame({"row": np.arange(len(scores)), "score": scores}).to_csv(target, index=False)
+def _write_scores(scores: Floats, target: Path, csv_format: CsvFormat) -> None:
+    write_csv(pd.DataFrame({"row": np.arange(len(scores)), "score": scores}), target, csv_format)
 
 
 def _to_json(evaluation: Evaluation) -> dict[str, Any]:

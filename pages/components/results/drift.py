@@ -4,14 +4,13 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import VigieError
-from core.exports import to_csv_bytes
 from core.messages import N_
 from core.operations import drift
 from core.operations import monitoring_figures as figures
 from core.operations.drift import DriftReport
 from core.spec.task import list_tasks
 from core.storage.datasets import DatasetInfo
-from pages.components import auth, cache, model_picker, selection_form, url_state
+from pages.components import auth, cache, downloads, model_picker, selection_form, url_state
 from pages.components.i18n import _, format_value
 from pages.components.results.run_widgets import show_chart
 from pages.components.task_links import get_task_label
@@ -112,14 +111,7 @@ def _show_drift(result: DriftReport) -> None:
         column_config=_build_column_config(),
         alt=_("Columns, largest change first"),
     ).selection.rows
-    st.download_button(
-        _("Download as CSV"),
-        lambda: to_csv_bytes(result.table),
-        "drift.csv",
-        key="drift-csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    downloads.show_csv_button(_("Download as CSV"), lambda: result.table, "drift.csv", key="drift-csv")
     _show_column(result, selected_rows[0] if selected_rows else 0)
 
 

@@ -7,12 +7,11 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.exports import to_csv_bytes
 from core.messages import N_
 from core.operations.feedback import VERDICT_LABELS
 from core.spec.task import find_task, list_tasks
 from core.storage.feedback import Feedback
-from pages.components import cache
+from pages.components import cache, downloads
 from pages.components.feedback_form import format_verdict
 from pages.components.i18n import _, format_percent, format_value, get_date_format
 from pages.components.task_links import get_task_label, link_run
@@ -210,40 +209,31 @@ def show_export_buttons(table: pd.DataFrame, records: list[Feedback]) -> None:
     workspace, dataset = cache.get_workspace(), cache.load_dataset()
     with st.container(horizontal=True):
         if dataset is not None and dataset.digest in set(table["dataset"]):
-            st.download_button(
+            downloads.show_csv_button(
                 _("Loaded data with labels (CSV)"),
-                lambda: to_csv_bytes(add_label_column(dataset, records, workspace)),
+                lambda: add_label_column(dataset, records, workspace),
                 "labelled.csv",
                 key="said-labelled",
                 icon=":material/label:",
-                on_click="ignore",
                 type="primary",
                 help=_(
                     "The measurements with a column label: 1 for true alarms, 0 for all other "
                     "rows. Load the file again to evaluate detectors with these labels."
                 ),
             )
-        st.download_button(
+        downloads.show_csv_button(
             _("Labels (CSV)"),
-            lambda: to_csv_bytes(build_label_table(records, workspace)),
+            lambda: build_label_table(records, workspace),
             "labels.csv",
             key="said-labels",
             icon=":material/label:",
-            on_click="ignore",
             help=_(
                 "One line per reviewed row: entity, time, score, label (1 for a true alarm, 0 "
                 "for a false alarm), verdict, run, model and dataset. Rows with the verdict "
                 "unsure are left out."
             ),
         )
-        st.download_button(
-            _("Feedback list (CSV)"),
-            lambda: to_csv_bytes(table),
-            "feedback.csv",
-            key="said-csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        downloads.show_csv_button(_("Feedback list (CSV)"), lambda: table, "feedback.csv", key="said-csv")
         st.download_button(
             _("Feedback records (JSON Lines)"),
             lambda: "".join(record.model_dump_json() + "\n" for record in records),

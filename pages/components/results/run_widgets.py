@@ -8,9 +8,8 @@ import plotly.graph_objects as go
 import streamlit as st
 from babel import numbers
 
-from core.exports import to_csv_bytes, to_parquet_bytes
 from core.runs.stored_runs import get_run_cost, get_run_url, is_pending
-from pages.components import cache
+from pages.components import cache, downloads
 from pages.components.i18n import _, format_value, get_language, load_catalogue, localise_figure
 
 
@@ -90,16 +89,4 @@ def show_downloads(build_table: Callable[[], pd.DataFrame], name: str, label: st
     """Show the buttons that export a table; `build_table` is called on click, `label` contains {kind}."""
     st.subheader(_("Export the results"))
     with st.container(horizontal=True):
-        for kind, writer in (("CSV", to_csv_bytes), ("Parquet", to_parquet_bytes)):
-            st.download_button(
-                label.format(kind=kind),
-                partial(_export_table, writer, build_table),
-                f"{name}.{kind.lower()}",
-                key=f"{name}-{kind}",
-                icon=":material/download:",
-                on_click="ignore",
-            )
-
-
-def _export_table(writer: Callable[[pd.DataFrame], bytes], build_table: Callable[[], pd.DataFrame]) -> bytes:
-    return writer(build_table())
+        downloads.show_table_buttons(build_table, name, label)

@@ -8,9 +8,8 @@ from babel import numbers
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import NotFoundError, VigieError
-from core.exports import to_csv_bytes
 from core.spec.task import find_task, get_metric
-from pages.components import cache, clock
+from pages.components import cache, clock, downloads
 from pages.components.i18n import _, format_percent, format_value, get_date_format, get_language, translate_message
 from pages.components.results import model
 from pages.components.results.run_widgets import show_card_buttons, show_chart
@@ -153,14 +152,7 @@ def show_comparison(run_ids: list[str]) -> None:
     if not runs.same_data:
         st.warning(_("These runs use different data. Their metrics cannot be compared."), icon=":material/data_alert:")
     _show_tables(runs)
-    st.download_button(
-        _("Comparison (CSV)"),
-        lambda: to_csv_bytes(runs.to_frame()),
-        "comparison.csv",
-        key="comparison-CSV",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    downloads.show_csv_button(_("Comparison (CSV)"), runs.to_frame, "comparison.csv", key="comparison-CSV")
     _show_pictures(runs)
 
 

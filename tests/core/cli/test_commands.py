@@ -200,3 +200,17 @@ def test_worker_command_delivers_pending_runs(tmp_path: Path, sample: Dataset, e
     assert workspace.tracking.spool.list_pending() == []
     assert time.perf_counter() - start < 60
     assert Actor().user
+
+
+def test_commands_write_csv_in_chosen_form(vigie: Command, tmp_path: Path) -> None:
+    """A file for a French spreadsheet is the same dataset; the command that writes it reads it, too."""
+    french, english = tmp_path / "french.csv", tmp_path / "english.csv"
+    assert vigie("sample", "tidy_series", "--out", french, "--csv-format", "comma").returncode == 0
+    assert ";" in french.read_text(encoding="utf-8-sig").splitlines()[0]
+    out = tmp_path / "out.csv"
+    for target, options in ((out, ("--csv-format", "comma")), (english, ())):
+        process = vigie("doctor", french, "--out", target, *options)
+        assert process.returncode == 0, process.stderr
+    pd.testing.assert_frame_equal(pd.read_csv(out, sep=";", decimal=","), pd.read_csv(english))
+    process = vigie("detect", french, "--csv-format", "tab")
+    assert_one_line_error(process, 2, "--csv-format = 'tab' is not accepted. Accepted: point, comma")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from core.__main__ import build_app
+from core.cli.options import load_covariates
 from core.workspace import Workspace
 from tests.conftest import Command
 from tests.support.commands import run_vigie
@@ -126,3 +127,17 @@ def test_forecast_command_reports_unknown_model(vigie: Command, files: tuple[Pat
     assert process.returncode == 1
     assert process.stdout == ""
     assert process.stderr.splitlines() == ["The run 0123456789ab was not found."]
+
+
+def test_notes_of_covariates_go_to_standard_error(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was converted, left out or has two readings is told once, when the files are read."""
+    path = tmp_path / "weather.csv"
+    path.write_text("date;temp_f;remark\n03/04/2024;41;a\n04/04/2024;-999;b\n")
+    digest = load_covariates([path], workspace)
+    told = capsys.readouterr().err
+    for words in ("day or the month first", "°F was converted to °C", "placeholder numbers", "remark"):
+        assert words in told
+    assert load_covariates([Path(digest)], workspace) == digest
+    assert capsys.readouterr().err == ""

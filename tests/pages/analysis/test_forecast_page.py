@@ -216,6 +216,17 @@ def test_forecast_page_stores_and_reports_covariates(page_workspace: Workspace, 
     assert "covariates" not in app.query_params
 
 
+def test_forecast_page_warns_of_covariates_with_two_readings(page_workspace: Workspace, digest: str) -> None:
+    lines = ["date,temp_f", *(f"{day:02d}/04/2023,{40 + day}" for day in range(1, 10))]
+    app = open_page(PAGE, dataset=digest)
+    uploader = get_widget(app, "file_uploader", "covariate-files-0")
+    uploader.set_value([("weather.csv", "\n".join(lines).encode(), "text/csv")]).run()
+    assert not app.exception
+    assert "day or the month first" in " ".join(warning.value for warning in app.warning)
+    assert "°F was converted to °C" in read_page_text(app)
+    click_button(app, "forget-covariates")
+
+
 def read_join_report(app: AppTest) -> pd.DataFrame:
     return next(frame.value for frame in app.dataframe if "matched" in frame.value).set_index("file")
 

@@ -34,6 +34,7 @@ AMBIGUOUS_DATES = {
         "{file}: every date can be read with the day or the year first. The dates were read with the year first."
     ),
 }
+LOCAL_CLOCK = N_("{file}: the timestamps are on the local clock of the file ({zone}).")
 TIME_NAMES = (
     "date",
     "day",
@@ -185,9 +186,18 @@ def _parse_times(table: RawTable, roles: Roles, notes: list[Finding]) -> ParsedD
         template = N_("{file}: the timestamps have several offsets from UTC. They were converted to UTC.")
         table.add_note("time_zone", count, template)
     elif dates.zone not in ("", "UTC"):
-        template = N_("{file}: the timestamps are on the local clock of the file ({zone}).")
-        table.add_note("time_zone", count, template, zone=dates.zone if "/" in dates.zone else f"UTC{dates.zone}")
+        table.add_note("time_zone", count, LOCAL_CLOCK, zone=describe_zone(dates.zone))
     return move_to_zone(dates, options.zone) if options.zone else dates
+
+
+def describe_zone(zone: str) -> str:
+    """Return a zone as it is shown: Europe/Paris, UTC+02:00.
+
+    Example:
+        >>> describe_zone("Europe/Paris"), describe_zone("+02:00")
+        ('Europe/Paris', 'UTC+02:00')
+    """
+    return f"UTC{zone}" if zone.startswith(("+", "-")) else zone
 
 
 def _build_entities(table: RawTable, columns: list[str], default_name: str) -> pd.Categorical:

@@ -238,7 +238,8 @@ def test_covariates_merge_regions_from_before_2016(write_file: WriteFile) -> Non
     ]
     assert table.frame.loc["grand est"].round(3).to_numpy().tolist() == [[7.5, 6, 9, 25, 80, 7.75, 50, 8.383]]
     assert "ardeche, ile-de-re" in list_notes(table)["unknown_places"]
-    assert "5 rows were aggregated to 2" in list_notes(table)["aggregated_rows"]
+    assert "4 rows were aggregated to 2" in list_notes(table)["aggregated_rows"]
+    assert "1 rows equal an earlier row" in list_notes(table)["repeated_rows"]
     covariates = join_covariates(make_dataset(start="2018-01-01"), [table], pd.Timestamp("2018-01-12"))
     assert len(covariates.frame) == 2 * 12
     assert get_value(covariates, REGION_ENTITIES[0], "2018-01-01", "temperature") == 7.5
@@ -472,9 +473,9 @@ def test_covariates_read_parquet_with_time_zone(tmp_path: Path) -> None:
         (("",), UnreadableFileError, "empty"),
         (("date,temperature",), UnreadableFileError, "no rows"),
         (("temperature,wind", "1,2"), UnknownLayoutError, "no column of dates was found among temperature, wind"),
-        (("date,name", "2024-01-01,a"), UnknownLayoutError, "no covariate was found among the columns date, name"),
+        (("date,name", "2024-01-01,a"), UnknownLayoutError, "name (text, row 1: 'a')"),
         (("date,temperature", "tomorrow,1", "2024-01-02,1"), UnreadableFileError, "'tomorrow' is not a date"),
-        (("date,temperature", "2024-01-01,cold"), UnreadableFileError, "the columns temperature contain no number"),
+        (("date,temperature", "2024-01-01,cold"), UnreadableFileError, "temperature (text, row 1: 'cold')"),
         (
             ("date,region,temperature", "2024-01-01,ardeche,1"),
             UnknownLayoutError,
@@ -485,12 +486,12 @@ def test_covariates_read_parquet_with_time_zone(tmp_path: Path) -> None:
         (
             ("date," + ",".join(f"{h:02d}:00" for h in range(24)), "2024-01-01" + ",1" * 24),
             UnknownLayoutError,
-            "no covariate was found",
+            "no usable covariate was found",
         ),
         (
             ("Date de début,Date de fin,Zones", "2024-01-01,2024-01-02,Zone A"),
             UnknownLayoutError,
-            "no covariate was found",
+            "no usable covariate was found",
         ),
     ],
 )
