@@ -34,7 +34,10 @@ class ReadOptions:
     )
     roles: tuple[str, ...] = hyperparameter(
         (),
-        help=N_("Role of a column, if the detected one is wrong. The option can be repeated."),
+        help=N_(
+            "Role of a column, if the detected one is wrong: time, entity, measure, label, ignore … The option can be "
+            "repeated."
+        ),
         label=N_("Roles"),
         flag="--role",
         metavar="COLUMN=ROLE",

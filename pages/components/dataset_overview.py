@@ -206,8 +206,8 @@ def ask_read_options(options: ReadOptions, key: str) -> ReadOptions:
 
 
 def _ask_option(field: Field[Any], value: str, key: str) -> str:
-    label, help_text = _(field.metadata["label"]), _(field.metadata["help"])
-    words = field.metadata["words"]
+    texts, words = (field.metadata["label"], field.metadata["help"]), field.metadata["words"]
+    label, help_text = (_(text) for text in texts)
     if field.name == "layout":
         words = {"": N_("from the file"), **{layout.name: layout.label for layout in list_layouts()}}
     if not words:
