@@ -214,7 +214,7 @@ def test_anomalies_page_in_french(page_workspace: Workspace, sample: Dataset, mo
     digest = page_workspace.datasets.save(sample)
     app = open_page("analysis/anomalies.py", dataset=digest)
     assert app.title[0].value == "Anomalies"
-    assert [radio.label.replace("\xa0", " ") for radio in app.radio] == ["Comparaison avec"]
+    assert [radio.label.replace("\xa0", " ") for radio in app.main.radio] == ["Comparaison avec"]
     assert i18n.format_value(33720).replace("\u202f", " ").replace("\xa0", " ") == "33 720"
 
 
