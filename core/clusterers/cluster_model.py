@@ -11,7 +11,7 @@ from core.clusterers.base import Clusterer, Labels
 from core.clusterers.points import Aspect, PointKind, Points, divide_by_mean, make_points
 from core.data.dataset import Dataset, check_compatible, make_index
 from core.data.quality.baseline import GroupMedian
-from core.data.quality.repairs import impute
+from core.data.quality.fills import impute
 from core.errors import DataError
 from core.messages import N_
 

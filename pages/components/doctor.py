@@ -106,7 +106,7 @@ def _show_findings(dataset: Dataset, report: QualityReport) -> None:
 def _choose_repair(finding: Finding) -> Repair | None:
     """Return the chosen repair of an issue; None to leave the data as they are."""
     if not finding.repairs:
-        st.caption(_("For information only. No repair is needed."))
+        st.caption(_("For information only. No repair is proposed."))
         return None
     labels = [_(REPAIRS[repair.kind][1]) + _format_settings(repair) for repair in finding.repairs]
     choice = st.selectbox(
@@ -120,7 +120,13 @@ def _choose_repair(finding: Finding) -> Repair | None:
 
 
 def _format_settings(repair: Repair) -> str:
-    words = {"last": _("the last"), "first": _("the first")}
+    words = {
+        "last": _("the last"),
+        "first": _("the first"),
+        "missing": _("by missing values"),
+        "neighbours": _("from the values before and after"),
+        "usual_day": _("from the usual day of the entity"),
+    }
     return "".join(f" ({words.get(str(value), value)})" for value in repair.settings.values())
 
 
