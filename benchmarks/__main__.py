@@ -9,6 +9,7 @@ from benchmarks.report import print_table
 BENCHMARKS = (
     "reading",
     "intake",
+    "doctor_recall",
     "detection",
     "known_anomalies",
     "forecasting",

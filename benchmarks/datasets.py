@@ -22,6 +22,13 @@ def find_gas_files() -> list[Path]:
     return sorted(folder.glob("df_part?.csv"))
 
 
+def find_demand_file() -> Path | None:
+    """Return the file of half-hourly electricity demand in Victoria; None if it is missing."""
+    default_folder = Path(__file__).parents[2] / "shared" / "data"
+    path = Path(os.environ.get("VIGIE_SHARED_DATA") or default_folder) / "vic_elec" / "vic_electricity.csv"
+    return path if path.exists() else None
+
+
 def generate_gas_days(entities: int = ENTITIES) -> Iterator[pd.DataFrame]:
     """Yield the gas days of one entity after the other.
 

@@ -12,7 +12,7 @@ from core.clusterers.points import Aspect, PointKind, Points, divide_by_mean, ma
 from core.data.compatibility import check_compatible
 from core.data.dataset import Dataset, make_index
 from core.data.quality.baseline import GroupMedian
-from core.data.quality.repairs import impute
+from core.data.quality.fills import impute
 from core.errors import DataError
 from core.messages import N_
 

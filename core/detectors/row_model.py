@@ -11,7 +11,7 @@ from core.array_types import Floats
 from core.data.compatibility import check_compatible
 from core.data.dataset import Dataset, make_index
 from core.data.quality.baseline import GroupMedian
-from core.data.quality.repairs import impute
+from core.data.quality.fills import impute
 from core.detectors.base import Detector
 from core.detectors.baselines import Baseline
 from core.errors import DataError

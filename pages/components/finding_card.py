@@ -67,7 +67,13 @@ def _preview_repair(digest: str, number: int, choice: int, _finding: Finding) ->
 
 def format_repair(repair: Repair) -> str:
     """Return the label of a repair with its settings."""
-    words = {"last": _("the last"), "first": _("the first")}
+    words = {
+        "last": _("the last"),
+        "first": _("the first"),
+        "missing": _("by missing values"),
+        "neighbours": _("from the values before and after"),
+        "usual_day": _("from the usual day of the entity"),
+    }
     settings = "".join(f" ({words.get(str(value), value)})" for value in repair.settings.values())
     return _(REPAIRS[repair.kind][1]) + settings
 

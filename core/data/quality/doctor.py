@@ -13,7 +13,10 @@ from core.data.quality import checks, row_keys
 from core.data.quality.checks import CellIndex, IssuePeriod
 from core.data.quality.effects import order_findings
 from core.data.quality.findings import Finding, Repair
+from core.data.quality.level_jumps import find_level_jumps
+from core.data.quality.runs import find_stuck_values, find_unexpected_zeros
 from core.data.quality.sentinels import find_sentinels
+from core.data.quality.spikes import find_spikes_and_dips
 from core.messages import N_, Message
 
 MAX_DUPLICATE_ROWS = 10
@@ -245,16 +248,39 @@ def check_constant_columns(dataset: Dataset) -> Finding | None:
     return Finding("constant_columns", len(names), message, tuple({"column": name} for name in names), repairs)
 
 
+def check_level_jumps(dataset: Dataset) -> Finding | None:
+    """Find changes of the level of an entity that last. A new level may be real, so no repair is proposed."""
+    jumps = find_level_jumps(dataset)
+    if not jumps:
+        return None
+    message = Message(N_("Level jumps: the level changes at once by a large factor and stays (new meter, other unit)"))
+    locations = tuple(
+        {
+            "entity": dataset.entity[jump.row],
+            "time": format_timestamp(dataset.time[jump.row]),
+            **({"column": jump.column} if jump.column else {}),
+            "level_before": jump.before,
+            "level_after": jump.after,
+        }
+        for jump in jumps[: Finding.MAX_LOCATIONS]
+    )
+    return Finding("level_jumps", len(jumps), message, locations)
+
+
 Check = Callable[[Dataset], Finding | None]
 
 
-def make_cell_check(kind: str, find_cells: Callable[[Dataset], CellIndex], template: str, repair: str) -> Check:
+def make_cell_check(kind: str, find_cells: Callable[[Dataset], CellIndex], template: str, *repairs: Repair) -> Check:
     """Return a check that reports every cell returned by `find_cells`."""
 
     def check(dataset: Dataset) -> Finding | None:
-        return _build_cell_finding(kind, dataset, find_cells(dataset), Message(template), Repair(repair))
+        return _build_cell_finding(kind, dataset, find_cells(dataset), Message(template), *repairs)
 
     return check
+
+
+def _propose_fills(kind: str, *fills: str) -> tuple[Repair, ...]:
+    return tuple(Repair(kind, {"fill": fill}) for fill in fills)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -262,13 +288,13 @@ CHECKS: tuple[Check, ...] = (
         "sentinels",
         find_sentinels,
         N_("Placeholder numbers, such as -999 or 9999, that stand for missing values"),
-        "clear_sentinels",
+        Repair("clear_sentinels"),
     ),
     make_cell_check(
         "gross_outliers",
         checks.find_gross_outliers,
         N_("Outliers: values far from all other values of the entity"),
-        "mend_outliers",
+        Repair("mend_outliers"),
     ),
     check_hour_shift,
     check_mixed_units,
@@ -276,26 +302,45 @@ CHECKS: tuple[Check, ...] = (
         "isolated_spikes",
         checks.find_isolated_spikes,
         N_("Isolated spikes: more than 2.5 times the values before and after"),
-        "smooth_spikes",
+        Repair("smooth_spikes"),
     ),
     make_cell_check(
         "clock_change_zeros",
         checks.find_zero_hours,
         N_("Hours close to zero at the spring clock change (this hour did not exist)"),
-        "fill_clock_changes",
+        Repair("fill_clock_changes"),
     ),
     make_cell_check(
         "clock_change_lows",
         checks.find_collapsed_hours,
         N_("Hours at the spring clock change below half of the hours before and after"),
-        "fill_clock_changes",
+        Repair("fill_clock_changes"),
     ),
     make_cell_check(
         "clock_change_doubles",
         checks.find_double_hours,
         N_("High values at the autumn clock change (25 hours were stored in 24 columns)"),
-        "fill_clock_changes",
+        Repair("fill_clock_changes"),
     ),
+    make_cell_check(
+        "unexpected_zeros",
+        find_unexpected_zeros,
+        N_("Zeros in a measurement that is otherwise far from zero"),
+        *_propose_fills("mend_zeros", "missing", "usual_day"),
+    ),
+    make_cell_check(
+        "stuck_values",
+        find_stuck_values,
+        N_("Stuck values: one value repeated for much longer than usual"),
+        *_propose_fills("mend_stuck_values", "missing", "usual_day"),
+    ),
+    make_cell_check(
+        "spikes_and_dips",
+        find_spikes_and_dips,
+        N_("Spikes and dips: values that jump away from their neighbours and back, unlike on other days"),
+        *_propose_fills("mend_spikes_and_dips", "missing", "neighbours"),
+    ),
+    check_level_jumps,
     check_totals,
     check_incomplete_rows,
     check_missing_dates,

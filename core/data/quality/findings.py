@@ -16,6 +16,10 @@ TOPICS = {
     "sentinels": N_("placeholder numbers"),
     "gross_outliers": N_("outliers"),
     "isolated_spikes": N_("isolated spikes"),
+    "unexpected_zeros": N_("unexpected zeros"),
+    "stuck_values": N_("stuck values"),
+    "spikes_and_dips": N_("spikes and dips"),
+    "level_jumps": N_("level jumps"),
     "mixed_units": N_("months in another unit"),
     "incomplete_rows": N_("missing values"),
     "constant_columns": N_("constant columns"),
@@ -52,6 +56,8 @@ LOCATION_LABELS = {
     "total": N_("Declared total"),
     "shift_hours": N_("Shift (h)"),
     "factor": N_("Factor"),
+    "level_before": N_("Level before"),
+    "level_after": N_("Level after"),
 }
 """Keys of `Finding.locations`, and their labels."""
 TIME_KEYS = ("time", "from", "to", "after", "before")

@@ -14,8 +14,11 @@ from core.data.dataset import Dataset, make_index
 from core.data.quality import checks, row_keys
 from core.data.quality.baseline import GroupMedian
 from core.data.quality.checks import CellIndex
+from core.data.quality.fills import fill_cells, impute, interpolate_cells, replace_values
 from core.data.quality.findings import Repair
+from core.data.quality.runs import find_stuck_values, find_unexpected_zeros
 from core.data.quality.sentinels import find_sentinels
+from core.data.quality.spikes import find_spikes_and_dips
 from core.data.time_zones import drop_skipped_hours
 from core.errors import OptionError
 from core.messages import N_
@@ -98,13 +101,13 @@ def undo_hour_shift(dataset: Dataset) -> Dataset:
     for shift in np.unique(per_row[per_row != 0]):
         rows = per_row == shift
         values[rows] = np.roll(values[rows], -shift, axis=1)
-    return _replace_values(dataset, values)
+    return replace_values(dataset, values)
 
 
 def rescale_units(dataset: Dataset) -> Dataset:
     """Divide the values of months in another unit (kWh instead of MWh) by their factor."""
     factor, _ = checks.find_scaled_months(dataset)
-    return _replace_values(dataset, dataset.values / factor[:, None])
+    return replace_values(dataset, dataset.values / factor[:, None])
 
 
 def align_times(dataset: Dataset) -> Dataset:
@@ -190,7 +193,7 @@ def mend_outliers(dataset: Dataset) -> Dataset:
     mean.
     """
     cells = checks.find_gross_outliers(dataset)
-    repaired = _interpolate_cells(dataset, cells)
+    repaired = interpolate_cells(dataset, cells)
     if not dataset.profile or dataset.context is None or "total" not in dataset.context or not len(cells.rows):
         return repaired
     values = repaired.values
@@ -226,7 +229,7 @@ def smooth_spikes(dataset: Dataset) -> Dataset:
         >>> smooth_spikes(dataset).values.ravel().tolist()
         [10.0, 12.0, 13.0, 14.0, 11.0]
     """
-    return _interpolate_cells(dataset, checks.find_isolated_spikes(dataset))
+    return interpolate_cells(dataset, checks.find_isolated_spikes(dataset))
 
 
 def fill_clock_changes(dataset: Dataset) -> Dataset:
@@ -234,7 +237,7 @@ def fill_clock_changes(dataset: Dataset) -> Dataset:
     cells = [
         check(dataset) for check in (checks.find_zero_hours, checks.find_collapsed_hours, checks.find_double_hours)
     ]
-    return _interpolate_cells(dataset, checks.concat_cells(cells))
+    return interpolate_cells(dataset, checks.concat_cells(cells))
 
 
 def impute_incomplete(dataset: Dataset) -> Dataset:
@@ -249,23 +252,7 @@ def impute_incomplete(dataset: Dataset) -> Dataset:
         >>> impute_incomplete(dataset).values.ravel().tolist()
         [5.0, 7.0, 9.0]
     """
-    return _replace_values(dataset, impute(dataset, GroupMedian().fit(dataset)))
-
-
-def impute(dataset: Dataset, expectation: GroupMedian) -> Floats:
-    """Return the measurements with missing values imputed from `expectation`, never from another entity."""
-    rows = np.flatnonzero(~dataset.is_complete)
-    values = dataset.values.copy()
-    if not len(rows):
-        return values
-    expected, _ = expectation.predict(dataset.take_rows(rows))
-    measured = values[rows]
-    if dataset.profile:
-        with np.errstate(all="ignore"):
-            level = np.nansum(measured, axis=1) / np.where(np.isnan(measured), 0.0, expected).sum(axis=1)
-        expected = expected * np.where(np.isfinite(level) & (level > 0), level, 1.0)[:, None]
-    values[rows] = np.where(np.isnan(measured), expected, measured)
-    return values
+    return replace_values(dataset, impute(dataset, GroupMedian().fit(dataset)))
 
 
 def drop_incomplete(dataset: Dataset) -> Dataset:
@@ -301,35 +288,24 @@ def drop_constant(dataset: Dataset) -> Dataset:
     return dataset.replace(frame=dataset.frame[changing or dataset.columns[:1]])
 
 
-def _interpolate_cells(dataset: Dataset, cells: CellIndex) -> Dataset:
-    """Replace cells by interpolation between the nearest valid values before and after them."""
-    values = dataset.values.copy()
-    values[cells.rows, cells.columns] = np.nan
-    if dataset.profile:
-        rows = np.unique(cells.rows)
-        filled = pd.DataFrame(values[rows]).interpolate(axis=1, limit_direction="both").to_numpy()
-        row_positions = np.searchsorted(rows, cells.rows)
-        values[cells.rows, cells.columns] = filled[row_positions, cells.columns]
-    elif len(cells.rows):
-        order = np.lexsort((dataset.time.to_numpy(), dataset.entity_codes))
-        grouped = pd.DataFrame(values[order]).groupby(dataset.entity_codes[order])
-        filled = np.empty_like(values)
-        filled[order] = grouped.transform(lambda column: column.interpolate(limit_direction="both")).to_numpy()
-        values[cells.rows, cells.columns] = filled[cells.rows, cells.columns]
-    return _replace_values(dataset, values)
-
-
 def clear_sentinels(dataset: Dataset) -> Dataset:
     """Replace −999, 9999 and other placeholders by missing values."""
-    cells = find_sentinels(dataset)
-    values = dataset.values.copy()
-    values[cells.rows, cells.columns] = np.nan
-    return _replace_values(dataset, values)
+    return fill_cells(dataset, find_sentinels(dataset), "missing")
 
 
-def _replace_values(dataset: Dataset, values: Floats) -> Dataset:
-    frame = pd.DataFrame(values, index=dataset.frame.index, columns=dataset.frame.columns, copy=False)
-    return dataset.replace(frame=frame)
+def mend_zeros(dataset: Dataset, fill: str = "missing") -> Dataset:
+    """Replace unexpected zeros; `fill` as for `fill_cells`."""
+    return fill_cells(dataset, find_unexpected_zeros(dataset), fill)
+
+
+def mend_stuck_values(dataset: Dataset, fill: str = "missing") -> Dataset:
+    """Replace stuck values; `fill` as for `fill_cells`."""
+    return fill_cells(dataset, find_stuck_values(dataset), fill)
+
+
+def mend_spikes_and_dips(dataset: Dataset, fill: str = "missing") -> Dataset:
+    """Replace spikes and dips; `fill` as for `fill_cells`."""
+    return fill_cells(dataset, find_spikes_and_dips(dataset), fill)
 
 
 RepairFunction = Callable[..., Dataset]
@@ -343,6 +319,9 @@ REPAIRS: dict[str, tuple[RepairFunction, str]] = {
     "mend_outliers": (mend_outliers, N_("Replace outliers (from the total or neighbours)")),
     "smooth_spikes": (smooth_spikes, N_("Replace spikes by the mean of their neighbours")),
     "fill_clock_changes": (fill_clock_changes, N_("Replace hours of clock changes by their neighbours")),
+    "mend_zeros": (mend_zeros, N_("Replace unexpected zeros")),
+    "mend_stuck_values": (mend_stuck_values, N_("Replace stuck values")),
+    "mend_spikes_and_dips": (mend_spikes_and_dips, N_("Replace spikes and dips")),
     "insert_missing": (insert_missing, N_("Add rows for missing timestamps")),
     "impute_incomplete": (impute_incomplete, N_("Fill missing values from the usual day of the entity")),
     "drop_incomplete": (drop_incomplete, N_("Remove incomplete rows")),
