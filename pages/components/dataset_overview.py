@@ -13,6 +13,7 @@ import streamlit as st
 
 from core.data.columns import ROLE_LABELS, ROLES
 from core.data.dataset import Dataset
+from core.data.ingest.layouts.base import describe_zone
 from core.data.ingest.loading import list_layouts
 from core.data.overview import (
     MAX_LINES,
@@ -23,6 +24,7 @@ from core.data.overview import (
     describe_entities,
     select_lines,
 )
+from core.data.quality.doctor import QualitySummary, summarise_dataset
 from core.data.read_options import ReadOptions, format_roles
 from core.figures.overview import draw_overview
 from core.messages import N_
@@ -38,7 +40,7 @@ ReadAgain = Callable[[ReadOptions], None]
 def show(dataset: Dataset, read_again: ReadAgain | None) -> None:
     """Show what was read; `read_again` reads the uploaded files with other options, None if they are not stored."""
     _offer_earlier_choice(dataset, read_again)
-    st.caption(_summarise(dataset))
+    _show_figures(_summarise(dataset.digest, dataset), dataset)
     figure = _draw(dataset.digest, dataset, get_language())
     st.plotly_chart(figure, width="stretch", key="overview-plot", config={"displayModeBar": False})
     if count_lines(dataset) > MAX_LINES:
@@ -55,21 +57,37 @@ def show(dataset: Dataset, read_again: ReadAgain | None) -> None:
         st.dataframe(_tabulate_entities(_describe_entities(dataset.digest, dataset)), hide_index=True, width="stretch")
 
 
-def _summarise(dataset: Dataset) -> str:
-    """Return one line: layout, rows, entities, period, step, time zone, unit."""
-    layout = next((layout.label for layout in list_layouts() if layout.name == dataset.layout), dataset.layout)
-    facts = [
-        _(layout),
-        _("rows: {rows}").format(rows=format_value(len(dataset))),
-        _("entities: {count}").format(count=format_value(len(dataset.entities))),
-    ]
-    if dataset.has_dates and len(dataset):
+def _show_figures(summary: QualitySummary, dataset: Dataset) -> None:
+    with st.container(horizontal=True, key="dataset-figures"):
+        st.metric(_("Rows"), format_value(summary.rows), border=True)
+        st.metric(_("Entities"), format_value(summary.entities), border=True)
+        if dataset.has_dates:
+            st.metric(_("Dates"), format_value(summary.dates), border=True)
+        st.metric(_("Incomplete rows"), format_value(summary.incomplete_rows), border=True)
+        st.metric(_("Unit"), summary.unit or "–", border=True)
+    st.caption(" · ".join(_list_facts(summary, dataset)))
+
+
+def _list_facts(summary: QualitySummary, dataset: Dataset) -> list[str]:
+    """Return the layout, the period, the step, the time zone and the covariates as short texts."""
+    facts = [_(layout.label) for layout in list_layouts() if layout.name == summary.layout]
+    if summary.start:
         facts.append(f"{format_value(dataset.time.min())} – {format_value(dataset.time.max())}")
     if dataset.step is not None:
         facts.append(_("step: {step}").format(step=format_step(dataset.step)))
-    facts.append(_("time zone: {zone}").format(zone=dataset.zone or _("unknown")))
-    facts += [_("unit: {unit}").format(unit=dataset.unit)] if dataset.unit else []
-    return " · ".join(facts)
+    if dataset.has_dates:
+        facts.append(_("time zone: {zone}").format(zone=describe_zone(dataset.zone) or _("unknown")))
+    return facts + [
+        _("{name}: {dates} dates, {rows} rows").format(
+            name=_(name), dates=format_value(counts["dates"]), rows=format_value(counts["rows"])
+        )
+        for name, counts in summary.covariates.items()
+    ]
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _summarise(digest: str, _dataset: Dataset) -> QualitySummary:
+    return summarise_dataset(_dataset)
 
 
 def format_step(step: pd.Timedelta | None) -> str:
@@ -177,19 +195,19 @@ def edit_roles(table: pd.DataFrame, is_editable: bool, key: str) -> pd.DataFrame
         key=key,
         disabled=[name for name in table if name != "role" or not is_editable],
         column_config={
-            "column": st.column_config.TextColumn(_("Column")),
+            "column": st.column_config.TextColumn(_("Column"), width=110),
             "role": st.column_config.SelectboxColumn(
                 _("Role"),
                 options=list(ROLES),
                 required=True,
-                width="medium",
+                width=120,
                 format_func=lambda role: _(ROLE_LABELS[str(role)]),
             ),
-            "unit": st.column_config.TextColumn(_("Unit"), width="small"),
-            "range": st.column_config.TextColumn(_("Range")),
-            "missing": st.column_config.TextColumn(_("Missing"), width="small"),
-            "values": st.column_config.TextColumn(_("First values")),
-            "reason": st.column_config.TextColumn(_("Read as"), width="large"),
+            "unit": st.column_config.TextColumn(_("Unit"), width=60),
+            "range": st.column_config.TextColumn(_("Range"), width=190),
+            "missing": st.column_config.TextColumn(_("Missing"), width=70),
+            "values": st.column_config.TextColumn(_("First values"), width=110),
+            "reason": st.column_config.TextColumn(_("Read as")),
         },
     )
     return edited

@@ -9,9 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from core.data.dataset import Dataset
-from core.data.ingest.loading import list_layouts
 from core.data.quality.changes import Trace, trace_repairs
-from core.data.quality.doctor import QualityReport, QualitySummary, run_checks
+from core.data.quality.doctor import QualityReport, run_checks
 from core.data.quality.findings import QUESTION_KINDS, Finding, Repair, list_topics
 from core.data.quality.places import build_place
 from core.data.quality.repairs import apply_repairs, diff_datasets
@@ -26,9 +25,8 @@ MAX_EXPORT_CELLS = 20_000_000
 
 
 def show(dataset: Dataset) -> None:
-    """Show the figures of `dataset`, its issues, repairs and downloads."""
+    """Show the issues of `dataset`, its repairs and downloads."""
     report = _run_checks(dataset.digest)
-    _show_summary(report.summary, dataset)
     if dataset.recipe:
         _show_recipe(dataset)
     _show_findings(dataset, report)
@@ -49,29 +47,6 @@ def count_open_proposals(dataset: Dataset) -> int:
     return sum(bool(finding.repairs) for finding in _run_checks(dataset.digest).findings)
 
 
-def _show_summary(summary: QualitySummary, dataset: Dataset) -> None:
-    with st.container(horizontal=True, key="dataset-figures"):
-        st.metric(_("Rows"), format_value(summary.rows), border=True)
-        st.metric(_("Entities"), format_value(summary.entities), border=True)
-        if dataset.has_dates:
-            st.metric(_("Dates"), format_value(summary.dates), border=True)
-        st.metric(_("Incomplete rows"), format_value(summary.incomplete_rows), border=True)
-        st.metric(_("Unit"), summary.unit or "–", border=True)
-    period = (
-        f"{format_value(pd.Timestamp(summary.start))} – {format_value(pd.Timestamp(summary.end))}"
-        if summary.start
-        else ""
-    )
-    covariates = [
-        _("{name}: {dates} dates, {rows} rows").format(
-            name=_(name), dates=format_value(counts["dates"]), rows=format_value(counts["rows"])
-        )
-        for name, counts in summary.covariates.items()
-    ]
-    layout = next((_(layout.label) for layout in list_layouts() if layout.name == summary.layout), "")
-    st.caption(" · ".join(filter(None, [layout, period, *covariates])))
-
-
 # ---- findings -------------------------------------------------------------------------------------------------------
 
 
@@ -87,8 +62,8 @@ def _show_findings(dataset: Dataset, report: QualityReport) -> None:
         st.subheader(_("Questions for you"))
         st.caption(
             _(
-                "The file can be read in two ways. If the one below is wrong, load the file again and set the layout "
-                "and the columns manually."
+                "The file can be read in two ways. If the one below is wrong, change a role or an option above and "
+                "read the file again."
             )
         )
     for number in questions:

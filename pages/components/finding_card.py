@@ -122,7 +122,7 @@ def _show_locations(finding: Finding, dataset: Dataset, key: str) -> None:
 def _build_location_table(finding: Finding, dataset: Dataset) -> pd.DataFrame:
     table = pd.DataFrame([dict(location) for location in finding.locations[:MAX_SHOWN_LOCATIONS]])
     for name in table.columns.intersection(TIME_KEYS):
-        table[name] = pd.to_datetime(table[name]) if dataset.has_dates else pd.to_numeric(table[name])
+        table[name] = pd.to_datetime(table[name], format="ISO8601") if dataset.has_dates else pd.to_numeric(table[name])
     return table
 
 

@@ -104,3 +104,13 @@ def test_page_says_what_was_checked(page_workspace: Workspace) -> None:
     assert "missing timestamps" in answer.value
     assert "clock changes" not in answer.value, "they are looked for in daily profiles only"
     assert not app.subheader
+
+
+def test_page_lists_places_at_midnight_and_at_other_hours(page_workspace: Workspace) -> None:
+    values = 100 + np.resize([10.0, 20.0, 25.0, 30.0, 22.0], ROWS)
+    values[140:180] = 0.0
+    app = open_page(dataset=page_workspace.datasets.save(make_dataset(values)))
+    assert not app.exception
+    assert "repair-unexpected_zeros" in [box.key for box in app.selectbox]
+    places = next(frame.value for frame in app.dataframe if "entity" in frame.value and len(frame.value) == 40)
+    assert places["time"].tolist() == list(pd.date_range("2024-03-06 20:00", periods=40, freq="h"))
