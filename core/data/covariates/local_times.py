@@ -15,7 +15,7 @@ from core.data.ingest.layouts.base import TIME_NAMES, Role
 from core.data.ingest.readers import RawTable
 from core.data.ingest.time_inference import choose_time
 from core.data.ingest.time_parts import assemble_times
-from core.data.ingest.timestamp_text import split_timestamps
+from core.data.ingest.timestamp_text import ORDERS, TimestampParts, split_timestamps
 from core.errors import UnknownLayoutError, UnreadableFileError
 from core.messages import N_
 
@@ -23,6 +23,20 @@ YEAR_RANGE = (1900, 2100)
 FRENCH_TIME_ZONE = "Europe/Paris"
 UTC_NAMES = ("UTC", "UTC+00:00", "Etc/UTC", "GMT")
 DATE_KINDS = ("timestamp", "date")
+AMBIGUITY_TEMPLATES = {
+    "dmy": N_(
+        "{file}: every date can be read with the day or the month first. The dates were read with the day first."
+    ),
+    "mdy": N_(
+        "{file}: every date can be read with the day or the month first. The dates were read with the month first, "
+        "because they are then more regular."
+    ),
+    "ymd": N_(
+        "{file}: every date can be read with the day or the year first. The dates were read with the year first, "
+        "because they are then more regular."
+    ),
+}
+"""Order of day, month and year → note on dates that have another reading."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +96,7 @@ def read_times(table: RawTable, cells_by_role: Mapping[Role, pd.Series]) -> RowT
         times = RowTimes(parsed.times, parsed.times)
     else:
         parsed, times = _read_column(table, cells_by_role["time"])
-    _note_readings(table, parsed)
+    _note_readings(table, parsed, next(iter(cells_by_role.values())))
     _check_years(table, next(iter(cells_by_role.values())), times.local)
     return times
 
@@ -113,9 +127,20 @@ def _find_offsets(cells: pd.Series) -> NDArray[np.float64]:
     """Return the offset from UTC of every cell in minutes, NaN without one."""
     if pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells):
         return np.full(len(cells), np.nan)
+    codes, parts = _split_cells(cells)
+    return np.append(parts.offset, np.nan)[codes]
+
+
+def _split_cells(cells: pd.Series) -> tuple[NDArray[np.intp], TimestampParts]:
+    """Return the parts of the distinct texts, and the position of the text of every cell."""
     codes, texts = pd.factorize(cells)
-    offsets = split_timestamps(pa.array([str(text) for text in texts], pa.string())).offset
-    return np.append(offsets, np.nan)[codes]
+    return codes, split_timestamps(pa.array([str(text) for text in texts], pa.string()))
+
+
+def _find_order(cells: pd.Series, days: pd.DatetimeIndex) -> str:
+    """Return the order of day, month and year in which the cells were read as `days`."""
+    codes, parts = _split_cells(cells)
+    return max(ORDERS, key=lambda order: int((parts.days[order][codes] == days.to_numpy("datetime64[D]")).sum()))
 
 
 def _note_utc(table: RawTable, count: int) -> None:
@@ -129,17 +154,10 @@ def _note_once(table: RawTable, kind: str, count: int, template: str, **values: 
         table.add_note(kind, count, template, **values)
 
 
-def _note_readings(table: RawTable, parsed: ParsedDates) -> None:
+def _note_readings(table: RawTable, parsed: ParsedDates, cells: pd.Series) -> None:
     if parsed.ambiguous:
-        _note_once(
-            table,
-            "ambiguous_dates",
-            len(parsed.times),
-            N_(
-                "{file}: every date can be read with the day or the month first. The dates were "
-                "read with the day first."
-            ),
-        )
+        order = _find_order(cells, parsed.times.normalize())
+        _note_once(table, "ambiguous_dates", len(parsed.times), AMBIGUITY_TEMPLATES[order])
     if len(parsed.formats) > 1:
         _note_once(
             table, "mixed_date_formats", len(parsed.formats), N_("{file}: the dates have {count} different formats.")
