@@ -172,7 +172,12 @@ def test_bad_part_of_date_is_named_by_cell(write_text: Callable[..., Path]) -> N
 
 
 def test_dates_with_two_readings_are_told(write_text: Callable[..., Path]) -> None:
-    assert "ambiguous_dates" in list_notes(read_one(write_text("date;temperature\n03/04/2024;5\n04/04/2024;6\n")))
+    french = read_one(write_text("date;temperature\n03/04/2024;5\n04/04/2024;6\n"))
+    assert "were read with the day first" in list_notes(french)["ambiguous_dates"]
+    days = ("01/10/2024", "01/11/2024", "01/12/2024", "02/01/2024", "02/02/2024")  # month first: they go on day by day
+    american = read_one(write_text("date;temperature\n" + "".join(f"{day};5\n" for day in days)))
+    assert "were read with the month first" in list_notes(american)["ambiguous_dates"]
+    assert american.days[-1] == pd.Timestamp("2024-02-02")
     strikes = read_one(write_text("date_de_debut;date_de_fin;motif\n03/04/2024;04/04/2024;a\n"))
     assert [note.kind for note in strikes.notes] == ["ambiguous_dates"]
     assert strikes.frame["strike"].tolist() == [1, 1]
