@@ -120,15 +120,20 @@ def list_clock_changes(zone: str, first_year: int, last_year: int) -> tuple[Cloc
         >>> [str(change.start) for change in list_clock_changes("Europe/Paris", 2024, 2024)]
         ['2024-03-31 02:00:00', '2024-10-27 02:00:00']
     """
-    instants = pd.date_range(f"{first_year}-01-01", f"{last_year + 1}-01-01", freq="30min", tz="UTC")
-    local_times = instants.tz_convert(ZoneInfo(zone)).tz_localize(None)
-    steps = np.diff(local_times.as_unit("s").asi8)
+    days = pd.date_range(f"{first_year}-01-01", f"{last_year + 1}-01-02", freq="D", unit="s")
+    offsets = (_show_clock(days, zone) - days).asi8
     changes = []
-    for position in np.flatnonzero(steps != 1800):
-        before = local_times[position] + pd.Timedelta(minutes=30)
-        after = local_times[position + 1]
-        changes.append(ClockChange(min(before, after), max(before, after), is_repeated=after < before))
+    for day in days[:-1][np.diff(offsets) != 0]:
+        instants = pd.date_range(day, periods=49, freq="30min", unit="s")
+        local_times = _show_clock(instants, zone)
+        for position in np.flatnonzero(np.diff(local_times.asi8) != 1800):
+            before, after = local_times[position] + pd.Timedelta(minutes=30), local_times[position + 1]
+            changes.append(ClockChange(min(before, after), max(before, after), is_repeated=after < before))
     return tuple(changes)
+
+
+def _show_clock(instants: pd.DatetimeIndex, zone: str) -> pd.DatetimeIndex:
+    return instants.tz_localize("UTC").tz_convert(ZoneInfo(zone)).tz_localize(None)
 
 
 def mark_in_changes(times: pd.DatetimeIndex, zone: str, is_repeated: bool) -> NDArray[np.bool_]:

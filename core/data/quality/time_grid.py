@@ -89,7 +89,8 @@ def _compute_positions(dataset: Dataset, order: Rows, starts: Rows) -> tuple[Row
     step = get_row_step(dataset)
     if not dataset.has_dates or step is None:
         return ranks, np.zeros(len(counts), dtype=bool)
-    times = pd.DatetimeIndex(dataset.time).as_unit("ns").asi8[order]
+    # float: the span of integers ends at 292 years
+    times = pd.DatetimeIndex(dataset.time).as_unit("ns").asi8[order].astype(np.float64)
     elapsed = (times - np.repeat(times[starts[:-1]], counts)) / step.value
     is_even = elapsed[starts[1:] - 1] < MAX_GRID_RATIO * counts
     return np.where(np.repeat(is_even, counts), np.rint(elapsed), ranks).astype(np.intp), is_even

@@ -148,7 +148,7 @@ def test_evaluate_file_equals_evaluate_on_arrays(npz_file: Path, tmp_path: Path)
         5,
     )
     assert answer["labels"] == "given"
-    with (tmp_path / "scores.csv").open(newline="", encoding="ascii") as source:
+    with (tmp_path / "scores.csv").open(newline="", encoding="utf-8-sig") as source:
         rows = list(csv.DictReader(source))
     assert [int(row["row"]) for row in rows] == list(range(500))
     assert [float(row["score"]) for row in rows] == evaluation.scores.tolist()
