@@ -227,11 +227,11 @@ def test_browser_cancels_forecast(result_page: Page, browser: Browser, app_url: 
     page.context.close()
 
 
-@pytest.mark.parametrize(("locale", "title"), [("en-GB", "Clusters"), ("fr-FR", "Groupes")])
+@pytest.mark.parametrize(("locale", "title", "delimiter"), [("en-GB", "Clusters", ","), ("fr-FR", "Groupes", ";")])
 def test_browser_shows_and_downloads_clusters(
-    result_page: Page, browser: Browser, app_url: str, tmp_path: Path, locale: str, title: str
+    result_page: Page, browser: Browser, app_url: str, tmp_path: Path, locale: str, title: str, delimiter: str
 ) -> None:
-    """The result shows all tabs, and the labels of the days can be downloaded."""
+    """The result shows all tabs, and the labels of the days can be downloaded in the form of the reader's Excel."""
     page = open_browser_page(browser, locale)
     page.goto(f"{app_url}/clusters?dataset={get_dataset_digest(result_page)}")
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
@@ -241,7 +241,7 @@ def test_browser_shows_and_downloads_clusters(
     with page.expect_download() as download:
         page.locator(".st-key-clusters-CSV button").click()
     download.value.save_as(tmp_path / "clusters.csv")
-    labels = pd.read_csv(tmp_path / "clusters.csv")
+    labels = pd.read_csv(tmp_path / "clusters.csv", sep=delimiter)
     assert len(labels) > 2_900
     assert labels["cluster"].nunique() == 4
     page.context.close()
