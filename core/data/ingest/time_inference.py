@@ -45,9 +45,9 @@ def choose_time(columns: list[ColumnFacts]) -> dict[str, Role]:
     """
     by_name = sorted(columns, key=lambda column: column.plain_name not in TIME_NAMES)
     timestamps = [column for column in by_name if column.kind == "timestamp"]
-    if timestamps:
-        return {timestamps[0].name: "time"}
     dates = [column for column in by_name if column.kind == "date"]
+    if timestamps and not _is_named_time(dates[:1], timestamps[0]):
+        return {timestamps[0].name: "time"}
     if dates:
         clock = _find_clock(columns)
         repeats = count_unique([dates[0]]) < len(dates[0].cells)
@@ -62,6 +62,16 @@ def choose_time(columns: list[ColumnFacts]) -> dict[str, Role]:
         return {years[0].name: "year", months[0].name: "month", **days, **clock}
     numeric = [column for column in columns if column.kind == "number" and _is_numeric_time(column, columns)]
     return {numeric[0].name: "time"} if numeric else {}
+
+
+def _is_named_time(dates: list[ColumnFacts], timestamp: ColumnFacts) -> bool:
+    """Tell whether a column of dates is named like a time, tells as many rows apart, and the timestamps are not."""
+    return (
+        bool(dates)
+        and dates[0].plain_name in TIME_NAMES
+        and timestamp.plain_name not in TIME_NAMES
+        and count_unique(dates) >= count_unique([timestamp])
+    )
 
 
 def _pick(columns: list[ColumnFacts], names: Iterable[str]) -> list[ColumnFacts]:

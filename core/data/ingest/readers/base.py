@@ -171,7 +171,7 @@ def _join_header(rows: list[list[str]], width: int) -> list[str]:
     """Return one name per column; a merged cell above several columns counts for all of them."""
     names = [""] * width
     for number, row in enumerate(rows):
-        cells = [cell.strip().lstrip("\ufeff") for cell in row]
+        cells = [re.sub(r"\s*[\r\n]+\s*", " ", cell.strip().lstrip("\ufeff")) for cell in row]
         if number + 1 < len(rows) and _is_title_row(row):
             continue
         if number and _is_units_row(cells):

@@ -34,6 +34,7 @@ from core.data.read_options import DECIMAL_MARKS
 from core.errors import UnreadableFileError
 from core.messages import N_
 
+LINE_END = re.compile(r"\r\n|\r|\n")
 BLOCK_BYTES = 2**20  # fits the processor's cache: parsing is twice as fast as with 8 MB
 SAMPLE_CHARACTERS = 256_000
 FOOTER_BYTES = 65_536
@@ -230,7 +231,7 @@ def detect_dialect(source: Source, text_encoding: TextEncoding) -> Dialect:
         delimiter=delimiter,
         decimal_mark=decimal_mark,
         names=names,
-        skip_rows=skip_rows + header.row_count,
+        skip_rows=skip_rows + _count_header_lines(table_lines, delimiter, header.row_count),
         preamble_lines=preamble_lines,
         numeric_columns=_find_numeric_columns(names, body, decimal_mark or "."),
         ambiguous=ambiguous,
@@ -265,6 +266,8 @@ def _find_footer(
     footer: list[str] = []
     end_byte = source.path.stat().st_size
     for text, byte_count in _read_last_lines(source, text_encoding.encoding):
+        if text.count('"') % 2:  # the end of a cell in quotation marks
+            return (), 0
         first_cell = next(_split_rows(text, delimiter), [""])[0]
         if text.strip(delimiter) and (VALUE_START.match(first_cell) or not first_cell.strip()):
             break
@@ -295,8 +298,8 @@ def _split_preamble(sample: str) -> tuple[int, int, str]:
 
     Such lines are empty lines, Excel's `sep=;`, comments, titles, and a small table with another number of columns.
     """
-    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", sample[:64_000])
-    preamble_lines = skip_rows = 0
+    lines = _split_lines(sample[:64_000])
+    preamble_lines = line_count = 0
     delimiter = _detect_delimiter("".join(lines))
     if not _has_usual_length(lines, delimiter):  # many lines of titles
         delimiter = _detect_delimiter("".join(lines[MAX_PREAMBLE_LINES:]) or sample[:64_000])
@@ -310,8 +313,28 @@ def _split_preamble(sample: str) -> tuple[int, int, str]:
         is_above = number < header_row or not filled_count or is_preamble(line, len(row), filled_count, usual_count)
         if not is_above:
             break
-        preamble_lines, skip_rows = preamble_lines + bool(filled_count), skip_rows + 1
-    return skip_rows, preamble_lines, sample[sum(map(len, lines[:skip_rows])) :]
+        preamble_lines, line_count = preamble_lines + bool(filled_count), number + 1
+    above = "".join(lines[:line_count])
+    return len(LINE_END.findall(above)), preamble_lines, sample[len(above) :]
+
+
+def _split_lines(sample: str) -> list[str]:
+    """Return the lines of a text with their ends; a line break inside quotation marks ends no line."""
+    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", sample)
+    joined: list[str] = []
+    is_open = False
+    for line in lines:
+        joined[-1:] = [joined[-1] + line] if is_open else [*joined[-1:], line]
+        is_open ^= line.count('"') % 2 == 1
+    return lines if is_open else joined  # a mark that is never closed is an error, which is located later
+
+
+def _count_header_lines(text: str, delimiter: str, row_count: int) -> int:
+    """Return the number of lines of the first rows; a cell in quotation marks may hold several."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    filled_rows = (row for row in reader if row)
+    cells = [cell for row in islice(filled_rows, row_count) for cell in row]
+    return reader.line_num if any("\n" in cell or "\r" in cell for cell in cells) else row_count
 
 
 def _find_header_row(rows: list[list[str]], usual_count: int) -> int:

@@ -246,3 +246,27 @@ def test_numbered_columns_are_told_and_become_entities_on_request(tmp_path: Path
     assert (dataset.layout, [note.kind for note in dataset.notes]) == ("tidy_series", ["uncertain_layout"])
     chosen = load([tmp_path / "meters.csv"], ReadOptions(layout="wide_series"))
     assert (chosen.entities, chosen.notes) == (["MT_001", "MT_002", "MT_003", "MT_004"], ())
+
+
+# ---- line breaks in cells -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_header_with_a_line_break_is_one_row(end: str, tmp_path: Path) -> None:
+    lines = ["Title of the export", 'date,"load', '(MW)",note', "2024-01-01,5,a", "2024-01-02,6,b", "2024-01-03,7,c"]
+    (tmp_path / "a.csv").write_bytes(end.join(lines).encode())
+    dataset = load([tmp_path / "a.csv"])
+    assert (dataset.columns, dataset.unit, dataset.values[:, 0].tolist()) == (["load (MW)"], "MW", [5, 6, 7])
+
+
+def test_line_break_in_the_last_cell_is_no_line_below_the_table(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('x,y,name\n0.0,0,Ne\n0.5,1,"N\ne"\n')
+    dataset = load([tmp_path / "a.csv"], ReadOptions(roles=("name=entity",)))
+    assert (dataset.entities, len(dataset), dataset.notes) == (["N\ne", "Ne"], 2, ())
+
+
+def test_date_by_name_is_the_time_beside_an_identifier_that_looks_like_one(tmp_path: Path) -> None:
+    rows = [f"2024-03-{day:02d}T00:00:00-11;2024-03-{day:02d};{day}" for day in range(1, 20)]
+    (tmp_path / "a.csv").write_text("ID;Date;TMoy (°C)\n" + "\n".join(rows), encoding="utf-8")
+    dataset = load([tmp_path / "a.csv"])
+    assert (list(dataset.time), dataset.zone) == (list(pd.date_range("2024-03-01", periods=19)), "")
