@@ -149,7 +149,7 @@ class Dataset:
         The two passes of a repeated hour are not duplicates. `keep` names the row that does not count; False counts
         all.
         """
-        if not self.has_dates:
+        if not self.has_dates or not self._has_repeated_keys:
             return np.zeros(len(self), dtype=bool)
         duplicated = self.frame.index.duplicated(keep=False)
         rows = np.flatnonzero(duplicated)
@@ -158,6 +158,16 @@ class Dataset:
         )
         duplicated[rows] = keys.duplicated(keep=keep)
         return duplicated
+
+    @cached_property
+    def _has_repeated_keys(self) -> bool:
+        """Tell whether an entity has two rows of one time; an array of all keys is faster than a hash table."""
+        index = self.frame.index
+        key_count = len(index.levels[0]) * len(index.levels[1])
+        if key_count > 4 * len(index) or not len(index):
+            return not index.is_unique
+        entity_codes, time_codes = (np.asarray(codes, dtype=np.int64) for codes in index.codes)
+        return bool(np.bincount(entity_codes * len(index.levels[1]) + time_codes).max() > 1)
 
     def compute_instants(self) -> pd.DatetimeIndex:
         """Return the time of every row in UTC; times in an unknown zone, and days of several offsets, as they are."""

@@ -16,7 +16,7 @@ from pages.components.i18n import _, format_value, get_date_format, translate_me
 from pages.components.results.run_widgets import show_chart
 
 MAX_SHOWN_LOCATIONS = 200
-MEASURED_KEYS = ("value", "sum", "total")  # keys of locations in the unit of the dataset
+MEASURED_KEYS = ("value", "sum", "total", "level_before", "level_after")  # keys of locations in the unit of the dataset
 
 
 def show_finding(dataset: Dataset, report: QualityReport, number: int, key: str) -> Repair | None:

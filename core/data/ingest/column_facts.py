@@ -18,6 +18,7 @@ from core.data.ingest.timestamp_text import split_timestamps
 Kind = Literal["empty", "bool", "timestamp", "date", "clock", "number", "text"]
 
 SAMPLE_ROWS = 500
+MAX_DENSE_RATIO = 4  # possible codes per row, up to which an array of all of them is faster than a hash table
 TIME_PART_NAMES: dict[Role, tuple[str, ...]] = {
     "year": ("year", "yr", "yyyy", "annee", "an", "jahr", "anno", "ano"),
     "month": ("month", "mon", "mm", "mois", "monat", "mes", "mese"),
@@ -60,6 +61,9 @@ class ColumnFacts:
         """Return one code per distinct cell."""
         if isinstance(self.cells.dtype, pd.CategoricalDtype):
             return self.cells.cat.codes.to_numpy(dtype=np.int64)
+        is_dense = self.is_whole and self.highest - self.lowest < MAX_DENSE_RATIO * len(self.cells)
+        if is_dense and pd.api.types.is_numeric_dtype(self.cells) and not self.cells.hasnans:
+            return (self.cells.to_numpy() - self.lowest).astype(np.int64)
         return pd.factorize(self.cells)[0].astype(np.int64)
 
 
@@ -73,14 +77,15 @@ def describe_column(cells: pd.Series, name: str) -> ColumnFacts:
         >>> facts.kind, facts.is_whole, facts.lowest, facts.highest
         ('number', True, 1.0, 24.0)
     """
-    filled = cells.dropna()
-    if not len(filled):
+    sample = cells.iloc[:: max(1, len(cells) // SAMPLE_ROWS)].dropna()
+    if not len(sample):
+        sample = cells.dropna().head(SAMPLE_ROWS)
+    if not len(sample):
         return ColumnFacts(name, cells, "empty")
     if pd.api.types.is_bool_dtype(cells):
         return ColumnFacts(name, cells, "bool")
     if pd.api.types.is_datetime64_any_dtype(cells):
         return ColumnFacts(name, cells, "timestamp")
-    sample = filled.iloc[:: max(1, len(filled) // SAMPLE_ROWS)]
     if not pd.api.types.is_numeric_dtype(cells):
         texts = pd.Series(pd.unique(sample)).astype(str)
         if texts.str.fullmatch(CLOCK_TEXT, case=False).mean() > 0.9:
@@ -93,7 +98,10 @@ def describe_column(cells: pd.Series, name: str) -> ColumnFacts:
         if not len(values) or len(bad_rows) >= 0.5 * len(values):
             return ColumnFacts(name, cells, "text")
         return ColumnFacts(name, cells, "number", *_measure_range(values))
-    return ColumnFacts(name, cells, "number", *_measure_range(cells.to_numpy(dtype=np.float64, na_value=np.nan)))
+    facts = _measure_range(sample.to_numpy(dtype=np.float64))
+    if facts[0]:  # whole numbers may be keys or times, which every cell decides
+        facts = _measure_range(cells.to_numpy(dtype=np.float64, na_value=np.nan))
+    return ColumnFacts(name, cells, "number", *facts)
 
 
 def _measure_range(values: NDArray[np.float64]) -> tuple[bool, float, float]:
@@ -104,9 +112,21 @@ def _measure_range(values: NDArray[np.float64]) -> tuple[bool, float, float]:
 
 
 def count_unique(columns: list[ColumnFacts]) -> int:
-    """Return the number of distinct combinations of cells."""
-    codes = np.zeros(len(columns[0].cells), dtype=np.int64)
+    """Return the number of distinct combinations of cells.
+
+    Example:
+        >>> days = describe_column(pd.Series(["2024-01-30", "2024-01-30", "2024-01-31"]), "day")
+        >>> meters = describe_column(pd.Series([101, 102, 101]), "meter")
+        >>> count_unique([days]), count_unique([days, meters])
+        (2, 3)
+    """
+    row_count = len(columns[0].cells)
+    codes, limit = np.zeros(row_count, dtype=np.int64), 1
     for column in columns:
         column_codes = column.encode() + 1
-        codes = pd.factorize(codes * (column_codes.max(initial=0) + 1) + column_codes)[0].astype(np.int64)
-    return int(codes.max(initial=-1)) + 1
+        width = int(column_codes.max(initial=0)) + 1
+        codes, limit = codes * width + column_codes, limit * width
+        if limit > MAX_DENSE_RATIO * max(row_count, 1):  # few of the combinations exist: number those that do
+            codes, uniques = pd.factorize(codes)
+            codes, limit = codes.astype(np.int64), len(uniques)
+    return int(np.count_nonzero(np.bincount(codes, minlength=limit)))

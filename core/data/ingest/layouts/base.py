@@ -230,6 +230,9 @@ def _to_categorical(column: pd.Series) -> pd.Categorical:
     if isinstance(column.dtype, pd.CategoricalDtype):
         used, codes = _compact_codes(column.cat.codes.to_numpy(dtype=np.int64) + 1, len(column.cat.categories) + 1)
         values = np.array(["?", *column.cat.categories], dtype=object)[used]
+    elif pd.api.types.is_numeric_dtype(column):
+        codes, numbers = pd.factorize(column)
+        codes, values = codes + 1, np.array(["?", *numbers], dtype=object)
     else:
         codes, values = pd.factorize(column.astype("object").where(column.notna(), "?"))
     names = pd.Index([str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip() for v in values])

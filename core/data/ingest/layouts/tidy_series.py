@@ -1,5 +1,6 @@
 """Layout of tidy series: one row per timestamp and entity, one or more numeric columns."""
 
+import numpy as np
 import pandas as pd
 from typing_extensions import override
 
@@ -9,6 +10,8 @@ from core.data.ingest.layouts.base import build_dataset, find_role_columns, requ
 from core.data.ingest.layouts.general import GeneralLayout, find_common_unit
 from core.data.ingest.readers import RawTable
 from core.messages import N_
+
+MAX_SAMPLE_STEPS = 500_000
 
 
 class TidySeries(GeneralLayout):
@@ -49,7 +52,12 @@ def compute_usual_step(dataset: Dataset) -> pd.Timedelta | None:
         >>> compute_usual_step(Dataset(pd.DataFrame({"load": [1.0, 2.0, 3.0, 4.0]}, index=index), "demo"))
         Timedelta('1 days 00:00:00')
     """
-    order = pd.DataFrame({"entity": dataset.entity_codes, "time": dataset.time}).sort_values(["entity", "time"])
-    steps = order["time"].diff()[order["entity"].diff() == 0]
-    modes = steps[steps > pd.Timedelta(0)].mode()
-    return None if modes.empty else pd.Timedelta(modes.iloc[0])
+    codes, times = dataset.entity_codes, pd.DatetimeIndex(dataset.time).as_unit("ns").asi8
+    if (np.diff(codes) < 0).any() or ((np.diff(times) < 0) & (np.diff(codes) == 0)).any():
+        order = np.lexsort((times, codes))
+        codes, times = codes[order], times[order]
+    steps = np.diff(times)[(np.diff(codes) == 0) & (np.diff(times) > 0)]
+    if len(steps) > MAX_SAMPLE_STEPS:  # both ends: a regular sample could meet the same pause of every day
+        steps = np.concatenate([steps[: MAX_SAMPLE_STEPS // 2], steps[-MAX_SAMPLE_STEPS // 2 :]])
+    modes = pd.Series(steps).mode()
+    return None if modes.empty else pd.Timedelta(modes.iloc[0], unit="ns")
