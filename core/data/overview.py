@@ -113,8 +113,8 @@ def select_lines(dataset: Dataset) -> dict[str, pd.Series]:
     They are the first measurement of each entity, or the measurements of a single entity.
     """
     if len(dataset.entities) == 1 and not dataset.profile:
-        table = dataset.frame.droplevel("entity").sort_index(kind="stable")
-        return {str(column): table[column] for column in table.columns[:MAX_LINES]}
+        table = dataset.frame.iloc[:, :MAX_LINES].droplevel("entity").sort_index(kind="stable")
+        return {str(column): table[column] for column in table.columns}
     lines = {}
     for entity in dataset.entities[:MAX_LINES]:
         series = dataset.take_rows(np.asarray(dataset.entity == entity)).to_series()

@@ -1,11 +1,14 @@
 """Uploaded files of recent datasets, so that a person can have their columns read differently."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
+
+logger = logging.getLogger(__name__)
 
 MAX_UPLOADS = 20
 MAX_TOTAL_BYTES = 4 * 2**30
@@ -22,23 +25,26 @@ class UploadStore:
         self.folder = folder
 
     def save(self, digest: str, files: Sequence[tuple[Path, str]]) -> None:
-        """Keep the files, given as path and shown name, as those of the dataset `digest`."""
+        """Keep the files, given as path and shown name, as those of the dataset `digest`.
+
+        A full disk is logged and raises nothing: the dataset is stored, only its columns cannot be read differently.
+        """
         target = self.folder / digest
         if target.is_dir():
             os.utime(target)
             return
         draft = self.folder / f".{digest}-{uuid4().hex}"
-        draft.mkdir(parents=True)
         try:
+            draft.mkdir(parents=True)
             for number, (path, _name) in enumerate(files):
                 _link_or_copy(path, draft / str(number))
             names = [name for _path, name in files]
             (draft / NAMES_FILE).write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
             draft.rename(target)
-        except OSError:
+        except OSError as error:  # also if another session has just stored the same files
             shutil.rmtree(draft, ignore_errors=True)
-            if not target.is_dir():  # otherwise another session has just stored the same files
-                raise
+            if not target.is_dir():
+                logger.warning("the uploaded files were not kept: %s", error)
         self._delete_oldest()
 
     def find(self, digest: str) -> list[tuple[Path, str]]:

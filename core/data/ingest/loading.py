@@ -28,7 +28,6 @@ from core.spec.plugins import discover_classes
 FileInput = Path | tuple[Path, str]
 """Path, or path and file name shown to the user."""
 
-GENERAL_LAYOUTS = ("tidy_series", "wide_series", "long_series", "kpi_matrix")
 FIRST_ROWS, MAX_SHOWN_COLUMNS, MAX_CELL_CHARACTERS = 5, 200, 40
 
 
@@ -193,7 +192,8 @@ def _change_roles(table: RawTable, columns: tuple[ColumnReading, ...], changes: 
 
 def _choose_layout(detected: str, columns: tuple[ColumnReading, ...], is_changed: bool) -> str:
     """Return the layout of a table: the detected one, unless it is general and a person changed the roles."""
-    if not is_changed or detected not in ("", *GENERAL_LAYOUTS):
+    specific_layouts = [layout.name for layout in list_layouts() if not isinstance(layout, GeneralLayout)]
+    if not is_changed or detected in specific_layouts:
         return detected
     roles = {column.name: column.role for column in columns}
     if not has_time(roles):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from core.data.read_options import DETECT_ALL, ReadOptions
 from core.storage.read_choices import ReadChoices
 from core.storage.uploads import MAX_UPLOADS, UploadStore
@@ -34,6 +36,14 @@ def test_uploads_of_old_datasets_are_deleted(tmp_path: Path) -> None:
     stored = [digest for digest in digests if store.find(digest)]
     assert len(stored) == MAX_UPLOADS
     assert store.find(digests[-1])
+
+
+def test_upload_that_cannot_be_kept_raises_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "uploads").write_text("a file where the folder should be")
+    store = UploadStore(tmp_path / "uploads")
+    store.save("ab" * 32, [(write_upload(tmp_path), "a.csv")])
+    assert store.find("ab" * 32) == []
+    assert "were not kept" in caplog.text
 
 
 def test_choices_are_found_for_the_same_columns_and_user(tmp_path: Path) -> None:
