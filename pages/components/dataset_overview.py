@@ -174,7 +174,7 @@ def tabulate_columns(columns: list[ColumnOverview]) -> pd.DataFrame:
             "unit": [column.reading.unit for column in columns],
             "range": [_format_range(column) for column in columns],
             "missing": ["" if column.missing is None else format_value(column.missing) for column in columns],
-            "values": [", ".join(column.reading.first_cells[:2]) for column in columns],
+            "values": [", ".join(cell or "–" for cell in column.reading.first_cells[:2]) for column in columns],
             "reason": [translate_message(column.reading.reason) for column in columns],
         }
     )
