@@ -51,7 +51,16 @@ SETTINGS_READERS = {"core.workspace", "core.cli.serve"}  # `serve` starts the pr
 
 TRACKING_LIBRARIES = {"mlflow", "codecarbon"}
 SERVICE_LIBRARIES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "alembic", "google"}
-ALGORITHM_LIBRARIES = {"sklearn", "torch", "gluonts", "scipy", "lightning"}
+ALGORITHM_LIBRARIES = {
+    "sklearn",
+    "torch",
+    "gluonts",
+    "scipy",
+    "lightning",
+    "statsforecast",
+    "quantile_forest",
+    "fracast",
+}
 HEAVY_LIBRARIES = {"torch", "mlflow", "sklearn"}
 
 IRREGULAR_PARTICIPLES = {

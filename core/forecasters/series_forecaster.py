@@ -1,0 +1,67 @@
+"""Contract of the forecasters of quantiles: series at any even step, many steps ahead at once."""
+
+from abc import abstractmethod
+from typing import Self
+
+import numpy as np
+from typing_extensions import override
+
+from core.array_types import Floats
+from core.data.panel import Panel
+from core.data.regular_series import RegularSeries
+from core.forecasters.base import Forecaster
+from core.forecasters.covariate_panel import CovariatePanel
+from core.progress import Progress
+
+MEDIAN = np.array([0.5])
+
+
+class SeriesForecaster(Forecaster):
+    """Contract of a forecaster that gives the quantiles of the next steps of any regular series.
+
+    It is a `Forecaster` of daily amounts too: days are then the steps, and the forecast is the median. Covariates are
+    not used. In addition to the rules of `Forecaster`, one test checks for every class:
+
+    - `predict_quantiles` uses the steps of `series` only, and knows how many steps ahead each of them is.
+    - The quantiles ascend. They are quantiles of a distribution, never the extremes of samples, so the number of
+      samples changes their noise only.
+    - Amounts that are never negative get no negative quantile.
+    - A fitted instance holds plain values, NumPy arrays and trusted classes only (`core.runs.model_files`).
+    - Nothing is printed, and no file is left anywhere.
+    """
+
+    @abstractmethod
+    def fit_series(self, series: RegularSeries, horizon: int, progress: Progress | None = None) -> Self:
+        """Fit the forecaster on all steps of `series`, for 1 to `horizon` steps ahead.
+
+        Missing values are NaN. Raises DataError if there is too little history, with the number of steps needed.
+        """
+
+    @abstractmethod
+    def predict_quantiles(self, series: RegularSeries, horizon: int, quantiles: Floats) -> Floats:
+        """Return the quantiles of the `horizon` steps after the end of `series`, (horizon, entities, quantiles).
+
+        `series` has the entities of the training series. NaN where the history does not allow a forecast.
+        """
+
+    def predict_origins(self, series: RegularSeries, origins: list[int], horizon: int, quantiles: Floats) -> Floats:
+        """Return the forecasts from several origins, (origins, horizon, entities, quantiles).
+
+        The forecast of origin `i` uses the steps before position `i`. Subclasses may compute all origins together.
+        """
+        return np.stack([self.predict_quantiles(series.select(0, origin), horizon, quantiles) for origin in origins])
+
+    @override
+    def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
+        return self.fit_series(RegularSeries.from_panel(series), horizon, progress)
+
+    @override
+    def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
+        regular_series = RegularSeries.from_panel(series)
+        forecasts = np.full((len(series) - first_day, len(series.entities)), np.nan)
+        days = [day for day in range(first_day, len(series)) if day - step >= 0]
+        if days:
+            origins = [day - step + 1 for day in days]
+            quantiles = self.predict_origins(regular_series, origins, step, MEDIAN)
+            forecasts[np.array(days) - first_day] = quantiles[:, step - 1, :, 0]
+        return forecasts
