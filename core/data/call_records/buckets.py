@@ -75,6 +75,34 @@ def parse_interval(text: str) -> pd.Timedelta:
     return interval
 
 
+def sum_records(records: pd.DataFrame, interval: pd.Timedelta) -> pd.DataFrame:
+    """Return the buckets of records that are in memory, with the columns of a call detail record.
+
+    Example:
+        >>> records = pd.DataFrame({"ORIG_T1T7": ["T1"], "null_duration": [False], "rc_group": ["HANG_UP"],
+        ...     "Call_Start_Time": [pd.Timestamp("2020-08-30 22:43:32")],
+        ...     "Call_End_Time": [pd.Timestamp("2020-08-30 22:56:00")]})
+        >>> sum_records(records, pd.Timedelta("15min"))[["first_seconds", "last_seconds"]].values.tolist()
+        [[812.0, 660.0]]
+    """
+    start, end = (records[name].astype("datetime64[ns]") for name in ("Call_Start_Time", "Call_End_Time"))
+    first, last = start.dt.floor(interval), end.dt.floor(interval)
+    table = pd.DataFrame(
+        {
+            "trunk": records["ORIG_T1T7"],
+            "first": first,
+            "last": last,
+            "null_duration": records["null_duration"],
+            "cause_group": records["rc_group"],
+            "calls": 1,
+            "first_seconds": (start - first).dt.total_seconds(),
+            "last_seconds": (end - last).dt.total_seconds(),
+        }
+    )
+    keys = ["trunk", "first", "last", "null_duration", "cause_group"]
+    return table.groupby(keys, observed=True, as_index=False).sum().astype(BUCKET_COLUMNS)
+
+
 def build_counts(
     buckets: pd.DataFrame,
     interval: pd.Timedelta,
@@ -183,8 +211,11 @@ def _number_trunks(buckets: pd.DataFrame, by_trunk: bool) -> tuple[list[str], ND
     """Return the names of the trunks, sorted, and the position of every bucket's trunk among them."""
     if not by_trunk:
         return [ALL_TRUNKS], np.zeros(len(buckets), dtype=np.intp)
-    codes, names = pd.factorize(buckets["trunk"].astype("str"), sort=True)
-    return [str(name) for name in names], codes
+    codes, names = pd.factorize(buckets["trunk"])
+    order = np.argsort(np.asarray(names, dtype=str), kind="stable")
+    positions = np.empty(len(order), dtype=np.intp)
+    positions[order] = np.arange(len(order))
+    return [str(name) for name in names[order]], positions[codes]
 
 
 def _sum_seconds(
