@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
-from core.data.call_records.buckets import ALL_TRUNKS, BUCKET_COLUMNS, UNKNOWN
+from core.data.call_records.buckets import BUCKET_COLUMNS, UNKNOWN
 from core.data.call_records.columns import COLUMN_NAMES, ColumnChoice
 from core.data.call_records.files import RecordCount
 from core.errors import DataError, OptionError, ServiceUnavailableError
@@ -222,8 +222,7 @@ def _fetch_pages(
             share = (store.after[START] - survey.first_ms) / max(survey.last_ms - survey.first_ms, 1.0)
             connection.progress.report(min(max(share, 0.0), 1.0), N_("Reading the records"))
         page, after = connection.ask(
-            lambda client: _search(client, connection.server, aggregation, query=selection),
-            lambda response: _read_page(response, query),
+            lambda client: _search(client, connection.server, aggregation, query=selection), _read_page
         )
         if after is None:
             return
@@ -261,7 +260,7 @@ def _search(client: Any, server: SearchServer, aggregations: Mapping[str, Any], 
     return client.search(index=server.index, size=0, allow_partial_search_results=False, aggs=aggregations, **options)
 
 
-def _read_page(response: Mapping[str, Any], query: CallQuery) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+def _read_page(response: Mapping[str, Any]) -> tuple[pd.DataFrame, dict[str, Any] | None]:
     """Return the buckets of a page and the position after it; None if the page is empty.
 
     The column IS_VALID is False for calls that end before they begin, and for answered calls without an end.
@@ -279,11 +278,11 @@ def _read_page(response: Mapping[str, Any], query: CallQuery) -> tuple[pd.DataFr
     end_sums = [entry[START_SUM if lacks_end else END_SUM] for entry, lacks_end in zip(entries, is_open, strict=True)]
     page = pd.DataFrame(
         {
-            "trunk": _read_names(keys, TRUNK, UNKNOWN if query.by_trunk else ALL_TRUNKS),
+            "trunk": _read_names(keys, TRUNK),
             "first": pd.to_datetime(keys[START].astype("int64"), unit="ms"),
             "last": pd.to_datetime(keys[END].astype("int64"), unit="ms"),
             "null_duration": keys[NULL_DURATION].astype(bool),
-            "cause_group": _read_names(keys, CAUSE, UNKNOWN),
+            "cause_group": _read_names(keys, CAUSE),
             "calls": calls,
             "first_seconds": _sum_offsets([entry[START_SUM] for entry in entries], keys[START], calls),
             "last_seconds": _sum_offsets(end_sums, keys[END], calls),
@@ -294,10 +293,10 @@ def _read_page(response: Mapping[str, Any], query: CallQuery) -> tuple[pd.DataFr
     return page, dict(result.get("after_key") or entries[-1]["key"])
 
 
-def _read_names(keys: pd.DataFrame, column: str, default: str) -> list[str]:
-    """Return the names in a column, `default` where a record has none; equal names share their memory."""
+def _read_names(keys: pd.DataFrame, column: str) -> list[str]:
+    """Return the names in a column, UNKNOWN where a record has none; equal names share their memory."""
     names = keys[column] if column in keys else [None] * len(keys)
-    return [sys.intern(str(name).strip() if name is not None else "") or default for name in names]
+    return [sys.intern(str(name).strip() if name is not None else "") or UNKNOWN for name in names]
 
 
 def _sum_offsets(sums: Sequence[Mapping[str, float]], starts_ms: pd.Series, calls: NDArray[np.int64]) -> Floats:
