@@ -202,7 +202,7 @@ def _sum_query(interval: pd.Timedelta, source: str) -> str:
 def _count_line_errors(connection: Any) -> int:
     """Return the number of lines that have not the cells of the header."""
     query = "SELECT count(DISTINCT (scan_id, file_id, line)) FROM reject_errors"
-    return int(connection.execute(query).fetchone()[0])
+    return int(connection.execute(query).fetchall()[0][0])
 
 
 def _sum_repeated(connection: Any, interval: pd.Timedelta, progress: Progress) -> Any:

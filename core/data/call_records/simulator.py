@@ -152,9 +152,9 @@ class CallSimulator:
                 factors[np.ix_(rows, inside)] *= 1 + (DRIFT_FACTOR - 1) * share
         return factors
 
-    def _list_rows(self, fault: Fault) -> list[int]:
-        names = self.trunk_names
-        return list(range(self.trunks)) if fault.trunk == ALL_TRUNKS else [names.index(fault.trunk)]
+    def _list_rows(self, fault: Fault) -> NDArray[np.intp]:
+        names = np.array(self.trunk_names)
+        return np.flatnonzero((names == fault.trunk) | (fault.trunk == ALL_TRUNKS))
 
     def _make_records(
         self, random: np.random.Generator, slots: pd.DatetimeIndex, calls: NDArray[np.int64], first_id: int
