@@ -75,7 +75,7 @@ class LagTable:
             *((values - baseline) / scale for values in weekly_values[:2]),
             (daily_values - baseline) / scale,
             _compute_spread(weekly_values) / scale,
-            *((ratio - 1) * baseline / scale for ratio in ratios),
+            *(np.broadcast_to(ratio, baseline.shape) for ratio in ratios),
         ]
         return OriginFeatures(np.stack(columns, axis=2), baseline, scale)
 
