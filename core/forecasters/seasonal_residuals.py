@@ -13,12 +13,14 @@ from core.errors import DataError
 from core.messages import N_
 
 Positions = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 LAG_SEASONS = 5  # seasons before a step whose mean is its expected value
 LAG_DECAY = 0.8  # weight of a season relative to the season after it
 OFFSET_SHARE = 0.1  # of the mean, added before the logarithm, so that small counts stay tame
 STALE_SEASONS = 2  # without a known value in these last seasons, there is no forecast
 MIN_RESIDUALS = 30  # known residuals of an entity that are needed for training
+MAX_LOGARITHM = 700.0  # its exponential is finite
 PRIOR_COUNT = 4.0  # weight of the overall spread in the spread of a time of the week
 MAX_RESIDUAL = 8.0  # larger residuals, in multiples of the spread, are clipped at the input of a network
 MEAN_TO_STD = 1.2533  # standard deviation of a normal distribution over its mean absolute deviation
@@ -60,14 +62,14 @@ class SeasonalResiduals:
         return residuals
 
     def transform(self, values: Floats) -> Floats:
-        """Return transformed values; `values` has the entities on its last axis."""
+        """Return the levels of `values`; the entities are on the last axis."""
         return np.log(np.maximum(values, 0) + self.offset) if len(self.offset) else values
 
-    def inverse_transform(self, values: Floats) -> Floats:
-        """Return the values of transformed `values`; the inverse of `transform`, never below 0 for amounts."""
+    def inverse_transform(self, levels: Floats, entities: Positions) -> Floats:
+        """Return the values of levels, never below 0 for amounts; `entities` are the positions of their entities."""
         if len(self.offset):
-            return np.maximum(np.exp(np.minimum(values, 700)) - self.offset, 0)
-        return np.clip(values, 0, 1) if self.is_ratio else values
+            return np.maximum(np.exp(np.minimum(levels, MAX_LOGARITHM)) - self.offset[entities], 0)
+        return np.clip(levels, 0, 1) if self.is_ratio else levels
 
     def _measure_spread(self, series: RegularSeries) -> Floats:
         """Return the spread of the residuals of every slot, smoothed over an hour and drawn towards the overall one."""
@@ -91,9 +93,11 @@ class SeasonalResiduals:
         for entity in range(len(series.entities)):
             mask = known[:, entity]
             sums = np.bincount(slots[mask], sizes[mask, entity], spread.shape[1])
-            slot_counts = np.bincount(slots[mask], minlength=spread.shape[1]).astype(float)
+            slot_counts = np.bincount(slots[mask], minlength=spread.shape[1]).astype(np.float64)
             mean = sums.sum() / slot_counts.sum()
-            smooth_sums, smooth_counts = (_smooth_circle(array, width) for array in (sums, slot_counts))
+            smooth_sums, smooth_counts = (
+                _smooth_circle(array, width) for array in (np.asarray(sums, dtype=np.float64), slot_counts)
+            )
             slot_means = (smooth_sums + PRIOR_COUNT * mean) / (smooth_counts + PRIOR_COUNT)
             spread[entity] = np.maximum(MEAN_TO_STD * slot_means, floor[entity])
         return spread
@@ -129,10 +133,13 @@ class ResidualGrid:
             [np.zeros((1, len(series.entities)), np.intp), np.isfinite(self.levels).cumsum(axis=0)]
         )
 
-    def compute_past(self, origins: Positions, entities: Positions, blocks: int, block_steps: int) -> Floats:
-        """Return the mean residuals of the `blocks` blocks of steps before each origin, (windows, blocks), NaN unknown."""
-        edges = np.maximum(origins[:, None] - block_steps * np.arange(blocks, -1, -1), 0)
-        sums, counts = (np.diff(array[edges, entities[:, None]], axis=1) for array in (self.sums, self.counts))
+    def compute_past(self, origins: Positions, entities: Positions, edges: Positions) -> Floats:
+        """Return the mean residuals of spans of steps before each origin, (windows, spans), NaN where unknown.
+
+        `edges` are the ends of the spans in steps before the origin, falling to 0.
+        """
+        ends = np.maximum(origins[:, None] - edges, 0)
+        sums, counts = (np.diff(array[ends, entities[:, None]], axis=1) for array in (self.sums, self.counts))
         with np.errstate(invalid="ignore"):
             return sums / counts
 
@@ -147,7 +154,7 @@ class ResidualGrid:
         residuals = (self.levels[inside, entities[:, None]] - expected) / spread
         return np.where(steps < self.step_count, residuals, np.nan), expected, spread
 
-    def is_stale(self, origins: Positions, entities: Positions) -> NDArray[np.bool_]:
+    def is_stale(self, origins: Positions, entities: Positions) -> Mask:
         """Tell for each origin whether its entity has no known value in the last seasons."""
         starts = np.maximum(origins - STALE_SEASONS * max(self.transform.season_steps, 7), 0)
         return self.known_counts[origins, entities] == self.known_counts[starts, entities]
@@ -199,13 +206,10 @@ def _find_slots(series: RegularSeries, transform: SeasonalResiduals) -> Position
 
 
 def _compute_offset(values: Floats) -> Floats:
-    """Return the amount added before the logarithm, (entities,): a tenth of the mean, so that small counts stay tame."""
+    """Return the amount added before the logarithm, (entities,): a share of the mean, or 1 for zeros only."""
     with np.errstate(invalid="ignore"):
         mean = np.nan_to_num(np.nansum(values, axis=0) / np.isfinite(values).sum(axis=0))
     return np.where(mean > 0, OFFSET_SHARE * mean, 1.0)
-
-
-
 
 
 def _smooth_circle(values: Floats, width: int) -> Floats:

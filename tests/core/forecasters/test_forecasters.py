@@ -37,6 +37,8 @@ FAST_SETTINGS: dict[str, dict[str, Any]] = {
     "random-forest": {"n_estimators": 10},
     "gradient-boosting": {"max_iter": 15},
     "blend": {"trees": "random-forest"},
+    "feed-forward": {"epochs": 1},
+    "deepar": {"epochs": 1, "samples": 100},
 }
 DAYS, HORIZON_STEPS = 420, (1, 2, 3)
 
