@@ -37,7 +37,7 @@ class DeepAR(NeuralForecaster):
 
     It is trained on windows of two days. A forecast feeds every sampled block back into the network, to the end of the
     horizon. The steps of a block spread around it as in the training series. The inputs are the blocks one, two, a day
-    and a week before, and the time of the day and of the week on the local clock. All origins share their random
+    and a week before, and the time of the day on the local clock. All origins share their random
     numbers.
 
     Salinas, Flunkert, Gasthaus, Januschowski: DeepAR: Probabilistic forecasting with autoregressive recurrent networks,

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.regular_series import RegularSeries
-from core.errors import DataError, OptionError
+from core.errors import OptionError
 from core.forecasters.gluonts_training import Batch, NetworkTraining, isolate_torch, train_network
 from core.forecasters.seasonal_residuals import MAX_RESIDUAL, Mask, Positions, ResidualGrid, SeasonalResiduals
 from core.forecasters.series_forecaster import SeriesForecaster
@@ -147,13 +147,6 @@ class NeuralForecaster(SeriesForecaster):
         season, count = self.residuals_.season_steps, len(series)
         first = season + max(season // 7, self.block_steps_)
         cut = count - max(int(VALIDATION_SHARE * count), 2 * self.block_steps_)
-        if cut - first < 2 * self.block_steps_:
-            raise DataError(
-                N_("{entity}: too few steps for training: {count}. At least {accepted} are needed."),
-                entity=", ".join(series.entities[:3]),
-                count=count,
-                accepted=ceil((first + 2 * self.block_steps_) / (1 - VALIDATION_SHARE)) + 2,
-            )
         last = count - min(horizon, (count - cut) // 2)
         return np.arange(first, cut - self.block_steps_ + 1), np.arange(cut, last + 1)
 

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from core.array_types import Floats
 from core.data.dataset import DAY
 from core.data.regular_series import WEEK, RegularSeries
-from core.errors import DataError
-from core.messages import N_
+from core.forecasters.series_forecaster import require_history
 
 Positions = NDArray[np.intp]
 Mask = NDArray[np.bool_]
@@ -19,7 +18,7 @@ LAG_SEASONS = 5  # seasons before a step whose mean is its expected value
 LAG_DECAY = 0.8  # weight of a season relative to the season after it
 OFFSET_SHARE = 0.1  # of the mean, added before the logarithm, so that small counts stay tame
 STALE_SEASONS = 2  # without a known value in these last seasons, there is no forecast
-MIN_RESIDUALS = 30  # known residuals of an entity that are needed for training
+MIN_STEPS, MIN_DAYS, MIN_WEEKS = 30, 3, 4  # needed for training: steps, days of shorter steps, weeks of days
 MAX_LOGARITHM = 700.0  # its exponential is finite
 PRIOR_COUNT = 4.0  # weight of the overall spread in the spread of a time of the week
 MAX_RESIDUAL = 8.0  # larger residuals, in multiples of the spread, are clipped at the input of a network
@@ -36,28 +35,28 @@ class SeasonalResiduals:
 
     season_days     7, 1, or 0 where neither is a whole number of steps: the steps before are then used
     season_steps    steps of the season
-    offset          (entities,), added before the logarithm; empty for values that may be negative
-    is_ratio        True for ratios, whose quantiles stay in 0–1
-    spread          (entities, slots), spread of the residuals by slot, see `_find_slots`
+    offset          (entities,), added before the logarithm; empty for ratios and values that may be negative
+    lower, upper    (entities,), bounds of the values: 0 for amounts, 1 for ratios, else infinite
+    spread          (entities, slots), spread of the residuals by time of the season
     """
 
     season_days: int
     season_steps: int
     offset: Floats
-    is_ratio: bool
+    lower: Floats
+    upper: Floats
     spread: Floats
 
     @classmethod
     def from_series(cls, series: RegularSeries) -> "SeasonalResiduals":
-        """Fit the transform. Raises DataError if an entity has too few values."""
+        """Fit the transform. Raises DataError for too little history."""
         days, steps = _choose_season(series)
-        known = series.values[np.isfinite(series.values)]
-        is_nonnegative = bool(len(known)) and bool(known.min() >= 0)
-        is_ratio = series.attempts is not None and is_nonnegative and bool(known.max() <= 1)
-        offset = np.empty(0)
-        if is_nonnegative and not is_ratio:
-            offset = _compute_offset(series.values)
-        residuals = cls(days, steps, offset, is_ratio, np.ones((len(series.entities), 1)))
+        require_history(series, max(MIN_STEPS, MIN_DAYS * series.day_steps or MIN_WEEKS * series.week_steps))
+        is_amount = ~(series.values < 0).any(axis=0)
+        is_ratio = series.attempts is not None and not (series.values > 1).any()
+        offset = np.empty(0) if is_ratio or not is_amount.all() else _compute_offset(series.values)
+        lower, upper = np.where(is_amount, 0.0, -np.inf), np.full(len(is_amount), 1.0 if is_ratio else np.inf)
+        residuals = cls(days, steps, offset, lower, upper, np.ones((len(is_amount), 1)))
         residuals.spread = residuals._measure_spread(series)
         return residuals
 
@@ -66,35 +65,26 @@ class SeasonalResiduals:
         return np.log(np.maximum(values, 0) + self.offset) if len(self.offset) else values
 
     def inverse_transform(self, levels: Floats, entities: Positions) -> Floats:
-        """Return the values of levels, never below 0 for amounts; `entities` are the positions of their entities."""
+        """Return the values of levels, within their bounds; `entities` are the positions of their entities."""
         if len(self.offset):
-            return np.maximum(np.exp(np.minimum(levels, MAX_LOGARITHM)) - self.offset[entities], 0)
-        return np.clip(levels, 0, 1) if self.is_ratio else levels
+            levels = np.exp(np.minimum(levels, MAX_LOGARITHM)) - self.offset[entities]
+        return np.clip(levels, self.lower[entities], self.upper[entities])
 
     def _measure_spread(self, series: RegularSeries) -> Floats:
         """Return the spread of the residuals of every slot, smoothed over an hour and drawn towards the overall one."""
         grid = ResidualGrid(self, series, 0)
         sizes = np.abs(grid.residuals.astype(np.float64))
         known = np.isfinite(sizes)
-        counts = known.sum(axis=0)
-        if counts.min() < MIN_RESIDUALS:
-            entity = int(counts.argmin())
-            raise DataError(
-                N_("{entity}: too few steps for training: {count}. At least {accepted} are needed."),
-                entity=series.entities[entity],
-                count=int(np.isfinite(series.values[:, entity]).sum()),
-                accepted=2 * self.season_steps + MIN_RESIDUALS,
-            )
         slots = grid.slots
         width = int(pd.Timedelta(hours=1) // series.step)
         level = np.abs(self.transform(series.values))
-        floor = 1e-6 * np.maximum(np.nanmean(level, axis=0), 1e-6)
+        floor = 1e-9 * np.maximum(np.max(level, axis=0, initial=0, where=np.isfinite(level)), 1e-3)
         spread = np.empty((len(series.entities), self._count_slots(series)))
         for entity in range(len(series.entities)):
             mask = known[:, entity]
             sums = np.bincount(slots[mask], sizes[mask, entity], spread.shape[1])
             slot_counts = np.bincount(slots[mask], minlength=spread.shape[1]).astype(np.float64)
-            mean = sums.sum() / slot_counts.sum()
+            mean = sums.sum() / max(slot_counts.sum(), 1)
             smooth_sums, smooth_counts = (
                 _smooth_circle(array, width) for array in (np.asarray(sums, dtype=np.float64), slot_counts)
             )
