@@ -20,9 +20,11 @@ from core.errors import OptionError
 from core.messages import N_
 
 FILL_SOURCES = ("previous-week", "interpolate", "none")
+SILENCES = ("missing", "zero")
 MIN_WINDOW = 3  # values; the median of fewer follows every spike
 SHORT_GAP_STEPS = 4  # missing values in a row that are interpolated, not taken from another week
 MAX_WEEKS_BACK = 4  # weeks before a hole in which its values are looked for
+MIN_BUSY_SHARE = 0.5  # of the steps one week before or after a silent day, that have values above 0
 
 MAD_RATIO = 6.0  # deviations of one time of the day, in robust standard deviations from their median, that are usual
 SIGMA_PER_MAD = 1.4826  # of a normal distribution, per median absolute deviation
@@ -41,9 +43,10 @@ class CleanedSeries:
     original      the series as it was measured
     values        cleaned values, shape (steps, entities); NaN where a hole stays
     is_spike      mask of the replaced values
-    is_imputed    mask of the missing values that were filled: no measurement, so no anomaly
+    is_imputed    mask of the holes that were filled: no measurement, so no anomaly
     is_shift      mask of the values beyond the threshold that were kept, because the level stays
     weeks_back    number of weeks before the step from which a value was taken; 0 for every other value
+    is_silent     mask of the zeros that were taken as missing, because every entity was 0 for a day or longer
     is_missing    mask of the holes that stay, between the first and the last value of an entity
     thresholds    per entity; NaN where the data are too few to learn one
     """
@@ -54,6 +57,7 @@ class CleanedSeries:
     is_imputed: Mask
     is_shift: Mask
     weeks_back: NDArray[np.intp]
+    is_silent: Mask
     is_missing: Mask
     thresholds: Floats
 
@@ -81,6 +85,7 @@ class CleanedSeries:
             is_imputed=is_imputed,
             is_shift=nowhere,
             weeks_back=np.zeros(series.values.shape, np.intp),
+            is_silent=nowhere,
             is_missing=_mark_holes(series.values),
             thresholds=np.full(len(series.entities), np.nan),
         )
@@ -113,6 +118,7 @@ def clean_series(
     spike_threshold: float | None = None,
     fill_from: str = "previous-week",
     short_gap_steps: int = SHORT_GAP_STEPS,
+    silent_days: str = "missing",
 ) -> CleanedSeries:
     """Replace spikes by linear interpolation, then fill holes; every entity on its own.
 
@@ -124,6 +130,8 @@ def clean_series(
             `MAX_WEEKS_BACK` weeks where those are missing too; never with replaced or imputed values. "interpolate"
             fills every hole linearly. "none" leaves holes.
         short_gap_steps: longest hole that is interpolated although `fill_from` is "previous-week".
+        silent_days: "missing" takes zeros of all entities at once as missing, if they last a day or longer unlike in
+            other weeks: counts of events are 0 where their records are missing. "zero" takes them as measured.
 
     A hole ends with a value, so nothing is added before an entity appears or after it ends. Raises OptionError for a
     value that is not accepted.
@@ -135,33 +143,37 @@ def clean_series(
         >>> clean_series(series, spike_threshold=7000).values.ravel().tolist()
         [12000.0, 14621.0, 17761.0, 21014.0, 21940.0, 22866.0]
     """
-    _check_options(spike_window, spike_threshold, fill_from, short_gap_steps)
-    deviations = compute_deviations(series.values, spike_window)
+    _check_options(spike_window, spike_threshold, fill_from, short_gap_steps, silent_days)
+    is_silent = _mark_silence(series) if silent_days == "missing" else np.zeros(series.values.shape, dtype=bool)
+    measured = np.where(is_silent, np.nan, series.values)
+    deviations = compute_deviations(measured, spike_window)
     if spike_threshold is None:
         thresholds = learn_thresholds(deviations, series.day_steps)
     else:
         thresholds = np.full(len(series.entities), float(spike_threshold))
-    is_spike, is_shift = _split_shifts(series.values, mark_beyond(deviations, thresholds), spike_window)
-    known = np.where(is_spike, np.nan, series.values)
+    is_spike, is_shift = _split_shifts(measured, mark_beyond(deviations, thresholds), spike_window)
+    known = np.where(is_spike, np.nan, measured)
     values, weeks_back = _fill_holes(series.with_values(known), is_spike, fill_from, short_gap_steps)
     return CleanedSeries(
         original=series,
         values=values,
         is_spike=is_spike,
-        is_imputed=np.isnan(series.values) & ~np.isnan(values),
+        is_imputed=np.isnan(measured) & ~np.isnan(values),
         is_shift=is_shift,
         weeks_back=weeks_back,
+        is_silent=is_silent,
         is_missing=_mark_holes(values) | (np.isnan(values) & is_spike),
         thresholds=thresholds,
     )
 
 
-def _check_options(window: int, threshold: float | None, fill_from: str, short_gap_steps: int) -> None:
+def _check_options(window: int, threshold: float | None, fill_from: str, short_gap_steps: int, silence: str) -> None:
     accepted_ranges = (
         ("spike_window", window, window >= MIN_WINDOW, f"{MIN_WINDOW} …"),
         ("spike_threshold", threshold, threshold is None or threshold >= 0, "0 …"),
         ("fill_from", fill_from, fill_from in FILL_SOURCES, ", ".join(FILL_SOURCES)),
         ("short_gap_steps", short_gap_steps, short_gap_steps >= 0, "0 …"),
+        ("silent_days", silence, silence in SILENCES, ", ".join(SILENCES)),
     )
     for name, value, is_accepted, accepted in accepted_ranges:
         if not is_accepted:
@@ -277,6 +289,23 @@ def _mark_holes(values: Floats) -> Mask:
     return np.asarray(
         ~is_known & np.logical_or.accumulate(is_known) & np.logical_or.accumulate(is_known[::-1])[::-1], dtype=bool
     )
+
+
+def _mark_silence(series: RegularSeries) -> Mask:
+    """Return a mask of the zeros of the days without any value above 0, unlike one week before or after.
+
+    A silence that does not end is none: an outage that lasts must be seen.
+    """
+    is_busy = np.asarray((series.values > 0).any(axis=1))
+    is_quiet = ~is_busy & (series.values == 0).any(axis=1)
+    is_silent = np.zeros(len(series), dtype=bool)
+    for start, end in _list_runs(~is_busy) if series.day_steps else ():
+        weeks = [slice(start + offset, end + offset) for offset in (-series.week_steps, series.week_steps)]
+        other_weeks = [is_busy[week] for week in weeks if week.start >= 0 and week.stop <= len(series)]
+        is_unusual = any(week.mean() >= MIN_BUSY_SHARE for week in other_weeks)
+        if end - start >= series.day_steps and end < len(series) and is_unusual:
+            is_silent[start:end] = is_quiet[start:end]
+    return is_silent[:, None] & (series.values == 0)
 
 
 def _fill_holes(
