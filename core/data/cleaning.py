@@ -4,7 +4,8 @@ A spike is a value farther than a threshold from the median of the `window` valu
 counts of an operator's voice network. The original values stay: faults are judged on them, never on replaced ones.
 
 A cleaned dataset holds the cleaned values of a column `total` under its own name. Its context holds `total_original`,
-`total_is_spike` and `total_is_imputed` (`name_columns`); `CleanedSeries.from_dataset` reads all of them.
+`total_is_spike` and `total_is_imputed` (`name_columns`). A file of cleaned counts holds `total` as measured, `cleaned`,
+`is_spike` (or `is_outlier`, which is read as labels) and `is_imputed`. `CleanedSeries.from_dataset` reads both forms.
 """
 
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ SIGMA_PER_MEAN = 1.2533  # the same per mean absolute deviation
 MIN_SLOT_VALUES = 5  # deviations at one time of the day, below which all deviations are taken together
 MIN_DEVIATIONS = 20  # below which no threshold is learnt
 MAX_SPIKE_SHARE = 0.01  # of the values; a rule that marks more describes the pattern of the data
+
+CLEANED, IS_SPIKE, IS_IMPUTED = "cleaned", "is_spike", "is_imputed"
+"""Columns of a file of cleaned counts, beside the time and the measured values."""
 
 Mask = NDArray[np.bool_]
 
@@ -68,25 +72,26 @@ class CleanedSeries:
         What only the cleaning itself knows is empty: shifts, weeks back, thresholds. Arguments and errors are those of
         `RegularSeries.from_dataset`.
         """
+        measure = measure or dataset.columns[0]
         series = RegularSeries.from_dataset(dataset, measure, attempts)
-        names = name_columns(measure or dataset.columns[0])
+        parts = _collect_parts(dataset, measure)
         nowhere = np.zeros(series.values.shape, dtype=bool)
-        parts = dict.fromkeys(names, nowhere) | {names[0]: series.values}
-        if is_cleaned(dataset, measure):
-            assert dataset.context is not None
-            marks = dataset.replace(frame=dataset.context[list(names)].astype(float))
-            grids = {name: RegularSeries.from_dataset(marks, name).values for name in names}
-            parts = {names[0]: grids[names[0]], **{name: grids[name] == 1 for name in names[1:]}}
-        original, is_spike, is_imputed = (parts[name] for name in names)
+        original, values, is_spike, is_imputed = series.values, series.values, nowhere, nowhere
+        if parts is not None:
+            grids = dataset.replace(frame=parts.astype(float))
+            original, values, spikes, imputed = (
+                RegularSeries.from_dataset(grids, name).values for name in parts.columns
+            )
+            is_spike, is_imputed = spikes == 1, imputed == 1
         return cls(
             original=series.with_values(original),
-            values=series.values,
+            values=values,
             is_spike=is_spike,
             is_imputed=is_imputed,
             is_shift=nowhere,
             weeks_back=np.zeros(series.values.shape, np.intp),
             is_silent=nowhere,
-            is_missing=_mark_holes(series.values),
+            is_missing=_mark_holes(values),
             thresholds=np.full(len(series.entities), np.nan),
         )
 
@@ -110,6 +115,25 @@ def is_cleaned(dataset: Dataset, measure: str = "") -> bool:
     """Tell whether a column of `dataset` (default: the first) was cleaned."""
     names = set(name_columns(measure or dataset.columns[0]))
     return dataset.context is not None and names <= set(dataset.context.columns)
+
+
+def _collect_parts(dataset: Dataset, measure: str) -> pd.DataFrame | None:
+    """Return the original and the cleaned values of a column, the spikes and the imputed values, by row.
+
+    Returns None for a column that was not cleaned.
+    """
+    if is_cleaned(dataset, measure):
+        assert dataset.context is not None
+        marks = dataset.context[list(name_columns(measure))]
+        parts = [marks.iloc[:, 0], dataset.frame[measure], marks.iloc[:, 1], marks.iloc[:, 2]]
+    elif measure != CLEANED and {CLEANED, IS_IMPUTED} <= set(dataset.columns):
+        spikes = dataset.frame[IS_SPIKE] if IS_SPIKE in dataset.columns else dataset.labels
+        if spikes is None:
+            return None
+        parts = [dataset.frame[measure], dataset.frame[CLEANED], spikes, dataset.frame[IS_IMPUTED]]
+    else:
+        return None
+    return pd.concat(parts, axis=1, keys=["original", CLEANED, IS_SPIKE, IS_IMPUTED])
 
 
 def clean_series(

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from core.errors import NotFoundError, OptionError
 from core.messages import N_
-from core.spec.codec import decode, encode
+from core.spec.codec import CLASS_KEY, decode, encode
 from core.spec.spec import Spec
+from core.spec.task import Task, load_entry_point
 
 RESULT_FILE = "result.json"
 RESULT_FOLDER = "result"  # below the files of a run
@@ -63,6 +64,20 @@ class Result:
             return cls(**values)
         except (OSError, KeyError, TypeError, ValueError, AttributeError, OptionError) as error:
             raise NotFoundError(N_("This run has no result to show.")) from error
+
+
+def read_task_result(task: Task, folder: Path) -> Result:
+    """Read the result of any mode of `task` from the folder that `Result.save` wrote.
+
+    Raises NotFoundError where `folder` holds no result.
+    """
+    try:
+        spec = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))["spec"]
+        entry = task.get_result_entry(spec[CLASS_KEY])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise NotFoundError(N_("This run has no result to show.")) from error
+    result: Result = load_entry_point(entry).load(folder)
+    return result
 
 
 class AlarmResult(Protocol):
