@@ -66,17 +66,13 @@ class Result:
             raise NotFoundError(N_("This run has no result to show.")) from error
 
 
-def read_task_result(task: Task, folder: Path) -> Result:
-    """Read the result of any mode of `task` from the folder that `Result.save` wrote.
-
-    Raises NotFoundError where `folder` holds no result.
-    """
+def load_result_of(task: Task, folder: Path) -> Result:
+    """Read the result of a run of `task`; its spec tells the mode. Raises NotFoundError where there is no result."""
     try:
-        spec = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))["spec"]
-        entry = task.get_result_entry(spec[CLASS_KEY])
+        spec_name = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))["spec"][CLASS_KEY]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise NotFoundError(N_("This run has no result to show.")) from error
-    result: Result = load_entry_point(entry).load(folder)
+    result: Result = load_entry_point(task.get_result_entry(spec_name)).load(folder)
     return result
 
 

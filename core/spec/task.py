@@ -38,7 +38,7 @@ class Mode:
     command   words of the command line after `python -m core`; modes may share a command; "" for none
     label     name of the mode in the form
     options   `module:name` of the `CommandOptions`; "" for none
-    result    `module:class` of the result; "" for that of the task
+    result    `module:class` of the result, where it differs from that of the task
     """
 
     spec: type[Spec]
@@ -53,7 +53,7 @@ class Mode:
 class Task:
     """A task of the product. It has the same name in every layer: folder, address of the page, experiment in MLflow.
 
-    result       `module:class` of the result, a `core.runs.result.Result`; a mode may have its own
+    result       `module:class` of the result, a `core.runs.result.Result`
     card         `module:function`, result → `core.runs.card_data.CardData`; "" for a run card with metrics only
     json_fields  `module:function`, (result, run) → additional values of `--json`; "" for none
     lines        `module:function`, (result, run) → lines that the command prints; "" for one line
@@ -104,10 +104,10 @@ class Task:
                 return mode
         raise LookupError(f"{type(spec).__name__} is no spec of {self.name}")
 
-    def get_result_entry(self, spec_class: str) -> str:
-        """Return the `module:class` of the result for the spec class of this name; that of the task by default."""
-        modes = [mode for mode in self.modes if mode.spec.__name__ == spec_class and mode.result]
-        return modes[0].result if modes else self.result
+    def get_result_entry(self, spec_name: str) -> str:
+        """Return the `module:class` of the result for the spec class of this name."""
+        entries = [mode.result for mode in self.modes if mode.spec.__name__ == spec_name]
+        return next(filter(None, entries), self.result)
 
     def decode_spec(self, data: dict[str, Any]) -> Spec:
         """Return the spec of the JSON of `encode`. Raises LookupError, TypeError, ValueError or OptionError."""
