@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from typing_extensions import override
 
 from core.data.cleaning import CLEANED, IS_IMPUTED, IS_SPIKE, CleanedSeries
 from core.data.dataset import DataSummary
@@ -34,6 +35,11 @@ class CleaningResult(Result):
     rows: pd.DataFrame
     entities: pd.DataFrame
     notes: tuple[Message, ...] = ()
+
+    @property
+    @override
+    def made_dataset(self) -> str:
+        return self.cleaned_dataset
 
     def metrics(self) -> dict[str, float]:
         """Return the numbers of changes, and the range of the thresholds."""
