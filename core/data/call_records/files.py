@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from core.data.call_records.buckets import BUCKET_COLUMNS
 from core.data.call_records.columns import ColumnChoice, match_columns
@@ -87,28 +88,36 @@ def count_files(
 
 def _build_count(sums: Any, repeated: Any, line_errors: int) -> RecordCount:
     """Return the count from Arrow tables of sums: all records, and those to take away."""
-    table = sums.to_pandas()
-    status = table["status"].astype("str")
-    totals = table["calls"].groupby(status).sum()
-    buckets = table[(status == STATUS_OK).to_numpy()]
-    surplus = repeated.to_pandas()
+    is_ok = pc.equal(sums["status"], STATUS_OK)
+    totals = sums.filter(pc.invert(is_ok)).to_pandas().groupby("status")["calls"].sum()
+    buckets, surplus = _to_frame(sums.filter(is_ok)), _to_frame(repeated)
     if len(surplus):
         measures = ["calls", "first_seconds", "last_seconds"]
         surplus[measures] = -surplus[measures]
         keys = ["trunk", "first", "last", "null_duration", "cause_group"]
-        both = pd.concat([buckets.astype({"trunk": "str", "cause_group": "str"}), surplus])
-        buckets = both.groupby(keys, as_index=False, observed=True)[measures].sum()
+        texts = {"trunk": "str", "cause_group": "str"}
+        both = pd.concat([buckets.astype(texts), surplus.astype(texts)])
+        buckets = both.groupby(keys, as_index=False)[measures].sum()
         buckets = buckets[buckets["calls"] > 0]
     rejected = {reason: int(totals.get(reason, 0)) for reason in REJECTIONS}
     rejected["line"] += line_errors
     rejected["repeated"] = -int(surplus["calls"].sum()) if len(surplus) else 0
-    types = {name: kind for name, kind in BUCKET_COLUMNS.items() if kind != "str"}
+    records = int(totals.sum()) + pc.sum(sums.filter(is_ok)["calls"], min_count=0).as_py() + line_errors
     return RecordCount(
-        buckets[list(BUCKET_COLUMNS)].astype(types).reset_index(drop=True),
-        int(totals.sum()) + line_errors,
+        buckets[list(BUCKET_COLUMNS)].reset_index(drop=True),
+        records,
         int(totals.get(STATUS_PERIOD, 0)),
         {reason: count for reason, count in rejected.items() if count},
     )
+
+
+def _to_frame(table: pa.Table) -> pd.DataFrame:
+    """Return a table of buckets; each name of a trunk or cause is in memory once."""
+    for name in ("trunk", "cause_group"):
+        table = table.set_column(table.column_names.index(name), name, table[name].dictionary_encode())
+    types = {name: kind for name, kind in BUCKET_COLUMNS.items() if kind != "str"}
+    frame: pd.DataFrame = table.to_pandas().astype(types)
+    return frame
 
 
 # ---- DuckDB ---------------------------------------------------------------------------------------------------------

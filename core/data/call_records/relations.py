@@ -139,8 +139,8 @@ def _convert(cell: str, found_kind: str, kind: str) -> str:
     """Return the expression that converts a cell; a cell that does not convert is NULL."""
     text = f"trim(CAST({cell} AS VARCHAR))"
     if kind == "time":
-        if found_kind == "time":
-            return f"epoch_us(CAST({cell} AS TIMESTAMPTZ))"
+        if found_kind in ("time", "instant"):  # a cast of a time to an instant takes most of the seconds
+            return f"epoch_us({cell})" if found_kind == "instant" else f"epoch_us(CAST({cell} AS TIMESTAMP))"
         if found_kind == "number":
             return _convert_epoch(f"CAST({cell} AS DOUBLE)")
         number = _convert_epoch(f"TRY_CAST({text} AS DOUBLE)")

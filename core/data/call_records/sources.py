@@ -26,7 +26,7 @@ DELIMITERS = ",;\t|"
 class RecordFile:
     """File of records: its path, shown name, format, and column → kind.
 
-    columns      column → "text", "number", "time" or "flag"
+    columns      column → "text", "number", "time" (UTC), "instant" (time with an offset) or "flag"
     paths        column → path in the JSON of a line; empty for other formats
     delimiter    mark between cells of a CSV file
     compression  "gzip" or "none"
@@ -120,6 +120,8 @@ def _open_typed(path: Path, file_format: RecordFormat, schema: pa.Schema) -> Rec
 def _find_kind(kind: pa.DataType) -> str:
     """Return the kind of a column by its Arrow type; the text of a dictionary is text."""
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_timestamp(value) and value.tz:
+        return "instant"
     if pa.types.is_timestamp(value) or pa.types.is_date(value):
         return "time"
     if pa.types.is_boolean(value):

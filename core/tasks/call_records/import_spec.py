@@ -33,7 +33,10 @@ class ImportSpec(Spec):
         argument=True,
     )
     elasticsearch: str = hyperparameter(
-        "", help=N_("Address of an Elasticsearch server with the records, instead of files."), metavar="URL"
+        "",
+        help=N_("Address of an Elasticsearch server with the records, instead of files."),
+        label=N_("Elasticsearch address"),
+        metavar="URL",
     )
     index: str = hyperparameter(
         "", help=N_("Names of its indices, with * for any letters."), label=N_("Index pattern"), metavar="PATTERN"
