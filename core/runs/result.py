@@ -39,6 +39,11 @@ class Result:
         spec: Any = self.spec
         return spec.select(dataset)
 
+    @property
+    def made_dataset(self) -> str:
+        """Digest of the dataset that the run made, with which the reader goes on; "" where it made none."""
+        return ""
+
     def save(self, folder: Path) -> None:
         """Write the result below `folder`; `load` reads it back."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -39,6 +39,7 @@ class Mode:
     label     name of the mode in the form
     options   `module:name` of the `CommandOptions`; "" for none
     result    `module:class` of the result, where it differs from that of the task
+    action    label of the button of the form, where it differs from that of the task
     """
 
     spec: type[Spec]
@@ -47,6 +48,12 @@ class Mode:
     label: str = ""
     options: str = ""
     result: str = ""
+    action: str = ""
+
+    @property
+    def needs_data(self) -> bool:
+        """True where the mode works on a stored dataset."""
+        return issubclass(self.spec, DataSpec)
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,11 @@ class Task:
     def has_page(self) -> bool:
         """True where the task has its own page. Results may also be shown on the page of another task."""
         return self.page == self.name
+
+    @property
+    def form_modes(self) -> tuple[Mode, ...]:
+        """Modes that the form offers: those with a label, else the first."""
+        return tuple(mode for mode in self.modes if mode.label) or self.modes[:1]
 
     @property
     def accepts_verdicts(self) -> bool:

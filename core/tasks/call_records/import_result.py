@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
+from typing_extensions import override
 
 from core.batch.file_inventory import FileList
 from core.messages import Message
@@ -39,6 +40,11 @@ class ImportResult(Result):
     last: str
     records_per_second: float
     notes: tuple[Message, ...] = ()
+
+    @property
+    @override
+    def made_dataset(self) -> str:
+        return self.dataset
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics to log."""

@@ -3,6 +3,7 @@
 from core.messages import N_
 from core.spec.metric import Metric
 from core.spec.task import Mode, Task
+from core.tasks.call_records.clean_spec import CleanSpec
 from core.tasks.call_records.import_spec import ImportSpec
 
 TASK = Task(
@@ -16,11 +17,19 @@ TASK = Task(
             label=N_("Import"),
             result="core.tasks.call_records.import_result:ImportResult",
         ),
+        Mode(
+            CleanSpec,
+            "core.tasks.call_records.clean:clean",
+            "calls clean",
+            result="core.tasks.call_records.clean_result:CleaningResult",
+            action=N_("Use the cleaned data"),
+        ),
     ),
     result="core.tasks.call_records.import_result:ImportResult",
     card="core.tasks.call_records.card:describe",
     json_fields="core.tasks.call_records.command:to_answer",
     lines="core.tasks.call_records.command:to_lines",
+    page="call_records",
     action=N_("Count"),
     icon="call",
     headline="calls",
@@ -33,5 +42,11 @@ TASK = Task(
         Metric("intervals", N_("intervals")),
         Metric("records_per_second", N_("records per second")),
         Metric("ccr", N_("call completion ratio")),
+        Metric("spikes", N_("spikes"), higher_is_better=False),
+        Metric("imputed", N_("filled values"), higher_is_better=False),
+        Metric("still_missing", N_("values that stay missing"), higher_is_better=False),
+        Metric("level_shifts", N_("level shifts"), higher_is_better=False),
+        Metric("silent", N_("zeros taken as missing"), higher_is_better=False),
+        Metric("threshold", N_("spike threshold")),
     ),
 )
