@@ -41,11 +41,13 @@ class CalibratedBand:
 
     bounds      (steps, entities, levels), ascending
     median      (steps, entities)
+    moves       how far the level moved the band, in units of the forecast, (steps, entities)
     is_shifted  True where the value lies in the band of the new level and not in that of the forecast
     """
 
     bounds: Floats
     median: Floats
+    moves: Floats
     is_shifted: Mask
 
 
@@ -246,4 +248,5 @@ def _clip_far(values: Floats, band: Floats) -> Floats:
 
 def _build_band(forecast: BandForecast, ends: Floats, moves: Floats, is_shifted: Mask) -> CalibratedBand:
     bounds = forecast.median[..., None] + ends * forecast.scale[..., None]
-    return CalibratedBand(bounds, forecast.median + moves * forecast.scale, is_shifted)
+    moves = moves * forecast.scale
+    return CalibratedBand(bounds, forecast.median + moves, moves, is_shifted)

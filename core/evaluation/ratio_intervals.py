@@ -41,7 +41,7 @@ def widen_ratio_quantiles(
         >>> levels, quantiles = np.array([0.025, 0.975]), np.array([[0.88, 0.92], [0.88, 0.92]])
         >>> attempts, noise = np.array([10.0, 1000.0]), np.zeros(1)
         >>> widen_ratio_quantiles(quantiles, np.array([0.9, 0.9]), levels, attempts, noise).tolist()
-        [[0.7, 1.0], [0.872, 0.925]]
+        [[0.7, 1.0], [0.871, 0.926]]
     """
     from scipy.special import bdtrik, ndtri  # type: ignore[import-untyped, unused-ignore]
 
