@@ -15,6 +15,8 @@ MOVED_WIDTHS = 0.5  # band widths that the band has moved at the end of a level 
 SEVERITIES = ("low", "medium", "high", "critical")
 SEVERITY_BORDERS = (0.5, 1.5, 4.0)  # see `grade_scores`
 
+ROUNDING = 1e-9  # relative distance to a bound that a value on it may have
+
 Mask = NDArray[np.bool_]
 
 
@@ -66,7 +68,9 @@ def measure_distance(actual: Floats, lower: Floats, upper: Floats) -> Floats:
         >>> measure_distance(np.array([1.0, 5.0, 12.0, np.nan]), np.full(4, 3.0), np.full(4, 10.0)).tolist()
         [-2.0, 0.0, 2.0, nan]
     """
-    return np.minimum(actual - lower, 0) + np.maximum(actual - upper, 0)
+    distance = np.minimum(actual - lower, 0) + np.maximum(actual - upper, 0)
+    is_rounding = np.abs(distance) <= ROUNDING * np.maximum(np.abs(actual), 1e-9)
+    return np.where(is_rounding, 0.0, distance)
 
 
 def compute_relative_distance(distance: Floats, median: Floats) -> Floats:

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from core.array_types import Floats
 from core.forecasters.gluonts_training import Batch, restore_weights
-from core.forecasters.neural_forecaster import CHUNK_VALUES, NeuralForecaster, clip_residuals
+from core.forecasters.neural_forecaster import NeuralForecaster, clip_residuals
 from core.forecasters.seasonal_residuals import MAX_RESIDUAL, Positions, ResidualGrid
 from core.lazy_import import LazyModule
 from core.messages import N_
@@ -126,11 +126,18 @@ class DeepAR(NeuralForecaster):
     def _fit_noise(self, grid: ResidualGrid) -> None:
         blocks = grid.step_count // self.block_steps_
         residuals = grid.residuals[: blocks * self.block_steps_].reshape(blocks, self.block_steps_, -1)
-        deviations = np.clip(residuals, -MAX_RESIDUAL, MAX_RESIDUAL) - average_blocks(
-            np.moveaxis(residuals, 2, 0).reshape(-1, blocks * self.block_steps_), self.block_steps_
-        ).reshape(-1, blocks).T[:, None]
+        deviations = (
+            np.clip(residuals, -MAX_RESIDUAL, MAX_RESIDUAL)
+            - average_blocks(np.moveaxis(residuals, 2, 0).reshape(-1, blocks * self.block_steps_), self.block_steps_)
+            .reshape(-1, blocks)
+            .T[:, None]
+        )
         known = deviations[np.isfinite(deviations)]
-        self.noise_ = np.quantile(known, np.linspace(0, 1, MAX_NOISE)).astype(np.float32) if len(known) else np.zeros(1, np.float32)
+        self.noise_ = (
+            np.quantile(known, np.linspace(0, 1, MAX_NOISE)).astype(np.float32)
+            if len(known)
+            else np.zeros(1, np.float32)
+        )
 
     def _count_samples(self, quantiles: Floats) -> int:
         """Return the number of sample paths: enough for every quantile to have samples beyond it."""
@@ -143,13 +150,7 @@ class DeepAR(NeuralForecaster):
 
     @override
     def _predict_residuals(
-        self,
-        network: Any,
-        grid: ResidualGrid,
-        origins: Positions,
-        entities: Positions,
-        blocks: int,
-        quantiles: Floats,
+        self, network: Any, grid: ResidualGrid, origins: Positions, entities: Positions, blocks: int, quantiles: Floats
     ) -> Floats:
         sample_count = self._count_samples(quantiles)
         rng = np.random.default_rng(self.seed)

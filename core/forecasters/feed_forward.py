@@ -40,7 +40,9 @@ class FeedForward(NeuralForecaster):
     def _build_module(self) -> Any:
         from gluonts.torch.model.simple_feedforward.lightning_module import SimpleFeedForwardLightningModule
 
-        return SimpleFeedForwardLightningModule(self._list_dimensions(), lr=self.learning_rate, weight_decay=WEIGHT_DECAY)
+        return SimpleFeedForwardLightningModule(
+            self._list_dimensions(), lr=self.learning_rate, weight_decay=WEIGHT_DECAY
+        )
 
     @override
     def _build_network(self) -> Any:
@@ -85,13 +87,7 @@ class FeedForward(NeuralForecaster):
 
     @override
     def _predict_residuals(
-        self,
-        network: Any,
-        grid: ResidualGrid,
-        origins: Positions,
-        entities: Positions,
-        blocks: int,
-        quantiles: Floats,
+        self, network: Any, grid: ResidualGrid, origins: Positions, entities: Positions, blocks: int, quantiles: Floats
     ) -> Floats:
         from scipy.special import stdtrit
 

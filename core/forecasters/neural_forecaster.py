@@ -64,9 +64,7 @@ class NeuralForecaster(SeriesForecaster):
             "no longer improve."
         ),
     )
-    learning_rate: float = hyperparameter(
-        0.001, low=0.00001, high=0.1, help=N_("Learning rate of the Adam optimiser.")
-    )
+    learning_rate: float = hyperparameter(0.001, low=0.00001, high=0.1, help=N_("Learning rate of the Adam optimiser."))
     seconds: float = hyperparameter(
         40.0,
         low=0.1,
@@ -188,13 +186,7 @@ class NeuralForecaster(SeriesForecaster):
 
     @abstractmethod
     def _predict_residuals(
-        self,
-        network: Any,
-        grid: ResidualGrid,
-        origins: Positions,
-        entities: Positions,
-        blocks: int,
-        quantiles: Floats,
+        self, network: Any, grid: ResidualGrid, origins: Positions, entities: Positions, blocks: int, quantiles: Floats
     ) -> Floats:
         """Return the quantiles of the residuals, (windows, steps of the blocks, quantiles)."""
 
@@ -214,7 +206,11 @@ class WindowBatches:
         self.validation_batches: list[Batch] = []
 
     def __len__(self) -> int:
-        return ceil(VALIDATION_WINDOWS / self.forecaster.batch_size) if self.is_validation else self.forecaster.epoch_batches
+        return (
+            ceil(VALIDATION_WINDOWS / self.forecaster.batch_size)
+            if self.is_validation
+            else self.forecaster.epoch_batches
+        )
 
     def __iter__(self) -> Iterator[Batch]:
         if not self.is_validation:
@@ -242,7 +238,10 @@ def choose_block_steps(series: RegularSeries, horizon: int) -> int:
     if HOUR % series.step != pd.Timedelta(0):
         return 1
     hour_steps = int(HOUR // series.step)
-    return max((size for size in range(1, hour_steps + 1) if hour_steps % size == 0 and size * MIN_BLOCKS <= horizon), default=1)
+    return max(
+        (size for size in range(1, hour_steps + 1) if hour_steps % size == 0 and size * MIN_BLOCKS <= horizon),
+        default=1,
+    )
 
 
 def clip_residuals(residuals: Floats) -> tuple["torch.Tensor", "torch.Tensor"]:

@@ -205,9 +205,6 @@ def _compute_offset(values: Floats) -> Floats:
     return np.where(mean > 0, OFFSET_SHARE * mean, 1.0)
 
 
-
-
-
 def _smooth_circle(values: Floats, width: int) -> Floats:
     """Return the sums over `width` values on either side, on a circle."""
     if width < 1 or len(values) <= 2 * width + 1:

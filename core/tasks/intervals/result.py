@@ -1,12 +1,11 @@
 """Result of the task intervals: judged points, events, trunks now, errors and coverage."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from core.data.dataset import Dataset, DataSummary
-from core.evaluation.interval_events import SEVERITIES
 from core.messages import Message
 from core.runs.result import Result
 from core.tasks.intervals.spec import IntervalsApplySpec, IntervalsSpec
@@ -167,12 +166,3 @@ class Intervals(Result):
     def list_alarms(self) -> pd.DataFrame:
         """Return entity, measure, time, end and score of every event, for verdicts."""
         return self.events.rename(columns={"start": "time"})[["entity", "measure", "time", "end", "score"]]
-
-    def replace_events(self, events: pd.DataFrame) -> "Intervals":
-        """Return the result with other events."""
-        return replace(self, events=events)
-
-
-def get_severity_names() -> tuple[str, ...]:
-    """Return the severities of events, from the lowest to the highest."""
-    return SEVERITIES

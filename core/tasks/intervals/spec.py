@@ -117,7 +117,11 @@ class IntervalsSpec(PartSpec):
         words=FILL_LABELS,
     )
     search: int = hyperparameter(
-        0, help=N_("Settings of a neural forecaster to try first; 0 for none."), label=N_("Settings to try"), low=0, high=50
+        0,
+        help=N_("Settings of a neural forecaster to try first; 0 for none."),
+        label=N_("Settings to try"),
+        low=0,
+        high=50,
     )
 
     def check(self) -> None:

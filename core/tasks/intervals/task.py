@@ -14,11 +14,7 @@ TASK = Task(
     modes=(
         Mode(IntervalsSpec, "core.tasks.intervals.run:watch", "intervals", N_("Fit on this history"), OPTIONS),
         Mode(
-            IntervalsApplySpec,
-            "core.tasks.intervals.run:apply_model",
-            "intervals",
-            N_("Apply a saved model"),
-            OPTIONS,
+            IntervalsApplySpec, "core.tasks.intervals.run:apply_model", "intervals", N_("Apply a saved model"), OPTIONS
         ),
     ),
     result="core.tasks.intervals.result:Intervals",
