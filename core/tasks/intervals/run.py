@@ -241,7 +241,7 @@ def _build_result(
         scores=pd.concat([outcome.scores for outcome in outcomes], ignore_index=True),
     )
     notes = (*list_result_notes(result), *_iter_notes(outcomes))
-    return replace(result, notes=tuple(dict.fromkeys(notes)))
+    return replace(result, notes=notes)
 
 
 def _iter_notes(outcomes: list[_MeasureOutcome]) -> Iterator[Message]:
