@@ -18,8 +18,8 @@ def list_data_notes(data: MeasureData, plan: WindowPlan, needed_steps: int) -> I
     if spikes or imputed:
         yield Message(
             N_(
-                "{measure}: the forecaster sees {spikes} spikes replaced and {imputed} missing values filled. Points are "
-                "judged by their original values, and filled points are never anomalies."
+                "{measure}: for the forecaster, {spikes} spikes were replaced and {imputed} missing values filled. "
+                "Points are judged by their original values, and filled points are never anomalies."
             ),
             {"measure": data.measure, "spikes": spikes, "imputed": imputed},
         )
@@ -89,8 +89,8 @@ def _list_promise_notes(result: Intervals) -> Iterator[Message]:
     if result.alarm_rate > high:
         yield Message(
             N_(
-                "{rate} of the judged points are outside, more than the promised {promised} (by chance {low} to {high}). "
-                "Either the period has real faults, or the forecast is too sure of itself."
+                "{rate} of the judged points are outside, more than the promised {promised} (by chance {low} to "
+                "{high}). Either the period has real faults, or the forecast is too sure of itself."
             ),
             values,
         )
