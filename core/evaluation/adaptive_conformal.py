@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from core.array_types import Floats
 
 RATE = 0.01  # relative change of an adapted level per value inside
-TAIL_FACTOR = 10.0  # an adapted level stays within its nominal tail divided and multiplied by it
+MAX_DELAYED_RATE = 0.5  # of all values until one is known; a faster change would swing
+MIN_TAIL_SHARE, MAX_TAIL_FACTOR = 0.2, 10.0  # an adapted tail stays between these multiples of the nominal one
 MAX_TAIL = 0.45  # of an adapted level, so that it stays on its side of the median
 MIN_SCORES = 50  # of an entity; with fewer, its quantiles are those of all entities
-FAR = 0.5  # band widths; a value farther beyond its band teaches no more than one that far
+FAR = 0.25  # band widths; a value farther beyond its band teaches no more than one that far
 MAX_MOVE = 1.0  # band widths that the band moves with the level; a larger shift adds a second band
 REFRESH_STEPS = 24  # between two sorts of the past errors; four times as many from `LARGE_SIZE` of them on
 LARGE_SIZE = 500_000
@@ -64,7 +65,7 @@ class AdaptiveCalibrator:
     to which the series may return. The set of usual values is then a pair of bands, of which the nearer one is given.
 
     Missing values teach nothing. A storm of anomalies cannot widen the band much: a value far beyond the band counts as
-    one half a width beyond it, and an adapted tail is at least a tenth of the nominal one.
+    one a quarter of a width beyond it, and an adapted tail is at least a fifth of the nominal one.
 
     levels        nominal levels of the quantiles, ascending
     window        number of past errors per series
@@ -179,8 +180,9 @@ class AdaptiveCalibrator:
         tails = np.minimum(self.levels, 1 - self.levels)
         known = np.isfinite(residuals)[:, None] & np.isfinite(ends)
         is_beyond = np.where(self.levels < 0.5, residuals[:, None] < ends, residuals[:, None] > ends)
-        adapted = self.tails_ * np.exp(RATE * (1 - is_beyond / tails))
-        adapted = np.clip(adapted, tails / TAIL_FACTOR, np.minimum(tails * TAIL_FACTOR, MAX_TAIL))
+        rate = min(RATE, MAX_DELAYED_RATE / self.delay)
+        adapted = self.tails_ * np.exp(rate * (1 - is_beyond / tails))
+        adapted = np.clip(adapted, MIN_TAIL_SHARE * tails, np.minimum(MAX_TAIL_FACTOR * tails, MAX_TAIL))
         self.tails_ = np.where(known, adapted, self.tails_)
 
 
