@@ -28,7 +28,7 @@ class BandForecast:
 
     quantiles  (steps, entities, levels)
     median     (steps, entities)
-    scale      unit of the errors, above 0: the width of the band, (steps, entities)
+    scale      width of the band, above 0, the unit of the errors, (steps, entities)
     """
 
     quantiles: Floats
@@ -88,13 +88,13 @@ class AdaptiveCalibrator:
     delay: int = 1
 
     scores_: Floats = field(default_factory=lambda: np.zeros((0, 0, 0)), init=False)
-    residuals_: Floats = field(default_factory=lambda: np.zeros((0, 0)), init=False)
+    last_errors_: Floats = field(default_factory=lambda: np.zeros((0, 0)), init=False)
     tails_: Floats = field(default_factory=lambda: np.zeros((0, 0)), init=False)
 
     def start(self, entities: int) -> Self:
         """Forget all errors; the series are `entities` ones."""
         self.scores_ = np.zeros((0, entities, len(self.levels)))
-        self.residuals_ = np.zeros((0, entities))
+        self.last_errors_ = np.zeros((0, entities))
         self.tails_ = np.tile(np.minimum(self.levels, 1 - self.levels), (entities, 1))
         return self
 
@@ -103,13 +103,13 @@ class AdaptiveCalibrator:
 
         `actual` is (steps, entities), NaN where nothing is known.
         """
-        residuals = _compute_residuals(actual, forecast)
-        shifts = self._track_level(residuals)
+        errors = actual - forecast.median
+        residuals, shifts = errors / forecast.scale, self._track_level(errors) / forecast.scale
         moves = np.where(np.abs(shifts) > MAX_MOVE, 0.0, shifts)
         offsets = _compute_offsets(forecast)
         scores = (residuals - moves)[..., None] - offsets
         self._add_scores(scores)
-        self._remember(residuals)
+        self._remember(errors)
         corrections = self._sort_scores().look_up(self._adapted_levels)
         ends = np.maximum.accumulate(offsets + corrections, axis=-1) + moves[..., None]
         return _build_band(forecast, ends, moves, np.zeros(actual.shape, dtype=bool))
@@ -119,8 +119,8 @@ class AdaptiveCalibrator:
 
         `actual` is (steps, entities), NaN where nothing is known, as in the future.
         """
-        residuals, offsets = _compute_residuals(actual, forecast), _compute_offsets(forecast)
-        shifts = self._track_level(residuals)
+        errors, offsets = actual - forecast.median, _compute_offsets(forecast)
+        residuals, shifts = errors / forecast.scale, self._track_level(errors) / forecast.scale
         ends, moves = np.empty_like(offsets), np.zeros_like(shifts)
         is_shifted = np.zeros(shifts.shape, dtype=bool)
         scores = np.full_like(offsets, np.nan)
@@ -141,7 +141,7 @@ class AdaptiveCalibrator:
         for step in range(known, len(residuals)):
             self._adapt(residuals[step], ends[step])
         self._add_scores(scores[stored:])
-        self._remember(residuals)
+        self._remember(errors)
         return _build_band(forecast, ends, moves, is_shifted)
 
     def predict(self, forecast: BandForecast) -> CalibratedBand:
@@ -155,19 +155,19 @@ class AdaptiveCalibrator:
     def _adapted_levels(self) -> Floats:
         return np.where(self.levels < 0.5, self.tails_, 1 - self.tails_)
 
-    def _track_level(self, residuals: Floats) -> Floats:
+    def _track_level(self, errors: Floats) -> Floats:
         """Return the median of the last errors known at every step, (steps, entities); 0 without enough of them."""
         if not self.level_window:
-            return np.zeros(residuals.shape)
-        errors = pd.DataFrame(np.concatenate([self.residuals_, residuals]))
+            return np.zeros(errors.shape)
+        all_errors = pd.DataFrame(np.concatenate([self.last_errors_, errors]))
         least = max(self.level_window // 4, 1)
-        medians = errors.rolling(self.level_window, min_periods=least).median().shift(self.delay)
-        return np.nan_to_num(medians.to_numpy(np.float64)[len(self.residuals_) :])
+        medians = all_errors.rolling(self.level_window, min_periods=least).median().shift(self.delay)
+        return np.nan_to_num(medians.to_numpy(np.float64)[len(self.last_errors_) :])
 
-    def _remember(self, residuals: Floats) -> None:
+    def _remember(self, errors: Floats) -> None:
         """Keep the errors that the level is computed from."""
         count = self.level_window + self.delay
-        self.residuals_ = np.concatenate([self.residuals_, residuals])[-count:]
+        self.last_errors_ = np.concatenate([self.last_errors_, errors])[-count:]
 
     def _add_scores(self, scores: Floats) -> None:
         self.scores_ = np.concatenate([self.scores_, scores])[-self.window :]
@@ -215,10 +215,6 @@ def _select_rank(ordered: Floats, counts: NDArray[np.intp], levels: Floats) -> F
     rows = np.broadcast_to(ordered, (*levels.shape, ordered.shape[2]))
     values = np.take_along_axis(rows, index[:, :, None], axis=2)[:, :, 0]
     return np.where(counts > 0, values, 0.0)
-
-
-def _compute_residuals(actual: Floats, forecast: BandForecast) -> Floats:
-    return np.asarray((actual - forecast.median) / forecast.scale, dtype=np.float64)
 
 
 def _compute_offsets(forecast: BandForecast) -> Floats:

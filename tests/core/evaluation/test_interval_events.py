@@ -1,5 +1,7 @@
 """Tests of events: every anomalous point is in one event, and one fault is one event."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,7 +36,7 @@ def test_every_anomalous_point_is_in_one_event(masks: tuple[np.ndarray, np.ndarr
     assert (covered[outside] == 1).all()
     assert covered.max(initial=0) <= 1
     assert spans == sorted(spans)
-    assert all(after[0] - before[1] - 1 > 3 for before, after in zip(spans, spans[1:], strict=False))
+    assert all(after[0] - before[1] - 1 > 3 for before, after in pairwise(spans))
 
 
 def make_points(distance: np.ndarray, shifted: np.ndarray | None = None, moves: float = 0.0) -> JudgedPoints:
