@@ -21,6 +21,7 @@ TASK = Task(
     card="core.tasks.intervals.card:describe",
     json_fields="core.tasks.intervals.command:to_answer",
     lines="core.tasks.intervals.command:to_lines",
+    page="intervals",
     action=N_("Find what leaves its interval"),
     icon="align_vertical_center",
     headline="events",
