@@ -15,7 +15,14 @@ import pyarrow.compute as pc
 
 from core.data.call_records.buckets import BUCKET_COLUMNS
 from core.data.call_records.columns import ColumnChoice, match_columns
-from core.data.call_records.relations import STATUS_OK, STATUS_PERIOD, build_records_query, name_orc_view, quote_text
+from core.data.call_records.relations import (
+    STATUS_OK,
+    STATUS_PERIOD,
+    build_records_query,
+    clean_name,
+    name_orc_view,
+    quote_text,
+)
 from core.data.call_records.sources import RecordFile, list_record_files, open_record_file
 from core.errors import DataError, UnreadableFileError
 from core.lazy_import import LazyModule
@@ -186,25 +193,34 @@ def _run(connection: Any, query: str, progress: Progress) -> Any:
 
 
 def _sum_query(interval: pd.Timedelta, source: str) -> str:
-    """Return the query of the buckets of `source`; records that do not count share one line per status."""
+    """Return the query of the buckets of `source`; records that do not count share one line per status.
+
+    The names of trunks and causes are cleaned after the sums, when they are few.
+    """
     step_us = interval.value // 1000
     is_ok = f"status = '{STATUS_OK}'"
     return f"""
-        SELECT status, trunk, cause AS cause_group, failed AS null_duration, calls, first_seconds, last_seconds,
-               make_timestamp_ns(first * 1000) AS first, make_timestamp_ns(last * 1000) AS last
+        SELECT status,
+               CASE WHEN {is_ok} THEN {clean_name("trunk")} END AS trunk,
+               CASE WHEN {is_ok} THEN {clean_name("cause")} END AS cause_group,
+               failed AS null_duration,
+               make_timestamp_ns(first * 1000) AS first,
+               make_timestamp_ns(last * 1000) AS last,
+               CAST(sum(calls) AS BIGINT) AS calls,
+               CAST(sum(first_us) AS DOUBLE) / 1e6 AS first_seconds,
+               CAST(sum(last_us) AS DOUBLE) / 1e6 AS last_seconds
         FROM (
-            SELECT status,
-                   CASE WHEN {is_ok} THEN trunk END AS trunk,
+            SELECT status, trunk, cause,
+                   CASE WHEN {is_ok} THEN failed END AS failed,
                    CASE WHEN {is_ok} THEN s - s % {step_us} END AS first,
                    CASE WHEN {is_ok} THEN e - e % {step_us} END AS last,
-                   CASE WHEN {is_ok} THEN failed END AS failed,
-                   CASE WHEN {is_ok} THEN cause END AS cause,
                    count(*) AS calls,
-                   CAST(sum(s % {step_us}) AS DOUBLE) / 1e6 AS first_seconds,
-                   CAST(sum(e % {step_us}) AS DOUBLE) / 1e6 AS last_seconds
+                   sum(s % {step_us}) AS first_us,
+                   sum(e % {step_us}) AS last_us
             {source}
             GROUP BY ALL
         )
+        GROUP BY ALL
     """
 
 
