@@ -119,8 +119,7 @@ def _cut_rest(counts: pd.DataFrame, buckets: pd.DataFrame) -> tuple[pd.DataFrame
 def _list_notes(count: RecordCount, rest: pd.Series) -> Iterator[Message]:
     """Yield what the user must know about the counts."""
     for reason, number in count.rejected.items():
-        template = N_("{count} of {records} records do not count: {reason}.")
-        yield Message(template, {"count": number, "records": count.records, "reason": REJECTIONS[reason]})
+        yield Message(REJECTIONS[reason], {"count": number, "records": count.records})
     if count.outside:
         yield Message(N_("{count} records begin outside the chosen period."), {"count": count.outside})
     if len(rest):
