@@ -25,7 +25,7 @@ else:
 Batch = dict[str, "Tensor"]
 Weights = dict[str, NDArray[Any]]
 
-INITIAL_DF, INITIAL_SCALE = 4.0, 0.54  # before the softplus: 6 degrees of freedom, scale 1
+INITIAL_DF, INITIAL_SCALE = 4.0, 0.24  # before the softplus: 6 degrees of freedom, standard deviation 1
 MAX_GRADIENT_NORM = 10.0  # clipping norm of the gradients
 
 
@@ -126,7 +126,7 @@ def _build_observer(training: NetworkTraining, progress: Progress) -> Any:
 
 
 def start_at_seasonal_mean(projection: Any) -> None:
-    """Set the output layers of an untrained network so that every distribution has mean 0 and a scale near 1."""
+    """Set the output layers of an untrained network so that every distribution has mean 0 and deviation 1."""
     with torch.no_grad():
         for layer, bias in zip(projection.proj, (INITIAL_DF, 0.0, INITIAL_SCALE), strict=True):
             layer.weight.zero_()
