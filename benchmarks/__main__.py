@@ -13,6 +13,7 @@ BENCHMARKS = (
     "detection",
     "known_anomalies",
     "forecasting",
+    "intervals",
     "first_page",
     "page_weight",
     "clustering",

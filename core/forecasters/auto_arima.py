@@ -25,9 +25,11 @@ class AutoArima(DailyRemainderForecaster):
     label = N_("AutoARIMA on the daily level")
 
     max_order: int = hyperparameter(
-        3, low=1, high=5, help=N_("Largest number of past days, and of past errors, that the model may use.")
+        2, low=1, high=5, help=N_("Largest number of past days, and of past errors, that the model may use.")
     )
 
     @override
     def build_model(self) -> Any:
-        return models.AutoARIMA(season_length=1, seasonal=False, max_p=self.max_order, max_q=self.max_order, max_d=1)
+        return models.AutoARIMA(
+            season_length=1, seasonal=False, max_p=self.max_order, max_q=self.max_order, max_d=1, approximation=True
+        )

@@ -1,5 +1,6 @@
 """Common base of the forecasters that model the daily remainder of a series without its usual week."""
 
+import warnings
 from abc import abstractmethod
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from core.messages import N_
 from core.progress import Progress
 
 MIN_DAYS = 10  # of remainder, for a model
-MAX_DAYS = 400  # the last days of remainder that are modelled
+MAX_DAYS = 200  # the last days of remainder that are modelled
 MAX_ENTITIES = 200  # a model is fitted for each of them at every forecast
 ONE_SIGMA_LEVEL = 68.27  # %, level whose bounds are one standard deviation away
 
@@ -79,7 +80,9 @@ class DailyRemainderForecaster(SeriesForecaster):
         if np.ptp(values) <= 1e-9 * max(np.abs(values).max(), 1.0):
             return np.full(day_count, values[-1]), np.zeros(day_count)
         scale = float(values.std())
-        forecast = self.build_model().forecast(y=values / scale, h=day_count, level=[ONE_SIGMA_LEVEL])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about orders whose search did not converge
+            forecast = self.build_model().forecast(y=values / scale, h=day_count, level=[ONE_SIGMA_LEVEL])
         deviation = np.asarray(forecast[f"hi-{ONE_SIGMA_LEVEL}"]) - forecast["mean"]
         return scale * np.asarray(forecast["mean"]), scale * np.maximum(deviation, 0.0)
 

@@ -131,7 +131,8 @@ class QuantileForest(SeriesForecaster):
             labels = self._assign_clusters(points, count)
             size = min(SILHOUETTE_ENTITIES, len(points))
             score = cluster_metrics.silhouette_score(points, labels, sample_size=size, random_state=self.random_state)
-            if score > best_score:
+            has_groups = np.mean(np.bincount(labels) > 1) > 0.5  # most clusters have more than one entity
+            if has_groups and score > best_score:
                 best, best_score = labels, score
         return best
 

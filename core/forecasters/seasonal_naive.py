@@ -13,6 +13,7 @@ from core.array_types import Floats
 from core.data.dataset import DAY
 from core.data.panel import Panel
 from core.data.regular_series import RegularSeries
+from core.forecasters.base import Forecaster
 from core.forecasters.covariate_panel import CovariatePanel, shift_days
 from core.forecasters.series_forecaster import (
     RECENT_STEPS,
@@ -63,6 +64,12 @@ class SeasonalNaive(SeriesForecaster):
     @override
     def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
         return shift_days(series.last_known, step + (-step) % self.season)[first_day:]
+
+    @override
+    def predict_steps(
+        self, series: Panel, covariates: CovariatePanel, horizon: int, first_day: int, end_day: int
+    ) -> Floats:
+        return Forecaster.predict_steps(self, series, covariates, horizon, first_day, end_day)
 
     @override
     def fit_series(self, series: RegularSeries, horizon: int, progress: Progress | None = None) -> Self:

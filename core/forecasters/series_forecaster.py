@@ -71,6 +71,18 @@ class SeriesForecaster(Forecaster):
             forecasts[np.array(days) - first_day] = quantiles[:, step - 1, :, 0]
         return forecasts
 
+    @override
+    def predict_steps(
+        self, series: Panel, covariates: CovariatePanel, horizon: int, first_day: int, end_day: int
+    ) -> Floats:
+        day_count = end_day - first_day
+        forecasts = np.full((horizon, day_count, len(series.entities)), np.nan)
+        origins = list(range(first_day, end_day))
+        medians = self.predict_origins(RegularSeries.from_panel(series), origins, horizon, MEDIAN)[..., 0]
+        for step in range(1, min(horizon, day_count) + 1):
+            forecasts[step - 1, step - 1 :] = medians[: day_count - step + 1, step - 1]
+        return forecasts
+
 
 def require_history(series: RegularSeries, min_steps: int) -> None:
     """Raise DataError if no entity has `min_steps` steps from its first to its last known value."""

@@ -42,6 +42,7 @@ FAST_SETTINGS: dict[str, dict[str, Any]] = {
     "blend": {"trees": "random-forest"},
     "feed-forward": {"epochs": 1},
     "deepar": {"epochs": 1, "samples": 100},
+    "auto-arima": {"max_order": 1},
     "quantile-forest": {"n_estimators": 10, "max_train_rows": 4000},
     "gradient-boosting-quantiles": {"max_iter": 20, "max_train_rows": 5000, "min_samples_leaf": 50},
 }
