@@ -14,6 +14,7 @@ BENCHMARKS = (
     "known_anomalies",
     "forecasting",
     "intervals",
+    "forests",
     "first_page",
     "page_weight",
     "clustering",

@@ -90,7 +90,7 @@ def iter_test_weeks() -> Iterator[TestWeeks]:
         step, values = pd.Timedelta(minutes=30), table["Demand"].to_numpy(dtype=float)
         series = RegularSeries(times, ("Victoria",), values[:, None], step, "MW", "Australia/Melbourne")
         last = len(series) - 336
-        yield TestWeeks("Victoria demand", series, tuple(last - 336 * 2 * week for week in range(4)), 336, 26 * 336)
+        yield TestWeeks("Victoria demand", series, tuple(last - 336 * 2 * week for week in range(4)), 336, 104 * 336)
     counts = CallSimulator(trunks=5, days=14).make_counts().pivot(index="timestamp", columns="trunk", values="total")
     times = pd.DatetimeIndex(counts.index).tz_localize(None)
     series = RegularSeries(
