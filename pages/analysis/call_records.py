@@ -247,10 +247,10 @@ def _ask_measure(dataset: Dataset) -> str:
 def _ask_threshold(dataset: Dataset) -> Any:
     """Ask for the spike threshold: learnt from the data, or a number."""
     is_learnt = st.checkbox(
-        _("Learn the spike threshold from the data"),
+        _("Learn the threshold"),
         True,
         key="call_records-auto",
-        help=_("The largest usual distance from the median, over all times of the day."),
+        help=_("From the data: the largest usual distance from the median, over all times of the day."),
     )
     if is_learnt:
         return AUTO

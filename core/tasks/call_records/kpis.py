@@ -47,10 +47,10 @@ def sum_counts(
         table = table.drop(columns="entity").groupby("time", as_index=False).sum(min_count=1).assign(entity=ALL)
     if length is not None:
         table["time"] = pd.DatetimeIndex(table["time"]).floor(length)
-    sums = table.groupby(["entity", "time"])[columns]
-    kpis = sums.sum(min_count=1)
+    groups = table.groupby(["entity", "time"])
+    kpis = groups[columns].sum(min_count=1)
     if ERLANG in columns:
-        kpis[ERLANG] = sums[ERLANG].mean()
+        kpis[ERLANG] = groups[ERLANG].mean()
     kpis[CCR] = _divide(kpis["answered"], kpis["total"])
     return kpis.reset_index()
 

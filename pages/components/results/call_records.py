@@ -96,7 +96,7 @@ def _show_totals(trunks: pd.DataFrame) -> None:
         )
         if "mean_erlang" in trunks:
             st.metric(
-                "Erlang",
+                _("Mean Erlang"),
                 format_value(round(float(trunks["mean_erlang"].sum()), 1)),
                 border=True,
                 help=_("Mean number of calls at the same time, over all trunks."),
