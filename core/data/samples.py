@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
+from core.data.call_records.simulator import CallSimulator, Fault, FaultKind
 from core.data.dataset import Dataset, make_clock_labels
 from core.data.ingest.loading import load
 from core.errors import OptionError
@@ -155,6 +156,33 @@ def _make_calls(random: np.random.Generator) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+TRUNK_FAULTS: tuple[tuple[FaultKind, str, str, str], ...] = (  # kind, trunk, time after the second Monday, duration
+    ("outage", "T001", "33h", "2h"),
+    ("ccr_drop", "T002", "57h", "3h"),
+    ("spike_storm", "T003", "81h", "4h"),
+    ("outage", "T004", "106h", "90min"),
+    ("ccr_drop", "T001", "112h", "2h"),
+)
+
+
+def _make_trunk_calls(random: np.random.Generator) -> pd.DataFrame:
+    """Return two weeks of quarter-hourly counts of calls on four trunks, with five faults in the second week."""
+    monday = pd.Timestamp("2020-09-07")
+    faults = tuple(
+        Fault(kind, trunk, monday + pd.Timedelta(start), monday + pd.Timedelta(start) + pd.Timedelta(length))
+        for kind, trunk, start, length in TRUNK_FAULTS
+    )
+    simulator = CallSimulator(
+        trunks=4,
+        days=14,
+        start=monday - pd.Timedelta(days=7),
+        calls_per_hour=400,
+        faults=faults,
+        seed=int(random.integers(1 << 32)),
+    )
+    return simulator.make_counts()
+
+
 def _make_kpis(random: np.random.Generator) -> pd.DataFrame:
     """Return five days of twelve KPIs of a server per minute; ten of them follow the same load."""
     minutes = np.arange(5 * 1440)
@@ -244,6 +272,12 @@ SAMPLES: dict[str, Sample] = {
             N_("Call counts"),
             N_("Sixteen weeks of hourly call counts at three exchanges, with 30 abnormal hours."),
             _make_calls,
+        ),
+        Sample(
+            "trunk_calls",
+            N_("Two weeks of calls"),
+            N_("Two weeks of call records, counted per quarter-hour on four trunks, with five faults."),
+            _make_trunk_calls,
         ),
         Sample(
             "kpi_matrix",

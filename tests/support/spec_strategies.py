@@ -60,7 +60,7 @@ def _build_values(field: Field[Any], kind: Any, required: bool) -> st.SearchStra
     if metadata["files"]:
         return DIGESTS if metadata["files"] == "datasets" else st.just("") | DIGESTS
     if metadata["argument"]:
-        return NAMES
+        return st.lists(NAMES, max_size=3).map(tuple) if typing.get_origin(kind) is tuple else NAMES
     values = _build_member_values(field, [member for member in flatten_union(kind) if not isinstance(member, str)])
     if metadata["choices"]:
         numbers = [member for member in flatten_union(kind) if member in NUMBER_STRATEGIES]
@@ -91,7 +91,7 @@ def _build_type_values(field: Field[Any], kind: Any) -> st.SearchStrategy[Any]:
         )
     if typing.get_origin(kind) is tuple:
         return st.lists(_build_type_values(field, typing.get_args(kind)[0]), max_size=3).map(tuple)
-    if field.metadata["metavar"] == "DATE":
+    if field.metadata["metavar"] in ("DATE", "TIME"):
         return st.dates().map(str)
     assert kind is str, f"{field.name}: {kind}"
     return TEXTS

@@ -196,7 +196,7 @@ def _make_grid(
     last = buckets["last"].where(buckets["last_seconds"] > 0, buckets["last"] - interval)
     first_time = buckets["first"].min() if start is None else start.floor(interval)
     last_time = max(buckets["first"].max(), last.max()) if end is None else end.ceil(interval) - interval
-    length = (last_time - first_time) // interval + 1
+    length = (last_time.value - first_time.value) // interval.value + 1
     if length > MAX_CELLS:
         raise DataError(
             N_("The records range from {first} to {last}, too long for intervals of {step}. Check the dates."),

@@ -24,7 +24,7 @@ from core.progress import Progress
 
 duckdb: Any = LazyModule("duckdb")
 
-MEMORY_LIMIT = "500MB"  # of DuckDB; beyond it, its tables go to the temporary folder
+MEMORY_LIMIT = "300MB"  # of DuckDB; beyond it, its tables go to the temporary folder
 MAX_THREADS = 4
 POLL_S = 0.2  # between two reports of progress
 REJECTIONS = {

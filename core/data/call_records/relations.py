@@ -10,6 +10,7 @@ from core.data.call_records.buckets import UNKNOWN
 from core.data.call_records.sources import RecordFile
 
 EPOCH_S = (3e8, 4.1e9)  # numbers of seconds that are accepted as times: 1979 to 2099
+MAX_US = int(EPOCH_S[1] * 1e6)
 STATUS_OK, STATUS_LINE, STATUS_TIME, STATUS_DURATION, STATUS_PERIOD = "ok", "line", "time", "duration", "period"
 
 
@@ -41,14 +42,16 @@ def build_records_query(
         SELECT id, trunk, s, e, cause,
                coalesce(failed, e <= s) AS failed,
                CASE WHEN NOT is_line THEN '{STATUS_LINE}'
-                    WHEN s IS NULL OR s < 0 THEN '{STATUS_TIME}'
-                    WHEN e IS NULL OR e < s OR duration < 0 THEN '{STATUS_DURATION}'
+                    WHEN s IS NULL OR s NOT BETWEEN 0 AND {MAX_US} THEN '{STATUS_TIME}'
+                    WHEN e IS NULL OR e NOT BETWEEN s AND {MAX_US} OR duration < 0 THEN '{STATUS_DURATION}'
                     WHEN {" OR ".join(outside) or "false"} THEN '{STATUS_PERIOD}'
                     ELSE '{STATUS_OK}' END AS status
         FROM (
             SELECT id, trunk, s, failed, cause, duration, is_line,
-                   coalesce(e, s + CAST(round(1e6 * coalesce(duration, CASE WHEN failed THEN 0 END)) AS BIGINT)) AS e
-            FROM ({" UNION ALL ".join(scans)})
+                   coalesce(e, CASE WHEN s BETWEEN 0 AND {MAX_US} AND length_us BETWEEN 0 AND {MAX_US}
+                                    THEN s + CAST(round(length_us) AS BIGINT) END) AS e
+            FROM (SELECT *, 1e6 * coalesce(duration, CASE WHEN failed THEN 0 END) AS length_us
+                  FROM ({" UNION ALL ".join(scans)}))
         )
     """
 
@@ -139,8 +142,8 @@ def _convert(cell: str, found_kind: str, kind: str) -> str:
     """Return the expression that converts a cell; a cell that does not convert is NULL."""
     text = f"trim(CAST({cell} AS VARCHAR))"
     if kind == "time":
-        if found_kind in ("time", "instant"):  # a cast of a time to an instant takes most of the seconds
-            return f"epoch_us({cell})" if found_kind == "instant" else f"epoch_us(CAST({cell} AS TIMESTAMP))"
+        if found_kind in ("time", "instant"):  # a cast of a time to an instant would take most of the seconds
+            return f"epoch_us(CAST({cell} AS {'TIMESTAMP' if found_kind == 'time' else 'TIMESTAMPTZ'}))"
         if found_kind == "number":
             return _convert_epoch(f"CAST({cell} AS DOUBLE)")
         number = _convert_epoch(f"TRY_CAST({text} AS DOUBLE)")
