@@ -70,7 +70,7 @@ def summarise_trunks(dataset: Dataset) -> pd.DataFrame:
     causes = list_causes(dataset)
     if causes:
         by_cause = groups[causes].sum()
-        names = by_cause.idxmax(axis=1).str.removeprefix(CAUSE_PREFIX)
+        names = by_cause.idxmax(axis=1).str.removeprefix(CAUSE_PREFIX).str.replace("_", " ")
         table["cause"] = names.where(by_cause.max(axis=1) > 0, "")
     return table.sort_values("total", ascending=False, kind="stable").reset_index(names="trunk")
 
