@@ -8,7 +8,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
-from core.data.call_records.buckets import ALL_TRUNKS, BUCKET_COLUMNS, UNKNOWN
+from core.data.call_records.buckets import BUCKET_COLUMNS, UNKNOWN
+from core.data.call_records.columns import COLUMN_NAMES, ColumnChoice
+from core.data.call_records.files import RecordCount
 from core.errors import DataError, OptionError, ServiceUnavailableError
 from core.messages import N_
 from core.progress import Progress
@@ -25,29 +27,18 @@ from core.storage.search_server import SearchConnection, SearchServer, make_inde
 
 PAGE_SIZE = 10_000  # buckets; Elasticsearch accepts at most 65,535 by default
 CHECKPOINT_FOLDER = "call-records"
-TIME_TYPES, FLAG_TYPES = ("date", "date_nanos"), ("boolean", "keyword")
-NAME_TYPES = ("keyword", "constant_keyword", "long", "integer")
+START, END, TRUNK, NULL_DURATION, CAUSE = "start", "end", "trunk", "null_duration", "cause"
+TIME_TYPES, NAME_TYPES = ("date", "date_nanos"), ("keyword", "constant_keyword", "long", "integer")
+FIELD_TYPES = {
+    START: TIME_TYPES,
+    END: TIME_TYPES,
+    TRUNK: NAME_TYPES,
+    NULL_DURATION: ("boolean", "keyword"),
+    CAUSE: NAME_TYPES,
+}
+"""Field of a record (see `COLUMN_NAMES`) → accepted types in Elasticsearch."""
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
-FIRST, LAST, TRUNK, NULL_DURATION, CAUSE_GROUP = "first", "last", "trunk", "null_duration", "cause_group"
-START_SUM, END_SUM, BUCKETS = "start_sum", "end_sum", "buckets"
-
-
-@dataclass(frozen=True)
-class CallFields:
-    """Names of the fields of a record. A prefix such as `gini.` is found in the index.
-
-    start          begin of the call; the first of these names that the index has
-    end            end of the call
-    trunk          calling trunk
-    null_duration  True for an attempt that was not answered
-    cause_group    group of release causes; optional
-    """
-
-    start: tuple[str, ...] = ("Call_Start_Time", "@timestamp")
-    end: tuple[str, ...] = ("Call_End_Time",)
-    trunk: tuple[str, ...] = ("ORIG_T1T7",)
-    null_duration: tuple[str, ...] = ("null_duration",)
-    cause_group: tuple[str, ...] = ("rc_group",)
+START_SUM, END_SUM, BUCKETS, IS_VALID = "start_sum", "end_sum", "buckets", "is_valid"
 
 
 @dataclass(frozen=True)
@@ -57,47 +48,56 @@ class CallQuery:
     interval    length of the intervals; they are counted from midnight UTC
     by_trunk    True counts every trunk, False all calls together
     start, end  the calls begin at `start` or later, and before `end` (UTC); None is no limit
+    choice      names of fields that replace the usual ones
     """
 
     interval: pd.Timedelta
     by_trunk: bool = True
     start: pd.Timestamp | None = None
     end: pd.Timestamp | None = None
-    fields: CallFields = field(default_factory=CallFields)
+    choice: ColumnChoice = field(default_factory=ColumnChoice)
 
     def __post_init__(self) -> None:
-        """Raise OptionError for a period that ends before it starts."""
+        """Raise OptionError for a period that ends before it starts, and for a field with customers or numbers."""
+        self.choice.check()
         if self.start is not None and self.end is not None and _to_utc(self.start) >= _to_utc(self.end):
             raise OptionError(
                 N_("The period ends at {end}, but it starts at {start}."), start=str(self.start), end=str(self.end)
             )
 
 
-def fetch_buckets(server: SearchServer, query: CallQuery, progress: Progress | None = None) -> pd.DataFrame:
-    """Return the buckets of the calls, columns as in `BUCKET_COLUMNS`.
+def count_records(server: SearchServer, query: CallQuery, progress: Progress | None = None) -> RecordCount:
+    """Count the calls of the records in the indices of `server`, as `count_files` does for files.
 
     With a folder in `progress`, every page is kept there: a killed job continues after its last page. The job can be
     cancelled between two pages.
 
     Times are exact to the millisecond, as they are in Elasticsearch. Its sums are floating-point numbers of epoch
-    milliseconds: exact up to 5,000 calls in a bucket, rounded by at most 0.02 s with 100,000 calls.
+    milliseconds: exact up to 5,000 calls in a bucket, rounded by at most 0.02 s with 100,000 calls. Every document
+    counts, also a second one with the same CDR_ID.
 
     Raises OptionError if no index matches. Raises DataError without calls, for a missing or unsuitable field, and for
-    calls whose end or outcome is unknown. Raises ServiceUnavailableError if the server fails after all retries, or if
-    it gives incomplete results.
+    calls whose outcome is unknown. Raises ServiceUnavailableError if the server fails after all retries, or if it gives
+    incomplete results.
     """
     progress = progress or Progress()
     with server.connect(progress) as connection:
         fields = _find_fields(connection, query)
-        period = _find_period(connection, query, fields)
+        survey = _survey_records(connection, query, fields)
         folder = progress.folder / CHECKPOINT_FOLDER if progress.folder else None
         store = PageStore(folder, _compute_digest(server, query, fields))
-        _fetch_pages(connection, query, fields, period, store)
-    buckets = pd.concat(store.pages, ignore_index=True) if store.pages else pd.DataFrame()
-    if buckets.empty:
+        _fetch_pages(connection, query, fields, survey, store)
+    if not store.pages:
         raise _make_empty_error(server, query)
+    pages = pd.concat(store.pages, ignore_index=True)
     store.clear()
-    return buckets
+    rejected = {"time": survey.timeless, "duration": int(pages["calls"][~pages[IS_VALID]].sum())}
+    return RecordCount(
+        pages.loc[pages[IS_VALID], list(BUCKET_COLUMNS)].reset_index(drop=True),
+        survey.records,
+        survey.outside,
+        {reason: count for reason, count in rejected.items() if count},
+    )
 
 
 # ---- fields --------------------------------------------------------------------------------------------------------
@@ -105,40 +105,42 @@ def fetch_buckets(server: SearchServer, query: CallQuery, progress: Progress | N
 
 def _find_fields(connection: SearchConnection, query: CallQuery) -> dict[str, str]:
     """Return the paths of the fields that the query needs. Raises OptionError if no index matches."""
-    index, fields = connection.server.index, query.fields
-    names = [name for candidates in asdict(fields).values() for name in candidates]
-    patterns = [pattern for name in names for pattern in (f"*{name}", f"*{name}.keyword")]
+    index = connection.server.index
 
     def read_fields(response: Mapping[str, Any]) -> dict[str, Any] | None:
         return dict(response["fields"]) if response["indices"] else None
 
-    capabilities = connection.ask(lambda client: client.field_caps(index=index, fields=patterns), read_fields)
+    capabilities = connection.ask(lambda client: client.field_caps(index=index, fields="*"), read_fields)
     if capabilities is None:
         raise make_index_error(index)
-    paths = {
-        FIRST: _find_field(capabilities, index, fields.start, TIME_TYPES),
-        LAST: _find_field(capabilities, index, fields.end, TIME_TYPES),
-        NULL_DURATION: _find_field(capabilities, index, fields.null_duration, FLAG_TYPES),
-    }
-    if query.by_trunk:
-        paths[TRUNK] = _find_field(capabilities, index, fields.trunk, NAME_TYPES)
-    if any(_list_paths(capabilities, name) for name in fields.cause_group):
-        paths[CAUSE_GROUP] = _find_field(capabilities, index, fields.cause_group, NAME_TYPES)
+    paths = {}
+    for name, types in FIELD_TYPES.items():
+        chosen = getattr(query.choice, name, "")
+        names = (chosen,) if chosen else COLUMN_NAMES[name]
+        is_optional = name == CAUSE and not chosen
+        if (name == TRUNK and not query.by_trunk) or (is_optional and not _list_paths(capabilities, names[0])):
+            continue
+        paths[name] = _find_field(capabilities, index, names, types)
     return paths
 
 
 def _find_field(capabilities: Mapping[str, Any], index: str, names: Sequence[str], types: Sequence[str]) -> str:
-    """Return the path of the first name that the index has: itself, below a prefix, or its keyword sub-field.
+    """Return the path of the first name that the index has: the field, or its keyword sub-field.
 
     Raises DataError for a missing field, one of another type, and one below several prefixes.
     """
-    name = next((name for name in names if _list_paths(capabilities, name)), None)
-    if name is None:
+    paths: list[str] = next(filter(None, (_list_paths(capabilities, name) for name in names)), [])
+    if not paths:
         raise DataError(N_("The records in {index} have no field {name}."), index=index, name=" / ".join(names))
-    paths = _list_paths(capabilities, name)
+    if len({_strip_keyword(path) for path in paths}) > 1:
+        raise DataError(
+            N_("{file}: several columns match {name}: {columns}. Choose one with an option of the import."),
+            file=index,
+            name=" / ".join(names),
+            columns=", ".join(paths),
+        )
     suitable = [path for path in paths if _is_suitable(capabilities[path], types)]
-    choices = [path for path in suitable if _strip_keyword(path) == name] or suitable
-    if not choices:
+    if not suitable:
         raise DataError(
             N_("The field {name} in {index} has the type {value}. Accepted: {accepted}."),
             index=index,
@@ -146,20 +148,21 @@ def _find_field(capabilities: Mapping[str, Any], index: str, names: Sequence[str
             value=", ".join(sorted(capabilities[paths[0]])),
             accepted=", ".join(types),
         )
-    if len({_strip_keyword(path) for path in choices}) > 1:
-        raise DataError(
-            N_("The records in {index} have the field {name} several times: {value}. Choose indices with one of them."),
-            index=index,
-            name=name,
-            value=", ".join(choices),
-        )
-    return choices[0]
+    return suitable[0]
 
 
 def _list_paths(capabilities: Mapping[str, Any], name: str) -> list[str]:
-    """Return the paths of the field `name`, the plain ones before keyword sub-fields."""
-    paths = (path for path in capabilities if f".{_strip_keyword(path)}".endswith(f".{name}"))
-    return sorted(paths, key=lambda path: (path.endswith(".keyword"), path))
+    """Return the paths of the field `name` and its keyword sub-field: exact, in other case, or below a prefix."""
+    folded = name.casefold()
+    plain = {path: _strip_keyword(path) for path in capabilities}
+    for paths in (
+        [path for path in plain if plain[path] == name],
+        [path for path in plain if plain[path].casefold() == folded],
+        [path for path in plain if plain[path].casefold().endswith(f".{folded}")],
+    ):
+        if paths:
+            return sorted(paths, key=len)
+    return []
 
 
 def _strip_keyword(path: str) -> str:
@@ -175,42 +178,55 @@ def _is_suitable(capability: Mapping[str, Any], types: Sequence[str]) -> bool:
 # ---- pages ---------------------------------------------------------------------------------------------------------
 
 
-def _find_period(connection: SearchConnection, query: CallQuery, fields: Mapping[str, str]) -> tuple[float, float]:
-    """Return the period of the calls in epoch milliseconds, for the progress; NaN without calls."""
-    limits = {name: {name: {"field": fields[FIRST]}} for name in ("min", "max")}
+@dataclass(frozen=True)
+class _Survey:
+    """Number of records: all, begun outside the period, without a begin; first and last begin, in epoch ms."""
 
-    def read_limits(response: Mapping[str, Any]) -> tuple[float, float]:
-        values = (response["aggregations"][name]["value"] for name in limits)
-        first, last = (float("nan") if value is None else float(value) for value in values)
-        return first, last
+    records: int
+    outside: int
+    timeless: int
+    first_ms: float
+    last_ms: float
 
-    return connection.ask(lambda client: _search(client, connection.server, query, fields, limits), read_limits)
+
+def _survey_records(connection: SearchConnection, query: CallQuery, fields: Mapping[str, str]) -> _Survey:
+    """Count the records in the indices, and find the period of the calls."""
+    start = {"field": fields[START]}
+    aggregations = {
+        "inside": {"filter": _make_selection(query, fields), "aggs": {"first": {"min": start}, "last": {"max": start}}},
+        "timeless": {"missing": start},
+    }
+
+    def read_survey(response: Mapping[str, Any]) -> _Survey:
+        records = int(response["hits"]["total"]["value"])
+        inside, timeless = response["aggregations"]["inside"], int(response["aggregations"]["timeless"]["doc_count"])
+        limits = (float(inside[name]["value"] or 0) for name in ("first", "last"))
+        return _Survey(records, records - timeless - int(inside["doc_count"]), timeless, *limits)
+
+    return connection.ask(
+        lambda client: _search(client, connection.server, aggregations, track_total_hits=True), read_survey
+    )
 
 
 def _fetch_pages(
-    connection: SearchConnection,
-    query: CallQuery,
-    fields: Mapping[str, str],
-    period: tuple[float, float],
-    store: PageStore,
+    connection: SearchConnection, query: CallQuery, fields: Mapping[str, str], survey: _Survey, store: PageStore
 ) -> None:
     """Fetch the pages after the last one in `store`, until an empty page."""
-    first_ms, last_ms = period
-    sums = {START_SUM: {"sum": {"field": fields[FIRST]}}, END_SUM: {"sum": {"field": fields[LAST]}}}
+    selection = _make_selection(query, fields)
+    sums = {START_SUM: {"sum": {"field": fields[START]}}, END_SUM: {"sum": {"field": fields[END]}}}
     composite: dict[str, Any] = {"size": PAGE_SIZE, "sources": _make_sources(query, fields)}
     aggregation = {BUCKETS: {"composite": composite, "aggs": sums}}
     while True:
         if store.after is not None:
             composite["after"] = store.after
-            share = (store.after[FIRST] - first_ms) / max(last_ms - first_ms, 1.0)
-            connection.progress.report(min(max(share, 0.0), 1.0))
+            share = (store.after[START] - survey.first_ms) / max(survey.last_ms - survey.first_ms, 1.0)
+            connection.progress.report(min(max(share, 0.0), 1.0), N_("Reading the records"))
         page, after = connection.ask(
-            lambda client: _search(client, connection.server, query, fields, aggregation),
-            lambda response: _read_page(response, query),
+            lambda client: _search(client, connection.server, aggregation, query=selection), _read_page
         )
         if after is None:
             return
-        if store.after is not None and (after == store.after or after[FIRST] < store.after[FIRST]):
+        if store.after is not None and (after == store.after or after[START] < store.after[START]):
             raise ServiceUnavailableError(
                 N_("Elasticsearch repeats a page of results ({after}), so the counts would be wrong."), after=str(after)
             )
@@ -220,36 +236,35 @@ def _fetch_pages(
 def _make_sources(query: CallQuery, fields: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the sources of the composite aggregation, time first. Records without a value have buckets too."""
     step = {"fixed_interval": f"{int(query.interval.total_seconds())}s"}
-    terms = [name for name in (TRUNK, NULL_DURATION, CAUSE_GROUP) if name in fields]
+    terms = [name for name in (TRUNK, NULL_DURATION, CAUSE) if name in fields]
     return [
-        {FIRST: {"date_histogram": {"field": fields[FIRST], **step}}},
-        {LAST: {"date_histogram": {"field": fields[LAST], "missing_bucket": True, **step}}},
+        {START: {"date_histogram": {"field": fields[START], **step}}},
+        {END: {"date_histogram": {"field": fields[END], "missing_bucket": True, **step}}},
         *({name: {"terms": {"field": fields[name], "missing_bucket": True}}} for name in terms),
     ]
 
 
-def _search(
-    client: Any, server: SearchServer, query: CallQuery, fields: Mapping[str, str], aggregations: Mapping[str, Any]
-) -> Any:
-    """Ask for aggregations of the calls, and for no record."""
+def _make_selection(query: CallQuery, fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return the query of the calls that begin in the period."""
     limits = {
         name: _to_utc(time).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         for name, time in (("gte", query.start), ("lt", query.end))
         if time is not None
     }
-    selection = {"range": {fields[FIRST]: limits}} if limits else {"exists": {"field": fields[FIRST]}}
-    return client.search(
-        index=server.index,
-        size=0,
-        track_total_hits=False,
-        allow_partial_search_results=False,
-        query=selection,
-        aggs=aggregations,
-    )
+    return {"range": {fields[START]: limits}} if limits else {"exists": {"field": fields[START]}}
 
 
-def _read_page(response: Mapping[str, Any], query: CallQuery) -> tuple[pd.DataFrame, dict[str, Any] | None]:
-    """Return the buckets of a page and the position after it; None if the page is empty."""
+def _search(client: Any, server: SearchServer, aggregations: Mapping[str, Any], **options: Any) -> Any:
+    """Ask for aggregations of the calls, and for no record."""
+    options = {"track_total_hits": False} | options
+    return client.search(index=server.index, size=0, allow_partial_search_results=False, aggs=aggregations, **options)
+
+
+def _read_page(response: Mapping[str, Any]) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    """Return the buckets of a page and the position after it; None if the page is empty.
+
+    The column IS_VALID is False for calls that end before they begin, and for answered calls without an end.
+    """
     result = response["aggregations"][BUCKETS]
     entries = result["buckets"]
     if not entries:
@@ -257,30 +272,31 @@ def _read_page(response: Mapping[str, Any], query: CallQuery) -> tuple[pd.DataFr
     keys = pd.DataFrame([entry["key"] for entry in entries], dtype=object)
     keys[NULL_DURATION] = [FLAGS.get(str(value).lower()) for value in keys[NULL_DURATION]]
     calls = np.array([entry["doc_count"] for entry in entries], dtype=np.int64)
-    _check_values(keys, calls)
-    is_open = keys[LAST].isna()  # an attempt without an end ends where it begins
-    keys[LAST] = keys[LAST].where(~is_open, keys[FIRST])
+    _check_outcomes(keys, calls)
+    is_open = keys[END].isna()  # an attempt without an end ends where it begins
+    keys[END] = keys[END].where(~is_open, keys[START])
     end_sums = [entry[START_SUM if lacks_end else END_SUM] for entry, lacks_end in zip(entries, is_open, strict=True)]
     page = pd.DataFrame(
         {
-            "trunk": _read_names(keys, TRUNK, UNKNOWN if query.by_trunk else ALL_TRUNKS),
-            "first": pd.to_datetime(keys[FIRST].astype("int64"), unit="ms"),
-            "last": pd.to_datetime(keys[LAST].astype("int64"), unit="ms"),
+            "trunk": _read_names(keys, TRUNK),
+            "first": pd.to_datetime(keys[START].astype("int64"), unit="ms"),
+            "last": pd.to_datetime(keys[END].astype("int64"), unit="ms"),
             "null_duration": keys[NULL_DURATION].astype(bool),
-            "cause_group": _read_names(keys, CAUSE_GROUP, UNKNOWN),
+            "cause_group": _read_names(keys, CAUSE),
             "calls": calls,
-            "first_seconds": _sum_offsets([entry[START_SUM] for entry in entries], keys[FIRST], calls),
-            "last_seconds": _sum_offsets(end_sums, keys[LAST], calls),
+            "first_seconds": _sum_offsets([entry[START_SUM] for entry in entries], keys[START], calls),
+            "last_seconds": _sum_offsets(end_sums, keys[END], calls),
         }
     ).astype(BUCKET_COLUMNS)
+    page[IS_VALID] = (page["last"] >= page["first"]) & (page["null_duration"] | ~is_open)
     _check_order(page)
     return page, dict(result.get("after_key") or entries[-1]["key"])
 
 
-def _read_names(keys: pd.DataFrame, column: str, default: str) -> list[str]:
-    """Return the names in a column, `default` where a record has none; equal names share their memory."""
+def _read_names(keys: pd.DataFrame, column: str) -> list[str]:
+    """Return the names in a column, UNKNOWN where a record has none; equal names share their memory."""
     names = keys[column] if column in keys else [None] * len(keys)
-    return [default if name is None else sys.intern(str(name)) for name in names]
+    return [sys.intern(str(name).strip() if name is not None else "") or UNKNOWN for name in names]
 
 
 def _sum_offsets(sums: Sequence[Mapping[str, float]], starts_ms: pd.Series, calls: NDArray[np.int64]) -> Floats:
@@ -290,31 +306,27 @@ def _sum_offsets(sums: Sequence[Mapping[str, float]], starts_ms: pd.Series, call
     return np.array(offsets, dtype=np.float64) / 1000
 
 
-def _check_values(keys: pd.DataFrame, calls: NDArray[np.int64]) -> None:
-    """Raise DataError for calls without an outcome, and for answered calls without an end."""
-    for name, selection in (
-        (NULL_DURATION, keys[NULL_DURATION].isna()),
-        ("Call_End_Time", keys[LAST].isna() & keys[NULL_DURATION].eq(False)),
-    ):
-        if selection.any():
-            raise DataError(
-                N_("{count} calls have no valid value in the field {name}, the first in the interval of {time}."),
-                count=int(calls[selection].sum()),
-                name=name,
-                time=str(pd.Timestamp(keys[FIRST][selection.idxmax()], unit="ms")),
-            )
+def _check_outcomes(keys: pd.DataFrame, calls: NDArray[np.int64]) -> None:
+    """Raise DataError for calls of which nobody knows whether they were answered."""
+    selection = keys[NULL_DURATION].isna()
+    if selection.any():
+        raise DataError(
+            N_("{count} calls have no valid value in the field {name}, the first in the interval of {time}."),
+            count=int(calls[selection].sum()),
+            name=COLUMN_NAMES[NULL_DURATION][0],
+            time=str(pd.Timestamp(keys[START][selection.idxmax()], unit="ms")),
+        )
 
 
 def _check_order(page: pd.DataFrame) -> None:
-    """Raise DataError for calls that end before they begin."""
+    """Raise DataError for a bucket whose calls end before they begin in sum: nobody knows which of them do."""
     rounding_s = 1e-3 + 1e-6 * page["calls"]
-    is_back = page["last_seconds"] < page["first_seconds"] - rounding_s
-    selection = (page["last"] < page["first"]) | (page["last"] == page["first"]) & is_back
-    if selection.any():
+    is_reversed = (page["last"] == page["first"]) & (page["last_seconds"] < page["first_seconds"] - rounding_s)
+    if is_reversed.any():
         raise DataError(
-            N_("{count} calls end before they begin, the first in the interval of {time}."),
-            count=int(page["calls"][selection].sum()),
-            time=str(page["first"][selection].iloc[0]),
+            N_("Among {count} calls in the interval of {time}, some end before they begin."),
+            count=int(page["calls"][is_reversed].iloc[0]),
+            time=str(page["first"][is_reversed].iloc[0]),
         )
 
 

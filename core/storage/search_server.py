@@ -65,16 +65,8 @@ class SearchServer:
 
     def __post_init__(self) -> None:
         """Raise OptionError for an address or an index pattern that is not accepted."""
-        _split_address(self.endpoint)
-        names = self.index.split(",")
-        if not all(INDEX_NAME.fullmatch(name) for name in names) or len(self.index) > MAX_INDEX_LETTERS:
-            raise OptionError(
-                N_(
-                    "index = {value!r} is not accepted. Accepted: names of indices in small letters, separated by "
-                    "commas, such as hookah-cdrs-t1t7_*. A name begins with a letter or a digit."
-                ),
-                value=self.index,
-            )
+        check_address(self.endpoint)
+        check_index(self.index)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "SearchServer | None":
@@ -202,6 +194,23 @@ class SearchConnection:
     def _make_error(self, reason: str) -> ServiceUnavailableError:
         return ServiceUnavailableError(
             N_("{service} does not answer ({reason})."), service="Elasticsearch", reason=self.server.redact(reason)
+        )
+
+
+def check_address(address: str) -> None:
+    """Raise OptionError unless an address is http or https, with a host and without credentials."""
+    _split_address(address)
+
+
+def check_index(index: str) -> None:
+    """Raise OptionError for an index pattern that is not accepted."""
+    if not all(INDEX_NAME.fullmatch(name) for name in index.split(",")) or len(index) > MAX_INDEX_LETTERS:
+        raise OptionError(
+            N_(
+                "index = {value!r} is not accepted. Accepted: names of indices in small letters, separated by commas, "
+                "such as hookah-cdrs-t1t7_*. A name begins with a letter or a digit."
+            ),
+            value=index,
         )
 
 

@@ -68,15 +68,12 @@ def _count_records(spec: ImportSpec, workspace: Workspace, progress: Progress) -
         return count_files(
             paths, interval, by_trunk=spec.by_trunk, start=start, end=end, choice=spec.columns, progress=progress
         )
-    from core.storage.call_records import CallFields, CallQuery, fetch_buckets
+    from core.storage.call_records import CallQuery, count_records
     from core.storage.search_server import SearchServer
 
     server = SearchServer.from_address(spec.elasticsearch, workspace.settings)
     server = replace(server, index=spec.index) if spec.index else server
-    chosen = {"start": spec.start_column, "trunk": spec.trunk_column, "cause_group": spec.cause_column}
-    fields = CallFields(**{name: (column,) for name, column in chosen.items() if column})
-    buckets = fetch_buckets(server, CallQuery(interval, spec.by_trunk, start, end, fields), progress)
-    return RecordCount(buckets, int(buckets["calls"].sum()), 0, {})
+    return count_records(server, CallQuery(interval, spec.by_trunk, start, end, spec.columns), progress)
 
 
 def _build_result(
@@ -122,8 +119,7 @@ def _cut_rest(counts: pd.DataFrame, buckets: pd.DataFrame) -> tuple[pd.DataFrame
 def _list_notes(count: RecordCount, rest: pd.Series) -> Iterator[Message]:
     """Yield what the user must know about the counts."""
     for reason, number in count.rejected.items():
-        template = N_("{count} of {records} records do not count: {reason}.")
-        yield Message(template, {"count": number, "records": count.records, "reason": REJECTIONS[reason]})
+        yield Message(REJECTIONS[reason], {"count": number, "records": count.records})
     if count.outside:
         yield Message(N_("{count} records begin outside the chosen period."), {"count": count.outside})
     if len(rest):

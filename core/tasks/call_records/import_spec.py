@@ -12,6 +12,7 @@ from core.errors import OptionError
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter
 from core.spec.spec import Spec
+from core.storage.search_server import check_address, check_index
 
 DAY = pd.Timedelta(days=1)
 
@@ -116,6 +117,10 @@ class ImportSpec(Spec):
             if value and not needed:
                 chosen = "--elasticsearch" if self.elasticsearch else "FILE"
                 raise OptionError(N_("{option} cannot be combined with {chosen}."), option=option, chosen=chosen)
+        if self.elasticsearch:
+            check_address(self.elasticsearch)  # before a run stores it: it may hold a password
+        if self.index:
+            check_index(self.index)
         self.columns.check()
         parse_interval(self.interval)
         start, end = self.period

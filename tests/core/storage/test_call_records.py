@@ -5,9 +5,12 @@ stand-in for Elasticsearch in other tests, has no composite aggregation.
 """
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -21,18 +24,20 @@ from pandas.testing import assert_frame_equal
 from pydantic import SecretStr
 
 from core.data.call_records.buckets import BUCKET_COLUMNS, build_counts
+from core.data.call_records.columns import ColumnChoice
+from core.data.call_records.files import count_files
+from core.data.call_records.simulator import CallSimulator
 from core.errors import DataError, OptionError, ServiceUnavailableError
 from core.progress import CancelledError, Progress
-from core.settings import Settings
+from core.settings import ROOT, Settings
 from core.storage import call_records
-from core.storage.call_records import CHECKPOINT_FOLDER, CallQuery, fetch_buckets
+from core.storage.call_records import CHECKPOINT_FOLDER, CallQuery, count_records
 from core.storage.page_store import STATE_FILE
 from core.storage.search_server import SearchServer
 from tests.conftest import find_free_port
 from tests.support.search_proxy import (
     Answer,
     Fault,
-    Request,
     SearchProxy,
     cut_off,
     lose_shard,
@@ -62,6 +67,17 @@ FIELD_TYPES = {
     "CALLING_NUMBER": KEYWORD,
     "CUSTOMER_NAME": KEYWORD,
 }
+IMPORT_CODE = """
+import sys
+from pathlib import Path
+import pandas as pd
+from core.progress import Progress
+from core.storage import call_records
+from core.storage.search_server import SearchServer
+call_records.PAGE_SIZE = 100
+query = call_records.CallQuery(pd.Timedelta("15min"))
+call_records.count_records(SearchServer(sys.argv[1], "hookah-cdrs-t1t7_*"), query, Progress(Path(sys.argv[2])))
+"""
 BUCKET_KEYS = list(BUCKET_COLUMNS)[:5]
 
 
@@ -84,7 +100,7 @@ RECORDS = make_records()
 def to_document(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return a record as it is stored; "unknown" is a field without a value."""
     times = {name: value.isoformat() + "Z" for name, value in record.items() if isinstance(value, pd.Timestamp)}
-    values = {name: bool(value) if name == "null_duration" else value for name, value in record.items()}
+    values = {name: bool(value) if isinstance(value, np.bool_) else value for name, value in record.items()}
     private = {"CALLING_NUMBER": "331420900XXX", "CUSTOMER_NAME": "Acme Ltd"}
     document = {name: value for name, value in (values | times | private).items() if value != "unknown"}
     return {name if name == "@timestamp" else f"{prefix}{name}": value for name, value in document.items()}
@@ -94,13 +110,19 @@ def store_records(
     url: str, index: str, records: pd.DataFrame, types: dict[str, Any] | None = None, prefix: str = ""
 ) -> None:
     """Create an index with the records."""
+    mapping = types or {name if name == "@timestamp" else f"{prefix}{name}": kind for name, kind in FIELD_TYPES.items()}
+    store_documents(url, index, [to_document(record, prefix) for record in records.to_dict("records")], mapping)
+
+
+def store_documents(
+    url: str, index: str, documents: Sequence[dict[str, Any]], types: dict[str, Any] = FIELD_TYPES
+) -> None:
+    """Create an index with the documents."""
     from elasticsearch import Elasticsearch
 
-    mapping = types or {name if name == "@timestamp" else f"{prefix}{name}": kind for name, kind in FIELD_TYPES.items()}
-    documents = [to_document(record, prefix) for record in records.to_dict("records")]
     operations = [entry for document in documents for entry in ({"create": {}}, document)]
     with Elasticsearch(url, request_timeout=20) as client:
-        client.indices.create(index=index, mappings={"properties": mapping})
+        client.indices.create(index=index, mappings={"properties": types})
         if operations:
             response = client.bulk(index=index, operations=operations, refresh=True)
             assert not response["errors"]
@@ -108,7 +130,7 @@ def store_records(
 
 def sum_by_hand(records: pd.DataFrame, interval: pd.Timedelta = QUARTER, by_trunk: bool = True) -> pd.DataFrame:
     """Return the buckets of records, one group at a time."""
-    table = records.assign(trunk=records["ORIG_T1T7"] if by_trunk else "all", cause_group=records["rc_group"])
+    table = records.assign(trunk=records["ORIG_T1T7"] if by_trunk else "unknown", cause_group=records["rc_group"])
     table["first"], table["last"] = (
         table["Call_Start_Time"].dt.floor(interval),
         table["Call_End_Time"].dt.floor(interval),
@@ -125,6 +147,10 @@ def sum_by_hand(records: pd.DataFrame, interval: pd.Timedelta = QUARTER, by_trun
 def assert_same_buckets(buckets: pd.DataFrame, expected: pd.DataFrame) -> None:
     ordered = [frame.sort_values(BUCKET_KEYS, ignore_index=True) for frame in (buckets, expected)]
     assert_frame_equal(*ordered, check_exact=False, rtol=0, atol=1e-6)
+
+
+def fetch_buckets(server: SearchServer, query: CallQuery, progress: Progress | None = None) -> pd.DataFrame:
+    return count_records(server, query, progress).buckets
 
 
 @pytest.fixture(scope="module")
@@ -169,14 +195,14 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("by_trunk", [True, False])
 @pytest.mark.parametrize("interval", ["1min", "15min", "1h", "1D"])
-def test_fetch_buckets_equals_sums_by_hand(server: SearchServer, interval: str, by_trunk: bool) -> None:
+def test_count_records_equals_sums_by_hand(server: SearchServer, interval: str, by_trunk: bool) -> None:
     step = pd.Timedelta(interval)
     buckets = fetch_buckets(server, CallQuery(step, by_trunk))
     assert_same_buckets(buckets, sum_by_hand(RECORDS, step, by_trunk))
 
 
 @pytest.mark.usefixtures("small_pages")
-def test_fetch_buckets_reads_all_pages(server: SearchServer, proxy: SearchProxy) -> None:
+def test_count_records_reads_all_pages(server: SearchServer, proxy: SearchProxy) -> None:
     progress = SharesSeen()
     assert_same_buckets(fetch_buckets(server, QUERY, progress), sum_by_hand(RECORDS))
     pages = proxy.list_pages()
@@ -201,7 +227,7 @@ class SharesSeen(Progress):
         self.shares.append(share)
 
 
-def test_fetch_buckets_shares_seconds_of_worked_example(proxy: SearchProxy, server: SearchServer) -> None:
+def test_count_records_shares_seconds_of_worked_example(proxy: SearchProxy, server: SearchServer) -> None:
     start = pd.Timestamp("2020-08-30T22:43:32")
     record = {"Call_Start_Time": start, "Call_End_Time": start + pd.Timedelta(seconds=748), "@timestamp": start}
     names = {"ORIG_T1T7": "T1", "null_duration": False, "rc_group": "HANG_UP"}
@@ -211,7 +237,7 @@ def test_fetch_buckets_shares_seconds_of_worked_example(proxy: SearchProxy, serv
     assert counts["erlang"].round(4).tolist() == [0.0978, 0.7333]
 
 
-def test_fetch_buckets_of_period_includes_start_and_excludes_end(server: SearchServer) -> None:
+def test_count_records_of_period_includes_start_and_excludes_end(server: SearchServer) -> None:
     times = RECORDS["Call_Start_Time"].sort_values().iloc
     start, end = times[400], times[900]
     inside = RECORDS[(RECORDS["Call_Start_Time"] >= start) & (RECORDS["Call_Start_Time"] < end)]
@@ -220,7 +246,7 @@ def test_fetch_buckets_of_period_includes_start_and_excludes_end(server: SearchS
     assert_same_buckets(fetch_buckets(server, paris), sum_by_hand(inside))
 
 
-def test_fetch_buckets_of_full_bucket_keeps_milliseconds(server: SearchServer, proxy: SearchProxy) -> None:
+def test_count_records_of_full_bucket_keeps_milliseconds(server: SearchServer, proxy: SearchProxy) -> None:
     start = pd.Timestamp("2020-08-30T22:44:59.999")
     end = pd.Timestamp("2020-08-30T22:45:00.001")
     record = {"@timestamp": start, "Call_Start_Time": start, "Call_End_Time": end}
@@ -230,7 +256,7 @@ def test_fetch_buckets_of_full_bucket_keeps_milliseconds(server: SearchServer, p
     assert (bucket["calls"], bucket["first_seconds"], bucket["last_seconds"]) == (5000, 5000 * 899.999, 5.0)
 
 
-def test_fetch_buckets_asks_for_no_record(server: SearchServer, proxy: SearchProxy) -> None:
+def test_count_records_asks_for_no_record(server: SearchServer, proxy: SearchProxy) -> None:
     buckets = fetch_buckets(server, QUERY)
     searches = [request.body for request in proxy.requests if "_search" in request.path]
     assert {search["size"] for search in searches} == {0}
@@ -238,21 +264,106 @@ def test_fetch_buckets_asks_for_no_record(server: SearchServer, proxy: SearchPro
     assert "Acme" not in buckets.to_csv()
 
 
+# ---- the same counts as from files ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_trunk", [True, False])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_count_records_equals_count_of_files(
+    server: SearchServer, proxy: SearchProxy, tmp_path: Path, seed: int, by_trunk: bool
+) -> None:
+    """Records with calls without a begin, without an end, and that end days before they begin."""
+    documents = [to_document(record) for record in make_records(400, seed).to_dict("records")]
+    for document in documents[:7]:
+        del document["Call_Start_Time"]
+    for document in documents[10:15]:
+        del document["Call_End_Time"]
+    for document in documents[20:30]:
+        document["Call_End_Time"] = "2020-08-01T00:00:00Z"
+    index, path = f"same-{seed}-{by_trunk}".lower(), tmp_path / "hits.jsonl"
+    store_documents(proxy.url, index, documents)
+    path.write_text("".join(json.dumps({"_index": index, "_source": document}) + "\n" for document in documents))
+    start, end = DAY_START + pd.Timedelta(hours=1), DAY_START + pd.Timedelta("7h 7min 7.007s")
+    query = CallQuery(QUARTER, by_trunk, start, end)
+    from_server = count_records(replace(server, index=index), query)
+    from_file = count_files([path], QUARTER, by_trunk=by_trunk, start=start, end=end)
+    assert (from_server.records, from_server.rejected["time"]) == (from_file.records, from_file.rejected["time"])
+    assert 0 < from_server.rejected["duration"] <= from_file.rejected["duration"]  # these are of the period alone
+    assert_same_buckets(from_server.buckets, from_file.buckets.astype(BUCKET_COLUMNS))
+    tables = [build_counts(count.buckets, QUARTER, by_trunk, start, end) for count in (from_server, from_file)]
+    assert_frame_equal(*tables, check_exact=False, rtol=0, atol=1e-9)
+
+
+def test_count_records_equals_count_of_simulated_files(
+    server: SearchServer, proxy: SearchProxy, tmp_path: Path
+) -> None:
+    simulator = CallSimulator(trunks=3, days=1, calls_per_hour=60, seed=5)
+    records = pd.concat(simulator.iter_records())
+    columns = [name for name in FIELD_TYPES if name in records]
+    store_documents(
+        proxy.url,
+        "simulated",
+        [
+            to_document(record)
+            for record in records[columns].astype({"ORIG_T1T7": str, "rc_group": str}).to_dict("records")
+        ],
+    )
+    simulator.write_parquet(tmp_path / "calls.parquet")
+    from_server = count_records(replace(server, index="simulated"), QUERY)
+    from_file = count_files([tmp_path / "calls.parquet"], QUARTER)
+    assert from_server.records == from_file.records == len(records)
+    assert_frame_equal(build_counts(from_server.buckets, QUARTER, True), build_counts(from_file.buckets, QUARTER, True))
+
+
+def test_count_records_tells_what_became_of_every_record(server: SearchServer, proxy: SearchProxy) -> None:
+    start = DAY_START + pd.Timedelta(hours=1)
+    record = {"Call_Start_Time": start, "Call_End_Time": start, "null_duration": False}
+    later, earlier = start + pd.Timedelta(hours=1), start - pd.Timedelta(hours=1)
+    changes = [
+        {},
+        {"Call_Start_Time": later, "Call_End_Time": later},
+        {"Call_Start_Time": earlier},
+        {"Call_Start_Time": "unknown"},
+        {"Call_End_Time": "unknown"},
+        {"Call_End_Time": earlier},
+        {"Call_End_Time": "unknown", "null_duration": True},
+    ]
+    store_documents(proxy.url, "fates", [to_document(record | change) for change in changes])
+    count = count_records(replace(server, index="fates"), replace(QUERY, start=start, end=later))
+    assert (count.records, count.outside, count.rejected) == (7, 2, {"time": 1, "duration": 2})
+    assert count.buckets["calls"].tolist() == [1, 1]
+    assert sorted(count.buckets["null_duration"]) == [False, True]
+
+
 # ---- fields of the index -------------------------------------------------------------------------------------------
 
 
-def test_fetch_buckets_finds_prefixed_fields(server: SearchServer, proxy: SearchProxy) -> None:
+def test_count_records_finds_prefixed_fields(server: SearchServer, proxy: SearchProxy) -> None:
     store_records(proxy.url, "gini-calls", RECORDS[:200], prefix="gini.")
     assert_same_buckets(fetch_buckets(replace(server, index="gini-calls"), QUERY), sum_by_hand(RECORDS[:200]))
 
 
-def test_fetch_buckets_finds_fields_of_dynamic_mapping(server: SearchServer, proxy: SearchProxy) -> None:
+def test_count_records_finds_chosen_fields(server: SearchServer, proxy: SearchProxy) -> None:
+    types = FIELD_TYPES | {"Gini.TRUNK": KEYWORD, "begin": DATE, "a.rc_group": KEYWORD, "b.rc_group": KEYWORD}
+    del types["rc_group"]
+    names = {"ORIG_T1T7": "Gini.TRUNK", "Call_Start_Time": "begin", "rc_group": "b.rc_group"}
+    store_records(proxy.url, "chosen-calls", RECORDS[:200].rename(columns=names), types)
+    choice = ColumnChoice(trunk="trunk", start="begin", cause="b.rc_group")
+    query = replace(QUERY, choice=choice)
+    assert_same_buckets(fetch_buckets(replace(server, index="chosen-calls"), query), sum_by_hand(RECORDS[:200]))
+    with pytest.raises(DataError, match="no field carrier"):
+        fetch_buckets(server, replace(QUERY, choice=ColumnChoice(cause="carrier")))
+    with pytest.raises(OptionError, match="CUSTOMER_NAME"):
+        replace(QUERY, choice=ColumnChoice(trunk="CUSTOMER_NAME"))
+
+
+def test_count_records_finds_fields_of_dynamic_mapping(server: SearchServer, proxy: SearchProxy) -> None:
     types = FIELD_TYPES | {"ORIG_T1T7": TEXT, "null_duration": TEXT} | {"unrelated_rc_group": KEYWORD}
     store_records(proxy.url, "dynamic-calls", RECORDS[:200], types)
     assert_same_buckets(fetch_buckets(replace(server, index="dynamic-calls"), QUERY), sum_by_hand(RECORDS[:200]))
 
 
-def test_fetch_buckets_uses_timestamp_without_start_time(server: SearchServer, proxy: SearchProxy) -> None:
+def test_count_records_uses_timestamp_without_start_time(server: SearchServer, proxy: SearchProxy) -> None:
     types = {name: kind for name, kind in FIELD_TYPES.items() if name not in ("Call_Start_Time", "rc_group")}
     records = RECORDS[:200]
     store_records(proxy.url, "old-calls", records.drop(columns=["Call_Start_Time", "rc_group"]), types)
@@ -271,7 +382,7 @@ def test_fetch_buckets_uses_timestamp_without_start_time(server: SearchServer, p
         ("two-trunks", {"ORIG_T1T7": None, "a.ORIG_T1T7": KEYWORD, "b.ORIG_T1T7": KEYWORD}, "a.ORIG_T1T7, b.ORIG_T1T7"),
     ],
 )
-def test_fetch_buckets_names_unsuitable_field(
+def test_count_records_names_unsuitable_field(
     server: SearchServer, proxy: SearchProxy, index: str, types: dict[str, Any], message: str
 ) -> None:
     mapping = {name: kind for name, kind in (FIELD_TYPES | types).items() if kind is not None}
@@ -283,45 +394,35 @@ def test_fetch_buckets_names_unsuitable_field(
 @pytest.mark.parametrize(
     ("index", "changes", "message"),
     [
-        (
-            "open-call",
-            {"Call_End_Time": "unknown", "null_duration": False},
-            "1 calls have no valid value .* Call_End_Time",
-        ),
         ("odd-call", {"null_duration": "unknown"}, "1 calls have no valid value in the field null_duration"),
-        ("late-call", {"Call_End_Time": DAY_START}, "1 calls end before they begin"),
+        ("back-call", {"Call_End_Time": DAY_START}, "Among 1 calls in the interval of .* some end before they begin"),
     ],
 )
-def test_fetch_buckets_refuses_unclear_records(
+def test_count_records_refuses_unclear_records(
     server: SearchServer, proxy: SearchProxy, index: str, changes: dict[str, Any], message: str
 ) -> None:
     start = DAY_START + pd.Timedelta(minutes=1)
     record = RECORDS.iloc[0].to_dict() | {"Call_Start_Time": start, "Call_End_Time": start} | changes
-    from elasticsearch import Elasticsearch
-
-    store_records(proxy.url, index, RECORDS[:0])
-    document = to_document({name: value for name, value in record.items() if value != "unknown"})
-    with Elasticsearch(proxy.url) as client:
-        client.index(index=index, document=document, refresh=True)
+    store_documents(proxy.url, index, [to_document(record)])
     with pytest.raises(DataError, match=message):
         fetch_buckets(replace(server, index=index), QUERY)
 
 
-def test_fetch_buckets_counts_attempt_without_end(server: SearchServer, proxy: SearchProxy) -> None:
+def test_count_records_counts_attempt_without_end(server: SearchServer, proxy: SearchProxy) -> None:
     failed = RECORDS[RECORDS["null_duration"]][:20]
     store_records(proxy.url, "endless-attempts", failed.drop(columns="Call_End_Time"), FIELD_TYPES)
     assert_same_buckets(fetch_buckets(replace(server, index="endless-attempts"), QUERY), sum_by_hand(failed))
 
 
 @pytest.mark.parametrize("index", ["empty-calls", "hookah-cdrs-t1t7_*"])
-def test_fetch_buckets_without_calls_is_an_error(server: SearchServer, index: str) -> None:
+def test_count_records_without_calls_is_an_error(server: SearchServer, index: str) -> None:
     query = replace(QUERY, start=pd.Timestamp("2021-01-01"))
     with pytest.raises(DataError, match="no call record between 2021-01-01"):
         fetch_buckets(replace(server, index=index), query)
 
 
 @pytest.mark.parametrize("index", ["missing", "missing-*"])
-def test_fetch_buckets_of_missing_index_is_an_error(server: SearchServer, pauses: list[float], index: str) -> None:
+def test_count_records_of_missing_index_is_an_error(server: SearchServer, pauses: list[float], index: str) -> None:
     with pytest.raises(OptionError, match=index.replace("*", r"\*")):
         fetch_buckets(replace(server, index=index), QUERY)
     assert not pauses
@@ -337,7 +438,7 @@ def test_query_rejects_period_that_ends_before_it_starts() -> None:
 
 @pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("fault", [refuse(429), refuse(502), refuse(503), refuse(504), lose_shard, cut_off])
-def test_fetch_buckets_retries_passing_fault(
+def test_count_records_retries_passing_fault(
     server: SearchServer, proxy: SearchProxy, pauses: list[float], fault: Fault
 ) -> None:
     proxy.faults = [None, fault, fault, None, fault]
@@ -346,7 +447,7 @@ def test_fetch_buckets_retries_passing_fault(
 
 
 @pytest.mark.parametrize("fault", [refuse(429), refuse(503), lose_shard, cut_off])
-def test_fetch_buckets_gives_up_after_five_retries(
+def test_count_records_gives_up_after_five_retries(
     server: SearchServer, proxy: SearchProxy, pauses: list[float], fault: Fault
 ) -> None:
     proxy.faults = [fault] * 100
@@ -356,7 +457,7 @@ def test_fetch_buckets_gives_up_after_five_retries(
     assert (1 + 2 + 4 + 8 + 16) / 2 <= sum(pauses) <= 1 + 2 + 4 + 8 + 16
 
 
-def test_fetch_buckets_waits_as_long_as_asked(server: SearchServer, proxy: SearchProxy, pauses: list[float]) -> None:
+def test_count_records_waits_as_long_as_asked(server: SearchServer, proxy: SearchProxy, pauses: list[float]) -> None:
     proxy.faults = [refuse(429, "17")]
     fetch_buckets(server, QUERY)
     assert sum(pauses) == 17
@@ -367,7 +468,7 @@ def test_fetch_buckets_waits_as_long_as_asked(server: SearchServer, proxy: Searc
     assert 28 + 60 + 2 <= sum(pauses) <= 30 + 60 + 4
 
 
-def test_fetch_buckets_ends_after_hang(server: SearchServer, proxy: SearchProxy) -> None:
+def test_count_records_ends_after_hang(server: SearchServer, proxy: SearchProxy) -> None:
     release = threading.Event()
 
     def hang(answer: Answer) -> Answer:
@@ -383,7 +484,7 @@ def test_fetch_buckets_ends_after_hang(server: SearchServer, proxy: SearchProxy)
     assert len(proxy.list_pages()) == 6
 
 
-def test_fetch_buckets_of_absent_server_is_an_error(server: SearchServer, pauses: list[float]) -> None:
+def test_count_records_of_absent_server_is_an_error(server: SearchServer, pauses: list[float]) -> None:
     with pytest.raises(ServiceUnavailableError, match="does not answer"):
         fetch_buckets(replace(server, endpoint=f"http://127.0.0.1:{find_free_port()}"), QUERY)
     assert sum(pauses) >= 15.5
@@ -400,7 +501,7 @@ def test_fetch_buckets_of_absent_server_is_an_error(server: SearchServer, pauses
         (lambda answer: Answer(200, {"hits": {}}), "invalid response"),
     ],
 )
-def test_fetch_buckets_does_not_retry_refusal(
+def test_count_records_does_not_retry_refusal(
     server: SearchServer, proxy: SearchProxy, pauses: list[float], fault: Fault, message: str
 ) -> None:
     proxy.faults = [fault]
@@ -409,7 +510,7 @@ def test_fetch_buckets_does_not_retry_refusal(
     assert not pauses
 
 
-def test_fetch_buckets_hides_credentials(server: SearchServer, proxy: SearchProxy) -> None:
+def test_count_records_hides_credentials(server: SearchServer, proxy: SearchProxy) -> None:
     proxy.faults = [refuse(400, reason="user vigie with hunter2-do-not-show at https://vigie:pw@host")]
     with pytest.raises(ServiceUnavailableError) as caught:
         fetch_buckets(server, QUERY)
@@ -420,7 +521,7 @@ def test_fetch_buckets_hides_credentials(server: SearchServer, proxy: SearchProx
 
 
 @pytest.mark.usefixtures("small_pages")
-def test_fetch_buckets_refuses_repeated_page(server: SearchServer, proxy: SearchProxy) -> None:
+def test_count_records_refuses_repeated_page(server: SearchServer, proxy: SearchProxy) -> None:
     answers: list[Answer] = []
 
     def repeat(answer: Answer) -> Answer:
@@ -433,7 +534,7 @@ def test_fetch_buckets_refuses_repeated_page(server: SearchServer, proxy: Search
     assert len(proxy.list_pages()) == 2
 
 
-def test_fetch_buckets_from_server_without_composite_aggregations_is_an_error(tmp_path: Path) -> None:
+def test_count_records_from_server_without_composite_aggregations_is_an_error(tmp_path: Path) -> None:
     noida = make_elasticsearch_server(tmp_path / "noida").start()
     try:
         store_records(noida.url, "hookah-cdrs-t1t7_a", RECORDS[:20])
@@ -450,7 +551,7 @@ def test_fetch_buckets_from_server_without_composite_aggregations_is_an_error(tm
 
 
 @pytest.mark.usefixtures("small_pages")
-def test_fetch_buckets_continues_after_last_page(server: SearchServer, proxy: SearchProxy, tmp_path: Path) -> None:
+def test_count_records_continues_after_last_page(server: SearchServer, proxy: SearchProxy, tmp_path: Path) -> None:
     with pytest.raises(CancelledError):
         fetch_buckets(server, QUERY, SharesSeen(cancel_after=2, folder=tmp_path))
     assert len(proxy.list_pages()) == 3
@@ -462,7 +563,7 @@ def test_fetch_buckets_continues_after_last_page(server: SearchServer, proxy: Se
 
 @pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("damage", ["other query", "other index", "state", "page", "lost page"])
-def test_fetch_buckets_starts_anew_without_valid_pages(
+def test_count_records_starts_anew_without_valid_pages(
     server: SearchServer, proxy: SearchProxy, tmp_path: Path, damage: str
 ) -> None:
     query, folder = QUERY, tmp_path / CHECKPOINT_FOLDER
@@ -489,9 +590,28 @@ def test_fetch_buckets_starts_anew_without_valid_pages(
 
 
 @pytest.mark.usefixtures("small_pages")
-def test_fetch_buckets_of_killed_process_continues(
-    server: SearchServer, proxy: SearchProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_count_records_continues_after_kill(server: SearchServer, proxy: SearchProxy, tmp_path: Path) -> None:
+    is_waiting, release = threading.Event(), threading.Event()
+
+    def hang(answer: Answer) -> Answer:
+        is_waiting.set()
+        release.wait(60)
+        return answer
+
+    proxy.faults = [None, None, None, hang]
+    process = subprocess.Popen([sys.executable, "-c", IMPORT_CODE, server.endpoint, str(tmp_path)], cwd=ROOT)
+    assert is_waiting.wait(60)
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    release.set()
+    proxy.requests.clear()
+    server = replace(server, index="hookah-cdrs-t1t7_*", user="", password="")
+    assert_same_buckets(fetch_buckets(server, QUERY, Progress(tmp_path)), sum_by_hand(RECORDS))
+    assert len(proxy.list_pages()) == -(-len(sum_by_hand(RECORDS)) // 100) + 1 - 3
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_count_records_ignores_half_written_page(server: SearchServer, tmp_path: Path) -> None:
     """A process that dies while it writes the state leaves a page that the state does not name."""
     with pytest.raises(CancelledError):
         fetch_buckets(server, QUERY, SharesSeen(cancel_after=1, folder=tmp_path))
@@ -502,7 +622,7 @@ def test_fetch_buckets_of_killed_process_continues(
     assert_same_buckets(fetch_buckets(server, QUERY, Progress(tmp_path)), sum_by_hand(RECORDS))
 
 
-def test_fetch_buckets_is_cancelled_during_pause(server: SearchServer, proxy: SearchProxy) -> None:
+def test_count_records_is_cancelled_during_pause(server: SearchServer, proxy: SearchProxy) -> None:
     progress = Progress()
     slept: list[float] = []
 
@@ -591,10 +711,6 @@ def test_server_from_address_gives_credentials_to_configured_server_alone(addres
     assert SearchServer.from_address(address, make_settings()).user == ""
 
 
-def test_fetch_buckets_without_user_sends_no_credentials(server: SearchServer, proxy: SearchProxy) -> None:
+def test_count_records_without_user_sends_no_credentials(server: SearchServer, proxy: SearchProxy) -> None:
     fetch_buckets(replace(server, user="", password=""), QUERY)
     assert not any(request.authorization for request in proxy.requests)
-
-
-def test_request_of_test_proxy_knows_pages() -> None:
-    assert not Request("/", "", "").is_page
