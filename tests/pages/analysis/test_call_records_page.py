@@ -68,7 +68,7 @@ def test_uploaded_records_are_counted_and_deleted(
     assert read_metrics(app)["Trunks"] == "2"
     [event] = [event for event in page_workspace.events.read_events() if event.event == "model_execution"]
     assert app.query_params["run"] == event.run_id
-    assert not list((page_workspace.folder / "raw-uploads").rglob("*.parquet"))
+    assert not list((page_workspace.raw_uploads.folder).rglob("*.parquet"))
     app = choose_section(app, "import")
     assert not app.exception
     assert "Records" in read_metrics(app)
@@ -77,7 +77,7 @@ def test_uploaded_records_are_counted_and_deleted(
 
 def test_uploaded_records_are_deleted_after_a_failed_import(page_workspace: Workspace) -> None:
     paths = page_workspace.raw_uploads.save([("../broken.csv", lambda path: path.write_text("a,b\n1,2\n"))])
-    assert Path(paths[0]).is_relative_to(page_workspace.folder / "raw-uploads")
+    assert Path(paths[0]).is_relative_to(page_workspace.raw_uploads.folder)
     from core import jobs
     from core.actor import Actor
 
@@ -87,13 +87,6 @@ def test_uploaded_records_are_deleted_after_a_failed_import(page_workspace: Work
     app = wait_for_job(open_page(PAGE, work=job.key))
     assert app.error
     assert not Path(paths[0]).exists()
-
-
-def test_discarding_leaves_other_files_alone(page_workspace: Workspace, tmp_path: Path) -> None:
-    other = tmp_path / "other.csv"
-    other.write_text("a\n")
-    page_workspace.raw_uploads.discard([str(other), str(page_workspace.raw_uploads.folder / ".." / "other.csv")])
-    assert other.exists()
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
