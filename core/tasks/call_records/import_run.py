@@ -33,24 +33,11 @@ def import_records(
     """Count the records and store the counts as a dataset.
 
     Raises OptionError for a value that is not accepted, UnreadableFileError for a file that cannot be read, DataError
-    for missing columns and without calls, ServiceUnavailableError if Elasticsearch fails, and Cancelled. Uploaded
-    records are deleted at the end.
+    for missing columns and without calls, ServiceUnavailableError if Elasticsearch fails, and Cancelled.
     """
     spec.check()
     spec, progress = spec.fill_defaults(), progress or Progress()
     data = _list_data(spec, workspace)
-    try:
-        outcome = _run_import(spec, data, workspace, actor, progress)
-    except Exception:
-        workspace.raw_uploads.discard(spec.records)
-        raise
-    workspace.raw_uploads.discard(spec.records)  # not after a stop of the worker, which starts the job again
-    return outcome
-
-
-def _run_import(
-    spec: ImportSpec, data: FileList, workspace: Workspace, actor: Actor, progress: Progress
-) -> tuple[ImportResult, Run]:
     with track_run(TASK, "Call records", spec.to_params(), data, actor, workspace) as run:
         started_s = time.perf_counter()
         count = _count_records(spec, workspace, progress)
