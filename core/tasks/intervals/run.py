@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.actor import Actor
-from core.data.cleaning import CleanedSeries, clean_series, is_cleaned
+from core.array_types import Floats
+from core.data.cleaning import CleanedSeries, clean_series
 from core.data.dataset import Dataset
 from core.errors import DataError
 from core.exports import write_csv
@@ -106,29 +109,34 @@ def read_measure(dataset: Dataset, measure: str, spec: IntervalsSpec, model: Mea
 
     The entities are those of `model`, if one is given.
     """
-    attempts = spec.find_attempts(measure, dataset)
-    if dataset.profile or not is_cleaned(dataset, measure):
-        read = CleanedSeries.from_dataset(dataset.to_series(), measure, attempts)
-        original = model.align(read.original) if model else read.original
-        is_fixed = isinstance(spec.spike_threshold, float | int)
-        threshold = float(spec.spike_threshold) if is_fixed else None if spec.spike_threshold == "auto" else np.inf
-        cleaned = clean_series(original, spec.spike_window, threshold, spec.fill_from)
-    else:
-        cleaned = CleanedSeries.from_dataset(dataset, measure, attempts)
-        if model is not None:
-            aligned = {name: getattr(cleaned, name) for name in ("values", "is_spike", "is_imputed")}
-            grids = {name: model.align(cleaned.original.with_values(grid * 1.0)) for name, grid in aligned.items()}
-            cleaned = replace(
-                cleaned,
-                original=model.align(cleaned.original),
-                values=grids["values"].values,
-                is_spike=grids["is_spike"].values == 1,
-                is_imputed=grids["is_imputed"].values == 1,
-            )
+    cleaned = CleanedSeries.from_dataset(dataset.to_series(), measure, spec.find_attempts(measure, dataset))
+    if model is not None:
+        cleaned = _align_cleaned(cleaned, model)
+    if not (cleaned.is_spike.any() or cleaned.is_imputed.any()):
+        threshold = {"auto": None, "none": np.inf}.get(str(spec.spike_threshold), spec.spike_threshold)
+        cleaned = clean_series(cleaned.original, spec.spike_window, threshold, spec.fill_from)  # type: ignore[arg-type]
     values = np.where(cleaned.is_imputed, np.nan, cleaned.original.values)
     if cleaned.original.attempts is not None:
         values = np.where(cleaned.original.attempts > 0, values, np.nan)
     return MeasureData(measure, cleaned.original.with_values(values), cleaned.series, cleaned)
+
+
+def _align_cleaned(cleaned: CleanedSeries, model: MeasureModel) -> CleanedSeries:
+    """Return the entities of a model; those that are not in the data have no values."""
+
+    def pick(grid: NDArray[Any]) -> Floats:
+        return model.align(cleaned.original.with_values(grid * 1.0)).values
+
+    masks = {name: pick(getattr(cleaned, name)) == 1 for name in ("is_spike", "is_imputed", "is_shift", "is_silent")}
+    return replace(
+        cleaned,
+        original=model.align(cleaned.original),
+        values=pick(cleaned.values),
+        weeks_back=np.nan_to_num(pick(cleaned.weeks_back)).astype(np.intp),
+        is_missing=pick(cleaned.is_missing) == 1,
+        thresholds=np.full(len(model.entities_), np.nan),
+        **masks,
+    )
 
 
 # ---- one measure ----------------------------------------------------------------------------------------------------
