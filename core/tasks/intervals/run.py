@@ -12,6 +12,7 @@ from core.actor import Actor
 from core.array_types import Floats
 from core.data.cleaning import CleanedSeries, clean_series
 from core.data.dataset import Dataset
+from core.data.regular_series import RegularSeries
 from core.errors import DataError
 from core.exports import write_csv
 from core.forecasters.interval_model import IntervalModel, MeasureModel, WindowForecast
@@ -22,6 +23,7 @@ from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
 from core.runs.tracked_run import MAX_EXPORTED_ROWS, Run, track_run
+from core.spec.hyperparameters import get_params
 from core.tasks.intervals.notes import list_data_notes, list_result_notes
 from core.tasks.intervals.result import CALIBRATION, FUTURE, JUDGED, NAIVE, Intervals
 from core.tasks.intervals.spec import IntervalsApplySpec, IntervalsSpec
@@ -68,10 +70,14 @@ def watch(
     spec = fill_windows(spec, measures[0].history)
     plan = plan_windows(spec, measures[0].history)
     with track_run(TASK, type(spec.forecaster).__name__, spec.to_params(), dataset, actor, workspace) as run:
-        model, outcomes = _build_model(spec, part), []
+        model_spec, trials = _choose_settings(spec, measures[0].history.select(0, plan.fit_end), progress)
+        run.params |= get_params(model_spec.forecaster)
+        model, outcomes = _build_model(model_spec, part), []
+        fit_progress = progress.create_part(1, 2) if spec.search else progress
         for number, data in enumerate(measures):
-            outcomes.append(_watch_measure(data, plan, spec, model, progress.create_part(number, len(measures))))
-        result = _build_result(spec, spec, dataset, measures[0], outcomes)
+            part_progress = fit_progress.create_part(number, len(measures))
+            outcomes.append(_watch_measure(data, plan, model_spec, model, part_progress))
+        result = replace(_build_result(spec, model_spec, dataset, measures[0], outcomes), trials=trials)
         _save_result(run, result)
         save_model(run.folder / "model", model, _build_example(measures), libraries=LIBRARIES)
     return result, run
@@ -137,6 +143,23 @@ def _align_cleaned(cleaned: CleanedSeries, model: MeasureModel) -> CleanedSeries
         thresholds=np.full(len(model.entities_), np.nan),
         **masks,
     )
+
+
+def _choose_settings(
+    spec: IntervalsSpec, history: RegularSeries, progress: Progress
+) -> tuple[IntervalsSpec, pd.DataFrame]:
+    """Return the spec with the best settings of a search, and the settings tried; empty without a search."""
+    if not spec.search:
+        return spec, pd.DataFrame()
+    from core.forecasters.neural_forecaster import NeuralForecaster
+    from core.forecasters.neural_search import search_settings
+
+    assert spec.horizon is not None
+    assert isinstance(spec.forecaster, NeuralForecaster), "the spec was checked"
+    progress.report(0.0, N_("Trying settings"))
+    search_progress = progress.create_part(0, 2)
+    best, trials = search_settings(spec.forecaster, history, spec.horizon, spec.search, search_progress)
+    return replace(spec, forecaster=best, search=0), trials
 
 
 # ---- one measure ----------------------------------------------------------------------------------------------------

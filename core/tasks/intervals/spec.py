@@ -125,8 +125,17 @@ class IntervalsSpec(PartSpec):
     )
 
     def check(self) -> None:
-        """Raise OptionError for a value that is not accepted, or attempts for several measures."""
+        """Raise OptionError for a value that is not accepted, attempts for several measures, or a search in vain."""
+        from core.forecasters.neural_forecaster import NeuralForecaster
+
         super().check()
+        if self.search and not isinstance(self.forecaster, NeuralForecaster):
+            raise OptionError(
+                N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
+                name="search",
+                value=self.search,
+                accepted=f"0 ({self.forecaster.name})",
+            )
         if self.attempts and len(self.value) > 1:
             raise OptionError(
                 N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),

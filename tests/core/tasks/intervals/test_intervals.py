@@ -12,6 +12,7 @@ from core import forecasters
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.errors import DataError, OptionError
+from core.forecasters.feed_forward import FeedForward
 from core.forecasters.seasonal_naive import SeasonalNaive
 from core.operations.feedback import compute_majorities, make_row_key, serialise_row
 from core.progress import CancelledError, Progress
@@ -282,6 +283,20 @@ def test_cancel_stops_the_run(workspace: Workspace) -> None:
             actor=ACTOR,
             progress=progress,
         )
+
+
+def test_search_chooses_settings_of_neural_forecaster(workspace: Workspace) -> None:
+    """The run and its model have the settings that the search chose; the spec repeats the search."""
+    fast = FeedForward(hidden_size=4, epochs=1)
+    spec = replace(IntervalsSpec(), forecaster=fast, search=2, horizon=DAY_HOURS)
+    result, run = watch(spec, make_call_dataset(make_hourly(5), step=HOUR), workspace=workspace, actor=ACTOR)
+    assert len(result.trials) == 2
+    best = result.trials.loc[result.trials["mwql"].idxmin()]
+    assert result.model_spec.forecaster.hidden_size == run.params["hidden_size"] == best["hidden_size"]
+    assert (result.spec.search, result.model_spec.search) == (2, 0)
+    assert load_result(run.id, Intervals, workspace).trials["trial"].tolist() == [1, 2]
+    with pytest.raises(OptionError, match="seasonal-naive"):
+        replace(IntervalsSpec(), search=2).check()
 
 
 def test_unknown_measure_is_refused(workspace: Workspace) -> None:
