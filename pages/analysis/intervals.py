@@ -33,7 +33,7 @@ def page() -> None:
         intervals.show_intervals,
         widgets=_IntervalsForm().widgets,
         describe_model=lambda record: " · ".join(
-            filter(None, [record.params.get("forecaster"), record.params["value"]])
+            filter(None, [record.params.get("forecaster"), record.params.get("value")])
         ),
     )
 

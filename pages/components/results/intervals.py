@@ -20,10 +20,10 @@ def show_intervals(result: Intervals, dataset: Dataset | None, run: str) -> None
         st.warning(_("No point was judged. The notes below say why."), icon=":material/data_alert:")
     else:
         st.markdown(_describe_promise(result))
-        _show_warnings(result)
+        show_warnings(result)
     views: dict[str, Callable[[], None]] = {
         _("Events"): lambda: interval_events.show(result, run),
-        _("Now"): lambda: interval_quality.show_current(result),
+        _("Outside now"): lambda: interval_quality.show_current(result),
         _("Quality"): lambda: interval_quality.show(result),
         _("Model"): lambda: model.show(run, "intervals"),
     }
@@ -104,7 +104,7 @@ def _describe_promise(result: Intervals) -> str:
     return sentence
 
 
-def _show_warnings(result: Intervals) -> None:
+def show_warnings(result: Intervals) -> None:
     """Warn where a forecaster is worse than seasonal naive, and where the promise is not kept."""
     for measure in result.measures:
         skill = compute_skill(result, measure)
