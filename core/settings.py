@@ -59,6 +59,16 @@ class Settings(BaseSettings):
     template. Default: none."""
     elastic_password: SecretStr = SecretStr("")
     """Password of ELASTIC_USERNAME. Default: none."""
+    call_records_endpoint: str = ""
+    """Address of the Elasticsearch that holds call records, for instance https://host:9243; they are read and never
+    changed. Default: none, call records are imported from files."""
+    call_records_index: str = "hookah-cdrs-t1t7_*"
+    """Index or pattern of the call records. Default: hookah-cdrs-t1t7_*."""
+    call_records_username: str = ""
+    """User of CALL_RECORDS_ENDPOINT, with read access to CALL_RECORDS_INDEX. Its password goes to this address
+    alone. Default: none."""
+    call_records_password: SecretStr = SecretStr("")
+    """Password of CALL_RECORDS_USERNAME. Default: none."""
     database_url: SecretStr = SecretStr("")
     """Database of accounts and jobs, postgresql://user:password@host:5432/database. Its tables are created at
     first use. Default: none, two SQLite files in the data folder."""

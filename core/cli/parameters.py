@@ -35,7 +35,9 @@ def convert_value(field: Field[Any], value: Any) -> Any:
         words = {to_word(choice): choice for choice in field.metadata["choices"]}
         require_choice(get_flag(field), value, tuple(words))
         return words[value]
-    return tuple(value) if isinstance(value, list) else str(value) if isinstance(value, Path) else value
+    if isinstance(value, list):
+        return tuple(str(part) if isinstance(part, Path) else part for part in value)
+    return str(value) if isinstance(value, Path) else value
 
 
 def with_read_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -61,10 +63,10 @@ def build_parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
     """Return the parameter of a field; its default is empty, so that given values can be distinguished."""
     metadata = field.metadata
     if is_positional(field):
-        annotation = Annotated[
-            Path, typer.Argument(metavar=metadata["metavar"] or field.name.upper(), help=metadata["help"])
-        ]
-        return make_keyword(field.name, annotation, inspect.Parameter.empty)
+        argument = typer.Argument(metavar=metadata["metavar"] or field.name.upper(), help=metadata["help"])
+        if typing.get_origin(kind) is tuple:  # any number of paths; the spec checks whether one is needed
+            return make_keyword(field.name, Annotated[list[Path], argument], [])
+        return make_keyword(field.name, Annotated[Path, argument], inspect.Parameter.empty)
     if metadata["files"]:
         return make_keyword(field.name, Annotated[list[Path], typer.Option(get_flag(field), help=metadata["help"])], [])
     option = typer.Option(

@@ -4,7 +4,8 @@ A spike is a value farther than a threshold from the median of the `window` valu
 counts of an operator's voice network. The original values stay: faults are judged on them, never on replaced ones.
 
 A cleaned dataset holds the cleaned values of a column `total` under its own name. Its context holds `total_original`,
-`total_is_spike` and `total_is_imputed` (`name_columns`); `CleanedSeries.from_dataset` reads all of them.
+`total_is_spike` and `total_is_imputed` (`name_columns`). A file of cleaned counts holds `total` as measured, `cleaned`,
+`is_spike` (or `is_outlier`, which is read as labels) and `is_imputed`. `CleanedSeries.from_dataset` reads both forms.
 """
 
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ from core.errors import OptionError
 from core.messages import N_
 
 FILL_SOURCES = ("previous-week", "interpolate", "none")
+SILENCES = ("missing", "zero")
 MIN_WINDOW = 3  # values; the median of fewer follows every spike
 SHORT_GAP_STEPS = 4  # missing values in a row that are interpolated, not taken from another week
 MAX_WEEKS_BACK = 4  # weeks before a hole in which its values are looked for
+MIN_BUSY_SHARE = 0.5  # of the steps one week before or after a silent day, that have values above 0
 
 MAD_RATIO = 6.0  # deviations of one time of the day, in robust standard deviations from their median, that are usual
 SIGMA_PER_MAD = 1.4826  # of a normal distribution, per median absolute deviation
@@ -30,6 +33,9 @@ SIGMA_PER_MEAN = 1.2533  # the same per mean absolute deviation
 MIN_SLOT_VALUES = 5  # deviations at one time of the day, below which all deviations are taken together
 MIN_DEVIATIONS = 20  # below which no threshold is learnt
 MAX_SPIKE_SHARE = 0.01  # of the values; a rule that marks more describes the pattern of the data
+
+CLEANED, IS_SPIKE, IS_IMPUTED = "cleaned", "is_spike", "is_imputed"
+"""Columns of a file of cleaned counts, beside the time and the measured values."""
 
 Mask = NDArray[np.bool_]
 
@@ -41,9 +47,10 @@ class CleanedSeries:
     original      the series as it was measured
     values        cleaned values, shape (steps, entities); NaN where a hole stays
     is_spike      mask of the replaced values
-    is_imputed    mask of the missing values that were filled: no measurement, so no anomaly
+    is_imputed    mask of the holes that were filled: no measurement, so no anomaly
     is_shift      mask of the values beyond the threshold that were kept, because the level stays
     weeks_back    number of weeks before the step from which a value was taken; 0 for every other value
+    is_silent     mask of the zeros that were taken as missing, because every entity was 0 for a day or longer
     is_missing    mask of the holes that stay, between the first and the last value of an entity
     thresholds    per entity; NaN where the data are too few to learn one
     """
@@ -54,6 +61,7 @@ class CleanedSeries:
     is_imputed: Mask
     is_shift: Mask
     weeks_back: NDArray[np.intp]
+    is_silent: Mask
     is_missing: Mask
     thresholds: Floats
 
@@ -64,24 +72,26 @@ class CleanedSeries:
         What only the cleaning itself knows is empty: shifts, weeks back, thresholds. Arguments and errors are those of
         `RegularSeries.from_dataset`.
         """
+        measure = measure or dataset.columns[0]
         series = RegularSeries.from_dataset(dataset, measure, attempts)
-        names = name_columns(measure or dataset.columns[0])
+        parts = _collect_parts(dataset, measure)
         nowhere = np.zeros(series.values.shape, dtype=bool)
-        parts = dict.fromkeys(names, nowhere) | {names[0]: series.values}
-        if is_cleaned(dataset, measure):
-            assert dataset.context is not None
-            marks = dataset.replace(frame=dataset.context[list(names)].astype(float))
-            grids = {name: RegularSeries.from_dataset(marks, name).values for name in names}
-            parts = {names[0]: grids[names[0]], **{name: grids[name] == 1 for name in names[1:]}}
-        original, is_spike, is_imputed = (parts[name] for name in names)
+        original, values, is_spike, is_imputed = series.values, series.values, nowhere, nowhere
+        if parts is not None:
+            grids = dataset.replace(frame=parts.astype(float))
+            original, values, spikes, imputed = (
+                RegularSeries.from_dataset(grids, name).values for name in parts.columns
+            )
+            is_spike, is_imputed = spikes == 1, imputed == 1
         return cls(
             original=series.with_values(original),
-            values=series.values,
+            values=values,
             is_spike=is_spike,
             is_imputed=is_imputed,
             is_shift=nowhere,
             weeks_back=np.zeros(series.values.shape, np.intp),
-            is_missing=_mark_holes(series.values),
+            is_silent=nowhere,
+            is_missing=_mark_holes(values),
             thresholds=np.full(len(series.entities), np.nan),
         )
 
@@ -107,12 +117,32 @@ def is_cleaned(dataset: Dataset, measure: str = "") -> bool:
     return dataset.context is not None and names <= set(dataset.context.columns)
 
 
+def _collect_parts(dataset: Dataset, measure: str) -> pd.DataFrame | None:
+    """Return the original and the cleaned values of a column, the spikes and the imputed values, by row.
+
+    Returns None for a column that was not cleaned.
+    """
+    if is_cleaned(dataset, measure):
+        assert dataset.context is not None
+        marks = dataset.context[list(name_columns(measure))]
+        parts = [marks.iloc[:, 0], dataset.frame[measure], marks.iloc[:, 1], marks.iloc[:, 2]]
+    elif measure != CLEANED and {CLEANED, IS_IMPUTED} <= set(dataset.columns):
+        spikes = dataset.frame[IS_SPIKE] if IS_SPIKE in dataset.columns else dataset.labels
+        if spikes is None:
+            return None
+        parts = [dataset.frame[measure], dataset.frame[CLEANED], spikes, dataset.frame[IS_IMPUTED]]
+    else:
+        return None
+    return pd.concat(parts, axis=1, keys=["original", CLEANED, IS_SPIKE, IS_IMPUTED])
+
+
 def clean_series(
     series: RegularSeries,
     spike_window: int = 5,
     spike_threshold: float | None = None,
     fill_from: str = "previous-week",
     short_gap_steps: int = SHORT_GAP_STEPS,
+    silent_days: str = "missing",
 ) -> CleanedSeries:
     """Replace spikes by linear interpolation, then fill holes; every entity on its own.
 
@@ -124,6 +154,8 @@ def clean_series(
             `MAX_WEEKS_BACK` weeks where those are missing too; never with replaced or imputed values. "interpolate"
             fills every hole linearly. "none" leaves holes.
         short_gap_steps: longest hole that is interpolated although `fill_from` is "previous-week".
+        silent_days: "missing" takes zeros of all entities at once as missing, if they last a day or longer unlike in
+            other weeks: counts of events are 0 where their records are missing. "zero" takes them as measured.
 
     A hole ends with a value, so nothing is added before an entity appears or after it ends. Raises OptionError for a
     value that is not accepted.
@@ -135,33 +167,37 @@ def clean_series(
         >>> clean_series(series, spike_threshold=7000).values.ravel().tolist()
         [12000.0, 14621.0, 17761.0, 21014.0, 21940.0, 22866.0]
     """
-    _check_options(spike_window, spike_threshold, fill_from, short_gap_steps)
-    deviations = compute_deviations(series.values, spike_window)
+    _check_options(spike_window, spike_threshold, fill_from, short_gap_steps, silent_days)
+    is_silent = _mark_silence(series) if silent_days == "missing" else np.zeros(series.values.shape, dtype=bool)
+    measured = np.where(is_silent, np.nan, series.values)
+    deviations = compute_deviations(measured, spike_window)
     if spike_threshold is None:
         thresholds = learn_thresholds(deviations, series.day_steps)
     else:
         thresholds = np.full(len(series.entities), float(spike_threshold))
-    is_spike, is_shift = _split_shifts(series.values, mark_beyond(deviations, thresholds), spike_window)
-    known = np.where(is_spike, np.nan, series.values)
+    is_spike, is_shift = _split_shifts(measured, mark_beyond(deviations, thresholds), spike_window)
+    known = np.where(is_spike, np.nan, measured)
     values, weeks_back = _fill_holes(series.with_values(known), is_spike, fill_from, short_gap_steps)
     return CleanedSeries(
         original=series,
         values=values,
         is_spike=is_spike,
-        is_imputed=np.isnan(series.values) & ~np.isnan(values),
+        is_imputed=np.isnan(measured) & ~np.isnan(values),
         is_shift=is_shift,
         weeks_back=weeks_back,
+        is_silent=is_silent,
         is_missing=_mark_holes(values) | (np.isnan(values) & is_spike),
         thresholds=thresholds,
     )
 
 
-def _check_options(window: int, threshold: float | None, fill_from: str, short_gap_steps: int) -> None:
+def _check_options(window: int, threshold: float | None, fill_from: str, short_gap_steps: int, silence: str) -> None:
     accepted_ranges = (
         ("spike_window", window, window >= MIN_WINDOW, f"{MIN_WINDOW} …"),
         ("spike_threshold", threshold, threshold is None or threshold >= 0, "0 …"),
         ("fill_from", fill_from, fill_from in FILL_SOURCES, ", ".join(FILL_SOURCES)),
         ("short_gap_steps", short_gap_steps, short_gap_steps >= 0, "0 …"),
+        ("silent_days", silence, silence in SILENCES, ", ".join(SILENCES)),
     )
     for name, value, is_accepted, accepted in accepted_ranges:
         if not is_accepted:
@@ -277,6 +313,23 @@ def _mark_holes(values: Floats) -> Mask:
     return np.asarray(
         ~is_known & np.logical_or.accumulate(is_known) & np.logical_or.accumulate(is_known[::-1])[::-1], dtype=bool
     )
+
+
+def _mark_silence(series: RegularSeries) -> Mask:
+    """Return a mask of the zeros of the days without any value above 0, unlike one week before or after.
+
+    A silence that does not end is none: an outage that lasts must be seen.
+    """
+    is_busy = np.asarray((series.values > 0).any(axis=1))
+    is_quiet = ~is_busy & (series.values == 0).any(axis=1)
+    is_silent = np.zeros(len(series), dtype=bool)
+    for start, end in _list_runs(~is_busy) if series.day_steps else ():
+        weeks = [slice(start + offset, end + offset) for offset in (-series.week_steps, series.week_steps)]
+        other_weeks = [is_busy[week] for week in weeks if week.start >= 0 and week.stop <= len(series)]
+        is_unusual = any(week.mean() >= MIN_BUSY_SHARE for week in other_weeks)
+        if end - start >= series.day_steps and end < len(series) and is_unusual:
+            is_silent[start:end] = is_quiet[start:end]
+    return is_silent[:, None] & (series.values == 0)
 
 
 def _fill_holes(

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from core.array_types import Floats
 
 RATE = 0.01  # relative change of an adapted level per value inside
-TAIL_FACTOR = 10.0  # an adapted level stays within its nominal tail divided and multiplied by it
+MAX_DELAYED_RATE = 0.5  # of all values until one is known; a faster change would swing
+MIN_TAIL_SHARE, MAX_TAIL_FACTOR = 0.2, 10.0  # an adapted tail stays between these multiples of the nominal one
 MAX_TAIL = 0.45  # of an adapted level, so that it stays on its side of the median
 MIN_SCORES = 50  # of an entity; with fewer, its quantiles are those of all entities
-FAR = 0.5  # band widths; a value farther beyond its band teaches no more than one that far
+FAR = 0.25  # band widths; a value farther beyond its band teaches no more than one that far
 MAX_MOVE = 1.0  # band widths that the band moves with the level; a larger shift adds a second band
 REFRESH_STEPS = 24  # between two sorts of the past errors; four times as many from `LARGE_SIZE` of them on
 LARGE_SIZE = 500_000
@@ -27,7 +28,7 @@ class BandForecast:
 
     quantiles  (steps, entities, levels)
     median     (steps, entities)
-    scale      unit of the errors, above 0: the width of the band, (steps, entities)
+    scale      width of the band, above 0, the unit of the errors, (steps, entities)
     """
 
     quantiles: Floats
@@ -64,7 +65,7 @@ class AdaptiveCalibrator:
     to which the series may return. The set of usual values is then a pair of bands, of which the nearer one is given.
 
     Missing values teach nothing. A storm of anomalies cannot widen the band much: a value far beyond the band counts as
-    one half a width beyond it, and an adapted tail is at least a tenth of the nominal one.
+    one a quarter of a width beyond it, and an adapted tail is at least a fifth of the nominal one.
 
     levels        nominal levels of the quantiles, ascending
     window        number of past errors per series
@@ -87,13 +88,13 @@ class AdaptiveCalibrator:
     delay: int = 1
 
     scores_: Floats = field(default_factory=lambda: np.zeros((0, 0, 0)), init=False)
-    residuals_: Floats = field(default_factory=lambda: np.zeros((0, 0)), init=False)
+    last_errors_: Floats = field(default_factory=lambda: np.zeros((0, 0)), init=False)
     tails_: Floats = field(default_factory=lambda: np.zeros((0, 0)), init=False)
 
     def start(self, entities: int) -> Self:
         """Forget all errors; the series are `entities` ones."""
         self.scores_ = np.zeros((0, entities, len(self.levels)))
-        self.residuals_ = np.zeros((0, entities))
+        self.last_errors_ = np.zeros((0, entities))
         self.tails_ = np.tile(np.minimum(self.levels, 1 - self.levels), (entities, 1))
         return self
 
@@ -102,13 +103,13 @@ class AdaptiveCalibrator:
 
         `actual` is (steps, entities), NaN where nothing is known.
         """
-        residuals = _compute_residuals(actual, forecast)
-        shifts = self._track_level(residuals)
+        errors = actual - forecast.median
+        residuals, shifts = errors / forecast.scale, self._track_level(errors) / forecast.scale
         moves = np.where(np.abs(shifts) > MAX_MOVE, 0.0, shifts)
         offsets = _compute_offsets(forecast)
         scores = (residuals - moves)[..., None] - offsets
         self._add_scores(scores)
-        self._remember(residuals)
+        self._remember(errors)
         corrections = self._sort_scores().look_up(self._adapted_levels)
         ends = np.maximum.accumulate(offsets + corrections, axis=-1) + moves[..., None]
         return _build_band(forecast, ends, moves, np.zeros(actual.shape, dtype=bool))
@@ -118,8 +119,8 @@ class AdaptiveCalibrator:
 
         `actual` is (steps, entities), NaN where nothing is known, as in the future.
         """
-        residuals, offsets = _compute_residuals(actual, forecast), _compute_offsets(forecast)
-        shifts = self._track_level(residuals)
+        errors, offsets = actual - forecast.median, _compute_offsets(forecast)
+        residuals, shifts = errors / forecast.scale, self._track_level(errors) / forecast.scale
         ends, moves = np.empty_like(offsets), np.zeros_like(shifts)
         is_shifted = np.zeros(shifts.shape, dtype=bool)
         scores = np.full_like(offsets, np.nan)
@@ -140,7 +141,7 @@ class AdaptiveCalibrator:
         for step in range(known, len(residuals)):
             self._adapt(residuals[step], ends[step])
         self._add_scores(scores[stored:])
-        self._remember(residuals)
+        self._remember(errors)
         return _build_band(forecast, ends, moves, is_shifted)
 
     def predict(self, forecast: BandForecast) -> CalibratedBand:
@@ -154,19 +155,19 @@ class AdaptiveCalibrator:
     def _adapted_levels(self) -> Floats:
         return np.where(self.levels < 0.5, self.tails_, 1 - self.tails_)
 
-    def _track_level(self, residuals: Floats) -> Floats:
+    def _track_level(self, errors: Floats) -> Floats:
         """Return the median of the last errors known at every step, (steps, entities); 0 without enough of them."""
         if not self.level_window:
-            return np.zeros(residuals.shape)
-        errors = pd.DataFrame(np.concatenate([self.residuals_, residuals]))
+            return np.zeros(errors.shape)
+        all_errors = pd.DataFrame(np.concatenate([self.last_errors_, errors]))
         least = max(self.level_window // 4, 1)
-        medians = errors.rolling(self.level_window, min_periods=least).median().shift(self.delay)
-        return np.nan_to_num(medians.to_numpy(np.float64)[len(self.residuals_) :])
+        medians = all_errors.rolling(self.level_window, min_periods=least).median().shift(self.delay)
+        return np.nan_to_num(medians.to_numpy(np.float64)[len(self.last_errors_) :])
 
-    def _remember(self, residuals: Floats) -> None:
+    def _remember(self, errors: Floats) -> None:
         """Keep the errors that the level is computed from."""
         count = self.level_window + self.delay
-        self.residuals_ = np.concatenate([self.residuals_, residuals])[-count:]
+        self.last_errors_ = np.concatenate([self.last_errors_, errors])[-count:]
 
     def _add_scores(self, scores: Floats) -> None:
         self.scores_ = np.concatenate([self.scores_, scores])[-self.window :]
@@ -179,8 +180,9 @@ class AdaptiveCalibrator:
         tails = np.minimum(self.levels, 1 - self.levels)
         known = np.isfinite(residuals)[:, None] & np.isfinite(ends)
         is_beyond = np.where(self.levels < 0.5, residuals[:, None] < ends, residuals[:, None] > ends)
-        adapted = self.tails_ * np.exp(RATE * (1 - is_beyond / tails))
-        adapted = np.clip(adapted, tails / TAIL_FACTOR, np.minimum(tails * TAIL_FACTOR, MAX_TAIL))
+        rate = min(RATE, MAX_DELAYED_RATE / self.delay)
+        adapted = self.tails_ * np.exp(rate * (1 - is_beyond / tails))
+        adapted = np.clip(adapted, MIN_TAIL_SHARE * tails, np.minimum(MAX_TAIL_FACTOR * tails, MAX_TAIL))
         self.tails_ = np.where(known, adapted, self.tails_)
 
 
@@ -213,10 +215,6 @@ def _select_rank(ordered: Floats, counts: NDArray[np.intp], levels: Floats) -> F
     rows = np.broadcast_to(ordered, (*levels.shape, ordered.shape[2]))
     values = np.take_along_axis(rows, index[:, :, None], axis=2)[:, :, 0]
     return np.where(counts > 0, values, 0.0)
-
-
-def _compute_residuals(actual: Floats, forecast: BandForecast) -> Floats:
-    return np.asarray((actual - forecast.median) / forecast.scale, dtype=np.float64)
 
 
 def _compute_offsets(forecast: BandForecast) -> Floats:

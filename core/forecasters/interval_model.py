@@ -10,7 +10,7 @@ from core.array_types import Floats
 from core.data.regular_series import WEEK, RegularSeries
 from core.errors import DataError
 from core.evaluation.adaptive_conformal import AdaptiveCalibrator, BandForecast, CalibratedBand
-from core.evaluation.ratio_intervals import compute_binomial_noise, widen_ratio_quantiles
+from core.evaluation.ratio_intervals import RatioHistory, widen_ratio_quantiles
 from core.forecasters.series_forecaster import SeriesForecaster
 from core.messages import N_
 from core.progress import Progress
@@ -19,6 +19,8 @@ LOSS_LEVELS = np.arange(0.1, 0.95, 0.1)  # quantiles of the mean weighted quanti
 MIN_WINDOW_STEPS, WINDOW_WEEKS = 1000, 2  # past errors that a bound is computed from
 LEVEL_STEPS = 14  # errors whose median is the level, for data without times of the day
 MIN_WIDTH_SHARE = 0.05  # of the usual width of the band of an entity, that every width counts as at least
+OFFSET_SHARE = 0.1  # of the mean of an entity, added before the logarithm
+MAX_LOG = 700.0  # of which the exponential is finite
 MAX_CHUNK_VALUES = 20_000_000  # quantiles that are forecast together
 MAX_ATTEMPT_WEEKS = 60  # back from a step, at whose clock attempts are looked for
 
@@ -70,9 +72,10 @@ class MeasureModel:
 
     entities_: tuple[str, ...] = field(default=(), init=False)
     step_s_: float = field(default=0.0, init=False)
+    offset_: Floats = field(default_factory=lambda: np.zeros(0), init=False)
     lowest_: Floats = field(default_factory=lambda: np.zeros(0), init=False)
     highest_: float = field(default=np.inf, init=False)
-    noise_: Floats = field(default_factory=lambda: np.zeros(0), init=False)
+    ratios_: RatioHistory | None = field(default=None, init=False)
     min_width_: Floats = field(default_factory=lambda: np.zeros(0), init=False)
     fitted_until_: str = field(default="", init=False)
     calibrated_until_: str = field(default="", init=False)
@@ -96,9 +99,9 @@ class MeasureModel:
         self.entities_, self.step_s_ = history.entities, history.step.total_seconds()
         self.lowest_ = np.where((history.values < 0).any(axis=0), -np.inf, 0.0)
         self.highest_ = np.inf if history.attempts is None else 1.0
-        self.noise_ = np.zeros(len(self.entities_))
+        self.offset_ = _choose_offsets(history)
         if history.attempts is not None:
-            self.noise_ = compute_binomial_noise(history.values, history.attempts)
+            self.ratios_ = RatioHistory.from_ratios(history.values, history.attempts)
         self.fitted_until_ = str(history.times[-1])
         return self
 
@@ -124,7 +127,16 @@ class MeasureModel:
         window = max(MIN_WINDOW_STEPS, WINDOW_WEEKS * actual.week_steps)
         self.calibrator_ = AdaptiveCalibrator(self.band_levels, window, actual.day_steps or LEVEL_STEPS)
         self.ahead_calibrator_ = AdaptiveCalibrator(self.band_levels, window, 0, self.horizon)
-        widths = np.ptp(self._widen(actual, forecast), axis=2)
+        if self.ratios_ is not None and actual.attempts is not None:
+            steps = slice(forecast.start, forecast.start + len(forecast))
+            self.ratios_ = self.ratios_.learn_structure(
+                actual.values[steps],
+                forecast.select(self.band_levels),
+                forecast.median,
+                self.band_levels,
+                actual.attempts[steps],
+            )
+        widths = np.ptp(self._transform(self._widen(actual, forecast)), axis=2)
         known = np.isfinite(widths).any(axis=0)
         usual = np.full(widths.shape[1], np.nan)
         usual[known] = np.nanmedian(widths[:, known], axis=0)
@@ -134,7 +146,7 @@ class MeasureModel:
         self.ahead_calibrator_.start(values.shape[1]).learn(values, band_forecast)
         band = self.calibrator_.start(values.shape[1]).learn(values, band_forecast)
         self.calibrated_until_ = str(actual.times[forecast.start + len(forecast) - 1])
-        return self._bound(band)
+        return self._bound(band, forecast)
 
     def judge(self, actual: RegularSeries, forecast: WindowForecast) -> tuple[CalibratedBand, CalibratedBand]:
         """Return the band of every step, calibrated by the values before it, and by those before its forecast."""
@@ -144,7 +156,7 @@ class MeasureModel:
         band = self.calibrator_.calibrate(values, band_forecast)
         ahead_band = self.ahead_calibrator_.calibrate(values, band_forecast)
         self.calibrated_until_ = str(actual.times[forecast.start + len(forecast) - 1])
-        return self._bound(band), self._bound(ahead_band)
+        return self._bound(band, forecast), self._bound(ahead_band, forecast)
 
     def predict_future(self, series: RegularSeries) -> tuple[WindowForecast, CalibratedBand]:
         """Return the forecast of the horizon after the end of the cleaned `series`, and its band."""
@@ -156,7 +168,7 @@ class MeasureModel:
             attempts = _repeat_attempts(extended_series, len(series))
             extended_series = replace(extended_series, attempts=attempts)
         _, band_forecast = self._prepare(extended_series, forecast)
-        return forecast, self._bound(self.ahead_calibrator_.predict(band_forecast))
+        return forecast, self._bound(self.ahead_calibrator_.predict(band_forecast), forecast)
 
     def align(self, series: RegularSeries) -> RegularSeries:
         """Return the entities of the model; those that `series` lacks have no values.
@@ -187,25 +199,48 @@ class MeasureModel:
         )
 
     def _prepare(self, actual: RegularSeries, forecast: WindowForecast) -> tuple[Floats, BandForecast]:
-        """Return the values of the steps of a forecast, and what the calibration needs."""
+        """Return the values of the steps of a forecast, and what the calibration needs, both transformed."""
         steps = slice(forecast.start, forecast.start + len(forecast))
-        quantiles = self._widen(actual, forecast)
+        quantiles = self._transform(self._widen(actual, forecast))
         width = np.maximum(np.ptp(quantiles, axis=2), self.min_width_)
-        return actual.values[steps], BandForecast(quantiles, forecast.median, width)
+        median = self._transform(forecast.median[..., None])[..., 0]
+        return self._transform(actual.values[steps][..., None])[..., 0], BandForecast(quantiles, median, width)
+
+    def _transform(self, values: Floats) -> Floats:
+        """Return the logarithm of amounts, because their level shifts by a factor; (steps, entities, levels)."""
+        offset = self.offset_[:, None]
+        amounts = np.maximum(values, 0) + np.where(offset > 0, offset, 1.0)
+        return np.where(offset > 0, np.log(amounts), values)
+
+    def _restore(self, values: Floats) -> Floats:
+        """Return the values of transformed ones, within the range of possible values."""
+        offset = self.offset_[:, None]
+        amounts = np.exp(np.where(offset > 0, np.minimum(values, MAX_LOG), 0.0)) - offset
+        return np.clip(np.where(offset > 0, amounts, values), self.lowest_[:, None], self.highest_)
 
     def _widen(self, actual: RegularSeries, forecast: WindowForecast) -> Floats:
         """Return the quantiles of the bounds, for a ratio with the chance of its attempts."""
         quantiles = forecast.select(self.band_levels)
-        if actual.attempts is None:
+        if actual.attempts is None or self.ratios_ is None:
             return quantiles
         attempts = actual.attempts[forecast.start : forecast.start + len(forecast)]
-        return widen_ratio_quantiles(quantiles, forecast.median, self.band_levels, attempts, self.noise_)
+        return widen_ratio_quantiles(quantiles, forecast.median, self.band_levels, attempts, self.ratios_)
 
-    def _bound(self, band: CalibratedBand) -> CalibratedBand:
-        """Keep amounts from below 0, and ratios within 0 and 1."""
-        bounds = np.clip(band.bounds, self.lowest_[:, None], self.highest_)
-        median = np.clip(band.median, self.lowest_, self.highest_)
-        return CalibratedBand(bounds, median, band.moves, band.is_shifted)
+    def _bound(self, band: CalibratedBand, forecast: WindowForecast) -> CalibratedBand:
+        """Return the band in the unit of the values."""
+        median = self._restore(band.median[..., None])[..., 0]
+        return CalibratedBand(self._restore(band.bounds), median, median - forecast.median, band.is_shifted)
+
+
+def _choose_offsets(history: RegularSeries) -> Floats:
+    """Return the amount added before the logarithm, (entities,): a share of the mean; 0 for values without it.
+
+    Ratios, and values of which some are negative, have no logarithm.
+    """
+    known = np.isfinite(history.values)
+    mean = np.where(known, history.values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    is_amount = ~(history.values < 0).any(axis=0) & (history.attempts is None)
+    return np.where(is_amount, np.where(mean > 0, OFFSET_SHARE * mean, 1.0), 0.0)
 
 
 def _repeat_attempts(series: RegularSeries, start: int) -> Floats:

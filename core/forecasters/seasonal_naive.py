@@ -14,7 +14,13 @@ from core.data.dataset import DAY
 from core.data.panel import Panel
 from core.data.regular_series import RegularSeries
 from core.forecasters.covariate_panel import CovariatePanel, shift_days
-from core.forecasters.series_forecaster import SeriesForecaster, bound_quantiles, mark_known_entities, require_history
+from core.forecasters.series_forecaster import (
+    RECENT_STEPS,
+    SeriesForecaster,
+    bound_quantiles,
+    mark_known_entities,
+    require_history,
+)
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
@@ -61,7 +67,7 @@ class SeasonalNaive(SeriesForecaster):
     @override
     def fit_series(self, series: RegularSeries, horizon: int, progress: Progress | None = None) -> Self:
         season_steps = int(self._get_season(series.step) // series.step)
-        require_history(series, (math.ceil(horizon / season_steps) + 1) * season_steps)
+        require_history(series, math.ceil(horizon / season_steps) * season_steps + max(series.day_steps, RECENT_STEPS))
         if progress is not None:
             progress.report(1.0)
         return self

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from core.errors import NotFoundError, OptionError
 from core.messages import N_
-from core.spec.codec import decode, encode
+from core.spec.codec import CLASS_KEY, decode, encode
 from core.spec.spec import Spec
+from core.spec.task import Task, load_entry_point
 
 RESULT_FILE = "result.json"
 RESULT_FOLDER = "result"  # below the files of a run
@@ -37,6 +38,11 @@ class Result:
         """Return the rows of `dataset` that the spec of the result selects."""
         spec: Any = self.spec
         return spec.select(dataset)
+
+    @property
+    def made_dataset(self) -> str:
+        """Digest of the dataset that the run made, with which the reader goes on; "" where it made none."""
+        return ""
 
     def save(self, folder: Path) -> None:
         """Write the result below `folder`; `load` reads it back."""
@@ -63,6 +69,16 @@ class Result:
             return cls(**values)
         except (OSError, KeyError, TypeError, ValueError, AttributeError, OptionError) as error:
             raise NotFoundError(N_("This run has no result to show.")) from error
+
+
+def load_result_of(task: Task, folder: Path) -> Result:
+    """Read the result of a run of `task`; its spec tells the mode. Raises NotFoundError where there is no result."""
+    try:
+        spec_name = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))["spec"][CLASS_KEY]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise NotFoundError(N_("This run has no result to show.")) from error
+    result: Result = load_entry_point(task.get_result_entry(spec_name)).load(folder)
+    return result
 
 
 class AlarmResult(Protocol):

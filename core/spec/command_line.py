@@ -117,7 +117,11 @@ def build_arguments(spec: Spec) -> list[str]:
         ['loads.csv', '--entity=paris', '--entity=lyon', '--start=2024-01-01']
     """
     positional = [
-        str(getattr(spec, field.name)) for field in get_hyperparameters(spec).values() if is_positional(field)
+        str(word)
+        for field in get_hyperparameters(spec).values()
+        if is_positional(field)
+        for value in [getattr(spec, field.name)]
+        for word in (value if isinstance(value, tuple) else (value,))
     ]
     return [*positional, *build_options(spec)]
 

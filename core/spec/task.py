@@ -38,6 +38,8 @@ class Mode:
     command   words of the command line after `python -m core`; modes may share a command; "" for none
     label     name of the mode in the form
     options   `module:name` of the `CommandOptions`; "" for none
+    result    `module:class` of the result, where it differs from that of the task
+    action    label of the button of the form, where it differs from that of the task
     """
 
     spec: type[Spec]
@@ -45,6 +47,13 @@ class Mode:
     command: str = ""
     label: str = ""
     options: str = ""
+    result: str = ""
+    action: str = ""
+
+    @property
+    def needs_data(self) -> bool:
+        """True where the mode works on a stored dataset."""
+        return issubclass(self.spec, DataSpec)
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,11 @@ class Task:
         return self.page == self.name
 
     @property
+    def form_modes(self) -> tuple[Mode, ...]:
+        """Modes that the form offers: those with a label, else the first."""
+        return tuple(mode for mode in self.modes if mode.label) or self.modes[:1]
+
+    @property
     def accepts_verdicts(self) -> bool:
         """True where verdicts of users can move the threshold."""
         return self.find_spec_class(ThresholdSpec) is not None
@@ -101,6 +115,11 @@ class Task:
             if type(spec) is mode.spec:
                 return mode
         raise LookupError(f"{type(spec).__name__} is no spec of {self.name}")
+
+    def get_result_entry(self, spec_name: str) -> str:
+        """Return the `module:class` of the result for the spec class of this name."""
+        entries = [mode.result for mode in self.modes if mode.spec.__name__ == spec_name]
+        return next(filter(None, entries), self.result)
 
     def decode_spec(self, data: dict[str, Any]) -> Spec:
         """Return the spec of the JSON of `encode`. Raises LookupError, TypeError, ValueError or OptionError."""

@@ -28,7 +28,7 @@ def show(dataset: Dataset) -> None:
     """Show the issues of `dataset`, its repairs and downloads."""
     report = _run_checks(dataset.digest)
     if dataset.recipe:
-        _show_recipe(dataset)
+        show_recipe(dataset)
     _show_findings(dataset, report)
     _show_downloads(dataset)
 
@@ -195,7 +195,7 @@ def _save_repairs(repaired: Dataset, chosen_repairs: list[Repair]) -> None:
     st.rerun()
 
 
-def _show_recipe(dataset: Dataset) -> None:
+def show_recipe(dataset: Dataset) -> None:
     """Show the repairs that made this dataset, each with a button to undo it."""
     with st.container(border=True, key="recipe"):
         title = _("Repaired")
@@ -225,7 +225,7 @@ def _undo_repair(dataset: Dataset, number: int) -> None:
         inputs["dataset"] = workspace.datasets.save(
             apply_repairs(rest, workspace.datasets.load(dataset.source)), auth.dataset_owner()
         )
-    url_state.set_dataset(inputs["dataset"])
+    url_state.open_dataset(inputs["dataset"])
     st.rerun()
 
 

@@ -18,16 +18,25 @@ from pages.components import forms, model_picker
 from pages.components.i18n import _, format_percent, format_value
 from pages.components.selection_form import select_part
 
-Widget = Callable[[Dataset], Any]
+Widget = Callable[[Any], Any]
+"""Function that takes the dataset, None for a spec without data, and returns the value of a field."""
+
 MAX_COLUMNS = 3
 SELECTION_FIELDS = ("dataset", "entities", "start", "end")
 
 
 def ask_spec(
-    task: Task, dataset: Dataset, widgets: Mapping[str, Widget], describe_model: Callable[[Any], str]
+    task: Task,
+    dataset: Dataset | None,
+    widgets: Mapping[str, Widget],
+    describe_model: Callable[[Any], str],
+    mode: Mode | None = None,
 ) -> Spec | None:
-    """Show the form of `task` and return the spec; None if a saved model is required and none exists."""
-    mode = _ask_mode(task)
+    """Show the form of `task` and return the spec; None if a saved model is required and none exists.
+
+    A given `mode` replaces the choice of the mode. Without a dataset, only modes without data can be asked for.
+    """
+    mode = mode or _ask_mode(task)
     spec = mode.spec(**_ask_selection(mode.spec, dataset, task.name))
     if spec.selector_field == "model":
         model = model_picker.pick_model(task.name, describe_model)
@@ -38,7 +47,7 @@ def ask_spec(
 
 def _ask_mode(task: Task) -> Mode:
     """Return the chosen mode; without a choice if the task has only one mode with a label."""
-    modes = [mode for mode in task.modes if mode.label] or [task.modes[0]]
+    modes = task.form_modes
     if len(modes) == 1:
         return modes[0]
     number = st.segmented_control(
@@ -52,14 +61,16 @@ def _ask_mode(task: Task) -> Mode:
     return modes[number]
 
 
-def _ask_selection(cls: type[Spec], dataset: Dataset, key: str) -> dict[str, Any]:
+def _ask_selection(cls: type[Spec], dataset: Dataset | None, key: str) -> dict[str, Any]:
     """Return the dataset, entities and period as fields of the spec; {} for a spec without a dataset."""
+    if dataset is None:
+        return {}
     part = select_part(dataset, key) if issubclass(cls, PartSpec) else {}
     return {"dataset": dataset.digest, **part} if issubclass(cls, DataSpec) else {}
 
 
 def _ask_fields(
-    spec: Spec, dataset: Dataset, key: str, widgets: Mapping[str, Widget], leave_out: tuple[str, ...] = ()
+    spec: Spec, dataset: Dataset | None, key: str, widgets: Mapping[str, Widget], leave_out: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """Return name → value of all fields except the selection.
 
@@ -83,7 +94,7 @@ def _ask_fields(
     return values
 
 
-def _ask_field(spec: Spec, field: Field[Any], field_type: Any, dataset: Dataset, key: str) -> Any:
+def _ask_field(spec: Spec, field: Field[Any], field_type: Any, dataset: Dataset | None, key: str) -> Any:
     """Return the value of the widget of one field."""
     texts = field.metadata["label"], field.metadata["help"]
     label, help_ = (_(text) if text else "" for text in texts)

@@ -9,11 +9,12 @@ from typing import Any
 import streamlit as st
 
 from core.data.dataset import Dataset
+from core.jobs import Job
 from core.runs.result import Result
 from core.runs.stored_runs import load_task_result
 from core.spec.codec import encode
-from core.spec.spec import Spec
-from core.spec.task import Task, get_task
+from core.spec.spec import DataSpec, Spec
+from core.spec.task import Mode, Task, get_task
 from pages.components import cache, job_progress, selection_form, url_state
 from pages.components.i18n import _
 from pages.components.spec_form import Widget, ask_spec
@@ -22,61 +23,59 @@ Render = Callable[[Any, Dataset | None, str], None]
 
 
 def open_page(name: str) -> tuple[Task, Dataset | None]:
-    """Show the title and the data; return the task and the dataset, None if no data are loaded."""
+    """Show the title and the data; return the task and the dataset, None if no data are loaded.
+
+    A run of the task that made a dataset, such as an import, opens it. A task that works without data asks for none.
+    """
     task = get_task(name)
     st.title(_(task.label))
+    result = cache.load_result(task.name, load_task_result)
+    if result is not None and result.made_dataset:
+        url_state.set_dataset(result.made_dataset)
     dataset = cache.load_dataset()
-    if dataset is None:
-        selection_form.show_no_data()
-    else:
+    if dataset is not None:
         selection_form.show_dataset(dataset)
+    elif any(mode.needs_data for mode in task.form_modes):
+        selection_form.show_no_data()
     return task, dataset
 
 
 def ask_and_show(
     task: Task,
-    dataset: Dataset,
+    dataset: Dataset | None,
     render: Render,
     *,
+    mode: Mode | None = None,
     widgets: Mapping[str, Widget] | None = None,
     describe_model: Callable[[Any], str] = lambda record: str(record.tags.get("model_name", "")),
     before_fields: Callable[[], None] = lambda: None,
     after_button: Callable[[Spec], None] = lambda spec: None,
     actions: Callable[[Spec | None], None] = lambda spec: None,
+    prepare: Callable[[Spec], Spec | None] = lambda spec: spec,
+    after_job: Callable[[Job], None] = lambda job: None,
 ) -> None:
     """Show the form, submit the job, and show the result of the run in the URL.
 
     render          renders (result, rows of the result or None if other data are loaded, run id)
+    mode            asked for without a choice; None for the modes with a label
     widgets         name of a field → widget that asks for it
     describe_model  describes the settings of a saved model in a few words
     before, after   content above the fields, and below the button for the current spec
     actions         more buttons next to the first one; called with the current spec, None without one
+    prepare         called on a click with the spec of the form, returns the one to submit; None to submit nothing
+    after_job       called with a job that has ended without a run
     """
     result = cache.load_result(task.name, load_task_result)
-    finished_job = job_progress.open_finished_run(dataset.digest)
-    _show_form(task, dataset, result is not None, widgets or {}, describe_model, before_fields, after_button, actions)
-    job_progress.show(finished_job)
-    if result is not None and not job_progress.is_job_running():
-        _show_result(result, dataset, render)
-
-
-def _show_form(
-    task: Task,
-    dataset: Dataset,
-    has_result: bool,
-    widgets: Mapping[str, Widget],
-    describe_model: Callable[[Any], str],
-    before_fields: Callable[[], None],
-    after_button: Callable[[Spec], None],
-    actions: Callable[[Spec | None], None],
-) -> None:
+    finished_job = job_progress.open_finished_run("" if dataset is None else dataset.digest)
+    if finished_job is not None:
+        after_job(finished_job)
     running = job_progress.is_job_running()
-    with st.expander(_("Analysis settings"), expanded=not has_result and not running, icon=":material/tune:"):
+    with st.expander(_("Analysis settings"), expanded=result is None and not running, icon=":material/tune:"):
         before_fields()
-        spec = ask_spec(task, dataset, widgets, describe_model)
+        spec = ask_spec(task, dataset, widgets or {}, describe_model, mode)
         with st.container(horizontal=True):
             clicked = st.button(
-                _(task.action),
+                _((mode.action if mode else "") or task.action),
                 type="primary",
                 icon=f":material/{task.icon}:",
                 key=f"{task.name}-ask",
@@ -84,9 +83,13 @@ def _show_form(
             )
             actions(spec)
         if spec is not None:
-            if clicked:
-                submit_spec(task, spec)
+            prepared = prepare(spec) if clicked else None
+            if prepared is not None:
+                submit_spec(task, prepared)
             after_button(spec)
+    job_progress.show(finished_job)
+    if result is not None and not job_progress.is_job_running():
+        _show_result(result, dataset, render)
 
 
 def submit_spec(task: Task, spec: Spec) -> None:
@@ -95,10 +98,12 @@ def submit_spec(task: Task, spec: Spec) -> None:
     job_progress.submit_job(task.name, encode(spec))
 
 
-def _show_result(result: Result, dataset: Dataset, render: Render) -> None:
+def _show_result(result: Result, dataset: Dataset | None, render: Render) -> None:
     """Show the result with its rows, or without them if other data are loaded."""
     spec: Any = result.spec
-    if spec.dataset == dataset.digest:
+    if not isinstance(spec, DataSpec) or (dataset is not None and result.made_dataset == dataset.digest):
+        render(result, None, url_state.get_run_id())
+    elif dataset is not None and spec.dataset == dataset.digest:
         render(result, result.select(dataset), url_state.get_run_id())
     else:
         st.warning(

@@ -76,6 +76,12 @@ def set_dataset(digest: str) -> None:
     set_query_param("dataset", digest)
 
 
+def open_dataset(digest: str) -> None:
+    """Set `digest` as the dataset of the session and of the URL, and leave the run of the URL."""
+    set_dataset(digest)
+    set_query_param("run", "")
+
+
 def drop_dataset() -> None:
     """Remove the dataset from the session and from the URL; keep the other query parameters."""
     st.session_state.pop("dataset", None)

@@ -1,4 +1,4 @@
-"""Servers for the tests: PostgreSQL, S3, GCS, Elasticsearch, and MLflow on PostgreSQL and GCS.
+"""Servers for the tests: PostgreSQL, S3, GCS, Elasticsearch, OpenSearch, and MLflow on PostgreSQL and GCS.
 
 Each server uses a free port and is stopped by its process id. `python -m tests.support.servers` installs PostgreSQL
 from Debian's packages if it is missing. requirements-dev.txt installs the others.
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,31 @@ def make_elasticsearch_server(folder: Path) -> ServerProcess:
         "elasticsearch",
         "--elasticsearch-port",
         str(port),
+    ]
+    return ServerProcess(url, command, folder, lambda: wait_until_reachable(url))
+
+
+def make_opensearch_server(folder: Path) -> ServerProcess:
+    """Configure a server in memory with the interface of OpenSearch 3 (osmem, not the server of OpenSearch).
+
+    It has composite aggregations, which NoidaDB lacks. It refuses the media types of the client of Elasticsearch;
+    `tests.support.search_proxy` translates them.
+    """
+    if find_spec("osmem_server") is None:
+        pytest.skip("no osmem-server on this machine: pip install -r requirements-dev.txt")
+    import osmem_server
+
+    folder.mkdir(parents=True, exist_ok=True)
+    port = find_free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        osmem_server.resolve_binary(),
+        "-addr",
+        f"127.0.0.1:{port}",
+        "-no-stdin-watch",
+        "-no-ja",
+        "-parent-pid",
+        str(os.getpid()),
     ]
     return ServerProcess(url, command, folder, lambda: wait_until_reachable(url))
 

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.data.cleaning import name_columns
 from core.data.dataset import Dataset, format_timestamp
 from core.data.ingest.readers import ProgressCallback, ignore_progress
 from core.data.quality import checks, row_keys
 from core.data.quality.checks import CellIndex, IssuePeriod
+from core.data.quality.cleaned_columns import can_clean
 from core.data.quality.effects import order_findings
 from core.data.quality.findings import Finding, Repair
 from core.data.quality.level_jumps import find_level_jumps
@@ -194,7 +196,8 @@ def check_missing_dates(dataset: Dataset) -> Finding | None:
         }
         for gap in gaps[: Finding.MAX_LOCATIONS]
     )
-    return Finding("missing_dates", count, message, locations, (Repair("insert_missing"),))
+    repairs = (Repair("insert_missing"), *((Repair("clean_columns"),) if can_clean(dataset) else ()))
+    return Finding("missing_dates", count, message, locations, repairs)
 
 
 def check_incomplete_rows(dataset: Dataset) -> Finding | None:
@@ -230,6 +233,7 @@ def check_totals(dataset: Dataset) -> Finding | None:
 
 def check_constant_columns(dataset: Dataset) -> Finding | None:
     """Find measurements and context columns that never change."""
+    own_names = {"total"}.union(*map(name_columns, dataset.columns))  # marks of a cleaning are often all False
     constant = [] if len(dataset) < 2 else checks.find_constant_columns(dataset)
     constant_context = (
         []
@@ -237,7 +241,7 @@ def check_constant_columns(dataset: Dataset) -> Finding | None:
         else [
             str(name)
             for name in dataset.context.columns
-            if name != "total" and dataset.context[name].nunique() == 1 and dataset.context[name].notna().all()
+            if name not in own_names and dataset.context[name].nunique() == 1 and dataset.context[name].notna().all()
         ]
     )
     names = constant + constant_context

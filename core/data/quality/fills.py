@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.dataset import Dataset
@@ -99,3 +100,28 @@ def replace_values(dataset: Dataset, values: Floats) -> Dataset:
     """Return `dataset` with other measurements, shape (rows, columns)."""
     frame = pd.DataFrame(values, index=dataset.frame.index, columns=dataset.frame.columns, copy=False)
     return dataset.replace(frame=frame)
+
+
+def append_rows(dataset: Dataset, rows: pd.MultiIndex, is_second_pass: NDArray[np.bool_] | None = None) -> Dataset:
+    """Append rows of missing values with the index `rows`; some may be in the second pass of a repeated hour."""
+    frame = pd.concat([dataset.frame, pd.DataFrame(np.nan, index=rows, columns=dataset.frame.columns)])
+    new_pass = np.zeros(len(rows), dtype=bool) if is_second_pass is None else is_second_pass
+
+    def extend_table(table: pd.DataFrame | None) -> pd.DataFrame | None:
+        return (
+            None
+            if table is None
+            else (table.reset_index(drop=True).reindex(range(len(frame))).set_axis(frame.index, axis=0))
+        )
+
+    def extend_mask(mask: NDArray[np.bool_], new: NDArray[np.bool_], name: object) -> pd.Series:
+        return pd.Series(np.append(mask, new), index=frame.index, name=name)
+
+    labels, has_fold = dataset.labels, dataset.fold is not None or new_pass.any()
+    return dataset.replace(
+        frame=frame,
+        covariates=extend_table(dataset.covariates),
+        context=extend_table(dataset.context),
+        labels=None if labels is None else extend_mask(labels.to_numpy(), np.zeros(len(rows), bool), labels.name),
+        fold=extend_mask(dataset.is_second_pass, new_pass, "fold") if has_fold else None,
+    )

@@ -14,7 +14,8 @@ from core.data.dataset import Dataset, make_index
 from core.data.quality import checks, row_keys
 from core.data.quality.baseline import GroupMedian
 from core.data.quality.checks import CellIndex
-from core.data.quality.fills import fill_cells, impute, interpolate_cells, replace_values
+from core.data.quality.cleaned_columns import clean_columns
+from core.data.quality.fills import append_rows, fill_cells, impute, interpolate_cells, replace_values
 from core.data.quality.findings import Repair
 from core.data.quality.runs import find_stuck_values, find_unexpected_zeros
 from core.data.quality.sentinels import find_sentinels
@@ -162,28 +163,7 @@ def insert_missing(dataset: Dataset) -> Dataset:
     ]
     if not missing_keys:
         return dataset
-    rows = pd.MultiIndex.from_tuples(missing_keys, names=["entity", "time"])
-    frame = pd.concat([dataset.frame, pd.DataFrame(np.nan, index=rows, columns=dataset.frame.columns)])
-
-    def extend_table(table: pd.DataFrame | None) -> pd.DataFrame | None:
-        return (
-            None
-            if table is None
-            else (table.reset_index(drop=True).reindex(range(len(frame))).set_axis(frame.index, axis=0))
-        )
-
-    def extend_mask(mask: pd.Series | None) -> pd.Series | None:
-        if mask is None:
-            return None
-        return pd.Series(np.append(mask.to_numpy(), np.zeros(len(rows), bool)), index=frame.index, name=mask.name)
-
-    return dataset.replace(
-        frame=frame,
-        covariates=extend_table(dataset.covariates),
-        context=extend_table(dataset.context),
-        labels=extend_mask(dataset.labels),
-        fold=extend_mask(dataset.fold),
-    )
+    return append_rows(dataset, pd.MultiIndex.from_tuples(missing_keys, names=["entity", "time"]))
 
 
 def mend_outliers(dataset: Dataset) -> Dataset:
@@ -322,6 +302,7 @@ REPAIRS: dict[str, tuple[RepairFunction, str]] = {
     "mend_zeros": (mend_zeros, N_("Replace unexpected zeros")),
     "mend_stuck_values": (mend_stuck_values, N_("Replace stuck values")),
     "mend_spikes_and_dips": (mend_spikes_and_dips, N_("Replace spikes and dips")),
+    "clean_columns": (clean_columns, N_("Replace spikes and fill holes")),
     "insert_missing": (insert_missing, N_("Add rows for missing timestamps")),
     "impute_incomplete": (impute_incomplete, N_("Fill missing values from the usual day of the entity")),
     "drop_incomplete": (drop_incomplete, N_("Remove incomplete rows")),

@@ -175,6 +175,25 @@ def test_nothing_is_added_before_an_entity_appears_or_after_it_ends() -> None:
     assert np.array_equal(cleaned.values, values, equal_nan=True)
 
 
+def test_week_without_any_call_is_missing_and_the_outage_of_one_trunk_is_not() -> None:
+    values = np.column_stack([simulate_calls(weeks=4, seed=seed) for seed in range(2)])
+    values[WEEK_STEPS : 2 * WEEK_STEPS] = 0
+    values[2 * WEEK_STEPS + 200 : 2 * WEEK_STEPS + 400, 0] = 0
+    series = make_series(values, "2020-08-03")
+    cleaned = clean_series(series, spike_threshold=1e9)
+    assert np.array_equal(cleaned.is_imputed, cleaned.is_silent)
+    assert np.flatnonzero(cleaned.is_silent.all(axis=1)).tolist() == list(range(WEEK_STEPS, 2 * WEEK_STEPS))
+    assert np.array_equal(cleaned.values[WEEK_STEPS : 2 * WEEK_STEPS], values[:WEEK_STEPS])
+    assert not clean_series(series, spike_threshold=1e9, silent_days="zero").is_imputed.any()
+
+
+def test_usual_weekends_and_a_lasting_silence_are_values() -> None:
+    values = simulate_calls(weeks=4)
+    times = make_series(values, "2020-08-03").times
+    values[np.asarray(times.dayofweek >= 5) | (np.arange(len(values)) > 3 * WEEK_STEPS + 100)] = 0
+    assert not clean_series(make_series(values, "2020-08-03"), spike_threshold=1e9).is_silent.any()
+
+
 def test_week_before_is_that_of_the_local_clock() -> None:
     times = pd.date_range("2020-10-18", "2020-11-02", freq=QUARTER, tz="Europe/Paris")
     clock = (times.hour * 60 + times.minute).to_numpy(dtype=float)  # a value says its local time
@@ -242,7 +261,14 @@ def test_few_values_are_beyond_a_learnt_threshold(values: Floats) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"spike_window": 2}, {"spike_threshold": -1.0}, {"fill_from": "next-week"}, {"short_gap_steps": -1}]
+    "options",
+    [
+        {"spike_window": 2},
+        {"spike_threshold": -1.0},
+        {"fill_from": "next-week"},
+        {"short_gap_steps": -1},
+        {"silent_days": ""},
+    ],
 )
 def test_unaccepted_options(options: dict[str, object]) -> None:
     with pytest.raises(OptionError, match=next(iter(options))):

@@ -174,7 +174,7 @@ def test_checks_and_repairs_change_nothing_in_place(unrolled: bool) -> None:
     dataset = make_faulty_profile().to_series() if unrolled else make_faulty_profile()
     before = {name: None if table is None else table.copy(deep=True) for name, table in collect_tables(dataset).items()}
     assert doctor.run_checks(dataset).findings
-    for kind in repairs.REPAIRS:
+    for kind in repairs.REPAIRS.keys() - {"clean_columns"}:  # refuses profiles and repeated rows
         repaired = repairs.apply_repairs([Repair(kind)], dataset)
         assert repaired.recipe == (Repair(kind),)
     for name, table in collect_tables(dataset).items():

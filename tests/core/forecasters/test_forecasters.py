@@ -33,12 +33,14 @@ from tests.support.sample_series import (
     make_temperatures,
 )
 
-EVERY_FORECASTER = pytest.mark.parametrize("name", list_forecasters())
 COVARIATE_FORECASTERS = [name for name, cls in list_forecasters().items() if not issubclass(cls, SeriesForecaster)]
+EVERY_FORECASTER = pytest.mark.parametrize("name", [*COVARIATE_FORECASTERS, "seasonal-naive"])
+"""Forecasters of daily amounts; those of quantiles are in test_series_forecasters.py."""
 FAST_SETTINGS: dict[str, dict[str, Any]] = {
     "random-forest": {"n_estimators": 10},
     "gradient-boosting": {"max_iter": 15},
     "blend": {"trees": "random-forest"},
+    "gradient-boosting-quantiles": {"max_iter": 20, "max_train_rows": 5000, "min_samples_leaf": 50},
 }
 DAYS, HORIZON_STEPS = 420, (1, 2, 3)
 

@@ -1,0 +1,1 @@
+"""Call detail records: reading, counts per interval and trunk, simulation."""
