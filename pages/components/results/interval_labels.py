@@ -9,7 +9,7 @@ import pandas as pd
 from core.messages import N_
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.spec import list_series_forecasters
-from pages.components.i18n import _, format_value, get_date_format
+from pages.components.i18n import _, format_percent, format_value, get_date_format
 from pages.components.results.anomalies import SEVERITY_MARKS
 
 SEVERITY_LABELS = {"low": N_("low"), "medium": N_("medium"), "high": N_("high"), "critical": N_("critical")}
@@ -63,7 +63,9 @@ def format_usual(row: Mapping[str, Any]) -> str:
 
 def format_relative(percent: float) -> str:
     """Return a relative distance in % as text; "–" where it is undefined, because the median is 0."""
-    return f"{'+' if percent > 0 else ''}{format_value(round(float(percent), 1))} %" if math.isfinite(percent) else "–"
+    if not math.isfinite(percent):
+        return "–"
+    return ("+" if percent > 0 else "") + format_percent(round(float(percent) / 100, 3))
 
 
 def format_span(start: pd.Timestamp, end: pd.Timestamp) -> str:
