@@ -168,7 +168,7 @@ def _describe_event(result: Intervals, event: pd.Series) -> None:
             distance=format_amount(abs(event["distance"])),
             rel=format_relative(event["rel_distance"]),
         ),
-        _("{points} of {steps} points are outside.").format(
+        _("Points outside: {points} of {steps}.").format(
             points=format_value(int(event["points"])), steps=format_value(int(event["steps"]))
         ),
     ]
