@@ -24,7 +24,6 @@ from core.forecasters.interval_model import LOSS_LEVELS, WindowForecast
 from core.tasks.intervals.result import CALIBRATION, FUTURE, JUDGED
 
 GAP_HOURS_SHARE = 8  # of a day: an event bridges at most an eighth of a day of usual steps
-SHIFT_SHARE = 4  # of a day: a level shift lasts at least a quarter of a day
 USUAL_DAY_STEPS = 14  # stand for a day where the data have no times of the day
 PEAK_COLUMNS = ("y", "yhat", "distance", "rel_distance")
 EVENT_KINDS = ("high", "low", "level_shift")
@@ -139,7 +138,7 @@ def _list_series_events(part: pd.DataFrame, day_steps: int) -> Iterator[dict[str
         part["is_shifted"].to_numpy(),
     )
     known = np.flatnonzero(part["distance"].notna())
-    for event in list_events(points, max(day_steps // GAP_HOURS_SHARE, 1), max(day_steps // SHIFT_SHARE, 2)):
+    for event in list_events(points, max(day_steps // GAP_HOURS_SHARE, 1), day_steps):
         first, last, peak = (part.iloc[step] for step in (event.first, event.last, event.peak))
         yield {
             "entity": first["entity"],
