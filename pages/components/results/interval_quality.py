@@ -1,4 +1,4 @@
-"""What is outside now, and the quality of the forecast: scores beside seasonal naive, promised and measured shares."""
+"""Last values beside their intervals, and the quality of the forecast beside seasonal naive and the promise."""
 
 import math
 
