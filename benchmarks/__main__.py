@@ -13,6 +13,8 @@ BENCHMARKS = (
     "detection",
     "known_anomalies",
     "forecasting",
+    "intervals",
+    "forests",
     "first_page",
     "page_weight",
     "clustering",

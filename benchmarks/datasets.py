@@ -29,6 +29,13 @@ def find_demand_file() -> Path | None:
     return path if path.exists() else None
 
 
+def find_bank_calls_file() -> Path | None:
+    """Return the file of calls of a bank per quarter-hour; None if it is missing."""
+    default_folder = Path(__file__).parents[2] / "shared" / "data"
+    path = Path(os.environ.get("VIGIE_SHARED_DATA") or default_folder) / "call_counts" / "bank_calls_15min.csv"
+    return path if path.exists() else None
+
+
 def generate_gas_days(entities: int = ENTITIES) -> Iterator[pd.DataFrame]:
     """Yield the gas days of one entity after the other.
 

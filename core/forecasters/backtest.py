@@ -8,6 +8,7 @@ import pandas as pd
 
 from core.array_types import Floats
 from core.data.covariates import Covariates
+from core.data.dataset import DAY
 from core.data.panel import STALE_DAYS, Panel
 from core.errors import DataError
 from core.evaluation.conformal import DEFAULT_CONFIG, ConformalConfig, ResidualHistory
@@ -122,13 +123,13 @@ def run_backtest(
             horizon,
             None if progress is None else progress.create_part(fold, 2),
         )
-        for step in range(1, horizon + 1):
-            days = slice(begin + step - 1, end)
-            amounts = fold_forecaster.predict(series, covariate_panel, step, days.start)
-            slot_amounts = disaggregate_days(amounts, series, step, days.start)
-            forecast[step - 1, days.start - errors_start : end - errors_start] = slot_amounts[
-                : max(end - days.start, 0)
-            ]
+        fold_series = series.select_before(series.days[end - 1] + DAY)
+        fold_amounts = fold_forecaster.predict_steps(series, covariate_panel, horizon, begin, end)
+        for step in range(1, min(horizon, end - begin) + 1):
+            first_day = begin + step - 1
+            amounts = fold_amounts[step - 1, step - 1 :]
+            slot_amounts = disaggregate_days(amounts, fold_series, step, first_day)
+            forecast[step - 1, first_day - errors_start : end - errors_start] = slot_amounts
     errors = ResidualHistory(forecast, series.values[errors_start:], calibration)
     naive = compute_naive_forecasts(series, errors_start, horizon)
     return Backtest(

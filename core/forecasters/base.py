@@ -48,6 +48,20 @@ class Forecaster(ABC):
         `series` ends with the forecast origin. Later days, and days with missing history, are rows of NaN in `series`.
         """
 
+    def predict_steps(
+        self, series: Panel, covariates: CovariatePanel, horizon: int, first_day: int, end_day: int
+    ) -> Floats:
+        """Return the forecasts 1 to `horizon` days ahead from every origin, (horizon, days, entities).
+
+        The days are those from index `first_day` up to, not including, `end_day`. The first origin is the day before
+        `first_day`, so the first `step` − 1 days are NaN.
+        """
+        forecasts = np.full((horizon, end_day - first_day, len(series.entities)), np.nan)
+        for step in range(1, min(horizon, end_day - first_day) + 1):
+            amounts = self.predict(series, covariates, step, first_day + step - 1)
+            forecasts[step - 1, step - 1 :] = amounts[: end_day - first_day - step + 1]
+        return forecasts
+
     def compute_importance(
         self, series: Panel, covariates: CovariatePanel, step: int, first_day: int
     ) -> dict[str, float]:

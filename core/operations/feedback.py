@@ -20,6 +20,8 @@ from mlflow_utils.run_record import Record
 VERDICT_LABELS = {TRUE_ALARM: N_("true alarm"), FALSE_ALARM: N_("false alarm"), UNSURE: N_("unsure")}
 MAX_NAME_LENGTH = 200
 TIMESTAMP_COLUMNS = ("time", "start", "end")
+ROW_KEY_COLUMNS = ("entity", "time", "end", "step", "measure")
+"""Columns that tell the rows of a result apart, where it has them; text only, because scores may lose digits."""
 RowKey = tuple[str, ...]
 
 
@@ -111,8 +113,8 @@ def serialise_row(row: Mapping[str, Any]) -> dict[str, str | float]:
 
 
 def make_row_key(row: Mapping[str, Any]) -> RowKey:
-    """Return the key of a row within its run, made of text columns only, because scores may lose digits."""
-    return tuple(str(row.get(name, "")) for name in ("entity", "time", "end", "step"))
+    """Return the key of a row within its run: its values of `ROW_KEY_COLUMNS`, "" for those that it lacks."""
+    return tuple(str(row.get(name, "")) for name in ROW_KEY_COLUMNS)
 
 
 def list_run_ids(run_id: str, workspace: Workspace) -> frozenset[str]:

@@ -62,7 +62,7 @@ def _label_run(records: list[Feedback], run_id: str, workspace: Workspace) -> li
     """Return the lines of the label table for one run."""
     verdicts = {row: verdict for row, verdict in compute_majorities(records).items() if verdict != UNSURE}
     record_by_row = {make_row_key(record.row): record for record in records if record.row}
-    rows_by_alarm = _load_alarm_rows(run_id, workspace) if any(end for _, _, end, _ in verdicts) else {}
+    rows_by_alarm = _load_alarm_rows(run_id, workspace) if any(row[2] for row in verdicts) else {}
     lines: list[ScoredRow] = []
     for row, verdict in verdicts.items():
         record = record_by_row[row]
@@ -84,8 +84,11 @@ def _load_alarm_rows(run_id: str, workspace: Workspace) -> dict[RowKey, list[Sco
         entity = str(alarm["entity"])
         rows = rows_by_entity[entity]
         alarm_rows = rows[(rows["time"] >= alarm["time"]) & (rows["time"] <= alarm["end"])]
+        measure = {"measure": alarm["measure"]} if "measure" in alarm else {}
+        if measure:
+            alarm_rows = alarm_rows[alarm_rows["measure"] == alarm["measure"]]
         times = [serialise_row({"time": time})["time"] for time in alarm_rows["time"]]
-        key = make_row_key(serialise_row({"entity": entity, "time": alarm["time"], "end": alarm["end"]}))
+        key = make_row_key(serialise_row({"entity": entity, "time": alarm["time"], "end": alarm["end"], **measure}))
         rows_by_alarm[key] = [
             (entity, time, score) for time, score in zip(times, alarm_rows["score"].astype(float), strict=True)
         ]

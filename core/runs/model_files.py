@@ -21,11 +21,13 @@ from mlflow_utils.model_io import ModelPolicy, UntrustedModelError, read_model
 
 T = TypeVar("T")
 
-MODEL_PACKAGES = ("core.detectors", "core.clusterers", "core.forecasters")
+MODEL_PACKAGES = ("core.detectors", "core.clusterers", "core.forecasters", "core.evaluation")
 LIBRARIES = ("scikit-learn", "pandas", "numpy", "skops")
-SKLEARN_TYPES = (  # skops checks the types of these trees, not that their node indices are valid
+SKLEARN_TYPES = (  # skops checks the types of these trees and forests, not that their indices are valid
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "quantile_forest._quantile_forest.RandomForestQuantileRegressor",
+    "quantile_forest._quantile_forest_fast.QuantileForest",
 )
 
 
@@ -73,9 +75,8 @@ def list_trusted_types() -> tuple[str, ...]:
 def _list_own_types() -> tuple[str, ...]:
     from core.data.quality.baseline import GroupMedian
     from core.detectors.baselines import BASELINE_CLASSES
-    from core.evaluation.conformal import ConformalConfig, ResidualHistory
 
-    classes: list[type] = [GroupMedian, ResidualHistory, ConformalConfig, *BASELINE_CLASSES.values()]
+    classes: list[type] = [GroupMedian, *BASELINE_CLASSES.values()]
     classes += [cls for package_name in MODEL_PACKAGES for cls in _iter_dataclasses(package_name)]
     return tuple(sorted(set(map(_get_full_name, classes))))
 

@@ -14,6 +14,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import InputError
 from core.operations.feedback import (
+    ROW_KEY_COLUMNS,
     VERDICT_LABELS,
     FeedbackInput,
     RowKey,
@@ -139,7 +140,7 @@ def build_verdict_column() -> ColumnConfig:
 
 
 def _build_row_keys(rows: pd.DataFrame) -> list[RowKey]:
-    columns = [name for name in ("entity", "time", "end", "step") if name in rows]
+    columns = [name for name in ROW_KEY_COLUMNS if name in rows]
     return [
         make_row_key(serialise_row(dict(zip(columns, row, strict=True))))
         for row in rows[columns].itertuples(index=False)

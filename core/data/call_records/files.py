@@ -145,7 +145,7 @@ def _connect(files: Sequence[RecordFile]) -> Iterator[Any]:
     with TemporaryDirectory(prefix="vigie-calls-") as folder:
         config = {
             "memory_limit": MEMORY_LIMIT,
-            "threads": min(MAX_THREADS, len(os.sched_getaffinity(0))),
+            "threads": min(MAX_THREADS, os.cpu_count() or 1),
             "temp_directory": folder,
             "autoload_known_extensions": False,
             "autoinstall_known_extensions": False,

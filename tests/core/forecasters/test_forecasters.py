@@ -20,6 +20,7 @@ from core.forecasters.covariate_panel import LEAD_ERRORS_C, CovariatePanel, sele
 from core.forecasters.intraday_profile import compute_intraday_shares, disaggregate_days
 from core.forecasters.leakage import check_leakage
 from core.forecasters.ridge import Ridge
+from core.forecasters.series_forecaster import SeriesForecaster
 from core.progress import CancelledError, Progress
 from core.spec.hyperparameters import build_from_settings, get_hyperparameters, get_params
 from core.tasks.forecast.spec import list_forecasters
@@ -32,11 +33,18 @@ from tests.support.sample_series import (
     make_temperatures,
 )
 
-EVERY_FORECASTER = pytest.mark.parametrize("name", list_forecasters())
+COVARIATE_FORECASTERS = [name for name, cls in list_forecasters().items() if not issubclass(cls, SeriesForecaster)]
+EVERY_FORECASTER = pytest.mark.parametrize("name", [*COVARIATE_FORECASTERS, "seasonal-naive"])
+"""Forecasters of daily amounts; those of quantiles are in test_series_forecasters.py."""
 FAST_SETTINGS: dict[str, dict[str, Any]] = {
     "random-forest": {"n_estimators": 10},
     "gradient-boosting": {"max_iter": 15},
     "blend": {"trees": "random-forest"},
+    "feed-forward": {"epochs": 1},
+    "deepar": {"epochs": 1, "samples": 100},
+    "auto-arima": {"max_order": 1},
+    "quantile-forest": {"n_estimators": 10, "max_train_rows": 4000},
+    "gradient-boosting-quantiles": {"max_iter": 20, "max_train_rows": 5000, "min_samples_leaf": 50},
 }
 DAYS, HORIZON_STEPS = 420, (1, 2, 3)
 
@@ -180,7 +188,7 @@ def test_forecaster_hyperparameters_have_help_and_valid_default(name: str) -> No
     assert all(attribute.endswith("_") for attribute in fitted_attributes)
 
 
-@pytest.mark.parametrize("name", [each for each in list_forecasters() if each != "seasonal-naive"])
+@pytest.mark.parametrize("name", COVARIATE_FORECASTERS)
 def test_forecaster_rejects_short_history_and_reports_progress(name: str) -> None:
     short = Panel.from_dataset(make_daily_dataset(make_consumption(40, 2)))
     with pytest.raises(DataError, match="At least"):
@@ -191,7 +199,7 @@ def test_forecaster_rejects_short_history_and_reports_progress(name: str) -> Non
     assert recorder.shares[-1] == 1
 
 
-@pytest.mark.parametrize("name", [each for each in list_forecasters() if each != "seasonal-naive"])
+@pytest.mark.parametrize("name", COVARIATE_FORECASTERS)
 def test_forecaster_beats_naive_with_weather(name: str) -> None:
     naive = list_forecasters()["seasonal-naive"]()
     forecaster = fit_forecaster(name)

@@ -1,0 +1,127 @@
+"""Notes of a result of intervals: limits that a reader has to know."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from core.messages import N_, Message
+from core.tasks.intervals.result import Intervals
+from core.tasks.intervals.tables import MeasureData
+from core.tasks.intervals.windows import WindowPlan
+
+MAX_ENTITY_NOTES = 20
+MAX_COVERAGE_GAP = 0.03  # of a coverage below the promised one
+
+
+def list_data_notes(data: MeasureData, plan: WindowPlan, needed_steps: int) -> Iterator[Message]:
+    """Yield what the cleaning changed, and the entities whose values do not allow a forecast."""
+    spikes, imputed = int(data.cleaned.is_spike.sum()), int(data.cleaned.is_imputed.sum())
+    if spikes or imputed:
+        yield Message(
+            N_(
+                "{measure}: for the forecaster, {spikes} spikes were replaced and {imputed} missing values filled. "
+                "Points are judged by their original values, and filled points are never anomalies."
+            ),
+            {"measure": data.measure, "spikes": spikes, "imputed": imputed},
+        )
+    if silent := int(data.cleaned.is_silent.sum()):
+        yield Message(
+            N_(
+                "{measure}: {count} zeros were taken as missing records, because nothing was counted for a day or "
+                "longer. They are not judged."
+            ),
+            {"measure": data.measure, "count": silent},
+        )
+    yield from list(_list_entity_notes(data, plan, needed_steps))[:MAX_ENTITY_NOTES]
+
+
+def _list_entity_notes(data: MeasureData, plan: WindowPlan, needed_steps: int) -> Iterator[Message]:
+    is_known = np.isfinite(data.history.values)
+    for place, entity in enumerate(data.history.entities):
+        known = np.flatnonzero(is_known[:, place])
+        names = {"measure": data.measure, "entity": entity}
+        if not len(known):
+            yield Message(N_("{entity} has no value of {measure}."), names)
+        elif known[-1] < plan.test_start:
+            time = str(data.history.local_times[known[-1]])
+            yield Message(
+                N_("{entity} has no value of {measure} after {time}, so none is judged."), names | {"time": time}
+            )
+        elif plan.test_start - known[0] < needed_steps:
+            yield Message(
+                N_(
+                    "{entity}: {measure} begins {count} steps before the judged period. It is judged from the first "
+                    "horizon that has {needed} steps before it."
+                ),
+                names | {"count": max(plan.test_start - int(known[0]), 0), "needed": needed_steps},
+            )
+
+
+def list_result_notes(result: Intervals) -> Iterator[Message]:
+    """Yield how the intervals were made, whether they kept their promise, and how the forecaster did."""
+    judged = result.judged_rows
+    if not len(judged):
+        yield Message(N_("No point was judged: no forecast was possible, or no value is known in the judged period."))
+        return
+    yield Message(
+        N_(
+            "The forecaster was fitted once, on the steps before the held-out horizons. The interval of a judged point "
+            "follows the values until the step before; that of the future is as wide as a whole horizon ahead needs."
+        )
+    )
+    yield from _list_promise_notes(result)
+    for measure in result.measures:
+        yield from _list_future_notes(result, measure)
+        lines = result.get_scores(measure).to_dict("records")
+        if len(lines) == 2 and lines[0]["mwql"] > lines[1]["mwql"]:
+            yield Message(
+                N_(
+                    "{measure}: {model} is worse than seasonal naive on the judged points (mean weighted quantile loss "
+                    "{loss} against {naive}). Use seasonal naive, or other settings."
+                ),
+                {
+                    "measure": measure,
+                    "model": lines[0]["model"],
+                    "loss": f"{lines[0]['mwql']:.3f}",
+                    "naive": f"{lines[1]['mwql']:.3f}",
+                },
+            )
+
+
+def _list_future_notes(result: Intervals, measure: str) -> Iterator[Message]:
+    """Yield whether intervals a horizon ahead, as those of the future, contained fewer values than promised."""
+    ahead = result.get_scores(measure)["coverage_ahead"].iloc[0]
+    if ahead < result.level - MAX_COVERAGE_GAP:
+        yield Message(
+            N_(
+                "{measure}: a whole horizon ahead, without newer values, the interval contained {share} of the judged "
+                "values ({promised} promised). Read the interval of the future with that in mind."
+            ),
+            {"measure": measure, "share": f"{ahead:.1%}", "promised": f"{result.level:.1%}"},
+        )
+
+
+def _list_promise_notes(result: Intervals) -> Iterator[Message]:
+    low, high = result.alarm_band
+    values = {
+        "rate": f"{result.alarm_rate:.1%}",
+        "promised": f"{result.promised_rate:.1%}",
+        "low": f"{low:.1%}",
+        "high": f"{high:.1%}",
+    }
+    if result.alarm_rate > high:
+        yield Message(
+            N_(
+                "{rate} of the judged points are outside, more than the promised {promised} (by chance {low} to "
+                "{high}). Either the period has real faults, or the forecast is too sure of itself."
+            ),
+            values,
+        )
+    elif result.alarm_rate < low:
+        yield Message(
+            N_(
+                "{rate} of the judged points are outside, fewer than the promised {promised} (by chance {low} to "
+                "{high}). The interval is wider than it need be."
+            ),
+            values,
+        )

@@ -1,0 +1,45 @@
+"""Declaration of the task intervals for the registry of tasks."""
+
+from core.messages import N_
+from core.spec.metric import Metric
+from core.spec.task import Mode, Task
+from core.tasks.intervals.spec import IntervalsApplySpec, IntervalsSpec
+from mlflow_utils.registry import PromotionMetric
+
+OPTIONS = "core.tasks.intervals.command:OPTIONS"
+
+TASK = Task(
+    name="intervals",
+    label=N_("Intervals"),
+    modes=(
+        Mode(IntervalsSpec, "core.tasks.intervals.run:watch", "intervals", N_("Fit on this history"), OPTIONS),
+        Mode(
+            IntervalsApplySpec, "core.tasks.intervals.run:apply_model", "intervals", N_("Apply a saved model"), OPTIONS
+        ),
+    ),
+    result="core.tasks.intervals.result:Intervals",
+    card="core.tasks.intervals.card:describe",
+    json_fields="core.tasks.intervals.command:to_answer",
+    lines="core.tasks.intervals.command:to_lines",
+    page="intervals",
+    action=N_("Find what leaves its interval"),
+    icon="align_vertical_center",
+    headline="events",
+    accuracy="mwql",
+    metrics=(
+        Metric("mwql", N_("Mean weighted quantile loss"), higher_is_better=False),
+        Metric("coverage_50", N_("Coverage of the 50 % interval"), "%"),
+        Metric("coverage_ahead", N_("Coverage a horizon ahead"), "%"),
+        Metric("alarm_rate", N_("Alarm rate"), "%"),
+        Metric("promised_rate", N_("Promised alarm rate"), "%"),
+        Metric("skill", N_("Skill against seasonal naive"), higher_is_better=True),
+    ),
+    promotion=PromotionMetric(
+        "mwql",
+        lower_is_better=True,
+        tags=("dataset.digest",),
+        params=("value", "horizon", "calibration_windows", "test_windows", "level"),
+        optional_params=("entities", "start", "end", "attempts"),
+    ),
+    saves_model=True,
+)

@@ -1,0 +1,117 @@
+"""Page of the intervals task: what leaves its calibrated interval, worst first."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.data.dataset import Dataset
+from core.tasks.intervals.spec import PREFERRED_MEASURE
+from pages.components import task_page
+from pages.components.i18n import _
+from pages.components.results import intervals
+from pages.components.task_links import ANALYSIS_FOLDER
+
+THRESHOLD_KINDS = ("auto", "none", "number")
+
+
+def page() -> None:
+    """Show the form and the result."""
+    task, dataset = task_page.open_page("intervals")
+    if dataset is None:
+        st.caption(
+            _(
+                "This page judges regular series: counts of calls per quarter-hour and trunk, or any other "
+                "measurement at even steps. Four weeks or more give the best intervals, two are enough for a day ahead."
+            )
+        )
+        st.page_link(
+            ANALYSIS_FOLDER / "call_records.py",
+            label=_("Count call records, or try two weeks of generated calls"),
+            icon=":material/call:",
+        )
+        return
+    if not dataset.has_dates:
+        st.info(_("These data have no dates. Intervals require dates."), icon=":material/event_busy:")
+        return
+    task_page.ask_and_show(
+        task,
+        dataset,
+        intervals.show_intervals,
+        widgets=_IntervalsForm().widgets,
+        describe_model=lambda record: " · ".join(
+            filter(None, [record.params.get("forecaster"), record.params.get("value")])
+        ),
+    )
+
+
+class _IntervalsForm:
+    """Widgets that depend on the columns of the data, and on each other."""
+
+    measures: tuple[str, ...] = ()
+
+    @property
+    def widgets(self) -> dict[str, Any]:
+        """Field of the spec → widget, in the order of the form."""
+        return {"value": self.ask_measures, "attempts": self.ask_attempts, "spike_threshold": _ask_spike_threshold}
+
+    def ask_measures(self, dataset: Dataset) -> tuple[str, ...]:
+        """Ask for the columns to watch; () for the only one."""
+        columns = list_columns(dataset)
+        default = PREFERRED_MEASURE if PREFERRED_MEASURE in columns else columns[0]
+        if len(columns) == 1:
+            st.text_input(_("Measures"), columns[0], disabled=True, key="intervals-only-value")
+            return ()
+        self.measures = tuple(
+            st.multiselect(
+                _("Measures"),
+                columns,
+                [default],
+                placeholder=default,
+                key="intervals-value",
+                help=_("Every measure has a forecast, intervals and events of its own."),
+            )
+        )
+        return self.measures
+
+    def ask_attempts(self, dataset: Dataset) -> str:
+        """Ask for the number of events behind a ratio; "" for the usual column."""
+        is_possible = len(self.measures) == 1 and not dataset.profile
+        options = ["", *(name for name in list_columns(dataset) if name not in self.measures)]
+        return st.selectbox(
+            _("Attempts behind the ratio"),
+            options if is_possible else [""],
+            format_func=lambda name: name or _("automatic"),
+            key="intervals-attempts",
+            disabled=not is_possible,
+            help=_(
+                "Column with the number of events behind a ratio: the fewer they are, the wider is its interval. "
+                "Automatic: total behind ccr. It can be chosen for one measure at a time."
+            ),
+        )
+
+
+def list_columns(dataset: Dataset) -> list[str]:
+    """Return the columns that can be watched; the times of a daily profile are one series."""
+    return ["value"] if dataset.profile else list(dataset.columns)
+
+
+def _ask_spike_threshold(dataset: Dataset) -> str | float:
+    labels = {"auto": _("learnt from the data"), "none": _("none: keep spikes"), "number": _("a number")}
+    kind = st.selectbox(
+        _("Spike threshold"),
+        THRESHOLD_KINDS,
+        format_func=labels.__getitem__,
+        key="intervals-spike_threshold",
+        help=_(
+            "Distance from the rolling median above which the forecaster does not see a value. Points are judged by "
+            "their original values in any case."
+        ),
+    )
+    if kind != "number":
+        return kind
+    return st.number_input(
+        _("Distance from the rolling median"), 0.0, value=7000.0, format="%g", key="intervals-spike_distance"
+    )
+
+
+page()

@@ -1,0 +1,188 @@
+"""Events of intervals, worst first: table, the selected one in words, its picture, verdict, downloads."""
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from core.tasks.intervals.result import Intervals
+from core.tasks.intervals.views import list_peaks
+from pages.components import downloads, feedback_form
+from pages.components.i18n import _, format_value
+from pages.components.results import interval_series
+from pages.components.results.interval_labels import (
+    KIND_LABELS,
+    SEVERITY_LABELS,
+    choose_time_format,
+    format_amount,
+    format_kind,
+    format_relative,
+    format_severity,
+    format_span,
+    format_usual,
+    round_amount,
+)
+
+MAX_SHOWN_EVENTS = 2000
+
+
+def show(result: Intervals, run: str) -> None:
+    """Show the events and the series of the selected one; the worst one is shown where none is selected."""
+    if result.events.empty:
+        st.info(_("No point of the judged period is outside its interval."), icon=":material/check:")
+        interval_series.show(result, None, None)
+        _show_downloads(result)
+        return
+    events = _filter_events(result)
+    if events.empty:
+        st.info(_("No event matches these filters."))
+        return
+    selected = _select_event(result, events.head(MAX_SHOWN_EVENTS), run)
+    event = events.iloc[selected or 0]
+    _describe_event(result, event)
+    interval_series.show(result, event, int(event["event"]) if selected is not None else None)
+    st.subheader(_("Verdict on this event"))
+    feedback_form.ask_verdict(
+        "intervals",
+        run,
+        {
+            "entity": event["entity"],
+            "measure": event["measure"],
+            "time": event["start"],
+            "end": event["end"],
+            "score": event["score"],
+        },
+    )
+    _show_downloads(result)
+
+
+def _filter_events(result: Intervals) -> pd.DataFrame:
+    events = list_peaks(result)
+    left, middle = st.columns([4, 3])
+    severities = left.pills(
+        _("Severity"),
+        list(reversed(SEVERITY_LABELS)),
+        selection_mode="multi",
+        format_func=format_severity,
+        key="interval-severity",
+        help=_(
+            "How far outside the interval, in widths of the interval, and for how long: critical from 4 widths, high "
+            "from 1.5, medium from half a width for one step."
+        ),
+    )
+    kinds = middle.pills(
+        _("Kind"), list(KIND_LABELS), selection_mode="multi", format_func=format_kind, key="interval-kind"
+    )
+    if severities:
+        events = events[events["severity"].isin(severities)]
+    return events[events["kind"].isin(kinds)] if kinds else events
+
+
+# ---- table ----------------------------------------------------------------------------------------------------------
+
+
+def _select_event(result: Intervals, events: pd.DataFrame, run: str) -> int | None:
+    """Show the table; return the place of the selected event, or None."""
+    st.caption(
+        _("{count} events, worst first. Select one: the picture zooms to it, and you can give a verdict.").format(
+            count=format_value(len(events))
+        )
+    )
+    verdicts = feedback_form.list_verdicts(run, events.rename(columns={"start": "time"}))
+    rows = st.dataframe(
+        _build_table(events, verdicts, len(result.measures) > 1),
+        hide_index=True,
+        width="stretch",
+        key="interval-events",
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config=_build_column_config(result),
+        alt=_("Events"),
+    ).selection.rows
+    return int(rows[0]) if rows and rows[0] < len(events) else None
+
+
+def _build_table(events: pd.DataFrame, verdicts: list[str], has_measures: bool) -> pd.DataFrame:
+    """Return the shown columns; the first ones say what a narrow screen has room for."""
+    table = pd.DataFrame(
+        {
+            "severity": [format_severity(name) for name in events["severity"]],
+            "entity": events["entity"].astype(str),
+            "measure": events["measure"].astype(str),
+            "start": events["start"],
+            "end": events["end"],
+            "rel_distance": events["rel_distance"].round(1),
+            "y": events["y"].map(round_amount),
+            "usual": [format_usual(event) for event in events.to_dict("records")],
+            "kind": [format_kind(name) for name in events["kind"]],
+            "verdict": verdicts,
+        }
+    )
+    return table if has_measures else table.drop(columns="measure")
+
+
+def _build_column_config(result: Intervals) -> dict[str, ColumnConfig]:
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    time_format = choose_time_format(result)
+    unit = f" ({result.data.unit})" if result.data.unit and len(result.measures) == 1 else ""
+    return {
+        "severity": text(_("Severity"), width=88),
+        "entity": text(_("Entity"), width=105),
+        "measure": text(_("Measure"), width=62),
+        "start": st.column_config.DatetimeColumn(_("Start"), format=time_format, width=88),
+        "end": st.column_config.DatetimeColumn(_("End"), format=time_format, width=88),
+        "rel_distance": number(
+            _("Outside by"),
+            width=78,
+            format="%+.1f %%",
+            help=_("Distance from the interval at the peak, in percent of the usual value. Empty where that is 0."),
+        ),
+        "kind": text(_("Kind"), width=88),
+        "y": number(_("Measured") + unit, width=76, format="localized", help=_("At the peak of the event.")),
+        "usual": text(
+            _("Usual (interval)") + unit,
+            width=150,
+            help=_("Median of the forecast and bounds of the interval at the peak."),
+        ),
+        "verdict": feedback_form.build_verdict_column(),
+    }
+
+
+# ---- one event ------------------------------------------------------------------------------------------------------
+
+
+def _describe_event(result: Intervals, event: pd.Series) -> None:
+    """Show the event in words, which a narrow screen shows whole."""
+    unit = result.data.unit if len(result.measures) == 1 else ""
+    measure = [str(event["measure"])] if len(result.measures) > 1 else []
+    title = [format_severity(event["severity"]), str(event["entity"]), *measure, format_kind(event["kind"])]
+    peak = _(
+        "Peak, {time}: measured **{y}**, usual {yhat}, interval {low} to {high}. That is {distance} outside ({rel})."
+    )
+    sentences = [
+        peak.format(
+            time=format_value(event["peak"].to_pydatetime()),
+            y=format_amount(event["y"], unit),
+            yhat=format_amount(event["yhat"]),
+            low=format_amount(event["yhat_lower"]),
+            high=format_amount(event["yhat_upper"]),
+            distance=format_amount(abs(event["distance"])),
+            rel=format_relative(event["rel_distance"]),
+        ),
+        _("Points outside: {points} of {steps}.").format(
+            points=format_value(int(event["points"])), steps=format_value(int(event["steps"]))
+        ),
+    ]
+    if event["kind"] == "level_shift":
+        sentences.append(_("The level moved and stayed: the forecast has followed it."))
+    if event["is_open"]:
+        sentences.append(_("**It goes on at the end of the data.**"))
+    with st.container(border=True, key="interval-event"):
+        st.markdown(f"**#{int(event['event']) + 1} · {' · '.join(title)}**")
+        st.markdown(f"{format_span(event['start'], event['end'])}  \n{' '.join(sentences)}")
+
+
+def _show_downloads(result: Intervals) -> None:
+    st.subheader(_("Export the results"))
+    with st.container(horizontal=True):
+        downloads.show_table_buttons(result.to_frame, "events", _("Events ({kind})"))
+        downloads.show_table_buttons(result.build_point_table, "points", _("Points ({kind})"))

@@ -1,0 +1,143 @@
+"""Result of intervals: promise and skill in words, events, what is outside now, quality of the forecast, model."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core.data.dataset import Dataset
+from core.tasks.intervals.result import Intervals
+from core.tasks.intervals.views import compute_skill, count_severities
+from pages.components.i18n import _, format_percent, format_value, translate_message
+from pages.components.results import interval_events, interval_quality, model
+from pages.components.results.interval_labels import format_severity, name_forecaster
+from pages.components.results.run_widgets import show_cost, show_record
+
+
+def show_intervals(result: Intervals, dataset: Dataset | None, run: str) -> None:
+    """Show the result; all of its parts come from the run, so `dataset` may be None."""
+    _show_metrics(result, run)
+    if result.judged_rows.empty:
+        st.warning(_("No point was judged. The notes below say why."), icon=":material/data_alert:")
+    else:
+        st.markdown(_describe_promise(result))
+        show_warnings(result)
+    views: dict[str, Callable[[], None]] = {
+        _("Events"): lambda: interval_events.show(result, run),
+        _("Outside now"): lambda: interval_quality.show_current(result),
+        _("Quality"): lambda: interval_quality.show(result),
+        _("Model"): lambda: model.show(run, "intervals"),
+    }
+    tabs = st.tabs(list(views), key="intervals-view", on_change="rerun")
+    for tab, show_view in zip(tabs, views.values(), strict=True):
+        if tab.open:
+            with tab:
+                show_view()
+    _show_notes(result)
+    show_record(run)
+
+
+def _show_metrics(result: Intervals, run: str) -> None:
+    counts = count_severities(result.events)
+    with st.container(horizontal=True, key="interval-severities"):
+        for severity, count in counts.items():
+            st.metric(
+                format_severity(severity),
+                format_value(count),
+                border=True,
+                help=_("Events in the judged period. A fault is one event, however many points it has."),
+            )
+    with st.container(horizontal=True, key="result-figures"):
+        _show_alarm_rate(result)
+        _show_skill(result)
+        show_cost(run)
+
+
+def _show_alarm_rate(result: Intervals) -> None:
+    st.metric(
+        _("Points outside"),
+        format_rate(result.alarm_rate),
+        border=True,
+        delta_color="off",
+        delta_arrow="off",
+        delta=_("promised {rate}").format(rate=format_rate(result.promised_rate)),
+        help=_("Share of the judged points outside the interval, beside the share that the interval promises."),
+    )
+
+
+def _show_skill(result: Intervals) -> None:
+    measure = result.measures[0]
+    skill = compute_skill(result, measure)
+    st.metric(
+        _("Skill"),
+        format_percent(round(skill, 3)) if skill == skill else "–",
+        border=True,
+        delta_color="off",
+        delta_arrow="off",
+        delta=_("{measure}, against seasonal naive").format(measure=measure) if skill == skill else _("not compared"),
+        help=_(
+            "Share of the loss of seasonal naive that the forecaster saves (mean weighted quantile loss, a horizon "
+            "ahead). Below 0, it is worse than the value of a week before."
+        ),
+    )
+
+
+def format_rate(share: float, digits: int = 3) -> str:
+    """Return a share as a percentage, by default with one decimal; "–" for an unknown one."""
+    return format_percent(round(share, digits)) if share == share else "–"
+
+
+def _describe_promise(result: Intervals) -> str:
+    """Return the promised and the measured share of points outside, in words."""
+    low, high = result.alarm_band
+    is_kept = low <= result.alarm_rate <= high
+    looks_kept = round(low, 3) <= round(result.alarm_rate, 3) <= round(high, 3)
+    digits = 3 if is_kept == looks_kept else 4  # the text must not contradict the warning
+    sentence = _(
+        "**{promised} of usual points were promised outside the interval; {measured} were**, of {count} judged points. "
+        "By chance alone it would be {low} to {high}."
+    ).format(
+        promised=format_rate(result.promised_rate),
+        measured=format_rate(result.alarm_rate, digits),
+        count=format_value(len(result.judged_rows)),
+        low=format_rate(low, digits),
+        high=format_rate(high, digits),
+    )
+    return f"{sentence} " + _("The promise is kept.") if is_kept else sentence
+
+
+def show_warnings(result: Intervals) -> None:
+    """Warn where a forecaster is worse than seasonal naive, and where the promise is not kept."""
+    for measure in result.measures:
+        skill = compute_skill(result, measure)
+        if skill < 0:
+            st.warning(
+                _(
+                    "{measure}: {model} forecasts worse than seasonal naive, which repeats the value of a week before: "
+                    "its loss is {share} higher. Use seasonal naive, or fit it with other settings or a longer history."
+                ).format(
+                    measure=measure,
+                    model=name_forecaster(str(result.get_scores(measure)["model"].iloc[0])),
+                    share=format_percent(round(-skill, 3)),
+                ),
+                icon=":material/trending_down:",
+            )
+    low, high = result.alarm_band
+    if result.alarm_rate > high:
+        st.warning(
+            _(
+                "More points are outside than promised. Either the period has real faults, or the forecast is too sure "
+                "of itself: see Quality."
+            ),
+            icon=":material/trending_up:",
+        )
+    elif result.alarm_rate < low:
+        st.info(
+            _("Fewer points are outside than promised: the interval is wider than it need be."),
+            icon=":material/unfold_more:",
+        )
+
+
+def _show_notes(result: Intervals) -> None:
+    if result.notes:
+        with st.expander(_("Notes on this result"), icon=":material/notes:"):
+            st.caption("\n".join(f"- {translate_message(note)}" for note in result.notes))
