@@ -23,6 +23,7 @@ BENCHMARKS = (
     "sgmvrnn_backward",
     "sgmvrnn_accuracy",
     "scale",
+    "call_records",
     "analyst_tasks",
     "faults",
 )

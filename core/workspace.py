@@ -16,7 +16,7 @@ from core.storage.events.log import EventLog
 from core.storage.feedback import FeedbackStore
 from core.storage.flash import FlashMessages
 from core.storage.outbox import Outbox
-from core.storage.raw_uploads import RawUploads
+from core.storage.raw_uploads import RAW_FOLDER, RawUploads
 from core.storage.read_choices import ReadChoices
 from core.storage.s3 import Bucket
 from core.storage.uploads import UploadStore
@@ -57,7 +57,7 @@ class Workspace:
             settings,
             DatasetStore(folder / "datasets"),
             UploadStore(folder / "uploads"),
-            RawUploads(folder / "raw-uploads"),
+            RawUploads(folder / "jobs" / RAW_FOLDER),
             ReadChoices(folder / "read-choices"),
             CovariateStore(folder / "covariates"),
             EventLog(folder / "events"),

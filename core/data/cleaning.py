@@ -337,20 +337,43 @@ def _fill_holes(
 ) -> tuple[Floats, NDArray[np.intp]]:
     """Return the values of `series` with spikes (missing there) and holes filled, and the weeks back of each.
 
-    Holes that consist of spikes are always interpolated.
+    Holes that consist of spikes are always interpolated. What the other weeks leave of a hole is interpolated if it is
+    short: an earlier spike is no source.
     """
-    weekly, weeks_back = _look_back(series)
-    straight = pd.DataFrame(series.values).interpolate(limit_area="inside").to_numpy(np.float64)
-    is_straight = np.zeros(series.values.shape, dtype=bool)
     holes = _mark_holes(series.values)
-    for entity in range(len(series.entities)):
-        for start, end in _list_runs(holes[:, entity]):
-            is_short = fill_from == "previous-week" and end - start <= short_gap_steps
-            if is_short or fill_from == "interpolate" or is_spike[start:end, entity].all():
-                is_straight[start:end, entity] = True
-    is_weekly = (holes | is_spike) & ~is_straight & (fill_from == "previous-week")
-    values = np.where(is_straight, straight, np.where(is_weekly, weekly, series.values))
+    is_short = _mark_runs(holes, short_gap_steps) & (fill_from == "previous-week")
+    is_straight = is_short | (holes & (fill_from == "interpolate")) | _mark_runs_inside(holes, is_spike)
+    values = np.where(is_straight, _interpolate(series.values), series.values)
+    if fill_from != "previous-week":
+        return values, np.zeros(values.shape, dtype=np.intp)
+    weekly, weeks_back = _look_back(series)
+    is_weekly = (holes | is_spike) & ~is_straight
+    values = np.where(is_weekly, weekly, values)
+    values = np.where(_mark_runs(_mark_holes(values), short_gap_steps), _interpolate(values), values)
     return values, np.where(is_weekly, weeks_back, 0)
+
+
+def _interpolate(values: Floats) -> Floats:
+    straight: Floats = pd.DataFrame(values).interpolate(limit_area="inside").to_numpy(np.float64)
+    return straight
+
+
+def _mark_runs(mask: Mask, max_steps: int) -> Mask:
+    """Return the part of `mask` in runs of at most `max_steps` steps."""
+    is_marked = np.zeros(mask.shape, dtype=bool)
+    for entity in range(mask.shape[1]):
+        for start, end in _list_runs(mask[:, entity]):
+            is_marked[start:end, entity] = end - start <= max_steps
+    return is_marked
+
+
+def _mark_runs_inside(mask: Mask, other: Mask) -> Mask:
+    """Return the part of `mask` in runs that lie in `other` entirely."""
+    is_marked = np.zeros(mask.shape, dtype=bool)
+    for entity in range(mask.shape[1]):
+        for start, end in _list_runs(mask[:, entity]):
+            is_marked[start:end, entity] = other[start:end, entity].all()
+    return is_marked
 
 
 def _look_back(series: RegularSeries) -> tuple[Floats, NDArray[np.intp]]:

@@ -189,11 +189,9 @@ class Dataset:
             rows = row_order[first : last : max(1, (last - first) // 20_000)]
             values = self.values[rows]
             values = values.reshape(-1, 1) if self.profile else values
-            quantile_5, quantile_50, quantile_95 = (
-                np.nanquantile(values, [0.05, 0.5, 0.95], axis=0)
-                if not np.isnan(values).all()
-                else np.full((3, values.shape[1]), np.nan)
-            )
+            is_empty = np.isnan(values).all(axis=0)  # such as the CCR of a trunk without an attempt
+            quantiles = np.nanquantile(np.where(is_empty, 0.0, values), [0.05, 0.5, 0.95], axis=0)
+            quantile_5, quantile_50, quantile_95 = np.where(is_empty, np.nan, quantiles)
             median.append(quantile_50)
             width.append(quantile_95 - quantile_5)
         return np.array(median), np.array(width)

@@ -11,10 +11,10 @@ from core.array_types import Floats
 
 RATE = 0.01  # relative change of an adapted level per value inside
 MAX_DELAYED_RATE = 0.5  # of all values until one is known; a faster change would swing
-MIN_TAIL_SHARE, MAX_TAIL_FACTOR = 0.2, 10.0  # an adapted tail stays between these multiples of the nominal one
+MIN_TAIL_SHARE, MAX_TAIL_FACTOR = 0.1, 10.0  # an adapted tail stays between these multiples of the nominal one
 MAX_TAIL = 0.45  # of an adapted level, so that it stays on its side of the median
 MIN_SCORES = 50  # of an entity; with fewer, its quantiles are those of all entities
-FAR = 0.25  # band widths; a value farther beyond its band teaches no more than one that far
+FAR, FAR_DELAYED = 0.25, 1.0  # band widths; a value farther beyond its band teaches no more than one that far
 MAX_MOVE = 1.0  # band widths that the band moves with the level; a larger shift adds a second band
 REFRESH_STEPS = 24  # between two sorts of the past errors; four times as many from `LARGE_SIZE` of them on
 LARGE_SIZE = 500_000
@@ -59,13 +59,13 @@ class AdaptiveCalibrator:
     A bound is the forecast quantile plus a quantile of the past errors from it, in units of the band width. What
     quantile of the errors is taken, follows the measured share of values below the bound: adaptive conformal inference
     (Gibbs, Candès 2021), on a logarithmic scale of the tail. The level of the errors is forecast by the median of the
-    last day, the scorecaster of conformal PID control (Angelopoulos, Candès, Tibshirani 2023). It moves both bounds.
+    last ones, the scorecaster of conformal PID control (Angelopoulos, Candès, Tibshirani 2023). It moves both bounds.
 
     After a shift of the level by more than a band width, two levels are usual: the new one and that of the forecast,
     to which the series may return. The set of usual values is then a pair of bands, of which the nearer one is given.
 
     Missing values teach nothing. A storm of anomalies cannot widen the band much: a value far beyond the band counts as
-    one a quarter of a width beyond it, and an adapted tail is at least a fifth of the nominal one.
+    one a quarter of a width beyond it, and an adapted tail is at least a tenth of the nominal one.
 
     levels        nominal levels of the quantiles, ascending
     window        number of past errors per series
@@ -126,6 +126,7 @@ class AdaptiveCalibrator:
         scores = np.full_like(offsets, np.nan)
         sorted_scores = self._sort_scores()
         refresh_steps = REFRESH_STEPS * (1 if self.scores_.size < LARGE_SIZE else 4)
+        far = FAR if self.delay == 1 else FAR_DELAYED  # a late band can follow in large steps only
         stored = known = 0  # steps whose errors are in the window, and steps whose values are known
         for step in range(len(residuals)):
             if step % refresh_steps == 0 and known > stored:
@@ -134,7 +135,7 @@ class AdaptiveCalibrator:
             band = np.maximum.accumulate(offsets[step] + sorted_scores.look_up(self._adapted_levels), axis=-1)
             moves[step], is_shifted[step] = _choose_level(residuals[step], shifts[step], band)
             ends[step] = band + moves[step][:, None]
-            scores[step] = _clip_far(residuals[step] - moves[step], band)[:, None] - offsets[step]
+            scores[step] = _clip_far(residuals[step] - moves[step], band, far)[:, None] - offsets[step]
             if step + 1 >= self.delay:
                 known = step + 2 - self.delay
                 self._adapt(residuals[known - 1], ends[known - 1])
@@ -240,8 +241,8 @@ def _measure_distance(values: Floats, band: Floats) -> Floats:
     return np.maximum(np.maximum(band[:, 0] - values, values - band[:, -1]), 0)
 
 
-def _clip_far(values: Floats, band: Floats) -> Floats:
-    return np.clip(values, band[:, 0] - FAR, band[:, -1] + FAR)
+def _clip_far(values: Floats, band: Floats, far: float) -> Floats:
+    return np.clip(values, band[:, 0] - far, band[:, -1] + far)
 
 
 def _build_band(forecast: BandForecast, ends: Floats, moves: Floats, is_shifted: Mask) -> CalibratedBand:

@@ -10,7 +10,7 @@ from core.array_types import Floats
 
 MIN_GAP_STEPS = 3  # usual steps inside an event, at most; a long event bridges more of them
 GAP_SHARE = 0.25  # of the steps of the event so far, that are bridged
-ONE_SIDED_SHARE = 0.9  # of the outside points of a level shift, that lie on one side
+ONE_SIDED_SHARE = 0.9  # of the points of a level shift, outside or at a new level, that lie on one side
 MOVED_WIDTHS = 0.5  # band widths that the band has moved at the end of a level shift
 SEVERITIES = ("low", "medium", "high", "critical")
 SEVERITY_BORDERS = (0.5, 1.5, 4.0)  # see `grade_scores`
@@ -142,6 +142,7 @@ def _classify(points: JudgedPoints, steps: slice, shift_steps: int) -> str:
     signs = np.sign(np.nan_to_num(points.distance[steps]))
     weight = float((signs * points.excess[steps]).sum())
     side = 1.0 if weight >= 0 else -1.0
+    signs = np.where(points.is_shifted[steps], np.sign(points.moves[steps]), signs)
     is_one_sided = (signs == side).sum() >= ONE_SIDED_SHARE * (signs != 0).sum()
     next_step = min(steps.stop, len(points.moves) - 1)
     moves = points.moves[[steps.stop - 1, next_step]] / points.width[[steps.stop - 1, next_step]]

@@ -51,9 +51,6 @@ class DeepAR(NeuralForecaster):
 
     batch_size: ClassVar[int] = 32
 
-    context: float = hyperparameter(
-        0.5, low=0.1, high=8.0, help=N_("Weeks of history that the network sees before a forecast.")
-    )
     layers: int = hyperparameter(1, low=1, high=4, help=N_("Number of recurrent layers."))
     samples: int = hyperparameter(
         200,

@@ -13,7 +13,6 @@ from core.forecasters.neural_forecaster import CHUNK_VALUES, NeuralForecaster, c
 from core.forecasters.seasonal_residuals import Mask, Positions, ResidualGrid
 from core.lazy_import import LazyModule
 from core.messages import N_
-from core.spec.hyperparameters import hyperparameter
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +21,7 @@ else:
 
 HEAD_SIZE = 8  # numbers that describe a block before its distribution
 WEIGHT_DECAY = 1e-4
-ANCHOR_SHARE = 0.25  # ones appended to the context, as a share of its length
+ANCHOR, ANCHOR_SHARE = 4.0, 0.25  # constants appended to the context, and their number as a share of its length
 
 
 @dataclass
@@ -32,8 +31,8 @@ class FeedForward(NeuralForecaster):
     The inputs are means over spans that grow with their distance: up to a day they double, then there is one a day. The
     distribution of a block is that of each of its steps. Quantiles are those of the distribution: no samples.
 
-    GluonTS scales its inputs and outputs by the mean absolute input. Ones at the end of the input keep that scale above
-    0, and tell the network about it.
+    GluonTS scales its inputs and outputs by the mean absolute input, which is small where means of residuals cancel
+    out. Constants at the end of the input keep that scale near 1.
 
     Alexandrov et al.: GluonTS: Probabilistic and Neural Time Series Modeling in Python, Journal of Machine Learning
     Research 21, 2020.
@@ -41,13 +40,6 @@ class FeedForward(NeuralForecaster):
 
     name = "feed-forward"
     label = N_("Feed-forward network (neural)")
-
-    context: float = hyperparameter(
-        2.0, low=0.1, high=8.0, help=N_("Weeks of history that the network sees before a forecast.")
-    )
-    learning_rate: float = hyperparameter(
-        0.0005, low=0.00001, high=0.1, help=N_("Learning rate of the Adam optimiser.")
-    )
 
     @override
     def _build_module(self) -> Any:
@@ -102,7 +94,7 @@ class FeedForward(NeuralForecaster):
 
     def _build_context(self, grid: ResidualGrid, origins: Positions, entities: Positions) -> "torch.Tensor":
         past = clip_residuals(grid.compute_past(origins, entities, self._context_edges))[0]
-        return torch.cat([past, torch.ones(len(origins), self._anchor_count)], dim=1)
+        return torch.cat([past, torch.full((len(origins), self._anchor_count), ANCHOR)], dim=1)
 
     @override
     def _choose_chunk_size(self, quantile_count: int) -> int:

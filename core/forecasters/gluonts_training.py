@@ -25,7 +25,8 @@ else:
 Batch = dict[str, "Tensor"]
 Weights = dict[str, NDArray[Any]]
 
-INITIAL_DF, INITIAL_SCALE = 4.0, 0.54  # before the softplus: 6 degrees of freedom, scale 1
+INITIAL_DF, INITIAL_SCALE = 4.0, 0.24  # before the softplus: 6 degrees of freedom, standard deviation 1
+INITIAL_WEIGHT = 0.05  # of the usual weights of the output layers
 MAX_GRADIENT_NORM = 10.0  # clipping norm of the gradients
 
 
@@ -126,10 +127,10 @@ def _build_observer(training: NetworkTraining, progress: Progress) -> Any:
 
 
 def start_at_seasonal_mean(projection: Any) -> None:
-    """Set the output layers of an untrained network so that every distribution has mean 0 and a scale near 1."""
+    """Set the output layers of an untrained network so that distributions have a mean near 0 and a deviation near 1."""
     with torch.no_grad():
         for layer, bias in zip(projection.proj, (INITIAL_DF, 0.0, INITIAL_SCALE), strict=True):
-            layer.weight.zero_()
+            layer.weight.mul_(INITIAL_WEIGHT)
             layer.bias.fill_(bias)
 
 

@@ -17,7 +17,7 @@ from core.progress import Progress
 
 LOSS_LEVELS = np.arange(0.1, 0.95, 0.1)  # quantiles of the mean weighted quantile loss
 MIN_WINDOW_STEPS, WINDOW_WEEKS = 1000, 2  # past errors that a bound is computed from
-LEVEL_STEPS = 14  # errors whose median is the level, for data without times of the day
+LEVEL_STEPS = 14  # errors whose median is the level, for data without times of the day; else those of half a day
 MIN_WIDTH_SHARE = 0.05  # of the usual width of the band of an entity, that every width counts as at least
 OFFSET_SHARE = 0.1  # of the mean of an entity, added before the logarithm
 MAX_LOG = 700.0  # of which the exponential is finite
@@ -125,7 +125,8 @@ class MeasureModel:
         `actual` holds the original values, NaN where they are missing or imputed.
         """
         window = max(MIN_WINDOW_STEPS, WINDOW_WEEKS * actual.week_steps)
-        self.calibrator_ = AdaptiveCalibrator(self.band_levels, window, actual.day_steps or LEVEL_STEPS)
+        level_steps = max(actual.day_steps // 2, 2) if actual.day_steps else LEVEL_STEPS
+        self.calibrator_ = AdaptiveCalibrator(self.band_levels, window, level_steps)
         self.ahead_calibrator_ = AdaptiveCalibrator(self.band_levels, window, 0, self.horizon)
         if self.ratios_ is not None and actual.attempts is not None:
             steps = slice(forecast.start, forecast.start + len(forecast))

@@ -52,7 +52,7 @@ class SeasonalResiduals:
         """Fit the transform. Raises DataError for too little history."""
         days, steps = _choose_season(series)
         require_history(series, max(MIN_STEPS, MIN_DAYS * series.day_steps or MIN_WEEKS * series.week_steps))
-        is_amount = ~(series.values < 0).any(axis=0)
+        is_amount = ~np.any(series.values < 0, axis=0, keepdims=True)[0]
         is_ratio = series.attempts is not None and not (series.values > 1).any()
         offset = np.empty(0) if is_ratio or not is_amount.all() else _compute_offset(series.values)
         lower, upper = np.where(is_amount, 0.0, -np.inf), np.full(len(is_amount), 1.0 if is_ratio else np.inf)

@@ -11,7 +11,7 @@ import pandas as pd
 from core.errors import NotFoundError
 from core.messages import N_, Message
 from core.runs.card_model import CardIntervals, CardThreshold, DataSelection, Picture, ScoreCard
-from core.runs.result import RESULT_FOLDER, Result, load_result_of
+from core.runs.result import RESULT_FOLDER, Result, load_mode_result
 from core.spec.metric import SCORE_CARD_METRICS
 from core.spec.spec import DataSpec, PartSpec
 from core.spec.task import find_task, load_entry_point
@@ -51,7 +51,7 @@ def read_result(task: str, files: Path) -> Result | None:
     if known_task is None:
         return None
     try:
-        return load_result_of(known_task, files / RESULT_FOLDER)
+        return load_mode_result(known_task, files / RESULT_FOLDER)
     except NotFoundError:
         return None
 

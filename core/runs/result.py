@@ -71,7 +71,7 @@ class Result:
             raise NotFoundError(N_("This run has no result to show.")) from error
 
 
-def load_result_of(task: Task, folder: Path) -> Result:
+def load_mode_result(task: Task, folder: Path) -> Result:
     """Read the result of a run of `task`; its spec tells the mode. Raises NotFoundError where there is no result."""
     try:
         spec_name = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))["spec"][CLASS_KEY]

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from core.errors import NotFoundError, OptionError, ServiceUnavailableError
 from core.messages import N_
-from core.runs.result import RESULT_FILE, RESULT_FOLDER, Result, load_result_of
+from core.runs.result import RESULT_FILE, RESULT_FOLDER, Result, load_mode_result
 from core.runs.tracked_run import JOB_TAG
 from core.spec.spec import Spec
 from core.spec.task import get_task
@@ -43,7 +43,7 @@ def load_result(run_id: str, kind: type[R], workspace: Workspace) -> R:
 def load_task_result(run_id: str, workspace: Workspace) -> Result:
     """Load the result of a run of any task. Raises NotFoundError for a run without a result."""
     stored = load_run(run_id, workspace)
-    return load_result_of(get_task(stored.record.experiment), stored.files / RESULT_FOLDER)
+    return load_mode_result(get_task(stored.record.experiment), stored.files / RESULT_FOLDER)
 
 
 def load_model_spec(run_id: str, workspace: Workspace) -> Spec:

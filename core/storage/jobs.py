@@ -23,6 +23,7 @@ from core.messages import N_
 from core.storage.database import Database, parse_url
 from core.storage.job import Curves, Job, Signal, Status, WorkerHeartbeat, compute_job_key
 from core.storage.job_tables import JOBS, SCHEMA, WORKERS, now
+from core.storage.raw_uploads import RAW_FOLDER, RawUploads
 
 T = TypeVar("T")
 LEASE_S = 15.0  # a library may hold the GIL for some seconds, which delays heartbeats
@@ -47,6 +48,7 @@ class JobStore:
 
     def __init__(self, folder: Path, url: str = "", lease_s: float = LEASE_S) -> None:
         self.folder, self.lease_s = folder, lease_s
+        self.uploads = RawUploads(folder / RAW_FOLDER)
         self._database = Database(parse_url(url, folder / "jobs.db"), SCHEMA, "jobs")
         self._folder_id = ""
 
@@ -98,6 +100,7 @@ class JobStore:
             job = _first_job(session, statement)
             if job is not None:
                 self._delete_checkpoints(job)
+                self.uploads.discard(job.arguments)
             else:
                 session.execute(JOBS.update().where(is_open).values(cancel_requested=True))
 
@@ -145,7 +148,7 @@ class JobStore:
         )
 
     def finish(self, job: Job, status: Status, *, run_id: str = "", error: dict[str, Any] | None = None) -> bool:
-        """Store the final status of a job and delete its checkpoints unless it failed.
+        """Store the final status of a job; delete its uploaded raw records, and its checkpoints unless it failed.
 
         Returns False if the lease was lost before.
         """
@@ -155,6 +158,7 @@ class JobStore:
         def finish_once(session: Session) -> bool:
             if not _count_changes(session, JOBS.update().where(_has_lease(job)).values(values)):
                 return False
+            self.uploads.discard(job.arguments)
             if status != "failed":  # the row is locked, so no equal job can start meanwhile
                 self._delete_checkpoints(job)
             return True
@@ -168,6 +172,7 @@ class JobStore:
             statement = JOBS.delete().where(self._is_in_workspace(JOBS.c.workspace), JOBS.c.ended < now() - RETENTION_S)
             for row in session.execute(statement.returning(*JOB_COLUMNS)).mappings():
                 self._delete_checkpoints(Job(**row))
+                self.uploads.discard(row["arguments"])
             session.execute(WORKERS.delete().where(WORKERS.c.heartbeat < now() - RETENTION_S))
 
         self._write_database(delete_once)

@@ -3,9 +3,12 @@
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
+
+RAW_FOLDER = "raw-uploads"  # in the folder of the jobs
 
 MAX_AGE_S = 24 * 3600  # after which files of a job that never ended are deleted
 UNSAFE_LETTERS = re.compile(r"[^\w.() -]")
@@ -36,13 +39,14 @@ class RawUploads:
             raise
         return tuple(paths)
 
-    def discard(self, paths: Iterable[str]) -> None:
-        """Delete the uploads that `paths` belong to; other files are left alone."""
-        for path in paths:
-            parents = Path(path).resolve().parents
-            if self.folder.resolve() in parents:
-                upload = parents[parents.index(self.folder.resolve()) - 1]
-                shutil.rmtree(upload, ignore_errors=True)
+    def discard(self, arguments: Mapping[str, Any]) -> None:
+        """Delete the uploads that the arguments of a job name; other files are left alone."""
+        folder = self.folder.resolve()
+        for text in _iter_texts(arguments):
+            if text.startswith((str(self.folder), str(folder))):
+                parents = Path(text).resolve().parents
+                if folder in parents[1:]:
+                    shutil.rmtree(parents[parents.index(folder) - 1], ignore_errors=True)
 
     def delete_old(self) -> None:
         """Delete the uploads of jobs that were lost."""
@@ -53,3 +57,12 @@ class RawUploads:
                 continue
             if is_old:
                 shutil.rmtree(upload, ignore_errors=True)
+
+
+def _iter_texts(value: Any) -> Iterator[str]:
+    """Yield all texts in plain JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _iter_texts(part)

@@ -10,7 +10,6 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
-from core.jobs import Job
 from core.runs.result import Result
 from core.runs.stored_runs import load_task_result
 from core.runs.tracked_run import record_event
@@ -98,7 +97,6 @@ def _show_import(task: Task, dataset: Dataset | None, mode: Mode) -> None:
         widgets=form.widgets,
         before_fields=form.ask_source,
         prepare=form.store_uploads,
-        after_job=_discard_uploads,
     )
 
 
@@ -120,11 +118,6 @@ def _offer_sample() -> None:
                 inputs["dataset"] = workspace.datasets.save(load_sample(SAMPLE), auth.dataset_owner())
             url_state.open_dataset(inputs["dataset"])
             st.rerun()
-
-
-def _discard_uploads(job: Job) -> None:
-    """Delete the uploaded records of a job that was cancelled; a job that ends deletes them itself."""
-    cache.get_workspace().raw_uploads.discard(map(str, job.arguments.get("records", ())))
 
 
 class _ImportForm:
@@ -247,10 +240,10 @@ def _ask_measure(dataset: Dataset) -> str:
 def _ask_threshold(dataset: Dataset) -> Any:
     """Ask for the spike threshold: learnt from the data, or a number."""
     is_learnt = st.checkbox(
-        _("Learn the spike threshold from the data"),
+        _("Learn the threshold"),
         True,
         key="call_records-auto",
-        help=_("The largest usual distance from the median, over all times of the day."),
+        help=_("From the data: the largest usual distance from the median, over all times of the day."),
     )
     if is_learnt:
         return AUTO

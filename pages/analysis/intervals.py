@@ -9,6 +9,7 @@ from core.tasks.intervals.spec import PREFERRED_MEASURE
 from pages.components import task_page
 from pages.components.i18n import _
 from pages.components.results import intervals
+from pages.components.task_links import ANALYSIS_FOLDER
 
 THRESHOLD_KINDS = ("auto", "none", "number")
 
@@ -23,6 +24,11 @@ def page() -> None:
                 "measurement at even steps. Four weeks or more give the best intervals, two are enough for a day ahead."
             )
         )
+        st.page_link(
+            ANALYSIS_FOLDER / "call_records.py",
+            label=_("Count call records, or try two weeks of generated calls"),
+            icon=":material/call:",
+        )
         return
     if not dataset.has_dates:
         st.info(_("These data have no dates. Intervals require dates."), icon=":material/event_busy:")
@@ -33,7 +39,7 @@ def page() -> None:
         intervals.show_intervals,
         widgets=_IntervalsForm().widgets,
         describe_model=lambda record: " · ".join(
-            filter(None, [record.params.get("forecaster"), record.params["value"]])
+            filter(None, [record.params.get("forecaster"), record.params.get("value")])
         ),
     )
 

@@ -1,5 +1,7 @@
 """One finding of the data doctor: its message, locations and repairs, and a picture of its worst place."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
@@ -74,8 +76,15 @@ def format_repair(repair: Repair) -> str:
         "neighbours": _("from the values before and after"),
         "usual_day": _("from the usual day of the entity"),
     }
-    settings = "".join(f" ({words.get(str(value), value)})" for value in repair.settings.values())
+    settings = "".join(f" ({_format_setting(value, words)})" for value in repair.settings.values())
     return _(REPAIRS[repair.kind][1]) + settings
+
+
+def _format_setting(value: object, words: Mapping[str, str]) -> str:
+    """Return a setting of a repair for the reader: a word, a number, or names."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return words.get(value, value) if isinstance(value, str) else format_value(value)
 
 
 def format_changes(counts: ChangeCounts) -> str:

@@ -77,9 +77,8 @@ def _ask_fields(
     Fields with captions come first, at full width; the other fields follow in columns.
     """
     types = typing.get_type_hints(type(spec))
-    form_fields = {
-        name: field for name, field in get_hyperparameters(spec).items() if name not in (*SELECTION_FIELDS, *leave_out)
-    }
+    asked_before = (*(SELECTION_FIELDS if isinstance(spec, DataSpec) else ()), *leave_out)
+    form_fields = {name: field for name, field in get_hyperparameters(spec).items() if name not in asked_before}
     file_fields = [name for name, field in form_fields.items() if field.metadata["files"]]
     fields = {name: field for name, field in form_fields.items() if name not in file_fields}
     captioned = [name for name, field in fields.items() if field.metadata["captions"] and name not in widgets]

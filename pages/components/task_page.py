@@ -9,7 +9,6 @@ from typing import Any
 import streamlit as st
 
 from core.data.dataset import Dataset
-from core.jobs import Job
 from core.runs.result import Result
 from core.runs.stored_runs import load_task_result
 from core.spec.codec import encode
@@ -52,7 +51,6 @@ def ask_and_show(
     after_button: Callable[[Spec], None] = lambda spec: None,
     actions: Callable[[Spec | None], None] = lambda spec: None,
     prepare: Callable[[Spec], Spec | None] = lambda spec: spec,
-    after_job: Callable[[Job], None] = lambda job: None,
 ) -> None:
     """Show the form, submit the job, and show the result of the run in the URL.
 
@@ -63,12 +61,9 @@ def ask_and_show(
     before, after   content above the fields, and below the button for the current spec
     actions         more buttons next to the first one; called with the current spec, None without one
     prepare         called on a click with the spec of the form, returns the one to submit; None to submit nothing
-    after_job       called with a job that has ended without a run
     """
     result = cache.load_result(task.name, load_task_result)
     finished_job = job_progress.open_finished_run("" if dataset is None else dataset.digest)
-    if finished_job is not None:
-        after_job(finished_job)
     running = job_progress.is_job_running()
     with st.expander(_("Analysis settings"), expanded=result is None and not running, icon=":material/tune:"):
         before_fields()

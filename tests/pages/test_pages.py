@@ -25,12 +25,12 @@ from tests.support.app_pages import choose_saved_model, click_button, open_page,
 def test_load_page_offers_samples(page_workspace: Workspace) -> None:
     app = open_page()
     assert not app.exception
-    assert {f"sample-{name}" for name in ("gas_daily", "daily_profile", "tidy_series", "kpi_matrix")} <= {
-        button.key for button in app.button
-    }
+    assert {
+        f"sample-{name}" for name in ("gas_daily", "daily_profile", "tidy_series", "trunk_calls", "kpi_matrix")
+    } <= {button.key for button in app.button}
 
 
-@pytest.mark.parametrize("name", ["gas_daily", "daily_profile", "tidy_series", "kpi_matrix"])
+@pytest.mark.parametrize("name", ["gas_daily", "daily_profile", "tidy_series", "trunk_calls", "kpi_matrix"])
 def test_load_page_opens_sample_with_findings(page_workspace: Workspace, name: str) -> None:
     app = click_button(open_page(), f"sample-{name}")
     assert not app.exception

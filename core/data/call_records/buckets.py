@@ -146,7 +146,8 @@ def build_counts(
             last=str(times[-1]),
             step=str(interval),
         )
-    first = ((buckets["first"] - times[0]) // interval).to_numpy()
+    first = _number_intervals(buckets["first"], times[0], interval)
+    last = _number_intervals(buckets["last"], times[0], interval)
     cells = trunk_codes * len(times) + first
     calls = buckets["calls"].to_numpy()
     failed = buckets["null_duration"].to_numpy(dtype=bool)
@@ -163,7 +164,7 @@ def build_counts(
         "answered": answered,
         "null_duration": null_duration,
         "total": total,
-        "erlang": _sum_seconds(buckets, interval, first, trunk_codes, (len(trunks), len(times))).ravel()
+        "erlang": _sum_seconds(buckets, interval, trunk_codes, (first, last), (len(trunks), len(times))).ravel()
         / interval.total_seconds(),
         "ccr": np.divide(answered, total, out=np.full(cell_count, np.nan), where=total > 0),
     }
@@ -207,6 +208,13 @@ def _make_grid(
     return pd.date_range(first_time, periods=length, freq=interval, unit="ns")
 
 
+def _number_intervals(times: pd.Series, origin: pd.Timestamp, interval: pd.Timedelta) -> NDArray[np.int64]:
+    """Return the position of every time among the intervals from `origin`."""
+    instants = times.to_numpy(dtype="datetime64[ns]").astype(np.int64)
+    positions: NDArray[np.int64] = (instants - origin.as_unit("ns").value) // interval.value
+    return positions
+
+
 def _number_trunks(buckets: pd.DataFrame, by_trunk: bool) -> tuple[list[str], NDArray[np.intp]]:
     """Return the names of the trunks, sorted, and the position of every bucket's trunk among them."""
     if not by_trunk:
@@ -221,8 +229,8 @@ def _number_trunks(buckets: pd.DataFrame, by_trunk: bool) -> tuple[list[str], ND
 def _sum_seconds(
     buckets: pd.DataFrame,
     interval: pd.Timedelta,
-    first: NDArray[np.int64],
     trunk_codes: NDArray[np.intp],
+    positions: tuple[NDArray[np.int64], NDArray[np.int64]],
     shape: tuple[int, int],
 ) -> Floats:
     """Return the seconds that calls spend in every interval, shape (trunks, intervals).
@@ -230,8 +238,7 @@ def _sum_seconds(
     Calls within one interval spend last_seconds − first_seconds in it. Others spend calls × interval − first_seconds
     in the first interval, a whole interval in each one between, and last_seconds in the last one.
     """
-    trunk_count, step_count = shape
-    last = first + ((buckets["last"] - buckets["first"]) // interval).to_numpy()
+    (first, last), (trunk_count, step_count) = positions, shape
     lasting = (buckets["calls"] * interval.total_seconds()).to_numpy()  # s of calls that fill a whole interval
     width = step_count + 1  # calls that last beyond the table meet in its last column
     seconds, changes = np.zeros(trunk_count * width), np.zeros(trunk_count * width)

@@ -15,7 +15,14 @@ import pyarrow.compute as pc
 
 from core.data.call_records.buckets import BUCKET_COLUMNS
 from core.data.call_records.columns import ColumnChoice, match_columns
-from core.data.call_records.relations import STATUS_OK, STATUS_PERIOD, build_records_query, name_orc_view, quote_text
+from core.data.call_records.relations import (
+    STATUS_OK,
+    STATUS_PERIOD,
+    build_records_query,
+    clean_name,
+    name_orc_view,
+    quote_text,
+)
 from core.data.call_records.sources import RecordFile, list_record_files, open_record_file
 from core.errors import DataError, UnreadableFileError
 from core.lazy_import import LazyModule
@@ -24,16 +31,16 @@ from core.progress import Progress
 
 duckdb: Any = LazyModule("duckdb")
 
-MEMORY_LIMIT = "500MB"  # of DuckDB; beyond it, its tables go to the temporary folder
+MEMORY_LIMIT = "250MB"  # of DuckDB; beyond it, its tables go to the temporary folder
 MAX_THREADS = 4
 POLL_S = 0.2  # between two reports of progress
 REJECTIONS = {
-    "line": N_("line cannot be read"),
-    "time": N_("no readable time"),
-    "duration": N_("negative or missing duration"),
-    "repeated": N_("the CDR_ID and the start of another record"),
+    "line": N_("{count} of {records} lines cannot be read and do not count."),
+    "time": N_("{count} of {records} records have no readable time and do not count."),
+    "duration": N_("{count} of {records} records have a negative or no duration and do not count."),
+    "repeated": N_("{count} of {records} records repeat the CDR_ID and the start of another one and do not count."),
 }
-"""Reason why a record does not count → its label."""
+"""Reason why records do not count → message."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +90,19 @@ def count_files(
         sums = _run(connection, _sum_query(interval, "FROM records"), parts[0])
         line_errors = _count_line_errors(connection) if any(file.format == "csv" for file in files) else 0
         repeated = _sum_repeated(connection, interval, parts[1]) if has_ids else sums.slice(0, 0)
-    return _build_count(sums, repeated, line_errors)
+    count = _build_count(sums, repeated, line_errors)
+    if count.buckets.empty and count.rejected and not count.outside:
+        reason, number = max(count.rejected.items(), key=lambda item: item[1])
+        raise DataError(REJECTIONS[reason], count=number, records=count.records)
+    return count
 
 
 def _build_count(sums: Any, repeated: Any, line_errors: int) -> RecordCount:
     """Return the count from Arrow tables of sums: all records, and those to take away."""
     is_ok = pc.equal(sums["status"], STATUS_OK)
     totals = sums.filter(pc.invert(is_ok)).to_pandas().groupby("status")["calls"].sum()
-    buckets, surplus = _to_frame(sums.filter(is_ok)), _to_frame(repeated)
+    buckets, surplus = _to_frame(sums.filter(is_ok).drop_columns("status")), _to_frame(repeated)
+    records = int(totals.sum()) + int(buckets["calls"].sum()) + line_errors
     if len(surplus):
         measures = ["calls", "first_seconds", "last_seconds"]
         surplus[measures] = -surplus[measures]
@@ -102,7 +114,6 @@ def _build_count(sums: Any, repeated: Any, line_errors: int) -> RecordCount:
     rejected = {reason: int(totals.get(reason, 0)) for reason in REJECTIONS}
     rejected["line"] += line_errors
     rejected["repeated"] = -int(surplus["calls"].sum()) if len(surplus) else 0
-    records = int(totals.sum()) + pc.sum(sums.filter(is_ok)["calls"], min_count=0).as_py() + line_errors
     return RecordCount(
         buckets[list(BUCKET_COLUMNS)].reset_index(drop=True),
         records,
@@ -116,8 +127,8 @@ def _to_frame(table: pa.Table) -> pd.DataFrame:
     for name in ("trunk", "cause_group"):
         table = table.set_column(table.column_names.index(name), name, table[name].dictionary_encode())
     types = {name: kind for name, kind in BUCKET_COLUMNS.items() if kind != "str"}
-    frame: pd.DataFrame = table.to_pandas().astype(types)
-    return frame
+    frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
+    return frame.astype(types, copy=False)
 
 
 # ---- DuckDB ---------------------------------------------------------------------------------------------------------
@@ -134,7 +145,7 @@ def _connect(files: Sequence[RecordFile]) -> Iterator[Any]:
     with TemporaryDirectory(prefix="vigie-calls-") as folder:
         config = {
             "memory_limit": MEMORY_LIMIT,
-            "threads": min(MAX_THREADS, len(os.sched_getaffinity(0))),
+            "threads": min(MAX_THREADS, os.cpu_count() or 1),
             "temp_directory": folder,
             "autoload_known_extensions": False,
             "autoinstall_known_extensions": False,
@@ -186,25 +197,34 @@ def _run(connection: Any, query: str, progress: Progress) -> Any:
 
 
 def _sum_query(interval: pd.Timedelta, source: str) -> str:
-    """Return the query of the buckets of `source`; records that do not count share one line per status."""
+    """Return the query of the buckets of `source`; records that do not count share one line per status.
+
+    The names of trunks and causes are cleaned after the sums, when they are few.
+    """
     step_us = interval.value // 1000
     is_ok = f"status = '{STATUS_OK}'"
     return f"""
-        SELECT status, trunk, cause AS cause_group, failed AS null_duration, calls, first_seconds, last_seconds,
-               make_timestamp_ns(first * 1000) AS first, make_timestamp_ns(last * 1000) AS last
+        SELECT status,
+               CASE WHEN {is_ok} THEN {clean_name("trunk")} END AS trunk,
+               CASE WHEN {is_ok} THEN {clean_name("cause")} END AS cause_group,
+               failed AS null_duration,
+               make_timestamp_ns(first * 1000) AS first,
+               make_timestamp_ns(last * 1000) AS last,
+               CAST(sum(calls) AS BIGINT) AS calls,
+               CAST(sum(first_us) AS DOUBLE) / 1e6 AS first_seconds,
+               CAST(sum(last_us) AS DOUBLE) / 1e6 AS last_seconds
         FROM (
-            SELECT status,
-                   CASE WHEN {is_ok} THEN trunk END AS trunk,
+            SELECT status, trunk, cause,
+                   CASE WHEN {is_ok} THEN failed END AS failed,
                    CASE WHEN {is_ok} THEN s - s % {step_us} END AS first,
                    CASE WHEN {is_ok} THEN e - e % {step_us} END AS last,
-                   CASE WHEN {is_ok} THEN failed END AS failed,
-                   CASE WHEN {is_ok} THEN cause END AS cause,
                    count(*) AS calls,
-                   CAST(sum(s % {step_us}) AS DOUBLE) / 1e6 AS first_seconds,
-                   CAST(sum(e % {step_us}) AS DOUBLE) / 1e6 AS last_seconds
+                   sum(s % {step_us}) AS first_us,
+                   sum(e % {step_us}) AS last_us
             {source}
             GROUP BY ALL
         )
+        GROUP BY ALL
     """
 
 

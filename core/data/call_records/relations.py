@@ -22,7 +22,8 @@ def build_records_query(
     files      files with their columns by field (see `match_columns`)
     period_us  start and end of the calls that count, in µs since 1970; None for no limit
 
-    Columns: id, trunk, s and e (start and end in µs), failed, cause, status ("ok", or why the record does not count).
+    Columns: id, trunk, cause (as in the file), s and e (start and end in µs), failed, status ("ok", or why the record
+    does not count).
     """
     keyed = sorted(
         ((_make_group_key(file, matches), file, matches) for file, matches in files), key=lambda item: item[0]
@@ -54,6 +55,11 @@ def build_records_query(
                   FROM ({" UNION ALL ".join(scans)}))
         )
     """
+
+
+def clean_name(column: str) -> str:
+    """Return the expression of a name without blanks around it, "unknown" where it is empty."""
+    return f"coalesce(nullif(trim({column}), ''), '{UNKNOWN}')"
 
 
 def quote_text(text: str) -> str:
@@ -95,10 +101,9 @@ def _build_scan(files: list[RecordFile], matches: Mapping[str, str]) -> str:
     def pick(field: str, kind: str) -> str:
         return _convert(names[field], kinds[field], kind) if field in names else "NULL"
 
-    trunk = f"coalesce(nullif({pick('trunk', 'text')}, ''), '{UNKNOWN}')" if "trunk" in names else f"'{UNKNOWN}'"
-    cause = f"coalesce(nullif({pick('cause', 'text')}, ''), '{UNKNOWN}')" if "cause" in names else f"'{UNKNOWN}'"
     return f"""
-        SELECT {names.get("id", "CAST(NULL AS BIGINT)")} AS id, {trunk} AS trunk, {cause} AS cause,
+        SELECT {names.get("id", "CAST(NULL AS BIGINT)")} AS id,
+               CAST({pick("trunk", "name")} AS VARCHAR) AS trunk, CAST({pick("cause", "name")} AS VARCHAR) AS cause,
                CAST({pick("start", "time")} AS BIGINT) AS s, CAST({pick("end", "time")} AS BIGINT) AS e,
                CAST({pick("duration", "number")} AS DOUBLE) AS duration,
                CAST({pick("null_duration", "flag")} AS BOOLEAN) AS failed,
@@ -152,7 +157,7 @@ def _convert(cell: str, found_kind: str, kind: str) -> str:
         return f"TRY_CAST(replace({text}, ',', '.') AS DOUBLE)" if found_kind == "text" else f"CAST({cell} AS DOUBLE)"
     if kind == "flag":
         return f"TRY_CAST({cell if found_kind == 'flag' else text} AS BOOLEAN)"
-    return text
+    return cell
 
 
 def _convert_epoch(number: str) -> str:

@@ -66,7 +66,9 @@ def _split_lines(kpis: pd.DataFrame, columns: list[str], translate: Translate) -
     lines = []
     for entity, table in kpis.groupby("entity", sort=True):
         for column in columns:
-            label = translate(KPI_LABELS[column]) if column in KPI_LABELS else column.removeprefix("ko_")
+            label = (
+                translate(KPI_LABELS[column]) if column in KPI_LABELS else column.removeprefix("ko_").replace("_", " ")
+            )
             name = label if kpis["entity"].nunique() == 1 else str(entity)
             lines.append((name, table[["time"]].assign(value=table[column])))
     ranked = sorted(lines, key=lambda line: -float(line[1]["value"].sum()))

@@ -33,24 +33,11 @@ def import_records(
     """Count the records and store the counts as a dataset.
 
     Raises OptionError for a value that is not accepted, UnreadableFileError for a file that cannot be read, DataError
-    for missing columns and without calls, ServiceUnavailableError if Elasticsearch fails, and Cancelled. Uploaded
-    records are deleted at the end.
+    for missing columns and without calls, ServiceUnavailableError if Elasticsearch fails, and Cancelled.
     """
     spec.check()
     spec, progress = spec.fill_defaults(), progress or Progress()
     data = _list_data(spec, workspace)
-    try:
-        outcome = _run_import(spec, data, workspace, actor, progress)
-    except Exception:
-        workspace.raw_uploads.discard(spec.records)
-        raise
-    workspace.raw_uploads.discard(spec.records)  # not after a stop of the worker, which starts the job again
-    return outcome
-
-
-def _run_import(
-    spec: ImportSpec, data: FileList, workspace: Workspace, actor: Actor, progress: Progress
-) -> tuple[ImportResult, Run]:
     with track_run(TASK, "Call records", spec.to_params(), data, actor, workspace) as run:
         started_s = time.perf_counter()
         count = _count_records(spec, workspace, progress)
@@ -119,8 +106,7 @@ def _cut_rest(counts: pd.DataFrame, buckets: pd.DataFrame) -> tuple[pd.DataFrame
 def _list_notes(count: RecordCount, rest: pd.Series) -> Iterator[Message]:
     """Yield what the user must know about the counts."""
     for reason, number in count.rejected.items():
-        template = N_("{count} of {records} records do not count: {reason}.")
-        yield Message(template, {"count": number, "records": count.records, "reason": REJECTIONS[reason]})
+        yield Message(REJECTIONS[reason], {"count": number, "records": count.records})
     if count.outside:
         yield Message(N_("{count} records begin outside the chosen period."), {"count": count.outside})
     if len(rest):

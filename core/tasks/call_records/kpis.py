@@ -47,10 +47,10 @@ def sum_counts(
         table = table.drop(columns="entity").groupby("time", as_index=False).sum(min_count=1).assign(entity=ALL)
     if length is not None:
         table["time"] = pd.DatetimeIndex(table["time"]).floor(length)
-    sums = table.groupby(["entity", "time"])[columns]
-    kpis = sums.sum(min_count=1)
+    groups = table.groupby(["entity", "time"])
+    kpis = groups[columns].sum(min_count=1)
     if ERLANG in columns:
-        kpis[ERLANG] = sums[ERLANG].mean()
+        kpis[ERLANG] = groups[ERLANG].mean()
     kpis[CCR] = _divide(kpis["answered"], kpis["total"])
     return kpis.reset_index()
 
@@ -70,7 +70,7 @@ def summarise_trunks(dataset: Dataset) -> pd.DataFrame:
     causes = list_causes(dataset)
     if causes:
         by_cause = groups[causes].sum()
-        names = by_cause.idxmax(axis=1).str.removeprefix(CAUSE_PREFIX)
+        names = by_cause.idxmax(axis=1).str.removeprefix(CAUSE_PREFIX).str.replace("_", " ")
         table["cause"] = names.where(by_cause.max(axis=1) > 0, "")
     return table.sort_values("total", ascending=False, kind="stable").reset_index(names="trunk")
 

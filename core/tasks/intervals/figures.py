@@ -32,6 +32,7 @@ LEGEND_PERCENTS = (10, 50, 100)  # relative distances in the legend of sizes
 MAX_MARKERS, MAX_FILLED_SPANS = 1000, 200
 FLOOR_SHARE = 0.5  # of the smallest value above 0: where zeros lie on a logarithmic scale
 MAX_GROUPS = 30
+NAME_ROOM = 0.05  # of the height of the axis, for the names of the periods
 PHASE_LABELS = {"calibration": N_("calibrates"), "test": N_("judged"), "future": N_("ahead")}
 
 
@@ -309,9 +310,11 @@ def _set_axes(figure: go.Figure, view: SeriesView, is_log: bool, floor: float | 
         visible = view.rows
     columns = [name for name in ("y", "cleaned", "yhat", "yhat_lower", "yhat_upper") if name in visible]
     low, high = compute_axis_range(visible[columns].to_numpy(np.float64).ravel())
+    high += NAME_ROOM * (high - low)
     if floor is not None:
         values = np.maximum(visible[columns].to_numpy(np.float64), floor)
-        low, high = np.log10(np.nanmin(values)) - 0.05, np.log10(np.nanmax(values)) + 0.05
+        low, high = np.log10(np.nanmin(values)), np.log10(np.nanmax(values))
+        low, high = low - NAME_ROOM * (high - low), high + 2 * NAME_ROOM * (high - low)
     figure.update_yaxes(range=[low, high], type="log" if is_log else "linear", fixedrange=False)
     times = visible["time"]
     figure.update_xaxes(

@@ -10,6 +10,7 @@ from core.tasks.intervals.tables import MeasureData
 from core.tasks.intervals.windows import WindowPlan
 
 MAX_ENTITY_NOTES = 20
+MAX_COVERAGE_GAP = 0.03  # of a coverage below the promised one
 
 
 def list_data_notes(data: MeasureData, plan: WindowPlan, needed_steps: int) -> Iterator[Message]:
@@ -22,6 +23,14 @@ def list_data_notes(data: MeasureData, plan: WindowPlan, needed_steps: int) -> I
                 "Points are judged by their original values, and filled points are never anomalies."
             ),
             {"measure": data.measure, "spikes": spikes, "imputed": imputed},
+        )
+    if silent := int(data.cleaned.is_silent.sum()):
+        yield Message(
+            N_(
+                "{measure}: {count} zeros were taken as missing records, because nothing was counted for a day or "
+                "longer. They are not judged."
+            ),
+            {"measure": data.measure, "count": silent},
         )
     yield from list(_list_entity_notes(data, plan, needed_steps))[:MAX_ENTITY_NOTES]
 
@@ -62,6 +71,7 @@ def list_result_notes(result: Intervals) -> Iterator[Message]:
     )
     yield from _list_promise_notes(result)
     for measure in result.measures:
+        yield from _list_future_notes(result, measure)
         lines = result.get_scores(measure).to_dict("records")
         if len(lines) == 2 and lines[0]["mwql"] > lines[1]["mwql"]:
             yield Message(
@@ -76,6 +86,19 @@ def list_result_notes(result: Intervals) -> Iterator[Message]:
                     "naive": f"{lines[1]['mwql']:.3f}",
                 },
             )
+
+
+def _list_future_notes(result: Intervals, measure: str) -> Iterator[Message]:
+    """Yield whether intervals a horizon ahead, as those of the future, contained fewer values than promised."""
+    ahead = result.get_scores(measure)["coverage_ahead"].iloc[0]
+    if ahead < result.level - MAX_COVERAGE_GAP:
+        yield Message(
+            N_(
+                "{measure}: a whole horizon ahead, without newer values, the interval contained {share} of the judged "
+                "values ({promised} promised). Read the interval of the future with that in mind."
+            ),
+            {"measure": measure, "share": f"{ahead:.1%}", "promised": f"{result.level:.1%}"},
+        )
 
 
 def _list_promise_notes(result: Intervals) -> Iterator[Message]:

@@ -37,7 +37,8 @@ def show_import(result: ImportResult, run: str) -> None:
     with st.container(horizontal=True, key="result-figures"):
         st.metric(_("Records"), format_value(result.records), border=True)
         st.metric(_("Calls"), format_value(int(metrics["calls"])), border=True)
-        st.metric(_("Trunks"), format_value(result.trunks), border=True)
+        if result.spec.by_trunk:
+            st.metric(_("Trunks"), format_value(result.trunks), border=True)
         st.metric(_("Intervals"), format_value(result.intervals), border=True)
         show_cost(run)
     for note in result.notes:
@@ -96,12 +97,13 @@ def _show_totals(trunks: pd.DataFrame) -> None:
         )
         if "mean_erlang" in trunks:
             st.metric(
-                "Erlang",
+                _("Mean Erlang"),
                 format_value(round(float(trunks["mean_erlang"].sum()), 1)),
                 border=True,
                 help=_("Mean number of calls at the same time, over all trunks."),
             )
-        st.metric(_("Trunks"), format_value(len(trunks)), border=True)
+        if trunks["trunk"].tolist() != [kpis.ALL]:
+            st.metric(_("Trunks"), format_value(len(trunks)), border=True)
 
 
 def _show_lines(dataset: Dataset) -> None:
@@ -179,8 +181,10 @@ def _show_trunks(trunks: pd.DataFrame) -> None:
             "ccr": st.column_config.NumberColumn("CCR", format="percent", help=_("Empty: undefined, no attempts.")),
             "mean_erlang": st.column_config.NumberColumn(_("Mean Erlang"), format="%.2f"),
             "peak_erlang": st.column_config.NumberColumn(_("Peak Erlang"), format="%.2f"),
-            "silent": st.column_config.NumberColumn(_("Intervals without a call"), format="localized"),
-            "cause": st.column_config.TextColumn(_("Most frequent cause of KO calls")),
+            "silent": st.column_config.NumberColumn(
+                _("Silent intervals"), help=_("Intervals without a call."), format="localized"
+            ),
+            "cause": st.column_config.TextColumn(_("Main KO cause")),
         },
     )
     with st.container(horizontal=True):
@@ -199,7 +203,7 @@ def show_preview(spec: Spec, dataset: Dataset) -> None:
     _show_changes(result, "preview")
 
 
-@st.cache_data(max_entries=8, show_spinner=False, hash_funcs={CleanSpec: repr})
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={CleanSpec: repr})
 def _preview(digest: str, spec: CleanSpec, _dataset: Dataset) -> CleaningResult:
     part = spec.select(_dataset)
     cleaned = preview(spec, part)

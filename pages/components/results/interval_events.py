@@ -7,21 +7,22 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.views import list_peaks
 from pages.components import downloads, feedback_form
-from pages.components.i18n import _, format_value, get_date_format
+from pages.components.i18n import _, format_value
 from pages.components.results import interval_series
 from pages.components.results.interval_labels import (
     KIND_LABELS,
     SEVERITY_LABELS,
+    choose_time_format,
     format_amount,
     format_kind,
     format_relative,
     format_severity,
     format_span,
+    format_usual,
     round_amount,
 )
 
 MAX_SHOWN_EVENTS = 2000
-LONG_FORMAT_STEP_S = 86_400  # from this step on, times are dates
 
 
 def show(result: Intervals, run: str) -> None:
@@ -111,10 +112,7 @@ def _build_table(events: pd.DataFrame, verdicts: list[str], has_measures: bool) 
             "end": events["end"],
             "rel_distance": events["rel_distance"].round(1),
             "y": events["y"].map(round_amount),
-            "usual": [
-                f"{format_amount(yhat)} ({format_amount(low)} – {format_amount(high)})"
-                for yhat, low, high in zip(events["yhat"], events["yhat_lower"], events["yhat_upper"], strict=True)
-            ],
+            "usual": [format_usual(event) for event in events.to_dict("records")],
             "kind": [format_kind(name) for name in events["kind"]],
             "verdict": verdicts,
         }
@@ -149,15 +147,6 @@ def _build_column_config(result: Intervals) -> dict[str, ColumnConfig]:
     }
 
 
-def choose_time_format(result: Intervals) -> str:
-    """Return the pattern of times in tables: without the year where all points are of one, without hours for days."""
-    times = result.rows["time"]
-    date_format = get_date_format()
-    if times.min().year == times.max().year:
-        date_format = date_format.replace("YYYY-", "").replace("/YYYY", "")
-    return date_format + (" HH:mm" if result.step_seconds < LONG_FORMAT_STEP_S else "")
-
-
 # ---- one event ------------------------------------------------------------------------------------------------------
 
 
@@ -179,7 +168,7 @@ def _describe_event(result: Intervals, event: pd.Series) -> None:
             distance=format_amount(abs(event["distance"])),
             rel=format_relative(event["rel_distance"]),
         ),
-        _("{points} of {steps} points are outside.").format(
+        _("Points outside: {points} of {steps}.").format(
             points=format_value(int(event["points"])), steps=format_value(int(event["steps"]))
         ),
     ]

@@ -1,18 +1,22 @@
 """Words and formats of intervals: severities, kinds of events, numbers and spans."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
 from core.messages import N_
+from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.spec import list_series_forecasters
-from pages.components.i18n import _, format_value
+from pages.components.i18n import _, format_percent, format_value, get_date_format
 from pages.components.results.anomalies import SEVERITY_MARKS
 
 SEVERITY_LABELS = {"low": N_("low"), "medium": N_("medium"), "high": N_("high"), "critical": N_("critical")}
 KIND_LABELS = {"high": N_("too high"), "low": N_("too low"), "level_shift": N_("new level")}
 KIND_MARKS = {"high": "▲", "low": "▼", "level_shift": "↳"}
 SIGNIFICANT_DIGITS = 4
+DAILY_STEP_S = 86_400  # from this step on, times are dates
 
 
 def format_severity(severity: str) -> str:
@@ -51,9 +55,17 @@ def format_amount(value: float, unit: str = "") -> str:
     return f"{format_value(float(round_amount(float(value))))} {unit}".strip() if math.isfinite(value) else "–"
 
 
+def format_usual(row: Mapping[str, Any]) -> str:
+    """Return the median and the bounds of the interval of a point or a peak, as in "286 (149 – 424)"."""
+    yhat, low, high = (format_amount(row[name]) for name in ("yhat", "yhat_lower", "yhat_upper"))
+    return f"{yhat} ({low} – {high})"
+
+
 def format_relative(percent: float) -> str:
     """Return a relative distance in % as text; "–" where it is undefined, because the median is 0."""
-    return f"{'+' if percent > 0 else ''}{format_value(round(float(percent), 1))} %" if math.isfinite(percent) else "–"
+    if not math.isfinite(percent):
+        return "–"
+    return ("+" if percent > 0 else "") + format_percent(round(float(percent) / 100, 3))
 
 
 def format_span(start: pd.Timestamp, end: pd.Timestamp) -> str:
@@ -62,3 +74,12 @@ def format_span(start: pd.Timestamp, end: pd.Timestamp) -> str:
     if start == end:
         return first
     return f"{first} – {end:%H:%M}" if start.date() == end.date() else f"{first} – {last}"
+
+
+def choose_time_format(result: Intervals) -> str:
+    """Return the pattern of times in tables: without the year where all points are of one, without hours for days."""
+    times = result.rows["time"]
+    date_format = get_date_format()
+    if times.min().year == times.max().year:
+        date_format = date_format.replace("YYYY-", "").replace("/YYYY", "")
+    return date_format + (" HH:mm" if result.step_seconds < DAILY_STEP_S else "")

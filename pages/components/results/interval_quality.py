@@ -1,4 +1,4 @@
-"""What is outside now, and the quality of the forecast: scores beside seasonal naive, promised and measured shares."""
+"""Last values beside their intervals, and the quality of the forecast beside seasonal naive and the promise."""
 
 import math
 
@@ -9,12 +9,17 @@ from core.tasks.intervals import figures
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.views import compute_reliability, count_current, has_times_of_day
 from pages.components import downloads
-from pages.components.i18n import _, format_percent, format_value, get_date_format
-from pages.components.results.interval_labels import format_severity, name_forecaster, round_amount
+from pages.components.i18n import _, format_percent, format_value
+from pages.components.results.interval_labels import (
+    choose_time_format,
+    format_relative,
+    format_severity,
+    format_usual,
+    name_forecaster,
+    round_amount,
+)
 from pages.components.results.run_widgets import show_chart
 
-ERROR_COLUMNS = ("rmse", "mae", "mwql")
-AMOUNT_COLUMNS = ("y", "yhat", "yhat_lower", "yhat_upper")
 MAX_SHOWN_SERIES = 5000
 
 
@@ -29,7 +34,7 @@ def show_current(result: Intervals) -> None:
         return
     counts = count_current(current)
     st.markdown(
-        _("**{outside} of {series} outside their interval** at {time}.").format(
+        _("**{outside} of {series} series outside their interval** at {time}.").format(
             outside=format_value(counts.outside),
             series=format_value(counts.series),
             time=format_value(current["time"].max().to_pydatetime()),
@@ -37,13 +42,12 @@ def show_current(result: Intervals) -> None:
     )
     if counts.late:
         st.warning(
-            _("{count} without a value at that time: their last value is shown, with its time.").format(
+            _("Series without a value at that time: {count}. Their last value is shown, with its time.").format(
                 count=format_value(counts.late)
             ),
             icon=":material/hourglass_disabled:",
         )
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    time_format = f"{get_date_format()} HH:mm"
     st.dataframe(
         _build_current_table(current.head(MAX_SHOWN_SERIES), len(result.measures) > 1),
         hide_index=True,
@@ -54,13 +58,11 @@ def show_current(result: Intervals) -> None:
             "state": text(_("State"), width=92),
             "entity": text(_("Entity")),
             "measure": text(_("Measure"), width="small"),
-            "rel_distance": number(_("Outside by"), format="%+.1f %%"),
-            "since": st.column_config.DatetimeColumn(_("Since"), format=time_format),
-            "y": number(_("Measured"), format="localized"),
-            "yhat": number(_("Usual"), format="localized"),
-            "yhat_lower": number(_("Lower bound"), format="localized"),
-            "yhat_upper": number(_("Upper bound"), format="localized"),
-            "time": st.column_config.DatetimeColumn(_("Last value"), format=time_format),
+            "distance": text(_("Outside by"), width=80),
+            "y": number(_("Measured"), width=80, format="localized"),
+            "usual": text(_("Usual (interval)"), width=150),
+            "since": text(_("Since")),
+            "time": st.column_config.DatetimeColumn(_("Last value"), format=choose_time_format(result)),
         },
     )
     downloads.show_csv_button(_("Last values (CSV)"), result.list_current, "now.csv", key="interval-now-CSV")
@@ -76,9 +78,13 @@ def _build_current_table(current: pd.DataFrame, has_measures: bool) -> pd.DataFr
             ],
             "entity": current["entity"].astype(str),
             "measure": current["measure"].astype(str),
-            "rel_distance": current["rel_distance"].where(is_outside).round(1),
-            "since": current["since"].where(is_outside),
-            **{name: current[name].map(round_amount) for name in AMOUNT_COLUMNS},
+            "distance": [
+                format_relative(distance) if outside else ""
+                for distance, outside in zip(current["rel_distance"], is_outside, strict=True)
+            ],
+            "y": current["y"].map(round_amount),
+            "usual": [format_usual(row) for row in current.to_dict("records")],
+            "since": [format_value(since.to_pydatetime()) if pd.notna(since) else "" for since in current["since"]],
             "time": current["time"],
         }
     )

@@ -20,10 +20,10 @@ def show_intervals(result: Intervals, dataset: Dataset | None, run: str) -> None
         st.warning(_("No point was judged. The notes below say why."), icon=":material/data_alert:")
     else:
         st.markdown(_describe_promise(result))
-        _show_warnings(result)
+        show_warnings(result)
     views: dict[str, Callable[[], None]] = {
         _("Events"): lambda: interval_events.show(result, run),
-        _("Now"): lambda: interval_quality.show_current(result),
+        _("Outside now"): lambda: interval_quality.show_current(result),
         _("Quality"): lambda: interval_quality.show(result),
         _("Model"): lambda: model.show(run, "intervals"),
     }
@@ -81,30 +81,31 @@ def _show_skill(result: Intervals) -> None:
     )
 
 
-def format_rate(share: float) -> str:
-    """Return a share as a percentage with one decimal; "–" for an unknown one."""
-    return format_percent(round(share, 3)) if share == share else "–"
+def format_rate(share: float, digits: int = 3) -> str:
+    """Return a share as a percentage, by default with one decimal; "–" for an unknown one."""
+    return format_percent(round(share, digits)) if share == share else "–"
 
 
 def _describe_promise(result: Intervals) -> str:
     """Return the promised and the measured share of points outside, in words."""
     low, high = result.alarm_band
+    is_kept = low <= result.alarm_rate <= high
+    looks_kept = round(low, 3) <= round(result.alarm_rate, 3) <= round(high, 3)
+    digits = 3 if is_kept == looks_kept else 4  # the text must not contradict the warning
     sentence = _(
         "**{promised} of usual points were promised outside the interval; {measured} were**, of {count} judged points. "
         "By chance alone it would be {low} to {high}."
     ).format(
         promised=format_rate(result.promised_rate),
-        measured=format_rate(result.alarm_rate),
+        measured=format_rate(result.alarm_rate, digits),
         count=format_value(len(result.judged_rows)),
-        low=format_rate(low),
-        high=format_rate(high),
+        low=format_rate(low, digits),
+        high=format_rate(high, digits),
     )
-    if low <= result.alarm_rate <= high:
-        return f"{sentence} " + _("The promise is kept.")
-    return sentence
+    return f"{sentence} " + _("The promise is kept.") if is_kept else sentence
 
 
-def _show_warnings(result: Intervals) -> None:
+def show_warnings(result: Intervals) -> None:
     """Warn where a forecaster is worse than seasonal naive, and where the promise is not kept."""
     for measure in result.measures:
         skill = compute_skill(result, measure)

@@ -182,6 +182,16 @@ def test_checks_and_repairs_change_nothing_in_place(unrolled: bool) -> None:
             assert table.equals(before[name]), name
 
 
+def test_range_of_a_column_that_one_entity_lacks() -> None:
+    index = make_index(["T1", "T1", "T2", "T2"], pd.date_range("2024-01-01", periods=2).tolist() * 2)
+    dataset = Dataset(
+        pd.DataFrame({"total": [1.0, 1.0, 0.0, 0.0], "ccr": [0.9, 0.9, np.nan, np.nan]}, index), "tidy_series"
+    )
+    median, width = dataset.entity_range
+    assert np.array_equal(median, [[1.0, 0.9], [0.0, np.nan]], equal_nan=True)
+    assert np.array_equal(width, [[0.0, 0.0], [0.0, np.nan]], equal_nan=True)
+
+
 def collect_tables(dataset: Dataset) -> dict:
     return {name: getattr(dataset, name) for name in ("frame", "covariates", "context", "labels")}
 

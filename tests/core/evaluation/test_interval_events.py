@@ -57,7 +57,7 @@ def test_sustained_shift_is_one_event() -> None:
     """Outside for half a day, then usual at the new level for two days: one event of kind level_shift."""
     distance, shifted = np.zeros(500), np.zeros(500, dtype=bool)
     distance[100:148], shifted[148:340] = 2.0, True
-    (event,) = list_events(make_points(distance, shifted), max_gap=12, shift_steps=24)
+    (event,) = list_events(make_points(distance, shifted, moves=2.5), max_gap=12, shift_steps=24)
     assert (event.kind, event.first, event.last) == ("level_shift", 100, 339)
     assert event.score == pytest.approx(2 * np.sqrt(48))
 

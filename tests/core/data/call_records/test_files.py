@@ -145,6 +145,11 @@ def test_record_that_does_not_count_is_told(line: str, reason: str, tmp_path: Pa
     assert count.buckets["calls"].tolist() == [1]
 
 
+def test_file_without_any_call_says_why(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="2 of 2 records have no readable time"):
+        count_lines(tmp_path, HEADER, "1,T1,5,false,X,30/08/2020 22:43", "2,T1,5,false,X,30/08/2020 22:44")
+
+
 @pytest.mark.parametrize(
     "line",
     [

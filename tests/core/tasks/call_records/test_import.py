@@ -1,6 +1,7 @@
 """Import of call records as a run: dataset, result, command, job, and what never leaves the records."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from core.data.ingest.loading import load
 from core.errors import OptionError
 from core.progress import Progress
 from core.runs.card_data import describe_result
+from core.runs.result import RESULT_FOLDER, load_mode_result
 from core.runs.stored_runs import load_run, load_task_result
 from core.spec.codec import encode
 from core.spec.command_line import reproduce_command
@@ -80,7 +82,7 @@ def test_import_tells_what_does_not_count(workspace: Workspace, tmp_path: Path) 
     result, _ = import_records(ImportSpec((str(tmp_path / "calls"),)), workspace=workspace, actor=ALICE)
     assert (result.records, dict(result.rejected)) == (2, {"duration": 1})
     [note] = [str(note) for note in result.notes]
-    assert note == "1 of 2 records do not count: negative or missing duration."
+    assert note == "1 of 2 records have a negative or no duration and do not count."
     assert [str(note.message) for note in workspace.datasets.load(result.dataset).notes] == [note]
 
 
@@ -105,6 +107,17 @@ def test_import_runs_as_job(records: Path, workspace: Workspace) -> None:
     assert reproduce_command(get_task("call_records"), result.spec) == (
         f"python -m core calls import {records} --interval=15min --by=all"
     )
+
+
+def test_mode_can_have_a_result_of_its_own(records: Path, workspace: Workspace) -> None:
+    """The spec of a stored result tells its class, so one task can have results of several kinds."""
+    task = get_task("call_records")
+    own = replace(task, result="core.tasks.batch.result:BatchScoringResult")
+    assert own.get_result_entry("ImportSpec").endswith(":ImportResult")
+    assert own.get_result_entry("OtherSpec").endswith(":BatchScoringResult")
+    result, run = import_records(ImportSpec((str(records),)), workspace=workspace, actor=ALICE)
+    loaded = load_mode_result(own, load_run(run.id, workspace).files / RESULT_FOLDER)
+    assert type(loaded) is type(result)
 
 
 def test_command_writes_counts_that_load_back(records: Path, workspace: Workspace, tmp_path: Path) -> None:
