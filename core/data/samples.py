@@ -157,8 +157,8 @@ def _make_calls(random: np.random.Generator) -> pd.DataFrame:
 
 
 TRUNK_FAULTS: tuple[tuple[FaultKind, str, str, str], ...] = (  # kind, trunk, time after the second Monday, duration
-    ("outage", "T001", "33h", "2h"),
-    ("ccr_drop", "T002", "57h", "3h"),
+    ("outage", "T001", "134h", "2h"),
+    ("ccr_drop", "T002", "86h", "3h"),
     ("spike_storm", "T003", "81h", "4h"),
     ("outage", "T004", "106h", "90min"),
     ("ccr_drop", "T001", "112h", "2h"),

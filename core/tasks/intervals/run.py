@@ -171,7 +171,8 @@ def _watch_measure(
     assert spec.horizon is not None
     progress.report(0.0, N_("Fitting the forecaster"))
     measure_model = MeasureModel(replace(spec.forecaster), spec.horizon, spec.level)  # type: ignore[type-var]
-    measure_model.fit(data.history.select(0, plan.fit_end), progress.create_part(0, 2))
+    history = data.hide_later_values(range(plan.fit_end, plan.end, spec.horizon))
+    measure_model.fit(history.select(0, plan.fit_end), progress.create_part(0, 2))
     model.measures_[data.measure] = measure_model
     progress.report(0.5, N_("Forecasting and calibrating"))
     rows, scored = _judge_windows(data, plan, measure_model, spec.forecaster.name, progress.create_part(2, 4))
@@ -182,7 +183,7 @@ def _watch_measure(
         progress.report(0.75, N_("Comparing with seasonal naive"))
         try:
             naive_model = MeasureModel(SeasonalNaive(), spec.horizon, spec.level)
-            naive_model.fit(data.history.select(0, plan.fit_end))
+            naive_model.fit(history.select(0, plan.fit_end))
             _, scored = _judge_windows(data, plan, naive_model, NAIVE, progress.create_part(3, 4))
             scores.append(build_scores(data, scored, season, plan.fit_end, spec.level))
         except DataError as error:
@@ -195,7 +196,8 @@ def _judge_windows(
     data: MeasureData, plan: WindowPlan, model: MeasureModel, name: str, progress: Progress
 ) -> tuple[tuple[pd.DataFrame, ...], ScoredForecast]:
     """Calibrate on the first held-out windows, judge the last ones, and forecast the next horizon."""
-    forecast = model.forecast_windows(data.history, plan.fit_end, plan.end, progress)
+    history = data.hide_later_values(range(plan.fit_end, plan.end, model.horizon))
+    forecast = model.forecast_windows(history, plan.fit_end, plan.end, progress)
     calibration = forecast.slice(plan.fit_end, plan.test_start)
     calibration_band = model.start_calibration(data.actual, calibration)
     rows, scored = _judge(data, forecast.slice(plan.test_start, plan.end), model, name)
@@ -228,7 +230,8 @@ def _apply_to_measure(
             needed=least,
         )
     plan = WindowPlan(start, start, len(series))
-    forecast = model.forecast_windows(series, start, len(series), progress)
+    history = data.hide_later_values(range(start, len(series), model.horizon))
+    forecast = model.forecast_windows(history, start, len(series), progress)
     rows, scored = _judge(data, forecast, model, spec.forecaster.name)
     season = compute_season(series, start)
     scores = build_scores(data, scored, season, start, spec.level)

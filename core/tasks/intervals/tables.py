@@ -1,6 +1,6 @@
 """Tables of a result of intervals: points, events, and scores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,29 @@ class MeasureData:
     actual: RegularSeries
     history: RegularSeries
     cleaned: CleanedSeries
+
+    def hide_later_values(self, origins: Iterable[int]) -> RegularSeries:
+        """Return the history without the values before an origin that were interpolated with a value after it.
+
+        A forecast uses only what was known at its origin.
+
+        Example:
+            >>> from core.data.cleaning import clean_series
+            >>> times = pd.date_range("2024-01-01", periods=5, freq="h")
+            >>> values = np.array([[1.0], [np.nan], [3.0], [4.0], [5.0]])
+            >>> series = RegularSeries(times, ("T1",), values, times[1] - times[0])
+            >>> data = MeasureData("calls", series, (cleaned := clean_series(series)).series, cleaned)
+            >>> data.history.values.ravel().tolist()
+            [1.0, 2.0, 3.0, 4.0, 5.0]
+            >>> data.hide_later_values([2]).values.ravel().tolist()
+            [1.0, nan, 3.0, 4.0, 5.0]
+        """
+        interpolated = (self.cleaned.is_spike | self.cleaned.is_imputed) & (self.cleaned.weeks_back == 0)
+        values, steps = self.history.values.copy(), np.arange(len(self.history))[:, None]
+        last_measured = np.maximum.accumulate(np.where(interpolated, -1, steps), axis=0)
+        for origin in origins:
+            values[:origin][interpolated[:origin] & (steps[:origin] > last_measured[origin - 1])] = np.nan
+        return self.history.with_values(values)
 
 
 # ---- points ---------------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from core.messages import N_
 from core.tasks.intervals.spec import IntervalsSpec
 
 MIN_WEEKS = 4  # of history for a horizon of one week
-TRAINING_WEEKS = 2  # of history at least, that are left for the training where the data have them
+TRAINING_WEEKS = 2  # that are left for the training, where the data have `MIN_WEEKS`; else one and a horizon
 HELD_OUT_SHARE, MAX_HELD_OUT = 0.4, 8  # of the history, in horizons, that the forecaster is not fitted on
+CALIBRATION_SHARE = 0.4  # of the held-out horizons
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,12 @@ def choose_horizon(series: RegularSeries) -> int:
 def fill_windows(spec: IntervalsSpec, series: RegularSeries) -> IntervalsSpec:
     """Return the spec with a horizon and numbers of windows that suit the length of the history."""
     horizon = spec.horizon or choose_horizon(series)
-    spare = (len(series) - TRAINING_WEEKS * series.week_steps) // horizon
+    is_long = len(series) >= MIN_WEEKS * series.week_steps
+    training_steps = TRAINING_WEEKS * series.week_steps if is_long else series.week_steps + horizon
+    spare = (len(series) - training_steps) // horizon
     count = max(min(round(HELD_OUT_SHARE * (len(series) // horizon)), spare, MAX_HELD_OUT), 2)
-    test_windows = spec.test_windows or max(count - (spec.calibration_windows or -(-count // 2)), 1)
+    calibration_windows = spec.calibration_windows or max(round(CALIBRATION_SHARE * count), 1)
+    test_windows = spec.test_windows or max(count - calibration_windows, 1)
     calibration_windows = spec.calibration_windows or max(count - test_windows, 1)
     return replace(spec, horizon=horizon, test_windows=test_windows, calibration_windows=calibration_windows)
 
