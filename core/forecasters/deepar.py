@@ -9,9 +9,9 @@ import pandas as pd
 from typing_extensions import override
 
 from core.array_types import Floats
-from core.forecasters.gluonts_training import Batch, restore_weights
+from core.forecasters.gluonts_training import Batch, restore_weights, start_at_seasonal_mean
 from core.forecasters.neural_forecaster import NeuralForecaster, clip_residuals
-from core.forecasters.seasonal_residuals import MAX_RESIDUAL, Positions, ResidualGrid
+from core.forecasters.seasonal_residuals import MAX_RESIDUAL, Mask, Positions, ResidualGrid
 from core.lazy_import import LazyModule
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter
@@ -23,9 +23,12 @@ else:
 
 TRAIN_DAYS = 2  # length of the forecasts in training
 MIN_TRAIN_BLOCKS = 7
-MAX_NOISE = 4001  # values that represent the distribution of the residuals within a block
+DROPOUT = 0.1  # between two recurrent layers
+WEIGHT_DECAY = 1e-3
+CHUNK_WINDOWS = 32  # windows forecast together
+NOISE_VALUES = 4001  # values that represent the distribution of the residuals within a block
 MIN_TAIL_SAMPLES = 5  # samples beyond every quantile
-FEATURE_COUNT = 8
+FEATURE_COUNT = 4  # of `encode_clock`
 
 
 @dataclass
@@ -34,7 +37,7 @@ class DeepAR(NeuralForecaster):
 
     It is trained on windows of two days. A forecast feeds every sampled block back into the network, to the end of the
     horizon. The steps of a block spread around it as in the training series. The inputs are the blocks one, two, a day
-    and a week before, and the time of the day and of the week on the local clock. All origins share their random
+    and a week before, and the time of the day on the local clock. All origins share their random
     numbers.
 
     Salinas, Flunkert, Gasthaus, Januschowski: DeepAR: Probabilistic forecasting with autoregressive recurrent networks,
@@ -48,9 +51,6 @@ class DeepAR(NeuralForecaster):
 
     batch_size: ClassVar[int] = 32
 
-    context: float = hyperparameter(
-        0.5, low=0.1, high=8.0, help=N_("Weeks of history that the network sees before a forecast.")
-    )
     layers: int = hyperparameter(1, low=1, high=4, help=N_("Number of recurrent layers."))
     samples: int = hyperparameter(
         200,
@@ -63,7 +63,9 @@ class DeepAR(NeuralForecaster):
     def _build_module(self) -> Any:
         from gluonts.torch.model.deepar.lightning_module import DeepARLightningModule
 
-        return DeepARLightningModule(self._list_dimensions(), lr=self.learning_rate)
+        module = DeepARLightningModule(self._list_dimensions(), lr=self.learning_rate, weight_decay=WEIGHT_DECAY)
+        start_at_seasonal_mean(module.model.param_proj)
+        return module
 
     @override
     def _build_network(self) -> Any:
@@ -109,7 +111,9 @@ class DeepAR(NeuralForecaster):
     def _build_context(self, grid: ResidualGrid, origins: Positions, entities: Positions, blocks: int) -> Batch:
         """Return the inputs of the network, with the time of `blocks` blocks ahead."""
         past_blocks = self.context_blocks + max(self._lags)
-        past, observed = clip_residuals(grid.compute_past(origins, entities, past_blocks, self.block_steps_))
+        past, observed = clip_residuals(
+            grid.compute_past(origins, entities, self.block_steps_ * np.arange(past_blocks, -1, -1))
+        )
         starts = origins[:, None] + self.block_steps_ * np.arange(-past_blocks, blocks)
         features = encode_clock(grid.clock)[np.clip(starts, 0, len(grid.clock) - 1)]
         time_features = torch.from_numpy(features.astype(np.float32))
@@ -124,20 +128,13 @@ class DeepAR(NeuralForecaster):
 
     @override
     def _fit_noise(self, grid: ResidualGrid) -> None:
-        blocks = grid.step_count // self.block_steps_
-        residuals = grid.residuals[: blocks * self.block_steps_].reshape(blocks, self.block_steps_, -1)
-        deviations = (
-            np.clip(residuals, -MAX_RESIDUAL, MAX_RESIDUAL)
-            - average_blocks(np.moveaxis(residuals, 2, 0).reshape(-1, blocks * self.block_steps_), self.block_steps_)
-            .reshape(-1, blocks)
-            .T[:, None]
+        size = self.block_steps_
+        steps = np.clip(
+            grid.residuals[: grid.step_count // size * size].T.astype(np.float64), -MAX_RESIDUAL, MAX_RESIDUAL
         )
+        deviations = steps - np.repeat(average_blocks(steps, size), size, axis=1)
         known = deviations[np.isfinite(deviations)]
-        self.noise_ = (
-            np.quantile(known, np.linspace(0, 1, MAX_NOISE)).astype(np.float32)
-            if len(known)
-            else np.zeros(1, np.float32)
-        )
+        self.noise_ = np.quantile(known, np.linspace(0, 1, NOISE_VALUES)).astype(np.float32)
 
     def _count_samples(self, quantiles: Floats) -> int:
         """Return the number of sample paths: enough for every quantile to have samples beyond it."""
@@ -146,23 +143,32 @@ class DeepAR(NeuralForecaster):
 
     @override
     def _choose_chunk_size(self, quantile_count: int) -> int:
-        return 8
+        return CHUNK_WINDOWS
 
     @override
     def _predict_residuals(
-        self, network: Any, grid: ResidualGrid, origins: Positions, entities: Positions, blocks: int, quantiles: Floats
+        self,
+        network: Any,
+        grid: ResidualGrid,
+        origins: Positions,
+        entities: Positions,
+        is_known: Mask,
+        quantiles: Floats,
     ) -> Floats:
-        sample_count = self._count_samples(quantiles)
+        blocks, sample_count = is_known.shape[1], self._count_samples(quantiles)
         rng = np.random.default_rng(self.seed)
         uniforms = rng.random((blocks, sample_count))
-        paths = self._draw_paths(network, self._build_context(grid, origins, entities, blocks), uniforms)
+        paths = self._draw_paths(network, self._build_context(grid, origins, entities, blocks), is_known, uniforms)
         noise = rng.choice(self.noise_, (blocks, self.block_steps_, sample_count)) if self.block_steps_ > 1 else 0.0
         steps = (paths[:, :, None] + noise).reshape(len(origins), -1, sample_count)
         return np.moveaxis(np.quantile(steps, quantiles, axis=2, method="weibull"), 0, 2)
 
-    def _draw_paths(self, network: Any, context: Batch, uniforms: Floats) -> Floats:
-        """Return sample paths of the residuals of blocks, (windows, blocks, samples)."""
-        from scipy.special import stdtrit
+    def _draw_paths(self, network: Any, context: Batch, is_known: Mask, uniforms: Floats) -> Floats:
+        """Return sample paths of the residuals of blocks, (windows, blocks, samples).
+
+        Unknown blocks are 0, as they are in training.
+        """
+        from scipy.special import stdtrit  # type: ignore[import-untyped]
 
         (blocks, samples), windows = uniforms.shape, len(context["past_target"])
         context = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in context.items()}
@@ -181,12 +187,11 @@ class DeepAR(NeuralForecaster):
                 output, state = network.rnn(torch.cat([lags, static, features], dim=2), state)
                 df, loc, scale = (part[:, -1].numpy() for part in network.param_proj(output))
             drawn = loc + scale * stdtrit(df, np.tile(uniforms[block], windows))
-            values[:, history + block] = torch.from_numpy(np.clip(drawn, -MAX_RESIDUAL, MAX_RESIDUAL))
+            values[:, history + block] = torch.from_numpy(
+                np.clip(drawn, -MAX_RESIDUAL, MAX_RESIDUAL) * np.repeat(is_known[:, block], samples)
+            )
         paths = values[:, history:].numpy().reshape(windows, samples, blocks)
         return paths.transpose(0, 2, 1)
-
-
-DROPOUT = 0.1
 
 
 def average_blocks(values: Floats, block_steps: int) -> Floats:
@@ -203,8 +208,14 @@ def average_blocks(values: Floats, block_steps: int) -> Floats:
 
 
 def encode_clock(clock: pd.DatetimeIndex) -> Floats:
-    """Return two sine and cosine waves of the day and of the week, (steps, 8)."""
+    """Return two sine and cosine waves of the day, (steps, 4).
+
+    The week is in the seasonal residuals. A month of data has too few weeks for a network to learn a weekday from.
+
+    Example:
+        >>> encode_clock(pd.DatetimeIndex(["2024-01-01 06:00"])).round().tolist()
+        [[1.0, 0.0, 0.0, -1.0]]
+    """
     day = np.asarray((clock - clock.normalize()) / pd.Timedelta(days=1), dtype=float)
-    week = (np.asarray(clock.dayofweek) + day) / 7
-    angles = 2 * np.pi * np.stack([day, 2 * day, week, 2 * week], axis=1)
+    angles = 2 * np.pi * np.stack([day, 2 * day], axis=1)
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)

@@ -25,6 +25,7 @@ else:
 Batch = dict[str, "Tensor"]
 Weights = dict[str, NDArray[Any]]
 
+INITIAL_DF, INITIAL_SCALE = 4.0, 0.24  # before the softplus: 6 degrees of freedom, standard deviation 1
 MAX_GRADIENT_NORM = 10.0  # clipping norm of the gradients
 
 
@@ -67,7 +68,7 @@ def train_network(
         enable_checkpointing=False,  # a checkpoint is a file: the observer holds the best weights
         enable_progress_bar=False,
         enable_model_summary=False,
-        num_sanity_val_steps=0,
+        num_sanity_val_steps=-1,  # the untrained network is a candidate too
     )
     trainer.fit(module, batches, validation_batches)
     return {name: weight.numpy().copy() for name, weight in observer.best_weights.items()}
@@ -103,17 +104,15 @@ def _build_observer(training: NetworkTraining, progress: Progress) -> Any:
         best_loss, best_epoch = math.inf, 0
         end = time.monotonic() + training.seconds
 
-        def on_train_start(self, trainer: Any, module: Any) -> None:
-            self.best_weights = copy.deepcopy(module.model.state_dict())
-
         def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Batch, batch_index: int) -> None:
             progress.report(trainer.current_epoch / training.epochs)
             if time.monotonic() > self.end:
                 trainer.should_stop = True
 
         def on_validation_end(self, trainer: Any, module: Any) -> None:
-            loss, epoch = float(trainer.callback_metrics["val_loss"]), trainer.current_epoch
-            progress.add_point("validation loss", epoch + 1, loss)
+            loss = float(trainer.callback_metrics["val_loss"])
+            epoch = 0 if trainer.sanity_checking else trainer.current_epoch + 1
+            progress.add_point("validation loss", epoch, loss)
             if loss < self.best_loss:
                 self.best_loss, self.best_epoch = loss, epoch
                 self.best_weights = copy.deepcopy(module.model.state_dict())
@@ -124,6 +123,14 @@ def _build_observer(training: NetworkTraining, progress: Progress) -> Any:
             progress.add_point("loss", trainer.current_epoch + 1, float(trainer.callback_metrics["train_loss"]))
 
     return TrainingObserver()
+
+
+def start_at_seasonal_mean(projection: Any) -> None:
+    """Set the output layers of an untrained network so that every distribution has mean 0 and deviation 1."""
+    with torch.no_grad():
+        for layer, bias in zip(projection.proj, (INITIAL_DF, 0.0, INITIAL_SCALE), strict=True):
+            layer.weight.zero_()
+            layer.bias.fill_(bias)
 
 
 def restore_weights(network: Any, weights: Weights) -> Any:

@@ -42,6 +42,7 @@ class LagTable:
         require_whole_week(series)
         extended_series = series.extend(horizon)
         clock = extended_series.local_times
+        self.step_count = len(series)
         self.values = extended_series.values
         self.week_steps, self.day_steps = series.week_steps, max(series.day_steps, 1)
         self.hour = np.asarray(clock.hour + clock.minute / 60, dtype=float)
@@ -75,9 +76,14 @@ class LagTable:
             *((values - baseline) / scale for values in weekly_values[:2]),
             (daily_values - baseline) / scale,
             _compute_spread(weekly_values) / scale,
-            *((ratio - 1) * baseline / scale for ratio in ratios),
+            *(np.broadcast_to(ratio, baseline.shape) for ratio in ratios),
         ]
         return OriginFeatures(np.stack(columns, axis=2), baseline, scale)
+
+    def compute_week_ahead_baseline(self) -> Floats:
+        """Return the mean of the weeks before every step of the series, (steps, entities); NaN in the first week."""
+        positions = self.lagged_positions[:, : self.step_count]
+        return compute_mean(self._get_lagged_values(positions, self.step_count, WEEKS))
 
     def _compute_baseline(self, positions: NDArray[np.intp], origin: int) -> Floats:
         """Return the mean of the weeks before, within half an hour around the same clock, (steps, entities)."""

@@ -12,9 +12,9 @@ from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.regular_series import RegularSeries
-from core.errors import DataError, OptionError
+from core.errors import OptionError
 from core.forecasters.gluonts_training import Batch, NetworkTraining, isolate_torch, train_network
-from core.forecasters.seasonal_residuals import MAX_RESIDUAL, Positions, ResidualGrid, SeasonalResiduals
+from core.forecasters.seasonal_residuals import MAX_RESIDUAL, Mask, Positions, ResidualGrid, SeasonalResiduals
 from core.forecasters.series_forecaster import SeriesForecaster
 from core.lazy_import import LazyModule
 from core.messages import N_
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 else:
     torch = LazyModule("torch")
 
-HOUR = pd.Timedelta(hours=1)
+LONGEST_BLOCK = pd.Timedelta(hours=3)
 MIN_BLOCKS = 24  # blocks in a forecast
 VALIDATION_SHARE = 0.15  # last steps of the training series, held out for early stopping
 VALIDATION_WINDOWS = 256
+SIGNS = np.array([-1, 1], dtype=np.float32)
 CHUNK_VALUES = 4_000_000  # numbers held by the forecasts that are computed together
 
 
@@ -37,13 +38,14 @@ CHUNK_VALUES = 4_000_000  # numbers held by the forecasts that are computed toge
 class NeuralForecaster(SeriesForecaster):
     """Contract of a network that forecasts seasonal residuals in blocks of steps.
 
-    The network sees and forecasts means of blocks: an hour for shorter steps, so that a week of quarter-hours is 168
-    blocks. One network serves all entities. The last 15 % of the steps are held out for early stopping.
+    The network sees and forecasts blocks of steps: three hours for shorter steps, so that a week of quarter-hours is 56
+    blocks. One network serves all entities. The last 15 % of the steps are held out for early stopping. The untrained
+    network, which forecasts the seasonal mean, is a candidate too.
 
-    residuals_    transform between values and residuals
-    weights_      name → weights of the network
-    block_steps_  steps of a block
-    blocks_       blocks of the longest forecast
+    residuals_      transform between values and residuals
+    weights_        name → weights of the network
+    block_steps_    steps of a block
+    blocks_         blocks of the longest forecast
     season_blocks_  blocks of a day and of a week; 0 where it is no whole number
     """
 
@@ -51,7 +53,7 @@ class NeuralForecaster(SeriesForecaster):
     epoch_batches: ClassVar[int] = 50
     patience: ClassVar[int] = 5
 
-    hidden_size: int = hyperparameter(32, low=2, high=512, help=N_("Size of the hidden layers of the network."))
+    hidden_size: int = hyperparameter(16, low=2, high=512, help=N_("Size of the hidden layers of the network."))
     context: float = hyperparameter(
         1.0, low=0.1, high=8.0, help=N_("Weeks of history that the network sees before a forecast.")
     )
@@ -127,20 +129,12 @@ class NeuralForecaster(SeriesForecaster):
     ) -> Floats:
         origins, entities = windows.T
         _, expected, spread = grid.compute_future(origins, entities, horizon)
-        blocks = ceil(horizon / self.block_steps_)
-        residuals = self._predict_residuals(network, grid, origins, entities, blocks, quantiles)[:, :horizon]
-        levels = expected[..., None] + spread[..., None] * residuals
+        padding = -horizon % self.block_steps_
+        is_known = np.pad(np.isfinite(expected), ((0, 0), (0, padding))).reshape(len(windows), -1, self.block_steps_)
+        residuals = self._predict_residuals(network, grid, origins, entities, np.any(is_known, axis=2), quantiles)
+        levels = expected[..., None] + spread[..., None] * residuals[:, :horizon]
         levels[grid.is_stale(origins, entities)] = np.nan
-        levels = levels.reshape(-1, levels.shape[-1])
-        offsets = np.repeat(entities, horizon)
-        return self._restore_values(levels, offsets).reshape(len(windows), horizon, len(quantiles))
-
-    def _restore_values(self, levels: Floats, entities: Positions) -> Floats:
-        """Return the values of `levels` (rows, quantiles), whose rows belong to `entities`."""
-        residuals = self.residuals_
-        if len(residuals.offset):
-            return np.maximum(np.exp(np.minimum(levels, 700)) - residuals.offset[entities, None], 0)
-        return residuals.inverse_transform(levels)
+        return self.residuals_.inverse_transform(levels, entities[:, None, None])
 
     @property
     def context_blocks(self) -> int:
@@ -149,17 +143,10 @@ class NeuralForecaster(SeriesForecaster):
         return max(ceil(self.context * season), 4)
 
     def _split_origins(self, series: RegularSeries, horizon: int) -> tuple[Positions, Positions]:
-        """Return the origins of the training windows and of the held-out windows, with the end of their steps."""
+        """Return the origins of the training windows and of the held-out windows."""
         season, count = self.residuals_.season_steps, len(series)
         first = season + max(season // 7, self.block_steps_)
         cut = count - max(int(VALIDATION_SHARE * count), 2 * self.block_steps_)
-        if cut - first < 2 * self.block_steps_:
-            raise DataError(
-                N_("{entity}: too few steps for training: {count}. At least {accepted} are needed."),
-                entity=", ".join(series.entities[:3]),
-                count=count,
-                accepted=ceil((first + 2 * self.block_steps_) / (1 - VALIDATION_SHARE)) + 2,
-            )
         last = count - min(horizon, (count - cut) // 2)
         return np.arange(first, cut - self.block_steps_ + 1), np.arange(cut, last + 1)
 
@@ -186,15 +173,25 @@ class NeuralForecaster(SeriesForecaster):
 
     @abstractmethod
     def _predict_residuals(
-        self, network: Any, grid: ResidualGrid, origins: Positions, entities: Positions, blocks: int, quantiles: Floats
+        self,
+        network: Any,
+        grid: ResidualGrid,
+        origins: Positions,
+        entities: Positions,
+        is_known: Mask,
+        quantiles: Floats,
     ) -> Floats:
-        """Return the quantiles of the residuals, (windows, steps of the blocks, quantiles)."""
+        """Return the quantiles of the residuals, (windows, steps of the blocks, quantiles).
+
+        `is_known` tells which blocks have an expected level, (windows, blocks).
+        """
 
 
 class WindowBatches:
     """Batches of windows at random origins of random entities; every iteration is an epoch.
 
-    Every epoch of training has other windows; those of the validation stay the same.
+    Every epoch of training has other windows; those of the validation stay the same. Half of the training windows are
+    upside down: residuals above and below 0 are equally likely, and the network cannot learn single weeks by heart.
     """
 
     def __init__(
@@ -206,11 +203,9 @@ class WindowBatches:
         self.validation_batches: list[Batch] = []
 
     def __len__(self) -> int:
-        return (
-            ceil(VALIDATION_WINDOWS / self.forecaster.batch_size)
-            if self.is_validation
-            else self.forecaster.epoch_batches
-        )
+        if self.is_validation:
+            return ceil(VALIDATION_WINDOWS / self.forecaster.batch_size)
+        return self.forecaster.epoch_batches
 
     def __iter__(self) -> Iterator[Batch]:
         if not self.is_validation:
@@ -223,25 +218,27 @@ class WindowBatches:
         for _ in range(len(self)):
             origins = self.rng.choice(self.origins, size)
             entities = self.rng.integers(entity_count, size=size)
-            yield self.forecaster.build_batch(self.grid, origins, entities, self.end, self.rng)
+            batch = self.forecaster.build_batch(self.grid, origins, entities, self.end, self.rng)
+            if not self.is_validation:
+                sign = torch.from_numpy(self.rng.choice(SIGNS, (size, 1)))
+                batch |= {name: batch[name] * sign for name in ("past_target", "future_target")}
+            yield batch
 
 
 def choose_block_steps(series: RegularSeries, horizon: int) -> int:
-    """Return the number of steps in a block: a part of an hour, with at least 24 blocks in the horizon.
+    """Return the number of steps in a block: a part of three hours, with at least 24 blocks in the horizon.
 
     Example:
         >>> times = pd.date_range("2024-01-01", periods=9, freq="15min")
         >>> series = RegularSeries(times, ("T1",), np.ones((9, 1)), pd.Timedelta(minutes=15))
         >>> choose_block_steps(series, 672), choose_block_steps(series, 48)
-        (4, 2)
+        (12, 2)
     """
-    if HOUR % series.step != pd.Timedelta(0):
+    if LONGEST_BLOCK % series.step != pd.Timedelta(0):
         return 1
-    hour_steps = int(HOUR // series.step)
-    return max(
-        (size for size in range(1, hour_steps + 1) if hour_steps % size == 0 and size * MIN_BLOCKS <= horizon),
-        default=1,
-    )
+    longest = int(LONGEST_BLOCK // series.step)
+    sizes = (size for size in range(1, longest + 1) if longest % size == 0)
+    return max((size for size in sizes if size * MIN_BLOCKS <= horizon), default=1)
 
 
 def clip_residuals(residuals: Floats) -> tuple["torch.Tensor", "torch.Tensor"]:

@@ -19,7 +19,7 @@ def interpolate_quantiles(values: Floats, levels: Floats, quantiles: Floats) -> 
         >>> interpolate_quantiles(normal, levels, np.array([0.025, 0.3, 0.5])).round(1).tolist()
         [80.4, 94.8, 100.0]
     """
-    scores, wanted_scores = _compute_normal_scores(levels), _compute_normal_scores(quantiles)
+    scores, wanted_scores = compute_normal_scores(levels), compute_normal_scores(quantiles)
     median = values[..., int(np.argmin(np.abs(scores)))]
     columns = []
     for score in wanted_scores:
@@ -33,5 +33,6 @@ def interpolate_quantiles(values: Floats, levels: Floats, quantiles: Floats) -> 
     return np.stack(columns, axis=-1)
 
 
-def _compute_normal_scores(levels: Floats) -> Floats:
+def compute_normal_scores(levels: Floats) -> Floats:
+    """Return the quantiles of the standard normal distribution at `levels`."""
     return np.array([NormalDist().inv_cdf(float(level)) for level in levels])

@@ -9,16 +9,17 @@ from numpy.typing import NDArray
 from core.array_types import Floats
 from core.data.dataset import DAY
 from core.data.regular_series import WEEK, RegularSeries
-from core.errors import DataError
-from core.messages import N_
+from core.forecasters.series_forecaster import require_history
 
 Positions = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 LAG_SEASONS = 5  # seasons before a step whose mean is its expected value
 LAG_DECAY = 0.8  # weight of a season relative to the season after it
 OFFSET_SHARE = 0.1  # of the mean, added before the logarithm, so that small counts stay tame
 STALE_SEASONS = 2  # without a known value in these last seasons, there is no forecast
-MIN_RESIDUALS = 30  # known residuals of an entity that are needed for training
+MIN_STEPS, MIN_DAYS, MIN_WEEKS = 30, 3, 4  # needed for training: steps, days of shorter steps, weeks of days
+MAX_LOGARITHM = 700.0  # its exponential is finite
 PRIOR_COUNT = 4.0  # weight of the overall spread in the spread of a time of the week
 MAX_RESIDUAL = 8.0  # larger residuals, in multiples of the spread, are clipped at the input of a network
 MEAN_TO_STD = 1.2533  # standard deviation of a normal distribution over its mean absolute deviation
@@ -34,66 +35,59 @@ class SeasonalResiduals:
 
     season_days     7, 1, or 0 where neither is a whole number of steps: the steps before are then used
     season_steps    steps of the season
-    offset          (entities,), added before the logarithm; empty for values that may be negative
-    is_ratio        True for ratios, whose quantiles stay in 0–1
-    spread          (entities, slots), spread of the residuals by slot, see `_find_slots`
+    offset          (entities,), added before the logarithm; empty for ratios and values that may be negative
+    lower, upper    (entities,), bounds of the values: 0 for amounts, 1 for ratios, else infinite
+    spread          (entities, slots), spread of the residuals by time of the season
     """
 
     season_days: int
     season_steps: int
     offset: Floats
-    is_ratio: bool
+    lower: Floats
+    upper: Floats
     spread: Floats
 
     @classmethod
     def from_series(cls, series: RegularSeries) -> "SeasonalResiduals":
-        """Fit the transform. Raises DataError if an entity has too few values."""
+        """Fit the transform. Raises DataError for too little history."""
         days, steps = _choose_season(series)
-        known = series.values[np.isfinite(series.values)]
-        is_nonnegative = bool(len(known)) and bool(known.min() >= 0)
-        is_ratio = series.attempts is not None and is_nonnegative and bool(known.max() <= 1)
-        offset = np.empty(0)
-        if is_nonnegative and not is_ratio:
-            offset = _compute_offset(series.values)
-        residuals = cls(days, steps, offset, is_ratio, np.ones((len(series.entities), 1)))
+        require_history(series, max(MIN_STEPS, MIN_DAYS * series.day_steps or MIN_WEEKS * series.week_steps))
+        is_amount = ~np.any(series.values < 0, axis=0, keepdims=True)[0]
+        is_ratio = series.attempts is not None and not (series.values > 1).any()
+        offset = np.empty(0) if is_ratio or not is_amount.all() else _compute_offset(series.values)
+        lower, upper = np.where(is_amount, 0.0, -np.inf), np.full(len(is_amount), 1.0 if is_ratio else np.inf)
+        residuals = cls(days, steps, offset, lower, upper, np.ones((len(is_amount), 1)))
         residuals.spread = residuals._measure_spread(series)
         return residuals
 
     def transform(self, values: Floats) -> Floats:
-        """Return transformed values; `values` has the entities on its last axis."""
+        """Return the levels of `values`; the entities are on the last axis."""
         return np.log(np.maximum(values, 0) + self.offset) if len(self.offset) else values
 
-    def inverse_transform(self, values: Floats) -> Floats:
-        """Return the values of transformed `values`; the inverse of `transform`, never below 0 for amounts."""
+    def inverse_transform(self, levels: Floats, entities: Positions) -> Floats:
+        """Return the values of levels, within their bounds; `entities` are the positions of their entities."""
         if len(self.offset):
-            return np.maximum(np.exp(np.minimum(values, 700)) - self.offset, 0)
-        return np.clip(values, 0, 1) if self.is_ratio else values
+            levels = np.exp(np.minimum(levels, MAX_LOGARITHM)) - self.offset[entities]
+        return np.clip(levels, self.lower[entities], self.upper[entities])
 
     def _measure_spread(self, series: RegularSeries) -> Floats:
         """Return the spread of the residuals of every slot, smoothed over an hour and drawn towards the overall one."""
         grid = ResidualGrid(self, series, 0)
         sizes = np.abs(grid.residuals.astype(np.float64))
         known = np.isfinite(sizes)
-        counts = known.sum(axis=0)
-        if counts.min() < MIN_RESIDUALS:
-            entity = int(counts.argmin())
-            raise DataError(
-                N_("{entity}: too few steps for training: {count}. At least {accepted} are needed."),
-                entity=series.entities[entity],
-                count=int(np.isfinite(series.values[:, entity]).sum()),
-                accepted=2 * self.season_steps + MIN_RESIDUALS,
-            )
         slots = grid.slots
         width = int(pd.Timedelta(hours=1) // series.step)
         level = np.abs(self.transform(series.values))
-        floor = 1e-6 * np.maximum(np.nanmean(level, axis=0), 1e-6)
+        floor = 1e-9 * np.maximum(np.max(level, axis=0, initial=0, where=np.isfinite(level)), 1e-3)
         spread = np.empty((len(series.entities), self._count_slots(series)))
         for entity in range(len(series.entities)):
             mask = known[:, entity]
             sums = np.bincount(slots[mask], sizes[mask, entity], spread.shape[1])
-            slot_counts = np.bincount(slots[mask], minlength=spread.shape[1]).astype(float)
-            mean = sums.sum() / slot_counts.sum()
-            smooth_sums, smooth_counts = (_smooth_circle(array, width) for array in (sums, slot_counts))
+            slot_counts = np.bincount(slots[mask], minlength=spread.shape[1]).astype(np.float64)
+            mean = sums.sum() / max(slot_counts.sum(), 1)
+            smooth_sums, smooth_counts = (
+                _smooth_circle(array, width) for array in (np.asarray(sums, dtype=np.float64), slot_counts)
+            )
             slot_means = (smooth_sums + PRIOR_COUNT * mean) / (smooth_counts + PRIOR_COUNT)
             spread[entity] = np.maximum(MEAN_TO_STD * slot_means, floor[entity])
         return spread
@@ -129,10 +123,13 @@ class ResidualGrid:
             [np.zeros((1, len(series.entities)), np.intp), np.isfinite(self.levels).cumsum(axis=0)]
         )
 
-    def compute_past(self, origins: Positions, entities: Positions, blocks: int, block_steps: int) -> Floats:
-        """Return the mean residuals of the `blocks` blocks of steps before each origin, (windows, blocks), NaN unknown."""
-        edges = np.maximum(origins[:, None] - block_steps * np.arange(blocks, -1, -1), 0)
-        sums, counts = (np.diff(array[edges, entities[:, None]], axis=1) for array in (self.sums, self.counts))
+    def compute_past(self, origins: Positions, entities: Positions, edges: Positions) -> Floats:
+        """Return the mean residuals of spans of steps before each origin, (windows, spans), NaN where unknown.
+
+        `edges` are the ends of the spans in steps before the origin, falling to 0.
+        """
+        ends = np.maximum(origins[:, None] - edges, 0)
+        sums, counts = (np.diff(array[ends, entities[:, None]], axis=1) for array in (self.sums, self.counts))
         with np.errstate(invalid="ignore"):
             return sums / counts
 
@@ -147,7 +144,7 @@ class ResidualGrid:
         residuals = (self.levels[inside, entities[:, None]] - expected) / spread
         return np.where(steps < self.step_count, residuals, np.nan), expected, spread
 
-    def is_stale(self, origins: Positions, entities: Positions) -> NDArray[np.bool_]:
+    def is_stale(self, origins: Positions, entities: Positions) -> Mask:
         """Tell for each origin whether its entity has no known value in the last seasons."""
         starts = np.maximum(origins - STALE_SEASONS * max(self.transform.season_steps, 7), 0)
         return self.known_counts[origins, entities] == self.known_counts[starts, entities]
@@ -199,7 +196,7 @@ def _find_slots(series: RegularSeries, transform: SeasonalResiduals) -> Position
 
 
 def _compute_offset(values: Floats) -> Floats:
-    """Return the amount added before the logarithm, (entities,): a tenth of the mean, so that small counts stay tame."""
+    """Return the amount added before the logarithm, (entities,): a share of the mean, or 1 for zeros only."""
     with np.errstate(invalid="ignore"):
         mean = np.nan_to_num(np.nansum(values, axis=0) / np.isfinite(values).sum(axis=0))
     return np.where(mean > 0, OFFSET_SHARE * mean, 1.0)

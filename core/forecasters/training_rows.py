@@ -8,7 +8,8 @@ from core.array_types import Floats
 from core.data.regular_series import RegularSeries
 from core.forecasters.lag_features import LagTable
 
-MAX_ORIGINS = 100
+MIN_ORIGINS, MAX_ORIGINS = 30, 100
+ENTITY_ORIGINS = 5000  # of all entities together: many entities have fewer origins each
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ def draw_training_rows(series: RegularSeries, horizon: int, max_rows: int, seed:
     generator = np.random.default_rng(seed)
     table = LagTable(series, horizon)
     first, last = series.week_steps, len(series) - 1
-    origins = np.unique(np.linspace(first, last, MAX_ORIGINS).astype(int))
+    origin_count = int(np.clip(ENTITY_ORIGINS // len(series.entities), MIN_ORIGINS, MAX_ORIGINS))
+    origins = np.unique(np.linspace(first, last, origin_count).astype(int))
     leads_per_origin = max(max_rows // (len(origins) * len(series.entities)), 1)
     features, targets = [], []
     for origin in origins:

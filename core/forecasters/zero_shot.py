@@ -110,7 +110,10 @@ def _count_clock_steps(series: RegularSeries, horizon: int) -> NDArray[np.intp]:
 
 
 def _take_context(series: RegularSeries, clock_steps: NDArray[np.intp]) -> Floats:
-    """Return the last 2,048 steps of the local clock, (entities, 2,048); NaN for a skipped step and before the first."""
+    """Return the last 2,048 steps of the local clock, (entities, 2,048).
+
+    NaN for a step that the clock skips, and before the first step.
+    """
     context = np.full((len(series.entities), CONTEXT_STEPS), np.nan)
     columns = CONTEXT_STEPS - 1 + clock_steps[: len(series)]
     is_inside = (columns >= 0) & (columns < CONTEXT_STEPS)

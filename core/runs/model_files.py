@@ -23,9 +23,11 @@ T = TypeVar("T")
 
 MODEL_PACKAGES = ("core.detectors", "core.clusterers", "core.forecasters", "core.evaluation")
 LIBRARIES = ("scikit-learn", "pandas", "numpy", "skops")
-SKLEARN_TYPES = (  # skops checks the types of these trees, not that their node indices are valid
+SKLEARN_TYPES = (  # skops checks the types of these trees and forests, not that their indices are valid
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "quantile_forest._quantile_forest.RandomForestQuantileRegressor",
+    "quantile_forest._quantile_forest_fast.QuantileForest",
 )
 
 

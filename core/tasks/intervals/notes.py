@@ -24,6 +24,14 @@ def list_data_notes(data: MeasureData, plan: WindowPlan, needed_steps: int) -> I
             ),
             {"measure": data.measure, "spikes": spikes, "imputed": imputed},
         )
+    if silent := int(data.cleaned.is_silent.sum()):
+        yield Message(
+            N_(
+                "{measure}: {count} zeros were taken as missing records, because nothing was counted for a day or "
+                "longer. They are not judged."
+            ),
+            {"measure": data.measure, "count": silent},
+        )
     yield from list(_list_entity_notes(data, plan, needed_steps))[:MAX_ENTITY_NOTES]
 
 

@@ -1,6 +1,6 @@
 """Result of the task intervals: judged points, events, trunks now, errors and coverage."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ class Intervals(Result):
     """Forecast intervals of regular series, the points outside them, and the events that these form.
 
     spec          spec of this run
-    model_spec    spec of the run that fitted the model; equal to `spec` unless a saved model was applied
+    model_spec    spec of the run that fitted the model, with the settings that a search chose; else equal to `spec`
     horizon       steps of one forecast
     season        steps of the season of MASE: a week, or a day where the history is shorter
     step_seconds  seconds between two steps
@@ -37,6 +37,7 @@ class Intervals(Result):
                   end of the data); worst first
     scores        measure, entity ("": all), model, rmse, mae, mase_<season>, mwql, coverage_50, coverage_<level>,
                   coverage_ahead, points; the errors are those of the forecasts a horizon ahead
+    trials        settings that a search tried: trial, the settings, mwql, seconds; empty without a search
     """
 
     spec: IntervalsSpec | IntervalsApplySpec
@@ -50,6 +51,7 @@ class Intervals(Result):
     rows: pd.DataFrame
     events: pd.DataFrame
     scores: pd.DataFrame
+    trials: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def level(self) -> float:

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.actor import Actor
-from core.data.cleaning import CleanedSeries, clean_series, is_cleaned
+from core.array_types import Floats
+from core.data.cleaning import CleanedSeries, clean_series
 from core.data.dataset import Dataset
+from core.data.regular_series import RegularSeries
 from core.errors import DataError
 from core.exports import write_csv
 from core.forecasters.interval_model import IntervalModel, MeasureModel, WindowForecast
@@ -19,6 +23,7 @@ from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
 from core.runs.tracked_run import MAX_EXPORTED_ROWS, Run, track_run
+from core.spec.hyperparameters import get_params
 from core.tasks.intervals.notes import list_data_notes, list_result_notes
 from core.tasks.intervals.result import CALIBRATION, FUTURE, JUDGED, NAIVE, Intervals
 from core.tasks.intervals.spec import IntervalsApplySpec, IntervalsSpec
@@ -65,10 +70,14 @@ def watch(
     spec = fill_windows(spec, measures[0].history)
     plan = plan_windows(spec, measures[0].history)
     with track_run(TASK, type(spec.forecaster).__name__, spec.to_params(), dataset, actor, workspace) as run:
-        model, outcomes = _build_model(spec, part), []
+        model_spec, trials = _choose_settings(spec, measures[0].history.select(0, plan.fit_end), progress)
+        run.params |= get_params(model_spec.forecaster)
+        model, outcomes = _build_model(model_spec, part), []
+        fit_progress = progress.create_part(1, 2) if spec.search else progress
         for number, data in enumerate(measures):
-            outcomes.append(_watch_measure(data, plan, spec, model, progress.create_part(number, len(measures))))
-        result = _build_result(spec, spec, dataset, measures[0], outcomes)
+            part_progress = fit_progress.create_part(number, len(measures))
+            outcomes.append(_watch_measure(data, plan, model_spec, model, part_progress))
+        result = replace(_build_result(spec, model_spec, dataset, measures[0], outcomes), trials=trials)
         _save_result(run, result)
         save_model(run.folder / "model", model, _build_example(measures), libraries=LIBRARIES)
     return result, run
@@ -106,29 +115,51 @@ def read_measure(dataset: Dataset, measure: str, spec: IntervalsSpec, model: Mea
 
     The entities are those of `model`, if one is given.
     """
-    attempts = spec.find_attempts(measure, dataset)
-    if dataset.profile or not is_cleaned(dataset, measure):
-        read = CleanedSeries.from_dataset(dataset.to_series(), measure, attempts)
-        original = model.align(read.original) if model else read.original
-        is_fixed = isinstance(spec.spike_threshold, float | int)
-        threshold = float(spec.spike_threshold) if is_fixed else None if spec.spike_threshold == "auto" else np.inf
-        cleaned = clean_series(original, spec.spike_window, threshold, spec.fill_from)
-    else:
-        cleaned = CleanedSeries.from_dataset(dataset, measure, attempts)
-        if model is not None:
-            aligned = {name: getattr(cleaned, name) for name in ("values", "is_spike", "is_imputed")}
-            grids = {name: model.align(cleaned.original.with_values(grid * 1.0)) for name, grid in aligned.items()}
-            cleaned = replace(
-                cleaned,
-                original=model.align(cleaned.original),
-                values=grids["values"].values,
-                is_spike=grids["is_spike"].values == 1,
-                is_imputed=grids["is_imputed"].values == 1,
-            )
+    cleaned = CleanedSeries.from_dataset(dataset.to_series(), measure, spec.find_attempts(measure, dataset))
+    if model is not None:
+        cleaned = _align_cleaned(cleaned, model)
+    if not (cleaned.is_spike.any() or cleaned.is_imputed.any()):
+        threshold = {"auto": None, "none": np.inf}.get(str(spec.spike_threshold), spec.spike_threshold)
+        cleaned = clean_series(cleaned.original, spec.spike_window, threshold, spec.fill_from)  # type: ignore[arg-type]
     values = np.where(cleaned.is_imputed, np.nan, cleaned.original.values)
     if cleaned.original.attempts is not None:
         values = np.where(cleaned.original.attempts > 0, values, np.nan)
     return MeasureData(measure, cleaned.original.with_values(values), cleaned.series, cleaned)
+
+
+def _align_cleaned(cleaned: CleanedSeries, model: MeasureModel) -> CleanedSeries:
+    """Return the entities of a model; those that are not in the data have no values."""
+
+    def pick(grid: NDArray[Any]) -> Floats:
+        return model.align(cleaned.original.with_values(grid * 1.0)).values
+
+    masks = {name: pick(getattr(cleaned, name)) == 1 for name in ("is_spike", "is_imputed", "is_shift", "is_silent")}
+    return replace(
+        cleaned,
+        original=model.align(cleaned.original),
+        values=pick(cleaned.values),
+        weeks_back=np.nan_to_num(pick(cleaned.weeks_back)).astype(np.intp),
+        is_missing=pick(cleaned.is_missing) == 1,
+        thresholds=np.full(len(model.entities_), np.nan),
+        **masks,
+    )
+
+
+def _choose_settings(
+    spec: IntervalsSpec, history: RegularSeries, progress: Progress
+) -> tuple[IntervalsSpec, pd.DataFrame]:
+    """Return the spec with the best settings of a search, and the settings tried; empty without a search."""
+    if not spec.search:
+        return spec, pd.DataFrame()
+    from core.forecasters.neural_forecaster import NeuralForecaster
+    from core.forecasters.neural_search import search_settings
+
+    assert spec.horizon is not None
+    assert isinstance(spec.forecaster, NeuralForecaster), "the spec was checked"
+    progress.report(0.0, N_("Trying settings"))
+    search_progress = progress.create_part(0, 2)
+    best, trials = search_settings(spec.forecaster, history, spec.horizon, spec.search, search_progress)
+    return replace(spec, forecaster=best, search=0), trials
 
 
 # ---- one measure ----------------------------------------------------------------------------------------------------

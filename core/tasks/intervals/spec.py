@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from core import forecasters as algorithms
 from core.errors import OptionError
@@ -15,7 +15,7 @@ from core.spec.spec import ApplySpec, PartSpec
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
 
-DEFAULT_FORECASTER = "seasonal-naive"
+DEFAULT_FORECASTER = "gradient-boosting-quantiles"
 PREFERRED_MEASURE = "total"  # the count that call records are watched by
 RATIO_ATTEMPTS = {"ccr": "total"}  # ratio → column with the number of events behind it
 MAX_HORIZON_STEPS = 4 * 672
@@ -125,8 +125,17 @@ class IntervalsSpec(PartSpec):
     )
 
     def check(self) -> None:
-        """Raise OptionError for a value that is not accepted, or attempts for several measures."""
+        """Raise OptionError for a value that is not accepted, attempts for several measures, or a search in vain."""
+        from core.forecasters.neural_forecaster import NeuralForecaster
+
         super().check()
+        if self.search and not isinstance(self.forecaster, NeuralForecaster):
+            raise OptionError(
+                N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
+                name="search",
+                value=self.search,
+                accepted=f"0 ({self.forecaster.name})",
+            )
         if self.attempts and len(self.value) > 1:
             raise OptionError(
                 N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
@@ -156,7 +165,3 @@ class IntervalsSpec(PartSpec):
 @dataclass(frozen=True)
 class IntervalsApplySpec(ApplySpec):
     """Judge the points of a dataset by the model of an earlier run, which goes on with its calibration."""
-
-    def to_params(self) -> dict[str, Any]:
-        """Return the selection, and the run of the applied model as `model_run`."""
-        return super().to_params()

@@ -138,22 +138,23 @@ def _list_series_events(part: pd.DataFrame, day_steps: int) -> Iterator[dict[str
         part["is_shifted"].to_numpy(),
     )
     known = np.flatnonzero(part["distance"].notna())
+    entity, measure, first_row = part["entity"].iloc[0], part["measure"].iloc[0], int(part.index[0])
+    times, values = part["time"].to_numpy(), {name: part[name].to_numpy(np.float64) for name in PEAK_COLUMNS}
     for event in list_events(points, max(day_steps // GAP_HOURS_SHARE, 1), day_steps):
-        first, last, peak = (part.iloc[step] for step in (event.first, event.last, event.peak))
         yield {
-            "entity": first["entity"],
-            "measure": first["measure"],
+            "entity": entity,
+            "measure": measure,
             "kind": event.kind,
-            "start": first["time"],
-            "end": last["time"],
-            "peak": peak["time"],
-            **{name: float(peak[name]) for name in PEAK_COLUMNS},
+            "start": times[event.first],
+            "end": times[event.last],
+            "peak": times[event.peak],
+            **{name: float(column[event.peak]) for name, column in values.items()},
             "steps": event.last - event.first + 1,
             "points": int(points.is_outside[event.first : event.last + 1].sum()),
             "score": event.score,
             "is_open": bool(event.last == known[-1]),
-            "first_row": int(part.index[event.first]),
-            "last_row": int(part.index[event.last]),
+            "first_row": first_row + event.first,
+            "last_row": first_row + event.last,
         }
 
 
@@ -192,6 +193,7 @@ def build_scores(data: MeasureData, scored: ScoredForecast, season: int, fit_end
     history = data.history.values[:fit_end]
     changes = pd.DataFrame(np.abs(history[season:] - history[:-season]))
     scale = changes.mean().to_numpy(np.float64)
+    median, losses = scored.forecast.median, scored.forecast.select(LOSS_LEVELS)
     names = data.actual.entities if len(data.actual.entities) > 1 else ()
     selections = [("", slice(None)), *((name, slice(place, place + 1)) for place, name in enumerate(names))]
     lines = [
@@ -199,7 +201,9 @@ def build_scores(data: MeasureData, scored: ScoredForecast, season: int, fit_end
             "measure": data.measure,
             "entity": name,
             "model": scored.model,
-            **_score_entities(scored, actual, scale, entities, season, level),
+            f"mase_{season}": mase(actual[:, entities], median[:, entities], scale[entities]),
+            "mwql": quantile_loss(actual[:, entities], losses[:, entities], LOSS_LEVELS),
+            **_score_entities(scored, actual[:, entities], median[:, entities], entities, level),
         }
         for name, entities in selections
     ]
@@ -207,16 +211,13 @@ def build_scores(data: MeasureData, scored: ScoredForecast, season: int, fit_end
 
 
 def _score_entities(
-    scored: ScoredForecast, actual: Floats, scale: Floats, entities: slice, season: int, level: float
+    scored: ScoredForecast, actual: Floats, median: Floats, entities: slice, level: float
 ) -> dict[str, float]:
-    actual, median = actual[:, entities], scored.forecast.median[:, entities]
+    """Return errors of the median and coverage of the bands; `actual` and `median` are those of `entities`."""
     bounds, ahead = scored.band.bounds[:, entities], scored.ahead_band.bounds[:, entities]
-    losses = scored.forecast.select(LOSS_LEVELS)[:, entities]
     return {
         "rmse": rmse(actual, median),
         "mae": mae(actual, median),
-        f"mase_{season}": mase(actual, median, scale[entities]),
-        "mwql": quantile_loss(actual, losses, LOSS_LEVELS),
         "coverage_50": compute_coverage(actual, bounds[..., 1], bounds[..., 2]),
         f"coverage_{100 * level:g}": compute_coverage(actual, bounds[..., 0], bounds[..., -1]),
         "coverage_ahead": compute_coverage(actual, ahead[..., 0], ahead[..., -1]),

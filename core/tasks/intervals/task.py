@@ -28,10 +28,10 @@ TASK = Task(
     accuracy="mwql",
     metrics=(
         Metric("mwql", N_("Mean weighted quantile loss"), higher_is_better=False),
-        Metric("mwql_ahead", N_("Mean weighted quantile loss"), higher_is_better=False),
         Metric("coverage_50", N_("Coverage of the 50 % interval"), "%"),
         Metric("coverage_ahead", N_("Coverage a horizon ahead"), "%"),
         Metric("alarm_rate", N_("Alarm rate"), "%"),
+        Metric("promised_rate", N_("Promised alarm rate"), "%"),
         Metric("skill", N_("Skill against seasonal naive"), higher_is_better=True),
     ),
     promotion=PromotionMetric(

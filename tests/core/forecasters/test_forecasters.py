@@ -40,6 +40,9 @@ FAST_SETTINGS: dict[str, dict[str, Any]] = {
     "random-forest": {"n_estimators": 10},
     "gradient-boosting": {"max_iter": 15},
     "blend": {"trees": "random-forest"},
+    "feed-forward": {"epochs": 1},
+    "deepar": {"epochs": 1, "samples": 100},
+    "quantile-forest": {"n_estimators": 10, "max_train_rows": 4000},
     "gradient-boosting-quantiles": {"max_iter": 20, "max_train_rows": 5000, "min_samples_leaf": 50},
 }
 DAYS, HORIZON_STEPS = 420, (1, 2, 3)

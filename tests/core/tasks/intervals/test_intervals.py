@@ -12,6 +12,7 @@ from core import forecasters
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.errors import DataError, OptionError
+from core.forecasters.feed_forward import FeedForward
 from core.forecasters.seasonal_naive import SeasonalNaive
 from core.operations.feedback import compute_majorities, make_row_key, serialise_row
 from core.progress import CancelledError, Progress
@@ -28,13 +29,14 @@ from tests.support.sample_calls import DAY_STEPS, WEEK_STEPS, make_call_dataset,
 from tests.support.sampling_forecaster import SamplingForecaster
 
 ACTOR = Actor("test")
+SPEC = IntervalsSpec(forecaster=SeasonalNaive())
 HOUR = pd.Timedelta(hours=1)
 DAY_HOURS, WEEK_HOURS = 24, 168
 
 
 def judge(dataset: Dataset, workspace: Workspace, **options: object) -> Intervals:
     """Return the result of seasonal naive, or of another forecaster in `options`."""
-    return watch(replace(IntervalsSpec(), **options), dataset, workspace=workspace, actor=ACTOR)[0]
+    return watch(replace(SPEC, **options), dataset, workspace=workspace, actor=ACTOR)[0]
 
 
 def make_hourly(weeks: int = 6, trunks: int = 1, seed: int = 0) -> np.ndarray:
@@ -70,7 +72,7 @@ def test_outage_is_one_event_and_worst(workspace: Workspace) -> None:
 
 def test_result_keeps_its_promises(workspace: Workspace) -> None:
     """Coverage, alarm rate, phases and the columns that its users know, on data without faults."""
-    result, run = watch(IntervalsSpec(), make_call_dataset(make_calls(8)), workspace=workspace, actor=ACTOR)
+    result, run = watch(SPEC, make_call_dataset(make_calls(8)), workspace=workspace, actor=ACTOR)
     metrics = result.metrics()
     assert (result.horizon, result.season, result.windows) == (WEEK_STEPS, WEEK_STEPS, {"calibration": 2, "test": 1})
     assert metrics["coverage"] == pytest.approx(0.95, abs=0.02)
@@ -256,7 +258,7 @@ def test_model_is_applied_to_new_values(workspace: Workspace) -> None:
     values = make_hourly(8, 2)
     values[-30:-20, 0] = 0
     known, later = make_call_dataset(values[: -2 * WEEK_HOURS], step=HOUR), make_call_dataset(values, step=HOUR)
-    source, run = watch(IntervalsSpec(), known, workspace=workspace, actor=ACTOR)
+    source, run = watch(SPEC, known, workspace=workspace, actor=ACTOR)
     spec = IntervalsApplySpec(model=run.id)
     result, applied = apply_model(spec, later, workspace=workspace, actor=ACTOR)
     assert len(result.judged_rows) == 2 * 2 * WEEK_HOURS
@@ -271,24 +273,46 @@ def test_model_is_applied_to_new_values(workspace: Workspace) -> None:
         apply_model(spec, strangers, workspace=workspace, actor=ACTOR)
 
 
+def test_default_forecaster_beats_seasonal_naive_and_is_saved(workspace: Workspace) -> None:
+    """A week ahead from four weeks of quarter-hours; the stored model judges the same values as the run did."""
+    values = make_calls(6)
+    known, later = (make_call_dataset(values[: weeks * WEEK_STEPS]) for weeks in (4, 6))
+    result, run = watch(IntervalsSpec(), known, workspace=workspace, actor=ACTOR)
+    assert result.metrics()["skill"] > 0.1
+    assert result.metrics()["coverage"] == pytest.approx(0.95, abs=0.025)
+    applied, _ = apply_model(IntervalsApplySpec(model=run.id), later, workspace=workspace, actor=ACTOR)
+    assert applied.metrics()["coverage"] == pytest.approx(0.95, abs=0.03)
+    future = result.rows[result.rows["phase"] == "future"]
+    judged = applied.rows[applied.rows["phase"] == "test"].iloc[:WEEK_STEPS]
+    assert np.allclose(future["forecast"], judged["forecast"])
+
+
 def test_cancel_stops_the_run(workspace: Workspace) -> None:
     progress = Progress()
     progress.cancel()
     with pytest.raises(CancelledError):
-        watch(
-            IntervalsSpec(),
-            make_call_dataset(make_hourly(), step=HOUR),
-            workspace=workspace,
-            actor=ACTOR,
-            progress=progress,
-        )
+        watch(SPEC, make_call_dataset(make_hourly(), step=HOUR), workspace=workspace, actor=ACTOR, progress=progress)
+
+
+def test_search_chooses_settings_of_neural_forecaster(workspace: Workspace) -> None:
+    """The run and its model have the settings that the search chose; the spec repeats the search."""
+    fast = FeedForward(hidden_size=4, epochs=1)
+    spec = replace(SPEC, forecaster=fast, search=2, horizon=DAY_HOURS)
+    result, run = watch(spec, make_call_dataset(make_hourly(5), step=HOUR), workspace=workspace, actor=ACTOR)
+    assert len(result.trials) == 2
+    best = result.trials.loc[result.trials["mwql"].idxmin()]
+    assert result.model_spec.forecaster.hidden_size == run.params["hidden_size"] == best["hidden_size"]
+    assert (result.spec.search, result.model_spec.search) == (2, 0)
+    assert load_result(run.id, Intervals, workspace).trials["trial"].tolist() == [1, 2]
+    with pytest.raises(OptionError, match="seasonal-naive"):
+        replace(SPEC, search=2).check()
 
 
 def test_unknown_measure_is_refused(workspace: Workspace) -> None:
     with pytest.raises(OptionError, match="erlang"):
         judge(make_call_dataset(make_hourly(), step=HOUR), workspace, value=("erlang",))
     with pytest.raises(OptionError, match="attempts"):
-        replace(IntervalsSpec(), value=("a", "b"), attempts="c").check()
+        replace(SPEC, value=("a", "b"), attempts="c").check()
 
 
 def test_verdicts_on_events_of_two_measures_are_apart(workspace: Workspace) -> None:

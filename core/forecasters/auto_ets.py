@@ -1,0 +1,33 @@
+"""AutoETS: exponential smoothing of the daily level, with the form that fits best."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from typing_extensions import override
+
+from core.forecasters.daily_remainder import DailyRemainderForecaster
+from core.lazy_import import LazyModule
+from core.messages import N_
+from core.spec.hyperparameters import hyperparameter
+
+models: Any = LazyModule("statsforecast.models")
+
+
+@dataclass
+class AutoEts(DailyRemainderForecaster):
+    """Exponential smoothing of the daily remainder; the form with the smallest information criterion is taken.
+
+    Hyndman, Koehler, Snyder, Grose: A State Space Framework for Automatic Forecasting Using Exponential Smoothing
+    Methods, International Journal of Forecasting 18, 2002. The implementation is that of statsforecast.
+    """
+
+    name = "auto-ets"
+    label = N_("AutoETS on the daily level")
+
+    trend: bool = hyperparameter(
+        False, help=N_("Also try forms with a trend, which continues. Without it the level stays where it is.")
+    )
+
+    @override
+    def build_model(self) -> Any:
+        return models.AutoETS(season_length=1, model="ZZN" if self.trend else "ANN", damped=None)
