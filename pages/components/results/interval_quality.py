@@ -106,6 +106,8 @@ def show(result: Intervals) -> None:
     _show_scores(result, scores)
     _show_coverage(result, scores)
     _show_reliability(result, measure)
+    if not result.trials.empty:
+        _show_trials(result)
 
 
 def _show_scores(result: Intervals, scores: pd.DataFrame) -> None:
@@ -210,3 +212,20 @@ def _show_reliability(result: Intervals, measure: str) -> None:
             _("The {count} with the highest shares are shown.").format(count=format_value(figures.MAX_GROUPS))
         )
     st.caption(" ".join(sentences))
+
+
+def _show_trials(result: Intervals) -> None:
+    """Show the settings that a search tried, the best first."""
+    st.subheader(_("Settings tried"))
+    st.dataframe(
+        result.trials.sort_values("mwql", kind="stable"),
+        hide_index=True,
+        width="stretch",
+        key="interval-trials",
+        alt=_("Settings that the search tried, with their loss"),
+        column_config={
+            "trial": st.column_config.NumberColumn(_("Number"), width="small"),
+            "mwql": st.column_config.NumberColumn(_("Mean weighted quantile loss"), format="%.4f"),
+            "seconds": st.column_config.NumberColumn(_("Seconds"), format="%.1f"),
+        },
+    )

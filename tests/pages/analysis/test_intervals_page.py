@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.actor import Actor
 from core.data.dataset import Dataset
+from core.forecasters.seasonal_naive import SeasonalNaive
 from core.settings import ROOT
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.run import watch
@@ -71,7 +72,7 @@ def digest(module_workspace: Workspace, calls: Dataset) -> str:
 @pytest.fixture(scope="module")
 def saved_result(module_workspace: Workspace, calls: Dataset, digest: str) -> tuple[Intervals, str]:
     """Intervals of both measures a day ahead, and the id of the run."""
-    spec = IntervalsSpec(value=("total", "ccr"), horizon=24)
+    spec = IntervalsSpec(value=("total", "ccr"), forecaster=SeasonalNaive(), horizon=24)
     result, run = watch(spec, calls, workspace=module_workspace, actor=BOB)
     return result, run.id
 
@@ -122,6 +123,7 @@ def test_page_runs_intervals(page_workspace: Workspace, digest: str) -> None:
     assert not get_widget(app, "selectbox", "intervals-attempts").disabled
     measures.set_value(["total", "ccr"]).run()
     assert get_widget(app, "selectbox", "intervals-attempts").disabled
+    get_widget(app, "selectbox", "intervals-forecaster").set_value("seasonal-naive").run()
     get_widget(app, "checkbox", "intervals-horizon-wanted").set_value(True).run()
     get_widget(app, "select_slider", "intervals-horizon").set_value(24).run()
     get_widget(app, "selectbox", "intervals-spike_threshold").set_value("number").run()
@@ -233,6 +235,16 @@ def test_quality_compares_with_seasonal_naive(digest: str, saved_result: tuple[I
     assert "| 50% interval | 50% |" in text
     get_widget(app, "segmented_control", "interval-grouping").set_value("entity").run()
     assert not app.exception
+
+
+def test_quality_lists_settings_tried(
+    saved_result: tuple[Intervals, str], digest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = pd.DataFrame({"trial": [1, 2], "epochs": [5, 20], "mwql": [0.08, 0.05], "seconds": [3.0, 9.0]})
+    searched = replace(saved_result[0], trials=trials)
+    monkeypatch.setattr("pages.components.task_page.load_task_result", lambda run, workspace: searched)
+    app = open_result(digest, saved_result[1], "Quality")
+    assert list(app.dataframe[0].value["trial"]) == [2, 1]
 
 
 def test_model_worse_than_seasonal_naive_is_said(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from core.actor import Actor
 from core.figures.style import HIGHLIGHT_COLOUR, MAX_POINTS
+from core.forecasters.seasonal_naive import SeasonalNaive
 from core.tasks.intervals import figures, views
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.run import watch
@@ -34,7 +35,8 @@ def result(tmp_path_factory: pytest.TempPathFactory, empty_store: Any) -> Interv
     values[-60:-54, 0] = 0
     values[-30:-20, 1] = np.nan
     values[-3:, 1] = np.nan
-    return watch(IntervalsSpec(horizon=24), make_call_dataset(values, step=HOUR), workspace=workspace, actor=BOB)[0]
+    dataset, spec = make_call_dataset(values, step=HOUR), IntervalsSpec(forecaster=SeasonalNaive(), horizon=24)
+    return watch(spec, dataset, workspace=workspace, actor=BOB)[0]
 
 
 def make_view(values: list[float] | np.ndarray, step: str = "15min", **changes: Any) -> SeriesView:
