@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.report import ResultLine, build_figure, peak_mb
 from core.data.regular_series import RegularSeries
-from core.forecasters.quantile_forest import QuantileForest
+from core.forecasters.series.quantile_forest import QuantileForest
 
 TRUNKS, WEEKS, WEEK_STEPS = 500, 8, 672
 QUANTILES = np.array([0.025, 0.25, 0.5, 0.75, 0.975])

@@ -19,7 +19,7 @@ from core.data.call_records.simulator import CallSimulator
 from core.data.dataset import DAY
 from core.data.regular_series import RegularSeries
 from core.errors import DataError
-from core.forecasters.series_forecaster import SeriesForecaster
+from core.forecasters.series.base import SeriesForecaster
 from core.spec.plugins import discover_classes
 from mlflow_utils.emissions import Emissions, measure_emissions
 

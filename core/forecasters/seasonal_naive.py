@@ -15,7 +15,7 @@ from core.data.panel import Panel
 from core.data.regular_series import RegularSeries
 from core.forecasters.base import Forecaster
 from core.forecasters.covariate_panel import CovariatePanel, shift_days
-from core.forecasters.series_forecaster import (
+from core.forecasters.series.base import (
     RECENT_STEPS,
     SeriesForecaster,
     bound_quantiles,

@@ -7,7 +7,7 @@ import numpy as np
 
 from core.array_types import Floats
 from core.data.regular_series import RegularSeries
-from core.forecasters.series_forecaster import SeriesForecaster, bound_quantiles
+from core.forecasters.series.base import SeriesForecaster, bound_quantiles
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
 

@@ -13,13 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
-from core.data.dataset import DAY, Dataset, make_index
+from core.data.dataset import Dataset, make_index
 from core.data.quality.findings import Finding
 from core.data.regular_series import MAX_CELLS
 from core.errors import DataError, OptionError
 from core.messages import N_
 
 ALL_TRUNKS = "all"
+INTERVAL_PATTERN = re.compile(r"(?P<count>\d{0,5}) ?(?P<unit>s|min|h|d)", re.IGNORECASE | re.ASCII)
+SECONDS_PER_UNIT = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+DAY_SECONDS = 86_400
 UNKNOWN = "unknown"
 MAX_CAUSE_GROUPS = 100  # a column with more values holds no groups
 BUCKET_COLUMNS = {
@@ -55,24 +58,16 @@ def parse_interval(text: str) -> pd.Timedelta:
         Traceback (most recent call last):
         core.errors.OptionError: interval = '7min' is not accepted. Accepted: 5min, 15min, 1h, 1D.
     """
-    try:
-        interval = pd.Timedelta(text)
-    except ValueError:
-        interval = pd.NaT
-    is_accepted = (
-        interval is not pd.NaT
-        and pd.Timedelta(seconds=1) <= interval <= DAY
-        and not DAY % interval
-        and not interval % pd.Timedelta(seconds=1)
-    )
-    if not is_accepted:
+    match = INTERVAL_PATTERN.fullmatch(text.strip())
+    seconds = int(match["count"] or 1) * SECONDS_PER_UNIT[match["unit"].lower()] if match else 0
+    if not seconds or DAY_SECONDS % seconds:
         raise OptionError(
             N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
             name="interval",
             value=text,
             accepted="5min, 15min, 1h, 1D",
         )
-    return interval
+    return pd.Timedelta(seconds=seconds)
 
 
 def sum_records(records: pd.DataFrame, interval: pd.Timedelta) -> pd.DataFrame:

@@ -38,6 +38,7 @@ class Intervals(Result):
     scores        measure, entity ("": all), model, rmse, mae, mase_<season>, mwql, coverage_50, coverage_<level>,
                   coverage_ahead, points; the errors are those of the forecasts a horizon ahead
     trials        settings that a search tried: trial, the settings, mwql, seconds; empty without a search
+    clusters      measure, entity, cluster (from 1; 0 without values); empty for a forecaster without clusters
     """
 
     spec: IntervalsSpec | IntervalsApplySpec
@@ -52,6 +53,7 @@ class Intervals(Result):
     events: pd.DataFrame
     scores: pd.DataFrame
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
+    clusters: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def level(self) -> float:

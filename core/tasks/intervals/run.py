@@ -15,8 +15,8 @@ from core.data.dataset import Dataset
 from core.data.regular_series import RegularSeries
 from core.errors import DataError
 from core.exports import write_csv
-from core.forecasters.interval_model import IntervalModel, MeasureModel, WindowForecast
 from core.forecasters.seasonal_naive import SeasonalNaive
+from core.forecasters.series.interval_model import IntervalModel, MeasureModel, WindowForecast
 from core.messages import N_, Message
 from core.progress import Progress
 from core.runs.model_files import load_model, save_model
@@ -35,6 +35,7 @@ from core.tasks.intervals.tables import (
     build_scores,
     compute_season,
     join_rows,
+    tabulate_clusters,
 )
 from core.tasks.intervals.windows import WindowPlan, fill_windows, plan_windows
 from core.workspace import Workspace
@@ -77,7 +78,8 @@ def watch(
         for number, data in enumerate(measures):
             part_progress = fit_progress.create_part(number, len(measures))
             outcomes.append(_watch_measure(data, plan, model_spec, model, part_progress))
-        result = replace(_build_result(spec, model_spec, dataset, measures[0], outcomes), trials=trials)
+        result = _build_result(spec, model_spec, dataset, measures[0], outcomes)
+        result = replace(result, trials=trials, clusters=tabulate_clusters(model))
         _save_result(run, result)
         save_model(run.folder / "model", model, _build_example(measures), libraries=LIBRARIES)
     return result, run
@@ -105,6 +107,7 @@ def apply_model(
             part_progress = progress.create_part(number, len(model_spec.value))
             outcomes.append(_apply_to_measure(measures[-1], model.measures_[name], model_spec, part_progress))
         result = _build_result(spec, model_spec, dataset, measures[0], outcomes)
+        result = replace(result, clusters=source.clusters)
         _save_result(run, result)
         save_model(run.folder / "model", model, _build_example(measures), libraries=LIBRARIES)
     return result, run
@@ -151,8 +154,8 @@ def _choose_settings(
     """Return the spec with the best settings of a search, and the settings tried; empty without a search."""
     if not spec.search:
         return spec, pd.DataFrame()
-    from core.forecasters.neural_forecaster import NeuralForecaster
-    from core.forecasters.neural_search import search_settings
+    from core.forecasters.series.neural_forecaster import NeuralForecaster
+    from core.forecasters.series.neural_search import search_settings
 
     assert spec.horizon is not None
     assert isinstance(spec.forecaster, NeuralForecaster), "the spec was checked"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from core import forecasters as algorithms
 from core.errors import OptionError
-from core.forecasters.series_forecaster import SeriesForecaster
+from core.forecasters.series.base import SeriesForecaster
 from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter, require_choice
 from core.spec.plugins import discover_classes
@@ -126,7 +126,7 @@ class IntervalsSpec(PartSpec):
 
     def check(self) -> None:
         """Raise OptionError for a value that is not accepted, attempts for several measures, or a search in vain."""
-        from core.forecasters.neural_forecaster import NeuralForecaster
+        from core.forecasters.series.neural_forecaster import NeuralForecaster
 
         super().check()
         if self.search and not isinstance(self.forecaster, NeuralForecaster):

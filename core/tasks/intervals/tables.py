@@ -20,7 +20,8 @@ from core.evaluation.interval_events import (
     measure_distance,
     number_rows,
 )
-from core.forecasters.interval_model import LOSS_LEVELS, WindowForecast
+from core.forecasters.series.interval_model import LOSS_LEVELS, IntervalModel, WindowForecast
+from core.forecasters.series.quantile_forest import QuantileForest
 from core.tasks.intervals.result import CALIBRATION, FUTURE, JUDGED
 
 GAP_HOURS_SHARE = 8  # of a day: an event bridges at most an eighth of a day of usual steps
@@ -246,3 +247,18 @@ def _score_entities(
         "coverage_ahead": compute_coverage(actual, ahead[..., 0], ahead[..., -1]),
         "points": int((np.isfinite(actual) & np.isfinite(bounds[..., 0])).sum()),
     }
+
+
+# ---- clusters -------------------------------------------------------------------------------------------------------
+
+
+def tabulate_clusters(model: IntervalModel) -> pd.DataFrame:
+    """Return the clusters that a forecaster has put its entities into; see `Intervals.clusters`."""
+    tables = [
+        pd.DataFrame(
+            {"measure": measure, "entity": part.entities_, "cluster": np.asarray(part.forecaster.clusters_) + 1}
+        )
+        for measure, part in model.measures_.items()
+        if isinstance(part.forecaster, QuantileForest)
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

@@ -108,6 +108,8 @@ def show(result: Intervals) -> None:
     _show_reliability(result, measure)
     if not result.trials.empty:
         _show_trials(result)
+    if not result.clusters.empty:
+        _show_clusters(result)
 
 
 def _show_scores(result: Intervals, scores: pd.DataFrame) -> None:
@@ -227,5 +229,23 @@ def _show_trials(result: Intervals) -> None:
             "trial": st.column_config.NumberColumn(_("Number"), width="small"),
             "mwql": st.column_config.NumberColumn(_("Mean weighted quantile loss"), format="%.4f"),
             "seconds": st.column_config.NumberColumn(_("Seconds"), format="%.1f"),
+        },
+    )
+
+
+def _show_clusters(result: Intervals) -> None:
+    """Show which entities share a forest, because their weeks are alike."""
+    st.subheader(_("Clusters of similar weeks"))
+    st.caption(_("Entities of one cluster share a forest. Cluster 0 has no values to learn from."))
+    clusters = result.clusters if len(result.measures) > 1 else result.clusters.drop(columns="measure")
+    st.dataframe(
+        clusters.sort_values(["cluster", "entity"], kind="stable"),
+        hide_index=True,
+        key="interval-clusters",
+        alt=_("Cluster of every entity"),
+        column_config={
+            "measure": _("Measure"),
+            "entity": _("Entity"),
+            "cluster": st.column_config.NumberColumn(_("Cluster"), format="%d"),
         },
     )

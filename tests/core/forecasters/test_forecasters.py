@@ -20,7 +20,7 @@ from core.forecasters.covariate_panel import LEAD_ERRORS_C, CovariatePanel, sele
 from core.forecasters.intraday_profile import compute_intraday_shares, disaggregate_days
 from core.forecasters.leakage import check_leakage
 from core.forecasters.ridge import Ridge
-from core.forecasters.series_forecaster import SeriesForecaster
+from core.forecasters.series.base import SeriesForecaster
 from core.progress import CancelledError, Progress
 from core.spec.hyperparameters import build_from_settings, get_hyperparameters, get_params
 from core.tasks.forecast.spec import list_forecasters

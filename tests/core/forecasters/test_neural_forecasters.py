@@ -14,12 +14,12 @@ from core.array_types import Floats
 from core.data.regular_series import RegularSeries
 from core.errors import DataError, OptionError
 from core.evaluation.forecast_metrics import compute_coverage, quantile_loss
-from core.forecasters.deepar import DeepAR, average_blocks
-from core.forecasters.feed_forward import FeedForward
-from core.forecasters.neural_forecaster import NeuralForecaster
-from core.forecasters.neural_search import SEARCH_SPACE, draw_settings, search_settings
 from core.forecasters.seasonal_naive import SeasonalNaive
-from core.forecasters.seasonal_residuals import ResidualGrid, SeasonalResiduals
+from core.forecasters.series.deepar import DeepAR, average_blocks
+from core.forecasters.series.feed_forward import FeedForward
+from core.forecasters.series.neural_forecaster import NeuralForecaster
+from core.forecasters.series.neural_search import SEARCH_SPACE, draw_settings, search_settings
+from core.forecasters.series.seasonal_residuals import ResidualGrid, SeasonalResiduals
 from core.progress import CancelledError, Progress
 
 WEEK, HORIZON = 7 * 24, 3 * 24
@@ -224,7 +224,7 @@ def test_search_can_be_cancelled_and_refuses_short_history() -> None:
 
 def test_neural_forecasters_are_listed_without_deep_learning_libraries() -> None:
     code = (
-        "import sys, core.forecasters.deepar, core.forecasters.feed_forward, core.forecasters.neural_search; "
+        "import sys; from core.forecasters.series import deepar, feed_forward, neural_search; "
         "print({'torch', 'lightning', 'gluonts', 'scipy.special'} & set(sys.modules))"
     )
     root = Path(__file__).resolve().parents[3]

@@ -20,7 +20,7 @@ from core.data.regular_series import RegularSeries
 from core.errors import DataError
 from core.evaluation.conformal import ResidualHistory
 from core.forecasters.forecast_model import ForecastModel
-from core.forecasters.series_forecaster import SeriesForecaster, bound_quantiles, require_history
+from core.forecasters.series.base import SeriesForecaster, bound_quantiles, require_history
 from core.runs.model_files import list_trusted_types, save_model
 from core.spec.hyperparameters import build_from_settings, get_hyperparameters, get_params
 from core.spec.plugins import discover_classes

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from core.data.regular_series import RegularSeries
 from core.errors import DataError, OptionError
-from core.forecasters.auto_ets import AutoEts
-from core.forecasters.daily_remainder import MAX_ENTITIES
-from core.forecasters.lag_features import LagTable
-from core.forecasters.quantile_forest import QuantileForest
-from core.forecasters.quantile_levels import interpolate_quantiles
-from core.forecasters.training_rows import draw_training_rows
-from core.forecasters.zero_shot import ZeroShot
+from core.forecasters.series.auto_ets import AutoEts
+from core.forecasters.series.daily_remainder import MAX_ENTITIES
+from core.forecasters.series.lag_features import LagTable
+from core.forecasters.series.quantile_forest import QuantileForest
+from core.forecasters.series.quantile_levels import interpolate_quantiles
+from core.forecasters.series.training_rows import draw_training_rows
+from core.forecasters.series.zero_shot import ZeroShot
 from tests.core.forecasters.test_series_forecasters import HISTORY, WEEK_HOURS, make_series
 
 HOUR = pd.Timedelta(hours=1)

@@ -12,8 +12,8 @@ from core import forecasters
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.errors import DataError, OptionError
-from core.forecasters.feed_forward import FeedForward
 from core.forecasters.seasonal_naive import SeasonalNaive
+from core.forecasters.series.feed_forward import FeedForward
 from core.operations.feedback import compute_majorities, make_row_key, serialise_row
 from core.progress import CancelledError, Progress
 from core.runs.card_data import describe_result
@@ -74,7 +74,7 @@ def test_result_keeps_its_promises(workspace: Workspace) -> None:
     """Coverage, alarm rate, phases and the columns that its users know, on data without faults."""
     result, run = watch(SPEC, make_call_dataset(make_calls(8)), workspace=workspace, actor=ACTOR)
     metrics = result.metrics()
-    assert (result.horizon, result.season, result.windows) == (WEEK_STEPS, WEEK_STEPS, {"calibration": 2, "test": 1})
+    assert (result.horizon, result.season, result.windows) == (WEEK_STEPS, WEEK_STEPS, {"calibration": 1, "test": 2})
     assert metrics["coverage"] == pytest.approx(0.95, abs=0.02)
     assert metrics["coverage_50"] == pytest.approx(0.5, abs=0.05)
     assert metrics["alarm_rate"] == pytest.approx(1 - metrics["coverage"])
@@ -178,7 +178,7 @@ def test_trunks_appear_and_die_without_stopping_the_rest(workspace: Workspace) -
     values[-4 * WEEK_HOURS :, 2] = np.nan  # dies before it
     values[:, 3] = 0.0  # is silent
     dataset = make_call_dataset(values, step=HOUR)
-    result = judge(dataset, workspace)
+    result = judge(dataset, workspace, test_windows=1)
     assert result.judged_rows["entity"].astype(str).value_counts()["T1"] == WEEK_HOURS
     judged = set(result.judged_rows["entity"].astype(str))
     assert "T1" in judged

@@ -12,14 +12,14 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.regular_series import RegularSeries
 from core.errors import OptionError
-from core.forecasters.quantile_levels import interpolate_quantiles
-from core.forecasters.series_forecaster import (
+from core.forecasters.series.base import (
     RECENT_STEPS,
     SeriesForecaster,
     bound_quantiles,
     mark_known_entities,
     require_history,
 )
+from core.forecasters.series.quantile_levels import interpolate_quantiles
 from core.lazy_import import LazyModule
 from core.messages import N_
 from core.progress import Progress

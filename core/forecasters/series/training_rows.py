@@ -6,7 +6,7 @@ import numpy as np
 
 from core.array_types import Floats
 from core.data.regular_series import RegularSeries
-from core.forecasters.lag_features import LagTable
+from core.forecasters.series.lag_features import LagTable
 
 MIN_ORIGINS, MAX_ORIGINS = 30, 300
 ENTITY_ORIGINS = 15_000  # of all entities together: many entities have fewer origins each

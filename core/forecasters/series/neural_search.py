@@ -9,7 +9,7 @@ import pandas as pd
 
 from core.data.regular_series import RegularSeries
 from core.evaluation.forecast_metrics import quantile_loss
-from core.forecasters.neural_forecaster import NeuralForecaster
+from core.forecasters.series.neural_forecaster import NeuralForecaster
 from core.progress import Progress
 
 Neural = TypeVar("Neural", bound=NeuralForecaster)
@@ -52,7 +52,7 @@ def draw_settings(forecaster: Neural, trials: int) -> list[Neural]:
     """Return `trials` forecasters with different settings, the first one with those of `forecaster`.
 
     Example:
-        >>> from core.forecasters.feed_forward import FeedForward
+        >>> from core.forecasters.series.feed_forward import FeedForward
         >>> [candidate.hidden_size for candidate in draw_settings(FeedForward(hidden_size=5), 1)]
         [5]
     """

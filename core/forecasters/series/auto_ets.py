@@ -5,7 +5,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from core.forecasters.daily_remainder import DailyRemainderForecaster
+from core.forecasters.series.daily_remainder import DailyRemainderForecaster
 from core.lazy_import import LazyModule
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter

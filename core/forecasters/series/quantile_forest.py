@@ -9,15 +9,15 @@ from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.regular_series import RegularSeries
-from core.forecasters.lag_features import LagTable, compute_mean, require_whole_week
-from core.forecasters.series_forecaster import (
+from core.forecasters.series.base import (
     RECENT_STEPS,
     SeriesForecaster,
     bound_quantiles,
     mark_known_entities,
     require_history,
 )
-from core.forecasters.training_rows import draw_training_rows
+from core.forecasters.series.lag_features import LagTable, compute_mean, require_whole_week
+from core.forecasters.series.training_rows import draw_training_rows
 from core.lazy_import import LazyModule
 from core.messages import N_
 from core.progress import Progress

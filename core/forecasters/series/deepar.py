@@ -9,9 +9,9 @@ import pandas as pd
 from typing_extensions import override
 
 from core.array_types import Floats
-from core.forecasters.gluonts_training import Batch, restore_weights, start_at_seasonal_mean
-from core.forecasters.neural_forecaster import NeuralForecaster, clip_residuals
-from core.forecasters.seasonal_residuals import MAX_RESIDUAL, Mask, Positions, ResidualGrid
+from core.forecasters.series.gluonts_training import Batch, restore_weights, start_at_seasonal_mean
+from core.forecasters.series.neural_forecaster import NeuralForecaster, clip_residuals
+from core.forecasters.series.seasonal_residuals import MAX_RESIDUAL, Mask, Positions, ResidualGrid
 from core.lazy_import import LazyModule
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter

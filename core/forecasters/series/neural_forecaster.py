@@ -13,9 +13,9 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.regular_series import RegularSeries
 from core.errors import OptionError
-from core.forecasters.gluonts_training import Batch, NetworkTraining, isolate_torch, train_network
-from core.forecasters.seasonal_residuals import MAX_RESIDUAL, Mask, Positions, ResidualGrid, SeasonalResiduals
-from core.forecasters.series_forecaster import SeriesForecaster
+from core.forecasters.series.base import SeriesForecaster
+from core.forecasters.series.gluonts_training import Batch, NetworkTraining, isolate_torch, train_network
+from core.forecasters.series.seasonal_residuals import MAX_RESIDUAL, Mask, Positions, ResidualGrid, SeasonalResiduals
 from core.lazy_import import LazyModule
 from core.messages import N_
 from core.progress import Progress

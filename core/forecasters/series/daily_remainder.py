@@ -10,9 +10,9 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.regular_series import RegularSeries
 from core.errors import DataError
-from core.forecasters.lag_features import LagTable, compute_mean, require_whole_week
-from core.forecasters.quantile_levels import compute_normal_scores
-from core.forecasters.series_forecaster import SeriesForecaster, bound_quantiles, mark_known_entities, require_history
+from core.forecasters.series.base import SeriesForecaster, bound_quantiles, mark_known_entities, require_history
+from core.forecasters.series.lag_features import LagTable, compute_mean, require_whole_week
+from core.forecasters.series.quantile_levels import compute_normal_scores
 from core.messages import N_
 from core.progress import Progress
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from core.array_types import Floats
 from core.data.dataset import DAY
 from core.data.regular_series import WEEK, RegularSeries
-from core.forecasters.series_forecaster import require_history
+from core.forecasters.series.base import require_history
 
 Positions = NDArray[np.intp]
 Mask = NDArray[np.bool_]

@@ -11,7 +11,7 @@ from core.data.regular_series import WEEK, RegularSeries
 from core.errors import DataError
 from core.evaluation.adaptive_conformal import AdaptiveCalibrator, BandForecast, CalibratedBand
 from core.evaluation.ratio_intervals import RatioHistory, widen_ratio_quantiles
-from core.forecasters.series_forecaster import SeriesForecaster
+from core.forecasters.series.base import SeriesForecaster
 from core.messages import N_
 from core.progress import Progress
 
