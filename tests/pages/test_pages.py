@@ -11,7 +11,7 @@ from core.jobs.worker import Worker
 from core.runs import promotion
 from core.settings import ROOT
 from core.spec.spec import ApplySpec
-from core.spec.task import list_tasks
+from core.spec.task import get_task, list_tasks
 from core.tasks.anomalies.run import detect, load_detection
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
@@ -135,7 +135,8 @@ def test_pages_ignore_run_of_other_page(page_workspace: Workspace, sample: Datas
             assert not app.exception
             assert not app.error, (name, task)
             assert bool(app.metric) == (task == name), (name, task)
-            assert f"{name}-ask" in [button.key for button in app.button], (name, task)
+            if get_task(name).form_modes[0].needs_data:  # else the form is in another section of the page
+                assert f"{name}-ask" in [button.key for button in app.button], (name, task)
         missing = open_page(page, dataset=digest, run="f" * 32)
         assert "was not found" in missing.error[0].value
         assert not missing.exception
