@@ -14,6 +14,7 @@ BENCHMARKS = (
     "known_anomalies",
     "forecasting",
     "intervals",
+    "interval_events",
     "forests",
     "first_page",
     "page_weight",
