@@ -4,6 +4,7 @@ import shlex
 import string
 import typing
 from dataclasses import Field
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,7 @@ from core.errors import OptionError
 from core.spec.command_line import reproduce_command
 from core.spec.hyperparameters import flatten_union, get_hyperparameters, is_algorithm
 from core.spec.spec import Spec
-from core.spec.task import Task
+from core.spec.task import Task, list_task_names
 
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
 NAMES = st.text(string.ascii_letters + string.digits + "._", min_size=1, max_size=20).filter(
@@ -105,6 +106,12 @@ class ParsedSpecError(Exception):
         self.spec = spec
 
 
+@cache
+def build_command_line(task_names: tuple[str, ...]) -> Any:
+    """Return the command line with the commands of these tasks; building it takes longer than using it."""
+    return typer.main.get_command(build_app())
+
+
 def parse_command_line(task: Task, spec: Spec, monkeypatch: pytest.MonkeyPatch) -> Spec:
     """Return the spec that the command of `task` parses from the command line for `spec`.
 
@@ -119,7 +126,7 @@ def parse_command_line(task: Task, spec: Spec, monkeypatch: pytest.MonkeyPatch) 
         patch.setattr(task_commands, "load_input", lambda files, *others: SimpleNamespace(digest=str(files[0])))
         patch.setattr(task_commands, "check_selection", lambda spec, dataset: None)
         arguments = shlex.split(reproduce_command(task, spec))
-        result = CliRunner().invoke(typer.main.get_command(build_app()), arguments[3:])
+        result = CliRunner().invoke(build_command_line(tuple(list_task_names())), arguments[3:])
     if isinstance(result.exception, ParsedSpecError):
         return result.exception.spec
     raise AssertionError(f"{arguments}: {result.output} {result.exception!r}")

@@ -55,7 +55,7 @@ QUICK_SETTINGS: dict[str, dict[str, Any]] = {
     "gradient-boosting-quantiles": {"max_iter": 10, "max_train_rows": 2000},
     "quantile-forest": {"n_estimators": 5, "max_train_rows": 1000},
 }
-SLOW_FORECASTERS = ("auto-arima", "auto-ets", "quantile-forest", "zero-shot")  # a model or a network for each origin
+SLOW_FORECASTERS = ("auto-arima", "auto-ets", "deepar", "feed-forward", "quantile-forest", "zero-shot")
 SHORT_DATA = (246, 1)  # days and entities
 
 

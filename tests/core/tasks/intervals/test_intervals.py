@@ -80,7 +80,7 @@ def test_result_keeps_its_promises(workspace: Workspace) -> None:
     assert metrics["alarm_rate"] == pytest.approx(1 - metrics["coverage"])
     assert {"rmse", "mase", "mwql", "events"} <= set(metrics)
     assert "mase_672" in result.scores
-    assert result.rows["phase"].value_counts().to_dict() == {"calibration": 2 * 672, "test": 672, "future": 672}
+    assert result.rows["phase"].value_counts().to_dict() == {"calibration": 672, "test": 2 * 672, "future": 672}
     assert result.rows.loc[result.rows["phase"] == "future", "yhat_upper"].notna().all()
     assert not result.rows.loc[result.rows["phase"] != "test", "anomalous"].any()
     names = ["timestamp", "y", "yhat", "yhat_lower", "yhat_upper", "distance", "rel_distance", "anomalous"]
