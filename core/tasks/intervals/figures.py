@@ -26,6 +26,7 @@ from core.tasks.intervals.views import SeriesView, Span, is_replaced
 
 OUTER_BAND, INNER_BAND = "rgba(0, 114, 178, 0.14)", "rgba(0, 114, 178, 0.26)"
 EVENT_SHADE, FILLED_SHADE = "rgba(213, 94, 0, 0.10)", "rgba(122, 139, 153, 0.22)"
+OUTSIDE_BY = N_("outside by")
 MARKER_PX = (5, 16)  # smallest and largest diameter
 FULL_SIZE_PERCENT = 100  # relative distance with the largest marker
 LEGEND_PERCENTS = (10, 50, 100)  # relative distances in the legend of sizes
@@ -210,7 +211,7 @@ def _draw_outside(figure: go.Figure, rows: pd.DataFrame, floor: float | None, tr
             hovertemplate=(
                 f"{TIME_FORMAT}<br>{translate(N_('measured'))} %{{customdata[0]:,.5~g}}"
                 f"<br>{translate(N_('usual (median)'))} %{{customdata[1]:,.5~g}}"
-                f"<br>{translate(N_('outside by'))} %{{customdata[2]:+,.3~g}} %<extra>%{{fullData.name}}</extra>"
+                f"<br>{translate(OUTSIDE_BY)} %{{customdata[2]:+,.3~g}} %<extra>%{{fullData.name}}</extra>"
             ),
         )
         figure.add_scatter(

@@ -90,7 +90,7 @@ def _show_totals(trunks: pd.DataFrame) -> None:
         st.metric(_("Answered"), format_value(answered), border=True)
         st.metric(_("Null duration"), format_value(int(trunks["null_duration"].sum())), border=True)
         st.metric(
-            "CCR",
+            _("CCR"),
             format_percent(answered / total) if total else _("undefined"),
             border=True,
             help=_("Call completion ratio: answered calls over attempts. Undefined without attempts."),
@@ -112,12 +112,17 @@ def _show_lines(dataset: Dataset) -> None:
     views = {
         "calls": (_("Calls"), list(kpis.COUNTS)),
         **({"erlang": ("Erlang", [kpis.ERLANG])} if kpis.ERLANG in dataset.columns else {}),
-        "ccr": ("CCR", [kpis.CCR]),
+        "ccr": (_("CCR"), [kpis.CCR]),
         **({"causes": (_("KO calls by cause"), causes)} if causes else {}),
     }
     with st.container(horizontal=True, vertical_alignment="bottom"):
         view = st.segmented_control(
-            "KPI", list(views), default="calls", format_func=lambda name: views[name][0], key="calls-kpi", required=True
+            _("KPI"),
+            list(views),
+            default="calls",
+            format_func=lambda name: views[name][0],
+            key="calls-kpi",
+            required=True,
         )
         step_label = _("as imported")
         length = st.segmented_control(
@@ -178,7 +183,7 @@ def _show_trunks(trunks: pd.DataFrame) -> None:
             "answered": st.column_config.NumberColumn(_("Answered"), format="localized"),
             "null_duration": st.column_config.NumberColumn(_("Null duration"), format="localized"),
             "total": st.column_config.NumberColumn(_("Calls"), format="localized"),
-            "ccr": st.column_config.NumberColumn("CCR", format="percent", help=_("Empty: undefined, no attempts.")),
+            "ccr": st.column_config.NumberColumn(_("CCR"), format="percent", help=_("Empty: undefined, no attempts.")),
             "mean_erlang": st.column_config.NumberColumn(_("Mean Erlang"), format="%.2f"),
             "peak_erlang": st.column_config.NumberColumn(_("Peak Erlang"), format="%.2f"),
             "silent": st.column_config.NumberColumn(

@@ -172,14 +172,16 @@ def test_load_model_is_fast(model: RowModel, sample: Dataset, workspace: Workspa
 
 def test_trusted_types_list_single_classes() -> None:
     names = list_trusted_types()
-    ours = [name for name in names if not name.startswith("sklearn.")]
+    ours = [name for name in names if not name.startswith(("sklearn.", "quantile_forest."))]
     assert {
         "core.detectors.row_model.RowModel",
         "core.detectors.tables.isolation_forest.IsolationForest",
         "core.detectors.baselines.CalendarBaseline",
         "core.data.quality.baseline.GroupMedian",
     } <= set(ours)
-    assert {name.rpartition(".")[2] for name in set(names) - set(ours)} == {"Tree", "TreePredictor"}
+    assert {name.rpartition(".")[2] for name in set(names) - set(ours)} == {
+        *("Tree", "TreePredictor", "RandomForestQuantileRegressor", "QuantileForest")
+    }
     for name in ours:
         module, _, cls = name.rpartition(".")
         assert isinstance(getattr(sys.modules[module], cls), type)
