@@ -1,10 +1,13 @@
 """Fixtures of the tests that use a browser."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.conftest import find_free_port, kill_process_tree
+from tests.support.app_server import start_app
 from tests.support.chromium import CHROMIUM_ARGUMENTS, find_chromium
 
 
@@ -17,3 +20,16 @@ def browser() -> Iterator[Browser]:
         chromium_browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_ARGUMENTS))
         yield chromium_browser
         chromium_browser.close()
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def app_url(data_folder: Path) -> Iterator[str]:
+    port = find_free_port()
+    process = start_app(data_folder, port)
+    yield f"http://127.0.0.1:{port}"
+    kill_process_tree(process)

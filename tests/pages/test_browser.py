@@ -1,6 +1,5 @@
 """The app in headless Chromium: sample, repair, anomalies, export, shared links, forecast, clusters, sequences."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -8,27 +7,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.storage.events.log import EventLog
-from tests.conftest import find_free_port, kill_process_tree
-from tests.support.app_server import TIMEOUT_MS, open_browser_page, start_app
+from tests.support.app_server import TIMEOUT_MS, open_browser_page
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Playwright does not close the socket of its event loop
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
-@pytest.fixture(scope="module")
-def app_url(data_folder: Path) -> Iterator[str]:
-    port = find_free_port()
-    process = start_app(data_folder, port)
-    yield f"http://127.0.0.1:{port}"
-    kill_process_tree(process)
 
 
 @pytest.fixture(scope="module")

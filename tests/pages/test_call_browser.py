@@ -1,6 +1,5 @@
 """Call records and intervals in headless Chromium: upload of raw records, faults of two weeks of calls, verdict."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -8,28 +7,14 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.data.call_records.simulator import CallSimulator
-from tests.conftest import find_free_port, kill_process_tree
 from tests.pages.test_browser import check_every_tab, wait_until_drawn
-from tests.support.app_server import TIMEOUT_MS, open_browser_page, start_app
+from tests.support.app_server import TIMEOUT_MS, open_browser_page
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Playwright does not close the socket of its event loop
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
-@pytest.fixture(scope="module")
-def app_url(data_folder: Path) -> Iterator[str]:
-    port = find_free_port()
-    process = start_app(data_folder, port)
-    yield f"http://127.0.0.1:{port}"
-    kill_process_tree(process)
 
 
 def open_call_records(browser: Browser, app_url: str, locale: str = "en-GB", width: int = 1280) -> Page:
