@@ -125,25 +125,25 @@ def _build_column_config(result: Intervals) -> dict[str, ColumnConfig]:
     time_format = choose_time_format(result)
     unit = f" ({result.data.unit})" if result.data.unit and len(result.measures) == 1 else ""
     return {
-        "severity": text(_("Severity"), width=88),
-        "entity": text(_("Entity"), width=105),
+        "severity": text(_("Severity"), width=82),
+        "entity": text(_("Entity"), width=78),
         "measure": text(_("Measure"), width=62),
         "start": st.column_config.DatetimeColumn(_("Start"), format=time_format, width=88),
         "end": st.column_config.DatetimeColumn(_("End"), format=time_format, width=88),
         "rel_distance": number(
             _("Outside by"),
-            width=78,
+            width=76,
             format="%+.1f %%",
             help=_("Distance from the interval at the peak, in percent of the usual value. Empty where that is 0."),
         ),
-        "kind": text(_("Kind"), width=88),
-        "y": number(_("Measured") + unit, width=76, format="localized", help=_("At the peak of the event.")),
+        "kind": text(_("Kind"), width=80),
+        "y": number(_("Measured") + unit, width=72, format="localized", help=_("At the peak of the event.")),
         "usual": text(
             _("Usual (interval)") + unit,
-            width=150,
+            width=138,
             help=_("Median of the forecast and bounds of the interval at the peak."),
         ),
-        "verdict": feedback_form.build_verdict_column(),
+        "verdict": {**feedback_form.build_verdict_column(), "width": 76},
     }
 
 
