@@ -17,7 +17,7 @@ from core.data.call_records.simulator import MONDAY, SLOT, CallSimulator, Fault
 from core.data.samples import TRUNK_FAULTS
 from core.errors import DataError
 from core.tasks.intervals.result import Intervals
-from core.tasks.intervals.run import watch
+from core.tasks.intervals.run import judge_points
 from core.tasks.intervals.spec import IntervalsSpec, list_series_forecasters
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
@@ -68,7 +68,7 @@ def _detect(name: str, seed: int, workspace: Workspace) -> Detection:
     counts = CallSimulator(trunks=4, days=14, calls_per_hour=400, faults=faults, seed=seed).make_counts()
     dataset = to_dataset(counts.drop(columns="injected"), SLOT, files=("simulated",))
     spec = IntervalsSpec(value=MEASURES, forecaster=list_series_forecasters()[name]())
-    result, _run = watch(spec, dataset, workspace=workspace, actor=Actor("benchmark", "benchmarks"))
+    result, _run = judge_points(spec, dataset, workspace=workspace, actor=Actor("benchmark", "benchmarks"))
     return _compare(result, faults)
 
 

@@ -20,7 +20,12 @@ from core.data.regular_series import WEEK, RegularSeries
 from core.errors import OptionError
 from core.messages import N_
 
-FILL_SOURCES = ("previous-week", "interpolate", "none")
+FILL_LABELS = {
+    "previous-week": N_("from the week before"),
+    "interpolate": N_("by straight lines"),
+    "none": N_("not at all"),
+}
+FILL_SOURCES = tuple(FILL_LABELS)
 SILENCES = ("missing", "zero")
 MIN_WINDOW = 3  # values; the median of fewer follows every spike
 SHORT_GAP_STEPS = 4  # missing values in a row that are interpolated, not taken from another week

@@ -1,5 +1,6 @@
 """Series of several entities at even steps of time: the input of the forecasters of intervals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from core.errors import DataError
 from core.messages import N_
 
 WEEK = 7 * DAY
+DEFAULT_MEASURE = "total"  # the count that call records are judged by
 MAX_CELLS = 200_000_000  # steps × entities; a longer grid comes from a mistyped year
 
 
@@ -152,6 +154,16 @@ class RegularSeries:
     def with_values(self, values: Floats) -> "RegularSeries":
         """Return the series with other values, shape (steps, entities)."""
         return replace(self, values=values)
+
+
+def choose_default_measure(columns: Sequence[str]) -> str:
+    """Return the column that is used without a choice: `total`, else the first.
+
+    Example:
+        >>> choose_default_measure(["answered", "total"]), choose_default_measure(["load", "price"])
+        ('total', 'load')
+    """
+    return DEFAULT_MEASURE if DEFAULT_MEASURE in columns else columns[0]
 
 
 def _check_column(name: str, dataset: Dataset) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.dataset import Dataset
+from core.data.regular_series import choose_default_measure
 from core.data.samples import load_sample
 from core.runs.result import Result
 from core.runs.stored_runs import load_task_result
@@ -16,7 +17,7 @@ from core.runs.tracked_run import record_event
 from core.spec.spec import Spec
 from core.spec.task import Mode, Task
 from core.tasks.call_records.clean_result import CleaningResult
-from core.tasks.call_records.clean_spec import AUTO, DEFAULT_MEASURE, CleanSpec
+from core.tasks.call_records.clean_spec import AUTO, CleanSpec
 from core.tasks.call_records.import_result import ImportResult
 from core.tasks.call_records.import_spec import ImportSpec
 from pages.components import auth, cache, doctor, task_page, url_state
@@ -231,7 +232,7 @@ def _show_cleaning_result(result: Result, dataset: Dataset | None, run: str) -> 
 
 
 def _ask_measure(dataset: Dataset) -> str:
-    start = dataset.columns.index(DEFAULT_MEASURE) if DEFAULT_MEASURE in dataset.columns else 0
+    start = dataset.columns.index(choose_default_measure(dataset.columns))
     return st.selectbox(
         _("Column"), dataset.columns, start, format_func=call_records.name_column, key="call_records-value"
     )

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.data.dataset import Dataset
-from core.tasks.intervals.spec import PREFERRED_MEASURE
+from core.data.regular_series import choose_default_measure
 from pages.components import task_page
 from pages.components.i18n import _
 from pages.components.results import intervals
@@ -57,7 +57,7 @@ class _IntervalsForm:
     def ask_measures(self, dataset: Dataset) -> tuple[str, ...]:
         """Ask for the columns to watch; () for the only one."""
         columns = list_columns(dataset)
-        default = PREFERRED_MEASURE if PREFERRED_MEASURE in columns else columns[0]
+        default = choose_default_measure(columns)
         if len(columns) == 1:
             st.text_input(_("Measures"), columns[0], disabled=True, key="intervals-only-value")
             return ()

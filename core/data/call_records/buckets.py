@@ -22,7 +22,6 @@ from core.messages import N_
 ALL_TRUNKS = "all"
 INTERVAL_PATTERN = re.compile(r"(?P<count>\d{0,5}) ?(?P<unit>s|min|h|d)", re.IGNORECASE | re.ASCII)
 SECONDS_PER_UNIT = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
-DAY_SECONDS = 86_400
 UNKNOWN = "unknown"
 MAX_CAUSE_GROUPS = 100  # a column with more values holds no groups
 BUCKET_COLUMNS = {
@@ -60,7 +59,7 @@ def parse_interval(text: str) -> pd.Timedelta:
     """
     match = INTERVAL_PATTERN.fullmatch(text.strip())
     seconds = int(match["count"] or 1) * SECONDS_PER_UNIT[match["unit"].lower()] if match else 0
-    if not seconds or DAY_SECONDS % seconds:
+    if not seconds or SECONDS_PER_UNIT["d"] % seconds:
         raise OptionError(
             N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
             name="interval",

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from core.data.cleaning import FILL_LABELS
 from core.data.quality.findings import Repair
+from core.data.regular_series import choose_default_measure
 from core.errors import OptionError
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter, require_choice
@@ -14,12 +16,6 @@ if TYPE_CHECKING:
     from core.data.dataset import Dataset
 
 AUTO = "auto"
-DEFAULT_MEASURE = "total"
-FILL_LABELS: Mapping[str, str] = {
-    "previous-week": N_("from the week before"),
-    "interpolate": N_("by straight lines"),
-    "none": N_("leave them missing"),
-}
 SILENCE_LABELS: Mapping[str, str] = {"missing": N_("missing records"), "zero": N_("measured zeros")}
 MAX_WINDOW, MAX_SHORT_GAP_STEPS = 1_001, 1_000
 
@@ -98,7 +94,7 @@ class CleanSpec(PartSpec):
         if self.value:
             require_choice("--value", self.value, tuple(dataset.columns))
             return self.value
-        return DEFAULT_MEASURE if DEFAULT_MEASURE in dataset.columns else dataset.columns[0]
+        return choose_default_measure(dataset.columns)
 
     def to_repair(self, measure: str) -> Repair:
         """Return the repair of the column `measure`, with the settings that differ from its defaults."""

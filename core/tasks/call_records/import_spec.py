@@ -8,13 +8,12 @@ import pandas as pd
 
 from core.data.call_records.buckets import parse_interval
 from core.data.call_records.columns import ColumnChoice
+from core.data.dataset import DAY
 from core.errors import OptionError
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter
 from core.spec.spec import Spec
 from core.storage.search_server import check_address, check_index
-
-DAY = pd.Timedelta(days=1)
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class _MeasureOutcome:
     notes: tuple[Message, ...]
 
 
-def watch(
+def judge_points(
     spec: IntervalsSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[Intervals, Run]:
     """Forecast the last horizons of the history and the next one, and judge the points by calibrated intervals.
@@ -77,7 +77,7 @@ def watch(
         fit_progress = progress.create_part(1, 2) if spec.search else progress
         for number, data in enumerate(measures):
             part_progress = fit_progress.create_part(number, len(measures))
-            outcomes.append(_watch_measure(data, plan, model_spec, model, part_progress))
+            outcomes.append(_judge_measure(data, plan, model_spec, model, part_progress))
         result = _build_result(spec, model_spec, dataset, measures[0], outcomes)
         result = replace(result, trials=trials, clusters=tabulate_clusters(model))
         _save_result(run, result)
@@ -168,7 +168,7 @@ def _choose_settings(
 # ---- one measure ----------------------------------------------------------------------------------------------------
 
 
-def _watch_measure(
+def _judge_measure(
     data: MeasureData, plan: WindowPlan, spec: IntervalsSpec, model: IntervalModel, progress: Progress
 ) -> _MeasureOutcome:
     assert spec.horizon is not None
@@ -178,7 +178,7 @@ def _watch_measure(
     measure_model.fit(history.select(0, plan.fit_end), progress.create_part(0, 2))
     model.measures_[data.measure] = measure_model
     progress.report(0.5, N_("Forecasting and calibrating"))
-    rows, scored = _judge_windows(data, plan, measure_model, spec.forecaster.name, progress.create_part(2, 4))
+    rows, scored = _judge_windows(data, history, plan, measure_model, spec.forecaster.name, progress.create_part(2, 4))
     season = compute_season(data.history, plan.fit_end)
     scores = [build_scores(data, scored, season, plan.fit_end, spec.level)]
     notes = list(list_data_notes(data, plan, data.history.week_steps or spec.horizon))
@@ -187,7 +187,7 @@ def _watch_measure(
         try:
             naive_model = MeasureModel(SeasonalNaive(), spec.horizon, spec.level)
             naive_model.fit(history.select(0, plan.fit_end))
-            _, scored = _judge_windows(data, plan, naive_model, NAIVE, progress.create_part(3, 4))
+            _, scored = _judge_windows(data, history, plan, naive_model, NAIVE, progress.create_part(3, 4))
             scores.append(build_scores(data, scored, season, plan.fit_end, spec.level))
         except DataError as error:
             notes.append(Message(N_("Seasonal naive is not compared: {reason}"), {"reason": str(error)}))
@@ -196,10 +196,12 @@ def _watch_measure(
 
 
 def _judge_windows(
-    data: MeasureData, plan: WindowPlan, model: MeasureModel, name: str, progress: Progress
+    data: MeasureData, history: RegularSeries, plan: WindowPlan, model: MeasureModel, name: str, progress: Progress
 ) -> tuple[tuple[pd.DataFrame, ...], ScoredForecast]:
-    """Calibrate on the first held-out windows, judge the last ones, and forecast the next horizon."""
-    history = data.hide_later_values(range(plan.fit_end, plan.end, model.horizon))
+    """Calibrate on the first held-out windows, judge the last ones, and forecast the next horizon.
+
+    `history` holds at every origin of a window what was known there.
+    """
     forecast = model.forecast_windows(history, plan.fit_end, plan.end, progress)
     calibration = forecast.slice(plan.fit_end, plan.test_start)
     calibration_band = model.start_calibration(data.actual, calibration)

@@ -1,10 +1,11 @@
 """Specs of the task intervals."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from core import forecasters as algorithms
+from core.data.cleaning import FILL_LABELS
+from core.data.regular_series import choose_default_measure
 from core.errors import OptionError
 from core.forecasters.series.base import SeriesForecaster
 from core.messages import N_
@@ -16,16 +17,9 @@ if TYPE_CHECKING:
     from core.data.dataset import Dataset
 
 DEFAULT_FORECASTER = "gradient-boosting-quantiles"
-PREFERRED_MEASURE = "total"  # the count that call records are watched by
 RATIO_ATTEMPTS = {"ccr": "total"}  # ratio → column with the number of events behind it
 MAX_HORIZON_STEPS = 4 * 672
 MAX_WINDOWS = 26
-FILL_LABELS: Mapping[str, str] = {
-    "previous-week": N_("from the week before"),
-    "interpolate": N_("by a straight line"),
-    "none": N_("not at all"),
-}
-FillSource = Literal["previous-week", "interpolate", "none"]
 
 
 def list_series_forecasters() -> dict[str, type[SeriesForecaster]]:
@@ -109,7 +103,7 @@ class IntervalsSpec(PartSpec):
         low=0,
         metavar="auto|none|NUMBER",
     )
-    fill_from: FillSource = hyperparameter(
+    fill_from: str = hyperparameter(
         "previous-week",
         help=N_("How holes of the history are filled. Filled points are never anomalies."),
         label=N_("Holes are filled"),
@@ -150,8 +144,7 @@ class IntervalsSpec(PartSpec):
         Raises OptionError for a measure that the data do not have.
         """
         columns = ["value"] if dataset.profile else dataset.columns
-        default = PREFERRED_MEASURE if PREFERRED_MEASURE in columns else columns[0]
-        value = tuple(dict.fromkeys(self.value)) or (default,)
+        value = tuple(dict.fromkeys(self.value)) or (choose_default_measure(columns),)
         for name in (*value, *filter(None, [self.attempts])):
             require_choice("value" if name in value else "attempts", name, tuple(columns))
         return replace(self, dataset=dataset.digest, value=value)

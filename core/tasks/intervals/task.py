@@ -12,7 +12,7 @@ TASK = Task(
     name="intervals",
     label=N_("Intervals"),
     modes=(
-        Mode(IntervalsSpec, "core.tasks.intervals.run:watch", "intervals", N_("Fit on this history"), OPTIONS),
+        Mode(IntervalsSpec, "core.tasks.intervals.run:judge_points", "intervals", N_("Fit on this history"), OPTIONS),
         Mode(
             IntervalsApplySpec, "core.tasks.intervals.run:apply_model", "intervals", N_("Apply a saved model"), OPTIONS
         ),

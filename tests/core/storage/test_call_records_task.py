@@ -35,7 +35,7 @@ def proxy(tmp_path: Path) -> Iterator[SearchProxy]:
 
 
 @pytest.fixture
-def secured(workspace: Workspace, proxy: SearchProxy) -> Workspace:
+def secured_workspace(workspace: Workspace, proxy: SearchProxy) -> Workspace:
     """Workspace whose settings name the server and a password."""
     settings = Settings.model_construct(
         vigie_data_dir=workspace.settings.vigie_data_dir,
@@ -60,41 +60,45 @@ def store_calls(proxy: SearchProxy, path: Path) -> None:
 
 
 def test_import_from_search_server_equals_import_of_file(
-    secured: Workspace, proxy: SearchProxy, tmp_path: Path
+    secured_workspace: Workspace, proxy: SearchProxy, tmp_path: Path
 ) -> None:
     store_calls(proxy, tmp_path / "calls.parquet")
     from_server, _ = import_records(
-        ImportSpec(elasticsearch=proxy.url, by="trunk"), workspace=secured, actor=Actor("ada")
+        ImportSpec(elasticsearch=proxy.url, by="trunk"), workspace=secured_workspace, actor=Actor("ada")
     )
     from_file, _ = import_records(
-        ImportSpec(records=(str(tmp_path / "calls.parquet"),), by="trunk"), workspace=secured, actor=Actor("ada")
+        ImportSpec(records=(str(tmp_path / "calls.parquet"),), by="trunk"),
+        workspace=secured_workspace,
+        actor=Actor("ada"),
     )
     assert_frame_equal(from_server.to_frame(), from_file.to_frame())
     assert (from_server.records, from_server.outside, from_server.rejected) == (from_file.records, 0, {})
-    assert_holds_no_secret(secured)
+    assert_holds_no_secret(secured_workspace)
 
 
-def test_import_from_other_server_sends_no_credentials(secured: Workspace, proxy: SearchProxy, tmp_path: Path) -> None:
+def test_import_from_other_server_sends_no_credentials(
+    secured_workspace: Workspace, proxy: SearchProxy, tmp_path: Path
+) -> None:
     store_calls(proxy, tmp_path / "calls.parquet")
     proxy.requests.clear()
     other = proxy.url.replace("127.0.0.1", "localhost")
-    import_records(ImportSpec(elasticsearch=other), workspace=secured, actor=Actor("ada"))
+    import_records(ImportSpec(elasticsearch=other), workspace=secured_workspace, actor=Actor("ada"))
     assert not any(request.authorization for request in proxy.requests)
-    import_records(ImportSpec(elasticsearch=proxy.url), workspace=secured, actor=Actor("ada"))
+    import_records(ImportSpec(elasticsearch=proxy.url), workspace=secured_workspace, actor=Actor("ada"))
     assert any(request.authorization for request in proxy.requests)
 
 
-def test_failed_import_stores_no_credentials(secured: Workspace, proxy: SearchProxy, tmp_path: Path) -> None:
+def test_failed_import_stores_no_credentials(secured_workspace: Workspace, proxy: SearchProxy, tmp_path: Path) -> None:
     store_calls(proxy, tmp_path / "calls.parquet")
     proxy.faults = [refuse(403, reason="vigie-reader hunter2-do-not-show")]
     with pytest.raises(ServiceUnavailableError, match="denies access"):
-        import_records(ImportSpec(elasticsearch=proxy.url), workspace=secured, actor=Actor("ada"))
+        import_records(ImportSpec(elasticsearch=proxy.url), workspace=secured_workspace, actor=Actor("ada"))
     address = proxy.url.replace("://", "://vigie-reader:hunter2-do-not-show@")
     with pytest.raises(OptionError, match="without user and password"):
-        import_records(ImportSpec(elasticsearch=address), workspace=secured, actor=Actor("ada"))
+        import_records(ImportSpec(elasticsearch=address), workspace=secured_workspace, actor=Actor("ada"))
     with pytest.raises(OptionError, match="index = "):
-        import_records(ImportSpec(elasticsearch=proxy.url, index="*"), workspace=secured, actor=Actor("ada"))
-    assert_holds_no_secret(secured)
+        import_records(ImportSpec(elasticsearch=proxy.url, index="*"), workspace=secured_workspace, actor=Actor("ada"))
+    assert_holds_no_secret(secured_workspace)
 
 
 def assert_holds_no_secret(workspace: Workspace) -> None:

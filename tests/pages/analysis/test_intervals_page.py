@@ -16,7 +16,7 @@ from core.data.dataset import Dataset
 from core.forecasters.seasonal_naive import SeasonalNaive
 from core.settings import ROOT
 from core.tasks.intervals.result import Intervals
-from core.tasks.intervals.run import watch
+from core.tasks.intervals.run import judge_points
 from core.tasks.intervals.spec import IntervalsSpec
 from core.workspace import Workspace
 from pages.components.results import intervals as intervals_view
@@ -73,7 +73,7 @@ def digest(module_workspace: Workspace, calls: Dataset) -> str:
 def saved_result(module_workspace: Workspace, calls: Dataset, digest: str) -> tuple[Intervals, str]:
     """Intervals of both measures a day ahead, and the id of the run."""
     spec = IntervalsSpec(value=("total", "ccr"), forecaster=SeasonalNaive(), horizon=24)
-    result, run = watch(spec, calls, workspace=module_workspace, actor=BOB)
+    result, run = judge_points(spec, calls, workspace=module_workspace, actor=BOB)
     return result, run.id
 
 

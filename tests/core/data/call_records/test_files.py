@@ -29,7 +29,7 @@ def records() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def expected(records: pd.DataFrame) -> pd.DataFrame:
+def expected_counts(records: pd.DataFrame) -> pd.DataFrame:
     """Counts of the records, from memory."""
     return build_counts(sum_records(records, QUARTER), QUARTER, by_trunk=True)
 
@@ -76,24 +76,26 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
 }
 
 
-def assert_same_counts(count: RecordCount, expected: pd.DataFrame) -> None:
+def assert_same_counts(count: RecordCount, expected_counts: pd.DataFrame) -> None:
     counts = build_counts(count.buckets, QUARTER, by_trunk=True)
-    pd.testing.assert_frame_equal(counts, expected, check_dtype=False, check_categorical=False)
+    pd.testing.assert_frame_equal(counts, expected_counts, check_dtype=False, check_categorical=False)
 
 
 @pytest.mark.filterwarnings("ignore:The default 'epoch' date format:FutureWarning")
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_format_gives_the_same_counts(
-    name: str, records: pd.DataFrame, expected: pd.DataFrame, tmp_path: Path
+    name: str, records: pd.DataFrame, expected_counts: pd.DataFrame, tmp_path: Path
 ) -> None:
     path = tmp_path / name
     WRITERS[name](records, path)
     count = count_files([path], QUARTER)
     assert (count.records, count.rejected, count.outside) == (len(records), {}, 0)
-    assert_same_counts(count, expected)
+    assert_same_counts(count, expected_counts)
 
 
-def test_folder_of_mixed_files_counts_once(records: pd.DataFrame, expected: pd.DataFrame, tmp_path: Path) -> None:
+def test_folder_of_mixed_files_counts_once(
+    records: pd.DataFrame, expected_counts: pd.DataFrame, tmp_path: Path
+) -> None:
     """Hidden files and the markers of other programs are left out."""
     names = ["comma.csv", "calls.csv.gz", "calls.parquet", "calls.orc", "hits.jsonl", "tab.tsv"]
     for number, name in enumerate(names):
@@ -104,7 +106,7 @@ def test_folder_of_mixed_files_counts_once(records: pd.DataFrame, expected: pd.D
     (tmp_path / "_SUCCESS").write_text("", encoding="utf-8")
     count = count_files([tmp_path], QUARTER)
     assert count.records == len(records)
-    assert_same_counts(count, expected)
+    assert_same_counts(count, expected_counts)
 
 
 def count_lines(tmp_path: Path, *lines: str, name: str = "calls.csv", **options: object) -> RecordCount:
@@ -164,12 +166,12 @@ def test_record_that_counts(line: str, tmp_path: Path) -> None:
     assert (count.records, count.rejected, count.buckets["calls"].sum()) == (2, {}, 2)
 
 
-def test_file_given_twice_counts_once(records: pd.DataFrame, expected: pd.DataFrame, tmp_path: Path) -> None:
+def test_file_given_twice_counts_once(records: pd.DataFrame, expected_counts: pd.DataFrame, tmp_path: Path) -> None:
     for name in ("a.parquet", "b.parquet"):
         records.to_parquet(tmp_path / name)
     count = count_files([tmp_path], QUARTER)
     assert count.rejected == {"repeated": len(records)}
-    assert_same_counts(count, expected)
+    assert_same_counts(count, expected_counts)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from core.figures.style import HIGHLIGHT_COLOUR, MAX_POINTS
 from core.forecasters.seasonal_naive import SeasonalNaive
 from core.tasks.intervals import figures, views
 from core.tasks.intervals.result import Intervals
-from core.tasks.intervals.run import watch
+from core.tasks.intervals.run import judge_points
 from core.tasks.intervals.spec import IntervalsSpec
 from core.tasks.intervals.views import SeriesView
 from core.workspace import Workspace
@@ -36,7 +36,7 @@ def result(tmp_path_factory: pytest.TempPathFactory, empty_store: Any) -> Interv
     values[-30:-20, 1] = np.nan
     values[-3:, 1] = np.nan
     dataset, spec = make_call_dataset(values, step=HOUR), IntervalsSpec(forecaster=SeasonalNaive(), horizon=24)
-    return watch(spec, dataset, workspace=workspace, actor=BOB)[0]
+    return judge_points(spec, dataset, workspace=workspace, actor=BOB)[0]
 
 
 def make_view(values: list[float] | np.ndarray, step: str = "15min", **changes: Any) -> SeriesView:

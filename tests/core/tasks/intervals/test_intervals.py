@@ -21,7 +21,7 @@ from core.runs.stored_runs import load_result
 from core.spec.plugins import register_class
 from core.storage.feedback import Feedback
 from core.tasks.intervals.result import Intervals
-from core.tasks.intervals.run import apply_model, watch
+from core.tasks.intervals.run import apply_model, judge_points
 from core.tasks.intervals.spec import IntervalsApplySpec, IntervalsSpec
 from core.workspace import Workspace
 from tests.conftest import Command
@@ -36,7 +36,7 @@ DAY_HOURS, WEEK_HOURS = 24, 168
 
 def judge(dataset: Dataset, workspace: Workspace, **options: object) -> Intervals:
     """Return the result of seasonal naive, or of another forecaster in `options`."""
-    return watch(replace(SPEC, **options), dataset, workspace=workspace, actor=ACTOR)[0]
+    return judge_points(replace(SPEC, **options), dataset, workspace=workspace, actor=ACTOR)[0]
 
 
 def make_hourly(weeks: int = 6, trunks: int = 1, seed: int = 0) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_outage_is_one_event_and_worst(workspace: Workspace) -> None:
 
 def test_result_keeps_its_promises(workspace: Workspace) -> None:
     """Coverage, alarm rate, phases and the columns that its users know, on data without faults."""
-    result, run = watch(SPEC, make_call_dataset(make_calls(8)), workspace=workspace, actor=ACTOR)
+    result, run = judge_points(SPEC, make_call_dataset(make_calls(8)), workspace=workspace, actor=ACTOR)
     metrics = result.metrics()
     assert (result.horizon, result.season, result.windows) == (WEEK_STEPS, WEEK_STEPS, {"calibration": 1, "test": 2})
     assert metrics["coverage"] == pytest.approx(0.95, abs=0.02)
@@ -258,7 +258,7 @@ def test_model_is_applied_to_new_values(workspace: Workspace) -> None:
     values = make_hourly(8, 2)
     values[-30:-20, 0] = 0
     known, later = make_call_dataset(values[: -2 * WEEK_HOURS], step=HOUR), make_call_dataset(values, step=HOUR)
-    source, run = watch(SPEC, known, workspace=workspace, actor=ACTOR)
+    source, run = judge_points(SPEC, known, workspace=workspace, actor=ACTOR)
     spec = IntervalsApplySpec(model=run.id)
     result, applied = apply_model(spec, later, workspace=workspace, actor=ACTOR)
     assert len(result.judged_rows) == 2 * 2 * WEEK_HOURS
@@ -277,7 +277,7 @@ def test_default_forecaster_beats_seasonal_naive_and_is_saved(workspace: Workspa
     """A week ahead from four weeks of quarter-hours; the stored model judges the same values as the run did."""
     values = make_calls(6)
     known, later = (make_call_dataset(values[: weeks * WEEK_STEPS]) for weeks in (4, 6))
-    result, run = watch(IntervalsSpec(), known, workspace=workspace, actor=ACTOR)
+    result, run = judge_points(IntervalsSpec(), known, workspace=workspace, actor=ACTOR)
     assert result.metrics()["skill"] > 0.1
     assert result.metrics()["coverage"] == pytest.approx(0.95, abs=0.025)
     applied, _ = apply_model(IntervalsApplySpec(model=run.id), later, workspace=workspace, actor=ACTOR)
@@ -291,14 +291,16 @@ def test_cancel_stops_the_run(workspace: Workspace) -> None:
     progress = Progress()
     progress.cancel()
     with pytest.raises(CancelledError):
-        watch(SPEC, make_call_dataset(make_hourly(), step=HOUR), workspace=workspace, actor=ACTOR, progress=progress)
+        judge_points(
+            SPEC, make_call_dataset(make_hourly(), step=HOUR), workspace=workspace, actor=ACTOR, progress=progress
+        )
 
 
 def test_search_chooses_settings_of_neural_forecaster(workspace: Workspace) -> None:
     """The run and its model have the settings that the search chose; the spec repeats the search."""
     fast = FeedForward(hidden_size=4, epochs=1)
     spec = replace(SPEC, forecaster=fast, search=2, horizon=DAY_HOURS)
-    result, run = watch(spec, make_call_dataset(make_hourly(5), step=HOUR), workspace=workspace, actor=ACTOR)
+    result, run = judge_points(spec, make_call_dataset(make_hourly(5), step=HOUR), workspace=workspace, actor=ACTOR)
     assert len(result.trials) == 2
     best = result.trials.loc[result.trials["mwql"].idxmin()]
     assert result.model_spec.forecaster.hidden_size == run.params["hidden_size"] == best["hidden_size"]
