@@ -1,0 +1,1 @@
+"""Detectors of images: models of one normal class, one file each."""

@@ -1,0 +1,1 @@
+"""Images: models of one normal class, compared with each other, and applied to pictures."""
