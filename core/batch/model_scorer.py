@@ -14,7 +14,7 @@ from core.batch.batches import FitTask
 from core.batch.job_spec import JobSpec
 from core.batch.output import atomic_write
 from core.batch.read_files import SourceDataset, read_files
-from core.batch.scorer import SUMMARY_SCHEMA, TIMESTAMP_TYPE, WORD_TYPE, BatchTables, repeat_words, to_utf8
+from core.batch.scorer import SUMMARY_SCHEMA, TIMESTAMP_TYPE, WORD_TYPE, BatchTables, encode_words, to_utf8
 from core.data.compatibility import check_compatible
 from core.data.dataset import Dataset
 from core.data.ingest.files import SkippedFile
@@ -180,10 +180,11 @@ def _build_scores_table(scored_series: Sequence[ScoredSeries]) -> pa.Table:
     if not scored_series:
         return SCORES_SCHEMA.empty_table()
     lengths = [len(series.anomaly) for series in scored_series]
+    codes = np.repeat(np.arange(len(lengths)), lengths)
     return pa.table(
         {
-            "file": repeat_words([series.file for series in scored_series], lengths),
-            "entity": repeat_words([series.entity for series in scored_series], lengths),
+            "file": encode_words([series.file for series in scored_series], codes),
+            "entity": encode_words([series.entity for series in scored_series], codes),
             "row": np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
             "time": pa.chunked_array([series.times for series in scored_series]),
             "score": np.concatenate([series.scores.score.astype(np.float32) for series in scored_series]),

@@ -1,11 +1,12 @@
 """Scorer of batches: what a worker does with the data of a batch, and the tables that come of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from core.batch.read_files import SourceDataset
 from core.data.ingest.files import SkippedFile
@@ -54,17 +55,15 @@ class BatchScorer(Protocol):
         ...
 
 
-def repeat_words(words: list[str], lengths: list[int]) -> pa.Array:
-    """Return each word once per row of its series.
+def encode_words(words: Sequence[str], codes: NDArray[np.integer]) -> pa.Array:
+    """Return the word of every row, given by its position in `words`, which may hold a word twice.
 
     Example:
-        >>> repeat_words(["T1", "T2"], [2, 1]).to_pylist()
-        ['T1', 'T1', 'T2']
+        >>> encode_words(["a.csv", "a.csv", "b.csv"], np.array([2, 0, 1])).to_pylist()
+        ['b.csv', 'a.csv', 'a.csv']
     """
-    names, codes = np.unique(np.asarray(words, dtype=object), return_inverse=True)
-    return pa.DictionaryArray.from_arrays(
-        np.repeat(codes.astype(np.int32), lengths), pa.array(names.tolist(), pa.string())
-    )
+    names, positions = np.unique(np.asarray(words, dtype=object), return_inverse=True)
+    return pa.DictionaryArray.from_arrays(positions.astype(np.int32)[codes], pa.array(names.tolist(), pa.string()))
 
 
 def to_utf8(name: str) -> str:
