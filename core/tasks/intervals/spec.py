@@ -31,7 +31,7 @@ def list_series_forecasters() -> dict[str, type[SeriesForecaster]]:
 
 @dataclass(frozen=True)
 class JudgingSpec(Spec):
-    """What is watched, by which forecaster, over which periods: the same for one dataset and for a folder of them.
+    """Measures, forecaster and periods of a judgement: the same for one dataset and for a folder of them.
 
     value       measured columns; () for `total`, or the first column of data without it
     horizon     steps of one forecast; None for a week where the data cover four weeks, else a day
