@@ -20,8 +20,8 @@ def list_folder_notes(result: FolderIntervals, models: pd.DataFrame, unjudged: i
     """
     yield Message(
         N_(
-            "Each batch of series has a forecaster of its own ({count} in all). It learns from the series of its batch "
-            "only, so other batches give slightly other intervals."
+            "Each file, and each batch of a large file, has a forecaster of its own ({count} in all). It learns from "
+            "these series only, so other files or batches give slightly other intervals."
         ),
         {"count": len(models)},
     )
