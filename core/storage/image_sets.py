@@ -14,6 +14,7 @@ from core.storage.digest_folders import DigestFolders
 
 ARRAYS = ("pixels", "labels", "is_test")
 METADATA_FILE = "image_set.json"
+NAMES_FILE = "image_names.json"  # apart, because lists of sets need no names of images
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class ImageSetStore(DigestFolders):
         # mode "c": what a model writes stays in memory, and torch takes the pages without a copy or a warning
         arrays = {name: np.asarray(np.load(image_folder / f"{name}.npy", mmap_mode="c")) for name in ARRAYS}
         return ImageSet(
-            image_names=tuple(metadata["image_names"]),
+            image_names=tuple(json.loads((image_folder / NAMES_FILE).read_text(encoding="utf-8"))),
             classes=tuple(metadata["classes"]),
             files=tuple(metadata["files"]),
             source=metadata["source"],
@@ -71,13 +72,13 @@ def _write_images(images: ImageSet, folder: Path) -> None:
     for name in ARRAYS:
         np.save(folder / f"{name}.npy", np.ascontiguousarray(getattr(images, name)))
     metadata = {
-        "image_names": images.image_names,
         "classes": images.classes,
         "files": images.files,
         "source": images.source,
         "notes": [{"template": note.template, "values": dict(note.values)} for note in images.notes],
         "shape": images.pixels.shape,
     }
+    (folder / NAMES_FILE).write_text(json.dumps(images.image_names, ensure_ascii=False), encoding="utf-8")
     (folder / METADATA_FILE).write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
 
 
