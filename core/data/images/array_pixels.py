@@ -126,9 +126,7 @@ def _scale(array: NDArray[Any], scale: float) -> Pixels:
     if array.dtype == np.uint8 and scale == 1:
         return array
     pixels = np.empty(array.shape, np.uint8)
-    for start in range(
-        0, len(array), CHUNK_IMAGES
-    ):  # a copy of all values as float64 would take eight times the memory
+    for start in range(0, len(array), CHUNK_IMAGES):  # all values as float64 would take eight times the memory
         part = array[start : start + CHUNK_IMAGES] * np.float64(scale)
         pixels[start : start + CHUNK_IMAGES] = np.rint(np.clip(part, 0, 255))
     return pixels

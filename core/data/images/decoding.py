@@ -2,6 +2,7 @@
 
 import io
 import struct
+import warnings
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from PIL import Image, UnidentifiedImageError
 from core.data.images.image_block import MAX_SIDE_PIXELS, MIN_SIDE_PIXELS
 from core.errors import UnreadableFileError
 from core.messages import N_
+
+# Pillow warns of damaged tags of readable pictures; the filter is set once, because threads share it.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 PICTURE_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP")
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
@@ -39,6 +43,7 @@ DECODING_ERRORS = (  # errors of Pillow; they depend on the damaged byte
     struct.error,
     zlib.error,
     UnidentifiedImageError,
+    Warning,  # where a test makes errors of warnings
 )
 SIZE_ERRORS = (Image.DecompressionBombError, Image.DecompressionBombWarning)  # Pillow's own limit
 ORIENTATION_TAG = 0x0112  # of EXIF
