@@ -63,7 +63,7 @@ AnyPixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedPicture:
     """Decoded picture.
 
     pixels       (height, width, channels) uint8 with 1 or 3 channels, or (height, width, 1) uint16 for 16 bits
@@ -81,7 +81,7 @@ def is_picture(head: bytes) -> bool:
     return head.startswith(PICTURE_MAGICS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
-def decode_picture(content: bytes, name: str) -> Picture:
+def decode_picture(content: bytes, name: str) -> DecodedPicture:
     """Return the picture in the bytes of a file, upright and at most 256 × 256 pixels large.
 
     Transparent parts become white. A picture whose three channels are equal becomes grey. Raises UnreadableFileError
@@ -153,7 +153,7 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         )
 
 
-def _convert_picture(image: Image.Image, size: tuple[int, int], name: str, is_turned: bool) -> Picture:
+def _convert_picture(image: Image.Image, size: tuple[int, int], name: str, is_turned: bool) -> DecodedPicture:
     """Return the pixels of a loaded picture whose file states `size`; `is_turned` if loading has turned it upright."""
     conversions = {"rotated"} if is_turned else set()
     if getattr(image, "is_animated", False):
@@ -171,7 +171,7 @@ def _convert_picture(image: Image.Image, size: tuple[int, int], name: str, is_tu
     pixels: AnyPixels = fit_pixels(_extract_pixels(image, name), bound_size(size))
     if pixels.shape[2] == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., :1]
-    return Picture(pixels.copy(), size, frozenset(conversions))
+    return DecodedPicture(pixels.copy(), size, frozenset(conversions))
 
 
 def _read_orientation(image: Image.Image) -> int:
