@@ -28,6 +28,7 @@ ARCHIVE_ERRORS = (  # errors of zipfile and gzip; they depend on the damaged byt
     struct.error,
     zipfile.BadZipFile,
     EOFError,
+    IndexError,  # of a member without a name
     NotImplementedError,
     OSError,
     RuntimeError,
@@ -42,9 +43,9 @@ class Budget:
     remaining_bytes: int
 
     @classmethod
-    def from_file(cls, path: Path) -> "Budget":
-        """Return the budget of the file at `path`: `MAX_UNPACK_RATIO` times its size, within limits."""
-        return cls(min(MAX_UNPACKED_BYTES, max(path.stat().st_size * MAX_UNPACK_RATIO, 10 * CHUNK_BYTES)))
+    def from_file(cls, path: Path, max_bytes: int = MAX_UNPACKED_BYTES) -> "Budget":
+        """Return the budget of the file at `path`: `MAX_UNPACK_RATIO` times its size, at most `max_bytes`."""
+        return cls(min(max_bytes, max(path.stat().st_size * MAX_UNPACK_RATIO, 10 * CHUNK_BYTES)))
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def translate_archive_errors(name: str) -> Iterator[None]:
         yield
     except ARCHIVE_ERRORS as error:
         raise UnreadableFileError(
-            N_("{file}: damaged or protected archive ({reason})."), file=name, reason=error
+            N_("{file}: damaged or protected archive ({reason})."), file=name, reason=str(error)
         ) from error
 
 
