@@ -109,7 +109,7 @@ def test_hybrid_shows_no_setting_without_effect(cls: type[CodeDetector]) -> None
 
 @EVERY_HYBRID
 def test_hybrid_can_be_saved(cls: type[CodeDetector], parts: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
-    import skops.io
+    import skops.io  # type: ignore[import-untyped]
 
     from core.runs.model_files import list_trusted_types
 

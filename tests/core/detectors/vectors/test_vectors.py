@@ -122,7 +122,7 @@ def test_bandwidth_has_the_largest_leave_one_out_likelihood(rows: np.ndarray) ->
 
 def test_kernel_density_equals_mean_of_kernels(rows: np.ndarray) -> None:
     """With all components the reduced rows have the distances of the rows; `scipy` gives the same density."""
-    from scipy.stats import multivariate_normal
+    from scipy.stats import multivariate_normal  # type: ignore[import-untyped]
 
     model = KernelDensity(0.999).fit(rows[:50])
     kernel = multivariate_normal(np.zeros(6), np.eye(6) * model.squared_bandwidth_)
