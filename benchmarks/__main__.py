@@ -23,6 +23,7 @@ BENCHMARKS = (
     "sgmvrnn",
     "sgmvrnn_backward",
     "sgmvrnn_accuracy",
+    "images_speed",
     "scale",
     "call_records",
     "analyst_tasks",

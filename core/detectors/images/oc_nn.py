@@ -144,7 +144,7 @@ class OCNN(CentredDetector, HeatMapper):
             validation_interval_steps=steps_per_epoch,
         )
         with torch.enable_grad():
-            state = TrainingState.start(network.init_weights(self.seed).to(loss.device), self.seed)
+            state = TrainingState.start(network.init_weights(self.seed).to(loss.device), self.seed, fused=True)
             trainer = Trainer(drawing_loss, config, held_out_curve=N_("held-out images"))
             vector = trainer.train(state, progress, fingerprint)
         return vector[: sum(math.prod(shape) for shape in self.build_network().list_weight_shapes().values())]
