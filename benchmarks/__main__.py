@@ -23,6 +23,7 @@ BENCHMARKS = (
     "sgmvrnn",
     "sgmvrnn_backward",
     "sgmvrnn_accuracy",
+    "images_speed",
     "scale",
     "scale_intervals",
     "call_records",
