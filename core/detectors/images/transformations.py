@@ -131,12 +131,7 @@ class TransformationPrediction(ImageDetector):
         Raises DataError for less than 2 images or a checkpoint of other settings, OptionError for an unknown device,
         and Cancelled.
         """
-        if len(images) < MIN_TRAINING_IMAGES:
-            raise DataError(
-                N_("There are {count} training images. At least {needed} are needed."),
-                count=len(images),
-                needed=MIN_TRAINING_IMAGES,
-            )
+        require_training_images(images)
         self.image_shape_ = tuple(int(size) for size in images.shape[1:])
         self.device_ = choose_device(self.device)
         self.history_: dict[str, list[list[float]]] = {}
@@ -275,3 +270,13 @@ class TransformationPrediction(ImageDetector):
 def _prepare(values: "Tensor") -> "Tensor":
     """Return values 0–1 as inputs of the network, of about variance 1."""
     return (values - 0.5) * 4
+
+
+def require_training_images(images: Pixels) -> None:
+    """Raise DataError for less than 2 images."""
+    if len(images) < MIN_TRAINING_IMAGES:
+        raise DataError(
+            N_("There are {count} training images. At least {needed} are needed."),
+            count=len(images),
+            needed=MIN_TRAINING_IMAGES,
+        )
