@@ -15,6 +15,7 @@ from core.storage.events.elasticsearch import EventStream
 from core.storage.events.log import EventLog
 from core.storage.feedback import FeedbackStore
 from core.storage.flash import FlashMessages
+from core.storage.image_sets import ImageSetStore
 from core.storage.outbox import Outbox
 from core.storage.raw_uploads import RAW_FOLDER, RawUploads
 from core.storage.read_choices import ReadChoices
@@ -41,6 +42,7 @@ class Workspace:
     raw_uploads: RawUploads
     read_choices: ReadChoices
     covariates: CovariateStore
+    image_sets: ImageSetStore
     events: EventLog
     feedback: FeedbackStore
     tracking: Tracking
@@ -60,6 +62,7 @@ class Workspace:
             RawUploads(folder / "jobs" / RAW_FOLDER),
             ReadChoices(folder / "read-choices"),
             CovariateStore(folder / "covariates"),
+            ImageSetStore(folder / "image-sets"),
             EventLog(folder / "events"),
             FeedbackStore(folder / "feedback", Bucket.from_settings(settings)),
             Tracking(settings.tracking_uri, settings.artefacts_location, folder / "runs"),

@@ -5,12 +5,9 @@ Each table is a Parquet file; a JSON file holds the kinds, file names and notes 
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pandas as pd
 
@@ -18,38 +15,16 @@ from core.data.covariates import CovariateTable
 from core.data.quality.findings import Finding
 from core.errors import NotFoundError
 from core.messages import N_, Message
+from core.storage.digest_folders import DigestFolders
 
 
-class CovariateStore:
+class CovariateStore(DigestFolders):
     """Covariate tables in `folder`, in one subfolder per digest."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
     def save(self, tables: Sequence[CovariateTable]) -> str:
-        """Store the tables in the given order and return their common digest.
-
-        The folder appears only when it is complete, so `load` never reads a partial one after a crash.
-        """
+        """Store the tables in the given order and return their common digest."""
         digest = hashlib.sha256("".join(table.digest for table in tables).encode()).hexdigest()
-        table_folder = self.folder / digest
-        if table_folder.is_dir():
-            os.utime(table_folder)
-            return digest
-        self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.folder / f".{digest}-{uuid4().hex}"
-        draft.mkdir()
-        try:
-            for number, table in enumerate(tables):
-                rows = table.frame.add_prefix("value/").reset_index()
-                rows.to_parquet(draft / f"{number}.parquet", index=False, compression="zstd")
-            metadata = [_table_to_json(table) for table in tables]
-            (draft / "covariates.json").write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
-            draft.rename(table_folder)
-        except OSError:
-            shutil.rmtree(draft, ignore_errors=True)
-            if not table_folder.is_dir():  # otherwise another session has just stored the same tables
-                raise
+        self.write_once(digest, lambda draft: _write_tables(tables, draft))
         return digest
 
     def load(self, digest: str) -> list[CovariateTable]:
@@ -57,8 +32,8 @@ class CovariateStore:
 
         Raises NotFoundError for a digest that is not stored here.
         """
-        table_folder = self.folder / digest
-        if not (digest.isalnum() and table_folder.is_dir()):
+        table_folder = self.find_folder(digest)
+        if table_folder is None:
             raise NotFoundError(
                 N_("The covariates {digest} are not stored here. Load their files again."), digest=digest[:12]
             )
@@ -67,6 +42,14 @@ class CovariateStore:
             _read_table(table_folder / f"{number}.parquet", table_metadata)
             for number, table_metadata in enumerate(metadata)
         ]
+
+
+def _write_tables(tables: Sequence[CovariateTable], folder: Path) -> None:
+    for number, table in enumerate(tables):
+        rows = table.frame.add_prefix("value/").reset_index()
+        rows.to_parquet(folder / f"{number}.parquet", index=False, compression="zstd")
+    metadata = [_table_to_json(table) for table in tables]
+    (folder / "covariates.json").write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
 
 
 def _table_to_json(table: CovariateTable) -> dict[str, Any]:

@@ -1,15 +1,10 @@
 """Storage of datasets: one folder per digest, with a Parquet file of the rows and a JSON file of the metadata."""
 
-import hashlib
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
@@ -22,6 +17,7 @@ from core.data.read_options import ReadOptions
 from core.errors import NotFoundError
 from core.messages import N_, Message
 from core.spec.codec import decode, encode
+from core.storage.digest_folders import DigestFolders
 
 TABLE_PARTS = ("frame", "covariates", "context")
 
@@ -39,52 +35,23 @@ class DatasetInfo:
     stored: str
 
 
-class DatasetStore:
-    """Datasets in `folder`, in one subfolder per digest.
-
-    `folder/.users` records the datasets of each user under a hash of the user name.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+class DatasetStore(DigestFolders):
+    """Datasets in `folder`, in one subfolder per digest."""
 
     def save(self, dataset: Dataset, user: str = "") -> str:
-        """Store the dataset, record it as a dataset of `user`, and return its digest.
-
-        The folder appears only when it is complete, so `load` never reads a partial one after a crash.
-        """
-        self._store_once(dataset)
+        """Store the dataset, record it as a dataset of `user`, and return its digest."""
+        self.write_once(dataset.digest, lambda draft: _write_dataset(dataset, draft))
         if user:
-            self._get_user_folder(user).mkdir(parents=True, exist_ok=True)
-            (self._get_user_folder(user) / dataset.digest).touch()
+            self.record_user(dataset.digest, user)
         return dataset.digest
-
-    def _store_once(self, dataset: Dataset) -> None:
-        dataset_folder = self.folder / dataset.digest
-        if dataset_folder.is_dir():
-            os.utime(dataset_folder)
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.folder / f".{dataset.digest}-{uuid4().hex}"
-        draft.mkdir()
-        try:
-            pyarrow.parquet.write_table(_build_rows(dataset), draft / "rows.parquet", compression="zstd")
-            (draft / "dataset.json").write_text(
-                json.dumps(_dataset_to_json(dataset), ensure_ascii=False), encoding="utf-8"
-            )
-            draft.rename(dataset_folder)
-        except OSError:
-            shutil.rmtree(draft, ignore_errors=True)
-            if not dataset_folder.is_dir():  # otherwise another session has just stored the same dataset
-                raise
 
     def load(self, digest: str) -> Dataset:
         """Return the dataset of a digest.
 
         Raises NotFoundError for a digest that is not stored here.
         """
-        dataset_folder = self.folder / digest
-        if not (digest.isalnum() and dataset_folder.is_dir()):
+        dataset_folder = self.find_folder(digest)
+        if dataset_folder is None:
             raise NotFoundError(
                 N_("The dataset {digest} is not stored here. Load its files again."), digest=digest[:12]
             )
@@ -93,13 +60,7 @@ class DatasetStore:
 
     def list_recent(self, limit: int = 20, user: str = "") -> list[DatasetInfo]:
         """Return the most recently used datasets, newest first: those of `user`, or of all users if it is empty."""
-        listed_folder = self._get_user_folder(user) if user else self.folder
-        entries = sorted(listed_folder.glob("[0-9a-f]*"), key=lambda path: path.stat().st_mtime, reverse=True)
-        dataset_folders = (self.folder / path.name for path in entries)
-        return [self._load_info(path) for path in islice((path for path in dataset_folders if path.is_dir()), limit)]
-
-    def _get_user_folder(self, user: str) -> Path:
-        return self.folder / ".users" / hashlib.sha256(user.encode()).hexdigest()
+        return [self._load_info(dataset_folder) for dataset_folder in self.list_recent_folders(limit, user)]
 
     def _load_info(self, dataset_folder: Path) -> DatasetInfo:
         metadata = json.loads((dataset_folder / "dataset.json").read_text(encoding="utf-8"))
@@ -113,6 +74,11 @@ class DatasetStore:
             len(metadata["recipe"]),
             used_at.isoformat(timespec="seconds"),
         )
+
+
+def _write_dataset(dataset: Dataset, folder: Path) -> None:
+    pyarrow.parquet.write_table(_build_rows(dataset), folder / "rows.parquet", compression="zstd")
+    (folder / "dataset.json").write_text(json.dumps(_dataset_to_json(dataset), ensure_ascii=False), encoding="utf-8")
 
 
 def _build_rows(dataset: Dataset) -> pa.Table:

@@ -2,15 +2,14 @@
 
 import zipfile
 from dataclasses import dataclass
-from typing import IO
 
 import numpy as np
 import pandas as pd
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from core.data.ingest.archives import translate_archive_errors
 from core.data.ingest.files import Source
+from core.data.ingest.npy_arrays import read_npy_array, read_npy_header
 from core.data.ingest.readers.base import MAX_CELLS, ProgressCallback, RawTable, check_columns
 from core.data.timestamp_format import parse_stamps
 from core.errors import UnreadableFileError
@@ -62,52 +61,15 @@ def _open_archive(zip_file: zipfile.ZipFile, name: str) -> _Archive:
     shape_by_key = {}
     for key, member in member_by_key.items():
         with zip_file.open(member) as stream:
-            shape_by_key[key] = _read_header(stream, name, key)[0]
+            shape_by_key[key] = read_npy_header(stream, name, key)[0]
     return _Archive(zip_file, name, member_by_key, shape_by_key)
-
-
-def _read_header(stream: IO[bytes], file: str, key: str) -> tuple[tuple[int, ...], "np.dtype[np.generic]"]:
-    """Return the shape and type that the header of an array declares."""
-    try:
-        version = npy.read_magic(stream)
-        header_reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = header_reader(stream)
-    except ValueError as error:
-        raise UnreadableFileError(
-            N_("{file}, {key!r}: this is not a NumPy array ({reason})."), file=file, key=key, reason=str(error)[:200]
-        ) from error
-    return shape, dtype
 
 
 def _read_array(archive: _Archive, key: str) -> NDArray[np.generic]:
     """Read the array `key`. Raises UnreadableFileError for Python objects and for arrays larger than the file."""
     member = archive.member_by_key[key]
-    with archive.zip_file.open(member) as stream:
-        shape, dtype = _read_header(stream, archive.name, key)
-        if dtype.hasobject:
-            raise UnreadableFileError(
-                N_(
-                    "{file}, {key!r}: the array contains Python objects (a pickle). They could "
-                    "run code and are never opened. Save numbers or text."
-                ),
-                file=archive.name,
-                key=key,
-            )
-        declared_bytes, stored_bytes = (
-            int(np.prod(shape, dtype=object)) * dtype.itemsize,
-            archive.zip_file.getinfo(member).file_size,
-        )
-        if declared_bytes > stored_bytes:
-            raise UnreadableFileError(
-                N_("{file}, {key!r}: the array is truncated. It declares {accepted} bytes but the file has {count}."),
-                file=archive.name,
-                key=key,
-                accepted=declared_bytes,
-                count=stored_bytes,
-            )
-    with archive.zip_file.open(member) as stream:
-        array: NDArray[np.generic] = npy.read_array(stream, allow_pickle=False)
-    return array
+    stored_bytes = archive.zip_file.getinfo(member).file_size
+    return read_npy_array(lambda: archive.zip_file.open(member), stored_bytes, archive.name, key)
 
 
 def _find_matrix_keys(archive: _Archive) -> list[str]:
