@@ -1,5 +1,7 @@
 """Data of the run card of images."""
 
+from dataclasses import replace
+
 from core.messages import N_, Message
 from core.runs.card_data import CardData, build_score_histogram, to_finite
 from core.runs.card_model import CardThreshold, Picture, ScoreCard
@@ -38,27 +40,21 @@ def describe(result: ImageModelResult | ImageScores | ImageComparison) -> CardDa
 def _describe_threshold(result: ImageModelResult | ImageScores) -> CardThreshold | None:
     if result.threshold is None or result.promised_rate is None:
         return None
-    is_model = isinstance(result, ImageModelResult)
-    spec = result.spec if isinstance(result, ImageModelResult) else result.model_spec
-    count = result.counts.held_out if isinstance(result, ImageModelResult) else result.held_out_count
+    if isinstance(result, ImageModelResult):
+        spec, count, measured = result.spec, result.counts.held_out, to_finite(result.alarm_rate)
+    else:
+        spec, count, measured = result.model_spec, result.held_out_count, None
+    reason = Message(RATE_REASON, {"count": count, "share": result.promised_rate})
     return CardThreshold(
-        result.threshold,
-        "conformal",
-        spec.false_alarm_rate,
-        "rows",
-        Message(RATE_REASON, {"count": count, "share": result.promised_rate}),
-        result.promised_rate,
-        to_finite(result.alarm_rate) if is_model else None,
+        result.threshold, "conformal", spec.false_alarm_rate, "rows", reason, result.promised_rate, measured
     )
 
 
 def _build_picture(result: ImageModelResult | ImageScores) -> Picture | None:
-    threshold = float("nan") if result.threshold is None else result.threshold
-    picture = build_score_histogram(result.rows["score"], threshold)
+    picture = build_score_histogram(result.rows["score"], float("nan"))
     if picture is None:
         return None
-    mark = None if result.threshold is None else result.threshold
-    return Picture(picture.kind, Message(N_("Scores of the images")), picture.x, picture.series, mark)
+    return replace(picture, title=Message(N_("Scores of the images")), mark=result.threshold)
 
 
 def _describe_comparison(result: ImageComparison) -> CardData:

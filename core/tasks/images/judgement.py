@@ -165,7 +165,7 @@ def change_weight(
     if not isinstance(model.detector, WeightedDetector):
         raise OptionError(N_("The detector {name} was trained for one weight only."), name=model.detector.name)
     changed = copy(model)
-    changed.detector = model.detector.with_weight(weight)  # type: ignore[assignment]  # it stays a detector
+    changed.detector = model.detector.with_weight(weight)
     parts = result.rows[["position", "part", "is_abnormal"]]
     return changed, _add_scores(result, _score_parts(changed, parts, result.spec, images, Progress()))
 

@@ -1,8 +1,8 @@
 """Published areas under the ROC curve of one class against the rest, for sets that are recognised.
 
 Source of the table: Ruff et al., Deep One-Class Classification, ICML 2018, Table 1, in percent, means of 10 seeds.
-OC-SVM and KDE were tuned on a tenth of the labelled test set. Its last column was checked cell by cell in a second source.
-AGAD quotes later figures.
+OC-SVM and KDE were tuned on a tenth of the labelled test set. The last column was checked cell by cell in a second
+source. AGAD quotes later figures.
 """
 
 from collections.abc import Mapping
