@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import io
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -11,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
+from core.data.images.decoding import decode_picture, fit_pixels
+from core.data.images.exporting import encode_png
 from core.data.images.image_set import Pixels
 from core.detectors.images.base import ImageDetector, Monitor
 from core.errors import DataError
@@ -21,6 +22,7 @@ from core.progress import Progress
 
 CHUNK_BYTES = 32_000_000  # pixels that are scored between two reports of progress
 IMAGE_COLUMN = "image"
+DEEP_STEP = 257  # of 16-bit grey levels, per level of 8 bits
 GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
 
 
@@ -98,10 +100,10 @@ class ImageModel:
                 )
             )
         if (height, width) != (self.height, self.width):
-            images = _resize(images, self.height, self.width)
+            images = np.stack([fit_pixels(image, (self.width, self.height)) for image in images]).astype(np.uint8)
             notes.append(
                 Message(
-                    N_("The images were resized from {source} to {size} pixels, as the model was fitted on."),
+                    N_("The images were scaled from {source} to {size} pixels, as the model was fitted on."),
                     {"source": f"{width} × {height}", "size": f"{self.width} × {self.height}"},
                 )
             )
@@ -110,8 +112,8 @@ class ImageModel:
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return score, p_value, anomaly and severity for a table with the column `image`; MLflow serves this.
 
-        The column holds PNG or JPEG files as base64 text. Images of another size are resized. Raises DataError for text
-        that is no image.
+        The column holds picture files as base64 text. Pictures of another size are scaled. Raises the errors of
+        `decode_image`.
         """
         arrays = [self.adapt(decode_image(str(text), row)[None])[0] for row, text in enumerate(table[IMAGE_COLUMN], 1)]
         pixels = np.concatenate(arrays) if arrays else np.zeros((0, self.height, self.width, self.channels), np.uint8)
@@ -135,35 +137,25 @@ def encode_images(images: Pixels) -> pd.DataFrame:
         >>> decode_image(table["image"][0]).shape
         (8, 8, 1)
     """
-    return pd.DataFrame({IMAGE_COLUMN: [_encode_image(image) for image in images]})
-
-
-def _encode_image(image: Pixels) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
+    return pd.DataFrame({IMAGE_COLUMN: [base64.b64encode(encode_png(image)).decode() for image in images]})
 
 
 def decode_image(text: str, row: int = 1) -> Pixels:
-    """Return the pixels of a PNG or JPEG file in base64, (height, width, channels). Raises DataError for other text."""
-    from PIL import Image, UnidentifiedImageError
+    """Return the pixels of a picture file in base64, (height, width, channels), as they are read from files.
 
+    Raises DataError for other text, UnreadableFileError for a picture that is damaged, too small or too large.
+    """
     try:
-        with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=("PNG", "JPEG")) as picture:
-            if picture.mode.startswith("I"):  # 16 bits of grey
-                pixels = (np.clip(np.asarray(picture, np.int64), 0, 65_535) // 257).astype(np.uint8)
-            else:
-                pixels = np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"), np.uint8)
-    except (binascii.Error, UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        content = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
         raise DataError(
-            N_("Row {row} of the column {column} is no PNG or JPEG file in base64 ({reason})."),
+            N_("Row {row} of the column {column} is no picture file in base64 ({reason})."),
             row=row,
             column=IMAGE_COLUMN,
             reason=type(error).__name__,
         ) from error
-    return pixels if pixels.ndim == 3 else pixels[..., None]
+    pixels = decode_picture(content, f"{IMAGE_COLUMN} {row}").pixels
+    return (pixels // DEEP_STEP).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8)
 
 
 def _change_channels(images: Pixels, channels: int) -> Pixels:
@@ -171,12 +163,3 @@ def _change_channels(images: Pixels, channels: int) -> Pixels:
     if channels == 3:
         return np.repeat(images, 3, axis=3)
     return np.rint(images @ np.asarray(GREY_WEIGHTS, np.float32))[..., None].astype(np.uint8)
-
-
-def _resize(images: Pixels, height: int, width: int) -> Pixels:
-    """Return images of another size, by bilinear interpolation, averaged where they shrink."""
-    from PIL import Image
-
-    pictures = (Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image) for image in images)
-    resized = [np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR)) for picture in pictures]
-    return np.reshape(np.stack(resized), (len(images), height, width, images.shape[3]))

@@ -92,7 +92,8 @@ class ImageComparison(Result):
             return ours
         others = self.published.rename(columns={"model": "detector"}).drop(columns="is_checked")
         others = others.assign(source="published: " + others["source"])
-        return pd.concat([ours, others], ignore_index=True)[ours.columns]
+        table = pd.concat([ours, others], ignore_index=True)[ours.columns]
+        return table.astype({"cells": "Int64", "failed": "Int64"})  # unknown of published rows
 
     @override
     def select(self, dataset: ImageSet) -> ImageSet:
