@@ -24,6 +24,7 @@ BENCHMARKS = (
     "sgmvrnn_backward",
     "sgmvrnn_accuracy",
     "scale",
+    "scale_intervals",
     "call_records",
     "analyst_tasks",
     "faults",
