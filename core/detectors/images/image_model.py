@@ -18,7 +18,7 @@ from core.detectors.images.base import ImageDetector, Monitor
 from core.errors import DataError
 from core.evaluation.one_class import classify_severity
 from core.evaluation.thresholds import compute_p_values
-from core.messages import N_
+from core.messages import N_, Message
 from core.progress import Progress
 
 CHUNK_BYTES = 32_000_000  # pixels that are scored between two reports of progress
@@ -87,9 +87,11 @@ class ImageModel:
             return np.full(len(scores), np.nan)
         return compute_p_values(self.calibration_, scores)
 
-    def adapt(self, images: ImageSet) -> ImageSet:
-        """Return images in the size and with the channels of the model; further notes tell what was changed."""
-        return match_images(images, self.height, self.width, is_colour=self.channels == COLOUR_CHANNELS)
+    def adapt(self, pixels: Pixels, file: str = IMAGE_COLUMN) -> tuple[Pixels, tuple[Message, ...]]:
+        """Return images in the size and with the channels of the model, and notes on what was changed in `file`."""
+        images = ImageSet(pixels, ("",) * len(pixels), files=(file,))
+        adapted = match_images(images, self.height, self.width, is_colour=self.channels == COLOUR_CHANNELS)
+        return adapted.pixels, adapted.notes
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return score, p_value, anomaly and severity for a table with the column `image`; MLflow serves this.
@@ -98,7 +100,7 @@ class ImageModel:
         `decode_image`.
         """
         pictures = [decode_image(str(text), row) for row, text in enumerate(table[IMAGE_COLUMN], 1)]
-        arrays = [self.adapt(ImageSet(picture[None], (IMAGE_COLUMN,))).pixels for picture in pictures]
+        arrays = [self.adapt(picture[None])[0] for picture in pictures]
         pixels = np.concatenate(arrays) if arrays else np.zeros((0, self.height, self.width, self.channels), np.uint8)
         scores = self.score(pixels)
         p_values = self.compute_p_values(scores)

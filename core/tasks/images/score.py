@@ -50,8 +50,8 @@ def score_images(
 ) -> ImageScores:
     """Return the scores of images by a fitted model, whose judgement is `source`."""
     progress.report(0.0, N_("Scoring the images"))
-    adapted = model.adapt(images)
-    scores = model.score(adapted.pixels, progress=progress)
+    pixels, notes = model.adapt(images.pixels, ", ".join(images.files))
+    scores = model.score(pixels, progress=progress)
     rows = pd.DataFrame({"position": np.arange(len(images))})
     return ImageScores(
         spec,
@@ -62,7 +62,7 @@ def score_images(
         len(model.calibration_),
         rank_rows(rows, images, scores, model.compute_p_values(scores), model.threshold_),
         _measure(model, images, scores),
-        (*adapted.notes[len(images.notes) :], *_list_notes(source, images)),
+        (*notes, *_list_notes(source, images)),
     )
 
 

@@ -80,13 +80,15 @@ def test_served_text_that_is_no_picture_is_refused(model: ImageModel, text: str,
 
 
 def test_model_adapts_size_and_channels(model: ImageModel) -> None:
-    images = make_images()
-    assert model.adapt(images) is images
-    adapted = model.adapt(make_images(size=16, channels=3))
-    assert adapted.pixels.shape == (len(images), 8, 8, 1)
-    assert len(adapted.notes) == 2
+    pixels = make_images().pixels
+    same, notes = model.adapt(pixels)
+    assert same is pixels
+    assert not notes
+    adapted, notes = model.adapt(make_images(size=16, channels=3).pixels, "a.zip")
+    assert adapted.shape == (len(pixels), 8, 8, 1)
+    assert [str(note)[:6] for note in notes] == ["a.zip:"] * 2
     model.channels = 3
-    assert model.adapt(images).pixels.shape[1:] == (8, 8, 3)
+    assert model.adapt(pixels)[0].shape[1:] == (8, 8, 3)
 
 
 def test_model_scores_in_chunks(model: ImageModel, monkeypatch: pytest.MonkeyPatch) -> None:
