@@ -144,6 +144,20 @@ def compute_detection_metrics(labels: ArrayLike, scores: ArrayLike, window: int 
     return dict(zip(METRIC_NAMES, values_by_name, strict=True)) | {"window": float(window)}
 
 
+def compute_areas(labels: Flags, scores: Floats) -> tuple[float, float]:
+    """Return the area under the ROC curve and the average precision of scores (rows,) against labels (rows,).
+
+    The first is NaN without a normal row. At least one label must mark an anomaly.
+
+    Example:
+        >>> import numpy as np
+        >>> compute_areas(np.array([False, True]), np.array([0.2, 0.8]))
+        (1.0, 1.0)
+    """
+    ranking = Ranking.from_scores(labels, scores)
+    return _compute_roc_area(ranking, len(labels)), _compute_average_precision(ranking)
+
+
 def find_best_f1(labels: ArrayLike, scores: ArrayLike) -> tuple[float, float]:
     """Return the best F1 over all thresholds, and its threshold (rows above it are alarms); NaN without an anomaly.
 
