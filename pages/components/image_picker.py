@@ -5,18 +5,20 @@ The address of a set is a query parameter with its digest; a page with two sets 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import streamlit as st
+from core.data.images.exporting import make_contact_sheet
+from core.data.images.reading import read_image_set
+from core.data.images.samples import IMAGE_SAMPLES, load_image_sample
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.images.image_set import ImageSet
-from core.data.images.reading import read_image_set
-from core.data.images.samples import IMAGE_SAMPLES, load_image_sample
 from core.errors import NotFoundError
-from core.figures.pictures import draw_class_counts, join_strip
+from core.figures.class_counts import draw_class_counts
 from core.runs.tracked_run import record_event
 from core.storage.image_sets import ImageSetInfo
 from pages.components import auth, cache, url_state
@@ -76,7 +78,7 @@ class ImagePicker:
             help=_("A folder named normal, good or ok holds the normal pictures. An npz holds x_train, y_train, …"),
         )
         if uploads and st.button(_("Load"), type="primary", icon=":material/upload:", key=f"{self.param}-load"):
-            self._store("upload", lambda: _read_uploads(uploads), files=[upload.name for upload in uploads])
+            self._store("upload", partial(_read_uploads, uploads), files=[upload.name for upload in uploads])
         if self.has_samples:
             self._show_samples()
         self._show_recent()
@@ -101,8 +103,7 @@ class ImagePicker:
                 st.markdown(f"**{_(sample.label)}**")
                 st.caption(_(sample.summary))
                 if st.button(_("Open"), key=f"{self.param}-sample-{sample.name}", width="stretch"):
-                    name = sample.name
-                    self._store("sample", lambda: load_image_sample(name), sample=name)
+                    self._store("sample", partial(load_image_sample, sample.name), sample=sample.name)
 
     def _show_recent(self) -> None:
         infos = cache.get_workspace().image_sets.list_recent(8, auth.dataset_owner())
@@ -218,7 +219,7 @@ def _show_sheet(images: ImageSet) -> None:
             with st.container(width=96):
                 st.markdown(f"**{name}**")
             width = STRIP_WIDTH_PX * len(members) // IMAGES_PER_CLASS
-            st.image(join_strip(images.pixels[members]).squeeze(), width=width, alt=name)
+            st.image(make_contact_sheet(images.pixels[members], columns=len(members)), width=width, alt=name)
     if len(images.classes) > MAX_SHOWN_CLASSES:
         st.caption(
             _("The first {shown} of {count} are shown.").format(

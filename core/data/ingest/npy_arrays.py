@@ -27,9 +27,7 @@ def read_npy_header(stream: IO[bytes], file: str, key: str) -> tuple[tuple[int, 
     return shape, dtype
 
 
-def read_npy_array(
-    open_stream: Callable[[], IO[bytes]], stored_bytes: int, file: str, key: str
-) -> NDArray[np.generic]:
+def read_npy_array(open_stream: Callable[[], IO[bytes]], stored_bytes: int, file: str, key: str) -> NDArray[np.generic]:
     """Read the array in a stream of `stored_bytes` bytes; it is opened twice, for the header and for the values.
 
     Raises UnreadableFileError for Python objects and for arrays larger than `stored_bytes`.
