@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -131,6 +131,30 @@ def load_covariates(files: list[Path], workspace: Workspace) -> str:
         for note in table.notes:
             typer.echo(str(note.message), err=True)
     return workspace.covariates.save(tables)
+
+
+def load_images(files: list[Path], workspace: Workspace) -> str:
+    """Store the set of images in `files` and return its digest; a stored digest instead of files is returned.
+
+    The name of a sample is accepted in place of a file. What was converted or left out is printed on standard error.
+    Raises NotFoundError, UnreadableFileError, OptionError.
+    """
+    from core.data.images.reading import read_image_set
+    from core.data.images.samples import IMAGE_SAMPLES, load_image_sample
+
+    digest = find_stored_digest(files)
+    if digest:
+        workspace.image_sets.load(digest)
+        return digest
+    is_sample = len(files) == 1 and str(files[0]) in IMAGE_SAMPLES and not files[0].exists()
+    images = load_image_sample(str(files[0])) if is_sample else read_image_set(files, progress=show_read_progress)
+    for note in images.notes:
+        typer.echo(str(note), err=True)
+    return workspace.image_sets.save(images)
+
+
+INTAKES: dict[str, Callable[[list[Path], Workspace], str]] = {"covariates": load_covariates, "image_sets": load_images}
+"""Store that a field names with `files=…` → function that stores the files of its option and returns their digest."""
 
 
 def find_stored_digest(files: list[Path]) -> str:

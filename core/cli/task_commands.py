@@ -15,11 +15,11 @@ import typer
 
 from core.actor import Actor
 from core.cli.options import (
+    INTAKES,
     FilesArgument,
     RecipeOption,
     check_selection,
     exit_on_error,
-    load_covariates,
     load_input,
     parse_settings,
 )
@@ -167,7 +167,8 @@ def _build_spec(cls: type[Spec], option_values: OptionValues, workspace: Workspa
 
 def _convert_value(field: Field[Any], value: Any, workspace: Workspace) -> Any:
     """Convert the value of an option to the type of its field: files to a digest, words to choices."""
-    return load_covariates(value, workspace) if field.metadata["files"] else convert_value(field, value)
+    store = field.metadata["files"]
+    return INTAKES[store](value, workspace) if store else convert_value(field, value)
 
 
 # ---- options of typer -----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import math
 import sys
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +108,7 @@ class TrainingConfig:
     patience  validations without improvement before early stopping; None disables it and keeps the last weights instead
               of the best
     lr_decay  the learning rate falls to a twentieth during the second half
+    validation_interval_steps  batches between two validations, such as those of an epoch
     """
 
     steps: int
@@ -116,6 +117,7 @@ class TrainingConfig:
     max_norm: float | None = None
     patience: int | None = None
     lr_decay: bool = False
+    validation_interval_steps: int = VALIDATION_INTERVAL_STEPS
 
     def compute_learning_rate(self, step: int) -> float:
         """Return the learning rate of batch number `step`, counted from 0.
@@ -210,10 +212,16 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Minimiser of a loss."""
+    """Minimiser of a loss.
+
+    after_validation  called after each validation with the state of the training, whose weights it may change
+    held_out_curve    name of the curve of the held-out loss
+    """
 
     loss: Loss
     config: TrainingConfig
+    after_validation: Callable[[TrainingState], None] | None = None
+    held_out_curve: str = N_("held-out rows")
 
     def train(self, state: TrainingState, progress: Progress, fingerprint: str) -> "Tensor":
         """Train from `state` on; return the best weights, or the last ones if early stopping is off.
@@ -232,8 +240,10 @@ class Trainer:
             loss = self.train_batch(state)
             if state.step % REPORT_INTERVAL_STEPS == 0:
                 self._report_progress(state, float(loss), progress, time.monotonic() - start_time)
-            if state.step % VALIDATION_INTERVAL_STEPS == 0 or state.step == self.config.steps:
+            if state.step % self.config.validation_interval_steps == 0 or state.step == self.config.steps:
                 self._update_best(state, progress)
+                if self.after_validation is not None:
+                    self.after_validation(state)
                 state.seconds = time.monotonic() - start_time
                 if checkpoint is not None and time.monotonic() - last_save > CHECKPOINT_INTERVAL_S:
                     state.save(checkpoint, fingerprint)
@@ -271,7 +281,7 @@ class Trainer:
         """Keep the weights if the loss of the held-out windows is the lowest so far."""
         with torch.no_grad():
             loss = float(self.loss.validation_loss(state.vector, state.step))
-        progress.add_point(N_("held-out rows"), state.step, loss)
+        progress.add_point(self.held_out_curve, state.step, loss)
         if loss < state.best_loss:
             state.best_loss, state.best_step = loss, state.step
             state.best.copy_(state.vector.detach())
@@ -280,7 +290,7 @@ class Trainer:
         config, since_best = self.config, state.step - state.best_step
         if state.step >= config.steps or seconds >= config.seconds:
             return True
-        return config.patience is not None and since_best > config.patience * VALIDATION_INTERVAL_STEPS
+        return config.patience is not None and since_best > config.patience * config.validation_interval_steps
 
 
 def _keep_freed_memory() -> None:

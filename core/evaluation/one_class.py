@@ -169,7 +169,7 @@ def compute_alarm_band(held_out_count: int, rate: float, test_count: int) -> tup
         >>> [round(end, 3) for end in compute_alarm_band(held_out_count=599, rate=0.05, test_count=980)]
         [0.03, 0.073]
     """
-    from scipy.stats import betabinom
+    from scipy.stats import betabinom  # type: ignore[import-untyped, unused-ignore]
 
     rank = int(np.floor(rate * (held_out_count + 1) + 1e-9))
     if not (test_count and 1 <= rank <= held_out_count):

@@ -42,9 +42,9 @@ class Budget:
     remaining_bytes: int
 
     @classmethod
-    def from_file(cls, path: Path) -> "Budget":
-        """Return the budget of the file at `path`: `MAX_UNPACK_RATIO` times its size, within limits."""
-        return cls(min(MAX_UNPACKED_BYTES, max(path.stat().st_size * MAX_UNPACK_RATIO, 10 * CHUNK_BYTES)))
+    def from_file(cls, path: Path, max_bytes: int = MAX_UNPACKED_BYTES) -> "Budget":
+        """Return the budget of the file at `path`: `MAX_UNPACK_RATIO` times its size, at most `max_bytes`."""
+        return cls(min(max_bytes, max(path.stat().st_size * MAX_UNPACK_RATIO, 10 * CHUNK_BYTES)))
 
 
 @contextmanager

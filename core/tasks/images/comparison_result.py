@@ -92,7 +92,8 @@ class ImageComparison(Result):
             return ours
         others = self.published.rename(columns={"model": "detector"}).drop(columns="is_checked")
         others = others.assign(source="published: " + others["source"])
-        return pd.concat([ours, others], ignore_index=True)[ours.columns]
+        table = pd.concat([ours, others], ignore_index=True)[ours.columns]
+        return table.astype({"cells": "Int64", "failed": "Int64"})  # unknown of published rows
 
     @override
     def select(self, dataset: ImageSet) -> ImageSet:
@@ -118,8 +119,8 @@ def rank_detectors(cells: pd.DataFrame) -> pd.DataFrame:
 
     Columns: detector, auc_roc (mean over seeds of the mean over classes), sd and spread (standard deviation and range
     of that mean over seeds), worst (least mean of a class), worst_class, auc_pr, seconds (per fit), emissions_kg (all
-    fits), cells, failed, is_complete. A detector with a failed cell is not complete: its mean is NaN, because means
-    over different classes are not comparable.
+    fits), cells, failed, is_complete. A detector with a failed cell is not complete: its means are NaN, because
+    means over different classes are not comparable.
 
     Example:
         >>> lines = [{"detector": "vae", "normal_class": c, "seed": s, "auc_roc": a, "reason": ""}
@@ -140,9 +141,9 @@ def rank_detectors(cells: pd.DataFrame) -> pd.DataFrame:
                 "auc_roc": by_seed.mean() if is_complete else float("nan"),
                 "sd": by_seed.std() if len(by_seed) > 1 else float("nan"),
                 "spread": by_seed.max() - by_seed.min() if len(by_seed) > 1 else float("nan"),
-                "worst": by_class.min(),
-                "worst_class": str(by_class.idxmin()) if by_class.notna().any() else "",
-                "auc_pr": part["auc_pr"].mean(),
+                "worst": by_class.min() if is_complete else float("nan"),
+                "worst_class": str(by_class.idxmin()) if is_complete else "",
+                "auc_pr": part["auc_pr"].mean() if is_complete else float("nan"),
                 "seconds": part["seconds"].mean(),
                 "emissions_kg": part["emissions_kg"].sum(),
                 "cells": len(part),

@@ -1,194 +1,189 @@
-"""Figures of one model of images: scores, ROC curve, embeddings, their moments, and the curves of the training."""
+"""Figures of images: scores, ROC curve, embeddings, moments, training curves, and the comparison of detectors."""
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from core.figures.style import HIGHLIGHT_COLOUR, NEUTRAL_COLOUR, PALETTE, Translate, apply_layout, to_float32
+from core.figures.style import HIGHLIGHT_COLOUR, NEUTRAL_COLOUR, PALETTE, Translate, apply_layout
 from core.messages import N_
+from core.tasks.images.comparison_result import ImageComparison
 from core.tasks.images.diagnosis import AUC_CURVE, PRECISION_CURVE
 from core.tasks.images.model_result import ImageModelResult
+from core.tasks.images.spec import LINE_TO_BEAT
 
-BINS = 60
-EDGE_QUANTILES = (0.002, 0.998)  # scores beyond them are counted in the outermost bars
-NORMAL_COLOUR, ABNORMAL_COLOUR = PALETTE[0], HIGHLIGHT_COLOUR
-SYMBOLS = ("circle", "diamond", "square", "cross", "x", "triangle-up", "star")
-ROW_HEIGHT_PX = 190
-MOMENT_LABELS = {"mean": N_("mean"), "sd": N_("standard deviation")}
+HISTOGRAM_BINS = 60
+CLIPPED_QUANTILE = 0.999  # of the scores: beyond it they are counted in the last bin
+MAX_BARS = 200  # dimensions of the embedding that are drawn
+SHARE_CURVES = (AUC_CURVE, PRECISION_CURVE)
+GRADIENT_WORD = "gradient"
+PROJECTIONS = {"pca": N_("principal components"), "tsne": N_("t-SNE")}
 
 
-def draw_scores(result: ImageModelResult, threshold: float, translate: Translate = str) -> go.Figure:
-    """Draw the distribution of the scores of normal and of abnormal test images, with a threshold.
-
-    Each kind adds up to 100 %, because there are usually more images of one of them. Bars at the ends hold all scores
-    beyond.
-    """
-    rows, figure = result.test_rows, go.Figure()
-    scores = rows["score"].to_numpy(np.float64)
-    low, high = np.quantile(scores, EDGE_QUANTILES)
-    low, high = min(low, threshold), max(high, threshold)
-    edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
-    is_abnormal = rows["is_abnormal"].to_numpy(bool)
-    for kind, name, colour in ((False, N_("normal"), NORMAL_COLOUR), (True, N_("abnormal"), ABNORMAL_COLOUR)):
-        part = np.clip(scores[is_abnormal == kind], edges[0], edges[-1])
-        if len(part):
-            figure.add_bar(
-                x=to_float32((edges[1:] + edges[:-1]) / 2),
-                y=to_float32(np.histogram(part, edges)[0] / len(part)),
-                width=edges[1] - edges[0],
-                name=translate(name),
-                marker={"color": colour, "line": {"width": 0}},
-                opacity=0.6,
-                hovertemplate="%{x:.4g} · %{y:.2%}<extra>%{fullData.name}</extra>",
-            )
-    figure.add_vline(threshold, line={"color": NEUTRAL_COLOUR, "dash": "dash", "width": 2})
+def draw_score_histogram(
+    result: ImageModelResult, threshold: float | None = None, translate: Translate = str
+) -> go.Figure:
+    """Draw the shares of normal and abnormal test images by score, with a threshold (default: that of the model)."""
+    rows = result.test_rows if len(result.test_rows) else result.rows
+    figure = go.Figure()
+    if len(rows):
+        low, high = float(rows["score"].min()), float(rows["score"].quantile(CLIPPED_QUANTILE))
+        edges = np.linspace(low, high if high > low else low + 1, HISTOGRAM_BINS + 1)
+        for is_abnormal, name, colour in ((False, N_("normal"), PALETTE[0]), (True, N_("abnormal"), HIGHLIGHT_COLOUR)):
+            scores = rows.loc[rows["is_abnormal"] == is_abnormal, "score"].clip(upper=edges[-1])
+            if len(scores):
+                counts, _ = np.histogram(scores, edges)
+                figure.add_bar(
+                    x=(edges[:-1] + edges[1:]) / 2,
+                    y=counts / len(scores),
+                    width=edges[1] - edges[0],
+                    name=translate(name),
+                    marker_color=colour,
+                    opacity=0.6,
+                    customdata=counts,
+                    hovertemplate="%{x:.4~g}<br>%{customdata:,}<extra>%{fullData.name}</extra>",
+                )
+    value = result.threshold if threshold is None else threshold
+    if value is not None:
+        figure.add_vline(
+            value, line={"color": NEUTRAL_COLOUR, "dash": "dash"}, annotation_text=translate(N_("threshold"))
+        )
     figure.update_layout(barmode="overlay", bargap=0)
     figure.update_yaxes(tickformat=".0%")
-    return apply_layout(figure, translate, x=translate(N_("Score")), y=translate(N_("Share of the images")), height=320)
+    return apply_layout(figure, translate, x=translate(N_("score")), y=translate(N_("share of the images")))
 
 
-def draw_roc(result: ImageModelResult, threshold: float, translate: Translate = str) -> go.Figure:
-    """Draw the ROC curve of the test part with the point of a threshold, and the diagonal of chance."""
-    confusion, figure = result.count_confusion(threshold), go.Figure()
-    figure.add_scatter(
-        x=[0, 1],
-        y=[0, 1],
-        mode="lines",
-        line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-    figure.add_scatter(
-        x=to_float32(1 - result.roc["specificity"].to_numpy(np.float64)),
-        y=to_float32(result.roc["sensitivity"].to_numpy(np.float64)),
-        mode="lines",
-        line={"color": NORMAL_COLOUR, "width": 2},
-        showlegend=False,
-        hovertemplate="%{x:.2%} · %{y:.2%}<extra></extra>",
-    )
-    figure.add_scatter(
-        x=[1 - confusion.specificity],
-        y=[confusion.sensitivity],
-        mode="markers",
-        marker={"color": HIGHLIGHT_COLOUR, "size": 13},
-        showlegend=False,
-        hovertemplate="%{x:.2%} · %{y:.2%}<extra></extra>",
-    )
-    figure.update_xaxes(range=[-0.02, 1.02], tickformat=".0%")
-    figure.update_yaxes(range=[-0.02, 1.02], tickformat=".0%")
-    return apply_layout(figure, translate, x=translate(N_("False alarms")), y=translate(N_("Sensitivity")), height=320)
-
-
-def draw_points(result: ImageModelResult, kind: str, translate: Translate = str) -> go.Figure:
-    """Draw the embeddings of test images in the plane, coloured by class; `kind` is "pca" or "tsne".
-
-    The normal class is drawn last, in dark.
-    """
-    figure, points = go.Figure(), result.points
-    normal = result.spec.normal_class
-    names = [*(name for name in result.data.classes if name != normal), normal]
-    for number, name in enumerate(names):
-        part = points[(points["class"] == name).to_numpy()]
-        if part.empty:
-            continue
-        is_normal = name == normal
+def draw_roc(result: ImageModelResult, threshold: float | None = None, translate: Translate = str) -> go.Figure:
+    """Draw the ROC curve of the test part, and the point of a threshold (default: that of the model)."""
+    figure = go.Figure()
+    chance = {"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1}
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=chance, name=translate(N_("chance")), hoverinfo="skip")
+    roc = result.roc
+    if len(roc):
         figure.add_scatter(
-            x=to_float32(part[f"{kind}_1"].to_numpy(np.float64)),
-            y=to_float32(part[f"{kind}_2"].to_numpy(np.float64)),
+            x=1 - roc["specificity"],
+            y=roc["sensitivity"],
+            mode="lines",
+            line={"color": PALETTE[0], "width": 2, "shape": "hv"},
+            name=f"AUC {result.measurements['auc_roc']:.3f}",
+            customdata=roc["threshold"],
+            hovertemplate="%{x:.1%} → %{y:.1%}<br>%{customdata:.4~g}<extra></extra>",
+        )
+        value = result.threshold if threshold is None else threshold
+        if value is not None:
+            confusion = result.count_confusion(value)
+            figure.add_scatter(
+                x=[1 - confusion.specificity],
+                y=[confusion.sensitivity],
+                mode="markers",
+                marker={"color": HIGHLIGHT_COLOUR, "size": 12},
+                name=translate(N_("threshold")),
+            )
+    figure.update_xaxes(tickformat=".0%", range=[-0.02, 1.02])
+    figure.update_yaxes(tickformat=".0%", range=[-0.02, 1.02])
+    return apply_layout(
+        figure,
+        translate,
+        x=translate(N_("normal images above the threshold")),
+        y=translate(N_("abnormal images above it")),
+    )
+
+
+def draw_points(result: ImageModelResult, projection: str = "pca", translate: Translate = str) -> go.Figure:
+    """Draw the embeddings of test images in the plane, coloured by class, the normal one first."""
+    figure, points = go.Figure(), result.points
+    normal_class = result.spec.normal_class
+    names = sorted(points["class"].unique(), key=lambda name: (name != normal_class, name)) if len(points) else []
+    for number, name in enumerate(names):
+        part = points[points["class"] == name]
+        figure.add_scattergl(
+            x=part[f"{projection}_1"],
+            y=part[f"{projection}_2"],
             mode="markers",
-            name=translate(N_("{name} (normal)")).format(name=name) if is_normal else name,
-            text=part["image"],
-            customdata=to_float32(part["score"].to_numpy(np.float64)),
+            name=f"{name} ({translate(N_('normal'))})" if name == normal_class else name,
             marker={
-                "color": "#1F2D3A" if is_normal else PALETTE[number % len(PALETTE)],
-                "symbol": "circle" if is_normal else SYMBOLS[number // len(PALETTE) % len(SYMBOLS)],
+                "color": NEUTRAL_COLOUR if name == normal_class else (*PALETTE, HIGHLIGHT_COLOUR)[number % 9],
                 "size": 5,
+                "symbol": "circle" if number < 9 else "x",
                 "opacity": 0.75,
             },
-            hovertemplate="%{text}<br>%{customdata:.4g}<extra>%{fullData.name}</extra>",
+            customdata=np.column_stack([part["image"], part["score"]]),
+            hovertemplate="%{customdata[0]}<br>%{customdata[1]:.4~g}<extra>%{fullData.name}</extra>",
         )
-    figure.update_xaxes(showticklabels=False, zeroline=False)
-    figure.update_yaxes(showticklabels=False, zeroline=False)
-    return apply_layout(figure, translate, height=460)
+    figure.update_layout(legend={"itemsizing": "constant"})
+    return apply_layout(figure, translate, height=480)
 
 
-def draw_moments(result: ImageModelResult, translate: Translate = str) -> go.Figure:
-    """Draw mean and standard deviation per dimension of the embedding, of normal and of abnormal test images."""
-    moments = result.moments
-    figure = make_subplots(
-        rows=2,
-        cols=1,
-        shared_xaxes=True,
-        vertical_spacing=0.12,
-        subplot_titles=[*map(translate, MOMENT_LABELS.values())],
-    )
-    for row, moment in enumerate(MOMENT_LABELS, start=1):
-        for kind, name, colour in (
-            ("normal", N_("normal"), NORMAL_COLOUR),
-            ("abnormal", N_("abnormal"), ABNORMAL_COLOUR),
-        ):
-            figure.add_scatter(
-                x=moments["dimension"],
-                y=to_float32(moments[f"{moment}_{kind}"].to_numpy(np.float64)),
-                mode="markers" if len(moments) > BINS else "lines+markers",
-                marker={"size": 4, "color": colour},
-                line={"width": 1, "color": colour},
-                name=translate(name),
-                legendgroup=kind,
-                showlegend=row == 1,
-                row=row,
-                col=1,
-            )
-    figure.update_annotations(font={"size": 12})
-    figure.update_xaxes(title={"text": translate(N_("dimension"))}, row=2, col=1)
-    return apply_layout(figure, translate, height=2 * ROW_HEIGHT_PX).update_layout(margin={"t": 48}, legend={"y": 1.06})
+def draw_moments(result: ImageModelResult, moment: str = "mean", translate: Translate = str) -> go.Figure:
+    """Draw a moment ("mean", "sd", "skew", "kurtosis") of every dimension of the embedding, by kind of image."""
+    figure, moments = go.Figure(), result.moments
+    rows = moments.iloc[np.linspace(0, len(moments) - 1, min(MAX_BARS, len(moments))).astype(int)]
+    for kind, name, colour in (("normal", N_("normal"), PALETTE[0]), ("abnormal", N_("abnormal"), HIGHLIGHT_COLOUR)):
+        figure.add_scatter(
+            x=rows["dimension"],
+            y=rows[f"{moment}_{kind}"],
+            mode="lines+markers",
+            marker={"size": 4},
+            line={"color": colour, "width": 1},
+            name=translate(name),
+        )
+    return apply_layout(figure, translate, x=translate(N_("dimension of the embedding")))
 
 
-def draw_history(result: ImageModelResult, translate: Translate = str) -> go.Figure:
-    """Draw accuracy on a validation part, losses and norms of gradients per epoch, one below another."""
-    groups = group_curves(result.history)
-    figure = make_subplots(
-        rows=len(groups),
-        cols=1,
-        shared_xaxes=True,
-        vertical_spacing=0.25 / len(groups),
-        subplot_titles=[*map(translate, groups)],
-    )
-    colours = iter(range(len(result.history)))
-    for row, curves in enumerate(groups.values(), start=1):
-        for name in curves:
-            curve = result.history[result.history["curve"] == name]
-            figure.add_scatter(
-                x=curve["step"],
-                y=to_float32(curve["value"].to_numpy(np.float64)),
-                mode="lines" if len(curve) > 1 else "markers",
-                name=translate(name),
-                line={"width": 1.6, "color": PALETTE[next(colours) % len(PALETTE)]},
-                row=row,
-                col=1,
-            )
-    figure.update_annotations(font={"size": 12})
-    figure.update_xaxes(title={"text": translate(N_("epoch"))}, row=len(groups), col=1)
-    height = 90 + ROW_HEIGHT_PX * len(groups)
-    return apply_layout(figure, translate, height=height).update_layout(margin={"t": 56}, legend={"y": 1.04})
-
-
-def group_curves(history: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the heading of a panel → its curves: accuracy, losses, gradients, as far as they exist.
+def list_curve_groups(history: pd.DataFrame) -> dict[str, list[str]]:
+    """Return title → curves that share an axis: losses, norms of gradients, and shares 0–1; without empty groups.
 
     Example:
-        >>> history = pd.DataFrame({"curve": ["loss", "gradient norm: distance", "AUC (validation)"]})
-        >>> list(group_curves(history))
-        ['Accuracy on a validation part', 'Loss', 'Norm of the gradients']
+        >>> list_curve_groups(pd.DataFrame({"curve": ["loss", "gradient of KL", "loss"]}))
+        {'losses': ['loss'], 'norms of the gradients': ['gradient of KL']}
     """
-    names = list(dict.fromkeys(history["curve"]))
-    accuracies = [name for name in names if name in (AUC_CURVE, PRECISION_CURVE)]
-    gradients = [name for name in names if "gradient" in name.lower()]
-    losses = [name for name in names if name not in (*accuracies, *gradients)]
-    groups = {
-        N_("Accuracy on a validation part"): accuracies,
-        N_("Loss"): losses,
-        N_("Norm of the gradients"): gradients,
-    }
-    return {heading: curves for heading, curves in groups.items() if curves}
+    groups: dict[str, list[str]] = {N_("losses"): [], N_("norms of the gradients"): [], N_("AUC and precision"): []}
+    losses, gradients, shares = groups.values()
+    for curve in history["curve"].unique():
+        group = shares if curve in SHARE_CURVES else gradients if GRADIENT_WORD in curve.lower() else losses
+        group.append(str(curve))
+    return {title: curves for title, curves in groups.items() if curves}
+
+
+def draw_history(history: pd.DataFrame, curves: list[str], translate: Translate = str) -> go.Figure:
+    """Draw curves of the training by epoch."""
+    figure = go.Figure()
+    for number, curve in enumerate(curves):
+        part = history[history["curve"] == curve].sort_values("step")
+        figure.add_scatter(
+            x=part["step"],
+            y=part["value"],
+            mode="lines+markers",
+            marker={"size": 4},
+            name=translate(curve),
+            line={"color": PALETTE[number % len(PALETTE)]},
+        )
+    if set(curves) <= set(SHARE_CURVES):
+        figure.update_yaxes(range=[0, 1.02])
+    return apply_layout(figure, translate, x=translate(N_("epoch")))
+
+
+def draw_comparison(result: ImageComparison, translate: Translate = str) -> go.Figure:
+    """Draw the area of every detector and normal class with its spread, published rows hollow, and the line to beat."""
+    figure, table = go.Figure(), result.table
+    for number, (detector, part) in enumerate(table.groupby("detector", sort=False)):
+        figure.add_scatter(
+            x=part["normal_class"],
+            y=part["auc_roc"],
+            error_y={"array": part["sd"].fillna(0), "thickness": 1},
+            mode="lines+markers" if detector == LINE_TO_BEAT else "markers",
+            line={"dash": "dot", "color": NEUTRAL_COLOUR, "width": 1},
+            marker={"color": NEUTRAL_COLOUR if detector == LINE_TO_BEAT else PALETTE[number % len(PALETTE)], "size": 9},
+            name=str(detector),
+        )
+    for number, (model, part) in enumerate(result.published.groupby("model", sort=False)):
+        figure.add_scatter(
+            x=part["normal_class"],
+            y=part["auc_roc"],
+            mode="markers",
+            marker={"symbol": "diamond-open", "color": PALETTE[number % len(PALETTE)], "size": 8},
+            name=f"{model} ({translate(N_('published'))})",
+            visible=True if number == len(result.published["model"].unique()) - 1 else "legendonly",
+        )
+    figure.update_yaxes(tickformat=".0%")
+    figure.update_xaxes(type="category")
+    return apply_layout(figure, translate, x=translate(N_("normal class")), y="AUC-ROC", height=460)

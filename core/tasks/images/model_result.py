@@ -68,7 +68,7 @@ class ImageModelResult(Result):
                    normal class), score, p_value (NaN for held-out images), anomaly, severity (0 … 3); the highest score
                    first. Images without a class are scored too; their is_abnormal is False.
     roc            ROC curve of the test part, see `build_roc_table`; empty without abnormal or normal test images
-    points         position, image, class, is_abnormal, score, pca_1, pca_2, tsne_1, tsne_2 of some test images; empty in
+    points         position, image, class, is_abnormal, score, pca_1, pca_2, tsne_1, tsne_2 of test images; empty in
                    the cell of a comparison
     moments        dimension, mean, sd, skew and kurtosis of the embedding of normal and of abnormal test images
     history        curve, step, value: losses, gradient norms, AUC and precision per epoch

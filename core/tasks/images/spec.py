@@ -62,7 +62,8 @@ class ImagesFitSpec(Spec):
     images             digest of the set of images
     normal_class       "" for the class named normal, good or ok, else the first
     false_alarm_rate   share of normal images that may be above the threshold
-    held_out           share of the normal training images that the threshold is computed from; 0 for no threshold
+    held_out           share of the normal training images that the threshold is computed from; 0 for no threshold,
+                       None for a tenth, or up to a third where a tenth is too few for the rate
     contamination      share of other classes among the training images
     abnormal_count     number of labelled abnormal images that a supervised detector sees
     seconds, seed      None for those of the detector; the seed also divides the images
@@ -93,12 +94,16 @@ class ImagesFitSpec(Spec):
         steps=RATE_STEPS,
         format="percent",
     )
-    held_out: float = hyperparameter(
-        0.1,
-        help=N_("Share of the normal images that the threshold is computed from; the model is not fitted on them."),
+    held_out: float | None = hyperparameter(
+        None,
+        help=N_(
+            "Share of the normal images that the threshold is computed from; the model is not fitted on them. By "
+            "default a tenth, or up to a third where a tenth is too few for the accepted false alarms."
+        ),
         label=N_("Normal images for the threshold"),
         low=0,
         high=MAX_HELD_OUT,
+        steps=(0.0, 0.05, 0.1, 0.2, 0.3, 0.5),
         format="percent",
     )
     contamination: float = hyperparameter(
