@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.tasks.images.comparison_figures import draw_means
 from core.tasks.images.comparison_result import ImageComparison
+from core.tasks.images.figures import draw_comparison
 from core.tasks.images.spec import LINE_TO_BEAT, list_detectors
 from pages.components import downloads
 from pages.components.i18n import _, format_fixed, format_percent, format_value, translate_message
@@ -252,13 +253,23 @@ def _show_fit(fit: dict[Hashable, Any], comparison_run: str) -> None:
 
 
 def _show_bars(comparison: ImageComparison) -> None:
-    st.subheader(_("Mean over the classes"))
-    show_chart(
-        draw_means(comparison, name_detector, _),
-        "images-means",
-        _("Mean area of every detector with its spread over the seeds, and the line to beat"),
-        has_time_axis=False,
+    """Show the means over the classes, or the areas of every class."""
+    labels = {"mean": _("Mean over the classes"), "class": _("By class")}
+    view = st.segmented_control(
+        _("Figure"),
+        list(labels),
+        default="mean",
+        format_func=labels.__getitem__,
+        key="images-figure",
+        label_visibility="collapsed",
+        required=True,
     )
+    if view == "class":
+        figure, alt = draw_comparison(comparison, _), _("Area of every detector and normal class with its spread")
+    else:
+        figure = draw_means(comparison, name_detector, _)
+        alt = _("Mean area of every detector with its spread over the seeds, and the line to beat")
+    show_chart(figure, "images-means", alt, has_time_axis=False)
 
 
 def _show_costs(comparison: ImageComparison) -> None:

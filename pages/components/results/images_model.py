@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import streamlit as st
-from core.detectors.images.image_model import ImageModel
-from core.tasks.images.fit import load_fitted_model
-from core.tasks.images.judgement import change_weight
 
 from core.data.images.image_set import ImageSet
 from core.detectors.images.base import WeightedDetector
+from core.detectors.images.image_model import ImageModel
 from core.errors import NotFoundError
 from core.spec.task import get_task
 from core.tasks.images import figures
+from core.tasks.images.fit import load_fitted_model
+from core.tasks.images.judgement import change_weight
 from core.tasks.images.model_result import COLLAPSE_LABELS, PART_LABELS, ImageModelResult
 from core.tasks.images.views import FALSE_ALARMS, GALLERIES, LEAST, MISSED, MOST, select_gallery
 from core.workspace import Workspace
@@ -26,7 +26,6 @@ from pages.components.results.run_widgets import show_chart, show_cost, show_dow
 GALLERY_SIZE = 12
 WEIGHT_STEP = 0.05
 MAX_CACHED_WEIGHTS = 16
-PROJECTIONS = ("pca", "tsne")
 
 
 def show_model(result: ImageModelResult, images: ImageSet, run: str) -> None:
@@ -48,7 +47,7 @@ def show_model(result: ImageModelResult, images: ImageSet, run: str) -> None:
     }
     if len(result.points):
         views[_("Embedding")] = lambda: _show_embedding(result)
-    if len(result.history):
+    if result.history["step"].nunique() > 1:
         views[_("Training")] = lambda: _show_training(result)
     if fitted is not None:
         views[_("Model")] = lambda: model.show(run, "images")
@@ -210,12 +209,11 @@ def _show_pictures(
 
 
 def _show_embedding(result: ImageModelResult) -> None:
-    labels = {"pca": "PCA", "tsne": "t-SNE"}
     kind = st.segmented_control(
         _("Projection"),
-        PROJECTIONS,
+        list(figures.PROJECTIONS),
         default="pca",
-        format_func=labels.__getitem__,
+        format_func=lambda name: _(figures.PROJECTIONS[name]),
         key="images-projection",
         required=True,
     )
@@ -231,21 +229,41 @@ def _show_embedding(result: ImageModelResult) -> None:
             "normal ones: a distance to the centre cannot find them."
         )
     )
+    _show_moments(result)
+
+
+def _show_moments(result: ImageModelResult) -> None:
     st.subheader(_("Moments of the embedding"))
+    labels = {"mean": _("mean"), "sd": _("standard deviation"), "skew": _("skewness"), "kurtosis": _("kurtosis")}
+    moment = st.segmented_control(
+        _("Moment"),
+        list(labels),
+        default="mean",
+        format_func=labels.__getitem__,
+        key="images-moment",
+        label_visibility="collapsed",
+        required=True,
+    )
     show_chart(
-        figures.draw_moments(result, _),
+        figures.draw_moments(result, str(moment), _),
         "images-moments",
-        _("Mean and standard deviation per dimension of normal and of abnormal images"),
+        _("Moment of every dimension of the embedding, of normal and of abnormal images"),
         has_time_axis=False,
     )
-    with st.expander(_("Moments of every dimension"), icon=":material/table:"):
-        st.dataframe(result.moments.round(4), hide_index=True, width="stretch", key="images-moment-table")
 
 
 def _show_training(result: ImageModelResult) -> None:
-    show_chart(
-        figures.draw_history(result, _),
-        "images-history",
-        _("Losses, gradient norms, AUC and precision per epoch"),
-        has_time_axis=False,
+    st.caption(
+        _(
+            "The validation part is neither fitted on nor tested on. A loss that falls while AUC and precision fall "
+            "too shows over-fitting."
+        )
     )
+    for title, curves in figures.list_curve_groups(result.history).items():
+        st.subheader(_(title))
+        show_chart(
+            figures.draw_history(result.history, curves, _),
+            f"images-history-{title}",
+            _("Curves of the training per epoch"),
+            has_time_axis=False,
+        )

@@ -67,7 +67,7 @@ def _show_threshold(result: ImageModelResult, thresholds: list[float], run: str)
     scores, roc = st.columns([3, 2])
     with scores:
         show_chart(
-            figures.draw_scores(result, value, _),
+            figures.draw_score_histogram(result, value, _),
             "images-scores",
             _("Scores of normal and of abnormal test images, with the threshold"),
             has_time_axis=False,
