@@ -53,9 +53,7 @@ def page() -> None:
     if images is None:
         picker.show_sources()
         return
-    picker.show_line(images)
-    with st.expander(_("The images"), expanded=result is None, icon=":material/photo_library:"):
-        image_picker.show_overview(images)
+    _show_images(picker, images, result)
     if not images.classes:
         st.info(
             _(
@@ -95,6 +93,13 @@ def _open_images(picker: ImagePicker, result: Result | None, section: str) -> Im
         spec: Any = result.spec
         picker.open(spec.images)
     return picker.load()
+
+
+def _show_images(picker: ImagePicker, images: ImageSet, result: Result | None) -> None:
+    """Show the images; without a result, what they look like."""
+    picker.show_line(images)
+    with st.expander(_("The images"), expanded=result is None, icon=":material/photo_library:"):
+        image_picker.show_overview(images)
 
 
 def _find_mode(task: Task, kind: type[Spec]) -> Mode:
@@ -221,7 +226,7 @@ def _show_pictures(task: Task, result: Result | None) -> None:
     if pictures is None:
         picker.show_sources()
         return
-    picker.show_line(pictures)
+    _show_images(picker, pictures, result)
     task_page.ask_and_show(
         task,
         None,

@@ -16,7 +16,7 @@ from core.data.images.reading import read_image_set
 from core.data.images.samples import IMAGE_SAMPLES, load_image_sample
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.data.images.image_set import ImageSet
+from core.data.images.image_set import UNLABELLED, ImageSet
 from core.errors import NotFoundError
 from core.figures.class_counts import draw_class_counts
 from core.runs.tracked_run import record_event
@@ -182,13 +182,6 @@ def show_overview(images: ImageSet) -> None:
     """Show some images of every class, the images per class, and what a reader has to know about the reading."""
     for note in images.notes:
         st.caption(f":material/info: {translate_message(note)}")
-    unlabelled = int((images.labels < 0).sum())
-    if unlabelled and images.classes:
-        st.caption(
-            _("Images without a class: {count}. They are scored, and judged by nobody yet.").format(
-                count=format_value(unlabelled)
-            )
-        )
     sheet, counts = st.columns([3, 2])
     with sheet:
         _show_sheet(images)
@@ -208,13 +201,13 @@ def count_parts(images: ImageSet) -> dict[str, tuple[int, int]]:
 
 
 def _show_sheet(images: ImageSet) -> None:
-    """Show the first images of every class in one line per class."""
-    numbers = range(min(len(images.classes), MAX_SHOWN_CLASSES)) if images.classes else [-1]
+    """Show the first images of every class in one line per class, those without a class last."""
+    numbers = [*range(min(len(images.classes), MAX_SHOWN_CLASSES)), UNLABELLED]
     for number in numbers:
         members = np.flatnonzero(images.labels == number)[:IMAGES_PER_CLASS]
         if not len(members):
             continue
-        name = images.classes[number] if number >= 0 else _("without a class")
+        name = _("without a class") if number == UNLABELLED else images.classes[number]
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"sheet-{number}"):
             with st.container(width=96):
                 st.markdown(f"**{name}**")

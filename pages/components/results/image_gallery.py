@@ -11,10 +11,10 @@ from core.tasks.images.judgement import Explanation, explain_images
 from core.data.images.image_set import ImageSet, Pixels
 from core.data.images.panels import join_panels
 from pages.components import feedback_form
-from pages.components.i18n import _, format_percent, format_value
+from pages.components.i18n import _, format_value
 from pages.components.results.sequence_event import format_severity
 
-PANEL_WIDTH_PX, DETAIL_WIDTH_PX = 88, 200
+PANEL_WIDTH_PX, DETAIL_WIDTH_PX = 80, 180
 MAX_CACHED_GALLERIES = 64
 
 
@@ -41,7 +41,8 @@ def show_gallery(
             with st.container(width=panels * PANEL_WIDTH_PX, gap="xxsmall"):
                 st.image(picture, width=panels * PANEL_WIDTH_PX, alt=str(row["image"]))
                 st.caption(_describe_row(row, verdict))
-    _show_detail(rows, pictures, panels, run, key)
+    originals = images.pixels[positions] if images.pixels.shape[1:3] != pixels.shape[1:3] else None
+    _show_detail(rows, pictures, panels, originals, run, key)
 
 
 @st.cache_resource(max_entries=MAX_CACHED_GALLERIES, show_spinner=False)
@@ -89,8 +90,10 @@ def format_p_value(p_value: float) -> str:
     return format_value(float(f"{p_value:.2g}")) if p_value == p_value else "–"
 
 
-def _show_detail(rows: pd.DataFrame, pictures: Pixels, panels: int, run: str, key: str) -> None:
-    """Show one image large, with its facts, and ask for the verdict on it."""
+def _show_detail(
+    rows: pd.DataFrame, pictures: Pixels, panels: int, originals: Pixels | None, run: str, key: str
+) -> None:
+    """Show one image large, with its facts, and ask for the verdict on it; `originals` if the model changed the size."""
     number = st.selectbox(
         _("Image"),
         range(len(rows)),
@@ -100,6 +103,8 @@ def _show_detail(rows: pd.DataFrame, pictures: Pixels, panels: int, run: str, ke
     row = rows.iloc[number]
     left, right = st.columns(2)
     with left, st.container(key=f"gallery-detail-{key}"):
+        if originals is not None:
+            st.image(originals[number], width=DETAIL_WIDTH_PX, alt=_("The image before it was scaled"))
         st.image(pictures[number], width=panels * DETAIL_WIDTH_PX, alt=str(row["image"]))
         facts = [
             _("class: {name}").format(name=row["class"]) if row["class"] else "",
@@ -109,8 +114,8 @@ def _show_detail(rows: pd.DataFrame, pictures: Pixels, panels: int, run: str, ke
         st.caption(" · ".join(filter(None, facts)))
         if row["p_value"] == row["p_value"]:
             st.caption(
-                _("{share} of the held-out normal images score at least as high.").format(
-                    share=format_percent(float(f"{row['p_value']:.2g}"))
+                _("p-value {value}: share of normal images that are expected to score at least as high.").format(
+                    value=format_p_value(row["p_value"])
                 )
             )
     with right:

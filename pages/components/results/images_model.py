@@ -260,7 +260,8 @@ def _show_training(result: ImageModelResult) -> None:
         )
     )
     for title, curves in figures.list_curve_groups(result.history).items():
-        st.subheader(_(title))
+        heading = _(title)
+        st.subheader(heading[:1].upper() + heading[1:])
         show_chart(
             figures.draw_history(result.history, curves, _),
             f"images-history-{title}",

@@ -22,7 +22,7 @@ def show_scores(scores: ImageScores, pictures: ImageSet, run: str) -> None:
     _show_metrics(scores, run)
     st.caption(_describe_model(scores))
     for note in scores.notes:
-        st.warning(translate_message(note), icon=":material/info:")
+        st.info(translate_message(note), icon=":material/info:")
     rows = scores.rows
     if len(rows) > PAGE_SIZE:
         pages = -(-len(rows) // PAGE_SIZE)
@@ -85,7 +85,9 @@ def _show_table(scores: ImageScores, run: str) -> None:
             "class": text(_("Class")),
             "anomaly": st.column_config.CheckboxColumn(_("Alarm")),
             "score": text(_("Score")),
-            "p_value": text(_("p-value"), help=_("Share of held-out normal images with a score at least as high.")),
+            "p_value": text(
+                _("p-value"), help=_("Share of normal images that are expected to score at least as high.")
+            ),
             "severity": text(_("Severity")),
             "verdict": feedback_form.build_verdict_column(),
         },
