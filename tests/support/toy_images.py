@@ -1,6 +1,10 @@
-"""Small sets of images, and detectors of images that are fast, slow, broken, collapsed or supervised."""
+"""Small sets of images, and detectors of images that are fast, slow, broken, collapsed or supervised.
+
+`python -m tests.support.toy_images LEASE_S` runs a worker that knows these detectors. Tests kill it.
+"""
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,18 +13,20 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.array_types import Floats
+from core.cli.worker import install_shutdown_event
 from core.data.images.image_set import ImageSet, Pixels
 from core.detectors import images as detectors
 from core.detectors.base import Floats32
 from core.detectors.images.base import HeatMapper, ImageDetector, Monitor, Reconstructor, WeightedDetector
 from core.errors import DataError
+from core.jobs.worker import Worker
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
 from core.spec.plugins import register_class
+from core.spec.task import run_job
+from core.workspace import get_workspace
 
 
 def make_images(
@@ -170,6 +176,15 @@ def registered_images() -> Iterator[None]:
         yield
 
 
-def draw_scores(count: int, seed: int) -> Floats | NDArray[np.float64]:
-    """Return scores of normal images, (count,)."""
-    return np.random.default_rng(seed).gamma(2.0, size=count)
+def run_toy_worker(lease_s: float) -> None:
+    """Run jobs that may name the toys, until the process is killed."""
+    from tests.support.toy_images import registered_images as registered  # not `__main__`: classes have one module
+
+    workspace = get_workspace()
+    workspace.jobs.lease_s = lease_s
+    with registered():
+        Worker(workspace, run_job, install_shutdown_event(), give_up=lambda: os._exit(1)).run()
+
+
+if __name__ == "__main__":
+    run_toy_worker(float(sys.argv[1]))
