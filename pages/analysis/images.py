@@ -73,7 +73,7 @@ def _choose_section(result: Result | None) -> str:
     """Ask for the section; at first that of the address, else of the result. The URL holds the choice."""
     labels = {COMPARE: _("Compare"), MODEL: _("One model"), PICTURES: _("Your pictures")}
     asked = url_state.get_query_param("section")
-    start = asked if asked in labels else SECTION_BY_RESULT.get(type(result), COMPARE)
+    start = asked if asked in labels else COMPARE if result is None else SECTION_BY_RESULT[type(result)]
     section = st.segmented_control(
         _("Section"),
         list(labels),
@@ -119,7 +119,7 @@ def _show_comparison(task: Task, images: ImageSet) -> None:
         kind=ImageComparison,
         widgets=form.widgets,
         before_fields=form.ask_names,
-        after_button=lambda spec: st.caption(_describe_effort(spec)),
+        after_button=_show_effort,
     )
 
 
@@ -163,20 +163,23 @@ class _CompareForm:
         self.detectors, self.classes = (LINE_TO_BEAT, *names), tuple(classes or choices)
 
 
-def _describe_effort(spec: Any) -> str:
-    """Return how many fits a comparison makes, and how long they may take."""
+def _show_effort(spec: Any) -> None:
+    """Show how many fits a comparison makes, and how long they may take."""
     classes = len(spec.classes)
     fits = len(spec.detectors) * classes * spec.seeds
     minutes = fits * spec.seconds_per_fit / SECONDS_PER_MINUTE
-    return _(
+    template = _(
         "{detectors} detectors × {classes} normal classes × {seeds} seeds = {fits} fits, at most {minutes} minutes. "
         "What is done stays, also if the job is cancelled."
-    ).format(
-        detectors=format_value(len(spec.detectors)),
-        classes=format_value(classes),
-        seeds=format_value(spec.seeds),
-        fits=format_value(fits),
-        minutes=format_value(max(1, round(minutes))),
+    )
+    st.caption(
+        template.format(
+            detectors=format_value(len(spec.detectors)),
+            classes=format_value(classes),
+            seeds=format_value(spec.seeds),
+            fits=format_value(fits),
+            minutes=format_value(max(1, round(minutes))),
+        )
     )
 
 

@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import streamlit as st
-from core.data.images.exporting import make_contact_sheet
-from core.data.images.reading import read_image_set
-from core.data.images.samples import IMAGE_SAMPLES, load_image_sample
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from core.data.images.exporting import make_contact_sheet
 from core.data.images.image_set import UNLABELLED, ImageSet
+from core.data.images.reading import read_image_set
+from core.data.images.samples import IMAGE_SAMPLES, load_image_sample
 from core.errors import NotFoundError
 from core.figures.class_counts import draw_class_counts
 from core.runs.tracked_run import record_event

@@ -148,9 +148,10 @@ def _ask_step(field: Field[Any], label: str, help_: str, key: str) -> Any:
 def _ask_optional(field: Field[Any], member_types: tuple[Any, ...], label: str, help_: str, key: str) -> Any:
     """Ask for a number that may stay empty; for a slider, ask first whether the value is set."""
     if not field.metadata["steps"]:
-        number = next(kind for kind in member_types if kind in (int, float))
+        number: Any = next(kind for kind in member_types if kind in (int, float))
         low, high = (None if field.metadata[name] is None else number(field.metadata[name]) for name in ("low", "high"))
-        return st.number_input(label, low, high, field.default, placeholder=_("automatic"), key=key, help=help_)
+        default: Any = field.default
+        return st.number_input(label, low, high, default, placeholder=_("automatic"), key=key, help=help_)
     is_set = st.checkbox(label, field.default is not None, key=f"{key}-wanted", help=help_)
     return _ask_step(field, label, help_, key) if is_set else None
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from core.detectors.images.image_model import ImageModel
-from core.tasks.images.judgement import Explanation, explain_images
 
 from core.data.images.image_set import ImageSet, Pixels
 from core.data.images.panels import join_panels
+from core.detectors.images.image_model import ImageModel
+from core.tasks.images.judgement import Explanation, explain_images
 from pages.components import feedback_form
 from pages.components.i18n import _, format_value
 from pages.components.results.sequence_event import format_severity
@@ -93,7 +93,10 @@ def format_p_value(p_value: float) -> str:
 def _show_detail(
     rows: pd.DataFrame, pictures: Pixels, panels: int, originals: Pixels | None, run: str, key: str
 ) -> None:
-    """Show one image large, with its facts, and ask for the verdict on it; `originals` if the model changed the size."""
+    """Show one image large, with its facts, and ask for the verdict on it.
+
+    `originals` are the images before the model changed their size; None where it did not.
+    """
     number = st.selectbox(
         _("Image"),
         range(len(rows)),

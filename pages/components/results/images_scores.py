@@ -1,9 +1,9 @@
 """Result of a saved model applied to pictures: the most abnormal first, with heat maps, verdicts and a download."""
 
 import streamlit as st
-from core.tasks.images.fit import load_fitted_model
 
 from core.data.images.image_set import ImageSet
+from core.tasks.images.fit import load_fitted_model
 from core.tasks.images.model_result import ImageScores
 from pages.components import cache, feedback_form
 from pages.components.i18n import _, format_percent, format_value, translate_message
