@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types check bench bench-sgmvrnn locales clean
+.PHONY: help install run test lint types check bench bench-sgmvrnn bench-images locales clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -50,6 +50,9 @@ bench: $(VENV)/.tested ## ratios against plain libraries, both sides in one run
 
 bench-sgmvrnn: $(VENV)/.tested ## speed of SGmVRNN beside plain torch, then its accuracy on labelled servers (half an hour)
 	$(BIN)/python -m benchmarks sgmvrnn sgmvrnn_accuracy
+
+bench-images: $(VENV)/.tested ## image detectors on MNIST, one class against the rest (hours; goes on where it was stopped)
+	$(BIN)/python -m benchmarks.images $(BENCH_IMAGES)
 
 locales: $(VENV)/.installed ## collect the texts of the code into locales/ and keep the translations
 	$(BIN)/pybabel -q extract -F locales/babel.cfg -k N_ -k _ --no-location --sort-output --width=120 --project Vigie -o locales/vigie.pot .

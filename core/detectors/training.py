@@ -107,7 +107,7 @@ class TrainingConfig:
     max_norm  gradients are clipped to this norm; None disables clipping
     patience  validations without improvement before early stopping; None disables it and keeps the last weights instead
               of the best
-    lr_decay  the learning rate falls to a twentieth during the second half
+    lr_decay  the learning rate falls to a twentieth during the second half of the batches or of the seconds
     validation_interval_steps  batches between two validations, such as those of an epoch
     """
 
@@ -119,15 +119,16 @@ class TrainingConfig:
     lr_decay: bool = False
     validation_interval_steps: int = VALIDATION_INTERVAL_STEPS
 
-    def compute_learning_rate(self, step: int) -> float:
-        """Return the learning rate of batch number `step`, counted from 0.
+    def compute_learning_rate(self, step: int, seconds: float = 0.0) -> float:
+        """Return the learning rate of batch number `step`, counted from 0, after `seconds` of training.
 
         Example:
             >>> config = TrainingConfig(steps=100, seconds=60.0, learning_rate=0.01, lr_decay=True)
             >>> [round(config.compute_learning_rate(step), 4) for step in (0, 50, 75, 100)]
             [0.01, 0.01, 0.0055, 0.0005]
         """
-        share = min(1.0, 2 + MIN_LR_SHARE - 2 * step / self.steps) if self.lr_decay else 1.0
+        share_done = max(step / self.steps, min(seconds / self.seconds, 1.0))
+        share = min(1.0, 2 + MIN_LR_SHARE - 2 * share_done) if self.lr_decay else 1.0
         return self.learning_rate * share
 
 
@@ -237,7 +238,7 @@ class Trainer:
         last_save = time.monotonic()
         start_time = last_save - state.seconds
         while not self._should_stop(state, time.monotonic() - start_time):
-            loss = self.train_batch(state)
+            loss = self.train_batch(state, time.monotonic() - start_time)
             if state.step % REPORT_INTERVAL_STEPS == 0:
                 self._report_progress(state, float(loss), progress, time.monotonic() - start_time)
             if state.step % self.config.validation_interval_steps == 0 or state.step == self.config.steps:
@@ -255,10 +256,10 @@ class Trainer:
             return state.vector.detach()
         return state.best
 
-    def train_batch(self, state: TrainingState) -> "Tensor":
-        """Train on one batch; return its loss."""
+    def train_batch(self, state: TrainingState, seconds: float = 0.0) -> "Tensor":
+        """Train on one batch after `seconds` of training; return its loss."""
         for group in state.optimizer.param_groups:
-            group["lr"] = self.config.compute_learning_rate(state.step)
+            group["lr"] = self.config.compute_learning_rate(state.step, seconds)
         state.optimizer.zero_grad()
         loss = self.loss.batch_loss(state.vector, state.step, state.rng)
         loss.backward()

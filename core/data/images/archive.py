@@ -3,6 +3,7 @@
 import os
 import zipfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from core.data.images.class_folders import MASK_FOLDER, infer_folder_labels, is_mask, split_folders
@@ -33,10 +34,7 @@ def read_picture_zip(path: Path, name: str, progress: ProgressCallback) -> Image
         limit = Budget.from_file(path, MAX_BYTES).remaining_bytes
         if sum(info.file_size for info in members.values()) > limit:  # no member is read beyond its declared size
             raise build_size_error(name, limit)
-        files = {
-            member: PictureFile(member, lambda info=info: _read_member(archive, info))  # type: ignore[misc]
-            for member, info in members.items()
-        }
+        files = {member: PictureFile(member, partial(_read_member, archive, info)) for member, info in members.items()}
         return _read_block(files, lambda member: _read_head(archive, members[member]), name, progress, [])
 
 
@@ -50,16 +48,13 @@ def read_picture_folder(path: Path, name: str, progress: ProgressCallback) -> Im
     if link_count:
         template = N_("{file}: {count} links to other folders were not followed.")
         notes.append(Message(template, {"file": name, "count": link_count}))
-    files = {
-        member: PictureFile(member, lambda member=member, place=place: _read_file(place, member))
-        for member, place in paths.items()
-    }  # type: ignore[misc]
+    files = {member: make_picture_file(place, member) for member, place in paths.items()}
     return _read_block(files, lambda member: read_head(paths[member]), name, progress, notes)
 
 
 def make_picture_file(path: Path, name: str) -> PictureFile:
     """Return a picture that was given by itself; its bytes are read later."""
-    return PictureFile(name, lambda: _read_file(path, name))
+    return PictureFile(name, partial(_read_file, path, name))
 
 
 def list_folder(path: Path, name: str) -> tuple[dict[str, Path], int]:
@@ -97,7 +92,8 @@ def _read_block(
     """Read the pictures among `files`; masks, nested archives and other files are named in notes."""
     visible = [member for member in sorted(files, key=natural_sort_key) if not _is_hidden(member)]
     masks = [member for member in visible if is_mask(member)]
-    pictures, others = [], []
+    pictures: list[str] = []
+    others: list[str] = []
     for member in visible:
         if not is_mask(member):
             is_chosen = Path(member).suffix.lower() in PICTURE_SUFFIXES or is_picture(read_member_head(member))

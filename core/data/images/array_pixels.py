@@ -16,6 +16,8 @@ BITS = (8, 10, 12, 14, 16)  # of cameras
 CHUNK_IMAGES = 1024
 FLOAT_TOLERANCE = 1e-3  # of sums of floats that should be 1 or 255
 
+MIN_FRACTION_RANGE = 32  # fractions below it would be rounded to a few grey levels
+
 AnyArray = NDArray[np.generic]
 
 
@@ -88,22 +90,23 @@ def _choose_scale(arrays: Mapping[str, NDArray[Any]], file: str, notes: list[Mes
     lows = {key: float(array.min()) for key, array in arrays.items()}
     highs = {key: float(array.max()) for key, array in arrays.items()}
     low, high = min(lows.values()), max(highs.values())
-    has_fractions = any(array.dtype.kind == "f" for array in arrays.values())
+    has_floats = any(array.dtype.kind == "f" for array in arrays.values())
     is_unit = {key: array.max() <= 1 + FLOAT_TOLERANCE for key, array in arrays.items()}
-    if has_fractions and len({*is_unit.values()}) > 1:
+    if has_floats and len({*is_unit.values()}) > 1:
         raise UnreadableFileError(
             N_("{file}: the arrays of images have different ranges ({value}). Save all of them as 0–1 or as 0–255."),
             file=file,
             value="; ".join(f"{key} {lows[key]:g}–{highs[key]:g}" for key in arrays),
         )
-    limit = 255.5 if has_fractions else MAX_DEEP_VALUE
-    if not (np.isfinite(low) and np.isfinite(high) and low >= -FLOAT_TOLERANCE and high <= limit):
+    limit = 255.5 if has_floats else MAX_DEEP_VALUE
+    is_lossy = 1 + FLOAT_TOLERANCE < high < MIN_FRACTION_RANGE and any(map(_has_fractions, arrays.values()))
+    if is_lossy or not (np.isfinite(low) and np.isfinite(high) and low >= -FLOAT_TOLERANCE and high <= limit):
         raise UnreadableFileError(
             N_("{file}: the values of the images run from {low} to {high}. Accepted: {accepted}."),
             file=file,
             low=low,
             high=high,
-            accepted="0–1, 0–255" if has_fractions else "0–255, 0–65535",
+            accepted="0–1, 0–255" if has_floats else "0–255, 0–65535",
         )
     if high > 255.5:
         scale = 255 / (2 ** choose_bits(high) - 1)
@@ -115,13 +118,15 @@ def _choose_scale(arrays: Mapping[str, NDArray[Any]], file: str, notes: list[Mes
     return scale
 
 
+def _has_fractions(array: NDArray[Any]) -> bool:
+    return any((part != np.rint(part)).any() for part in array) if array.dtype.kind == "f" else False
+
+
 def _scale(array: NDArray[Any], scale: float) -> Pixels:
     if array.dtype == np.uint8 and scale == 1:
         return array
     pixels = np.empty(array.shape, np.uint8)
-    for start in range(
-        0, len(array), CHUNK_IMAGES
-    ):  # a copy of all values as float64 would take eight times the memory
+    for start in range(0, len(array), CHUNK_IMAGES):  # all values as float64 would take eight times the memory
         part = array[start : start + CHUNK_IMAGES] * np.float64(scale)
         pixels[start : start + CHUNK_IMAGES] = np.rint(np.clip(part, 0, 255))
     return pixels

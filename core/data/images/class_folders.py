@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 import numpy as np
 
@@ -67,14 +66,13 @@ def infer_folder_labels(paths: Sequence[str]) -> FolderLabels:
 
 def _strip_outer_folders(folders: list[list[str]]) -> list[list[str]]:
     """Return the folders of each picture without those around all pictures."""
-    shared = [
-        names[0]
-        for names in takewhile(lambda names: len(names) == 1, ({*level} for level in zip(*folders, strict=False)))
-        for names in [list(names)]
-    ]
     telling = NORMAL_NAMES | PART_WORDS.keys() | UNLABELLED_NAMES
-    outer = list(takewhile(lambda name: name.lower() not in telling, shared))
-    return [names[len(outer) :] for names in folders]
+    depth = 0
+    for level in map(set, zip(*folders, strict=False)):  # the names of the folders at each depth that all pictures have
+        if len(level) > 1 or level.pop().lower() in telling:
+            break
+        depth += 1
+    return [names[depth:] for names in folders]
 
 
 def _is_part_level(folders: list[list[str]], level: int) -> bool:

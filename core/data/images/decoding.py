@@ -2,6 +2,7 @@
 
 import io
 import struct
+import warnings
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from PIL import Image, UnidentifiedImageError
 from core.data.images.image_block import MAX_SIDE_PIXELS, MIN_SIDE_PIXELS
 from core.errors import UnreadableFileError
 from core.messages import N_
+
+# Pillow warns of damaged tags of readable pictures; the filter is set once, because threads share it.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 PICTURE_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP")
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
@@ -39,9 +43,9 @@ DECODING_ERRORS = (  # errors of Pillow; they depend on the damaged byte
     struct.error,
     zlib.error,
     UnidentifiedImageError,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
+    Warning,  # where a test makes errors of warnings
 )
+SIZE_ERRORS = (Image.DecompressionBombError, Image.DecompressionBombWarning)  # Pillow's own limit
 ORIENTATION_TAG = 0x0112  # of EXIF
 TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -59,7 +63,7 @@ AnyPixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedPicture:
     """Decoded picture.
 
     pixels       (height, width, channels) uint8 with 1 or 3 channels, or (height, width, 1) uint16 for 16 bits
@@ -77,7 +81,7 @@ def is_picture(head: bytes) -> bool:
     return head.startswith(PICTURE_MAGICS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
-def decode_picture(content: bytes, name: str) -> Picture:
+def decode_picture(content: bytes, name: str) -> DecodedPicture:
     """Return the picture in the bytes of a file, upright and at most 256 × 256 pixels large.
 
     Transparent parts become white. A picture whose three channels are equal becomes grey. Raises UnreadableFileError
@@ -88,8 +92,16 @@ def decode_picture(content: bytes, name: str) -> Picture:
             _check_size(image.size, name)
             size = image.size
             image.draft(None, (2 * MAX_SIDE_PIXELS, 2 * MAX_SIDE_PIXELS))  # a large JPEG is decoded at a smaller scale
+            is_turned_by_pillow = image.format == "TIFF" and _read_orientation(image) in TRANSPOSITIONS
             image.load()
-            return _convert_picture(image, size, name)
+            return _convert_picture(image, size, name, is_turned_by_pillow)
+    except SIZE_ERRORS as error:
+        raise UnreadableFileError(
+            N_("{file}: the picture is too large ({reason}). Accepted: at most {accepted} million pixels."),
+            file=name,
+            reason=str(error)[:200],
+            accepted=MAX_PICTURE_PIXELS // 10**6,
+        ) from error
     except DECODING_ERRORS as error:
         raise UnreadableFileError(
             N_("{file}: the picture is damaged or of another type than its name says ({reason})."),
@@ -141,8 +153,9 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         )
 
 
-def _convert_picture(image: Image.Image, size: tuple[int, int], name: str) -> Picture:
-    conversions = set()
+def _convert_picture(image: Image.Image, size: tuple[int, int], name: str, is_turned: bool) -> DecodedPicture:
+    """Return the pixels of a loaded picture whose file states `size`; `is_turned` if loading has turned it upright."""
+    conversions = {"rotated"} if is_turned else set()
     if getattr(image, "is_animated", False):
         conversions.add("frames")
     if image.mode == "CMYK":
@@ -155,10 +168,10 @@ def _convert_picture(image: Image.Image, size: tuple[int, int], name: str) -> Pi
         conversions.add("rotated")
         image = image.transpose(TRANSPOSITIONS[orientation])
         size = size[::-1] if orientation in LYING_ORIENTATIONS else size
-    pixels = fit_pixels(_extract_pixels(image, name), bound_size(size))
+    pixels: AnyPixels = fit_pixels(_extract_pixels(image, name), bound_size(size))
     if pixels.shape[2] == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., :1]
-    return Picture(np.ascontiguousarray(pixels), size, frozenset(conversions))
+    return DecodedPicture(pixels.copy(), size, frozenset(conversions))
 
 
 def _read_orientation(image: Image.Image) -> int:

@@ -4,6 +4,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,13 +51,9 @@ def read_npz_images(path: Path, name: str) -> ImageBlock:
                 shapes[key] = read_npy_header(stream, name, key)[0]
         keys = _choose_keys(shapes, name)
         arrays = {
-            key.name: read_npy_array(
-                lambda info=members[key.name]: archive.open(info),  # type: ignore[misc]
-                members[key.name].file_size,
-                name,
-                key.name,
-            )
+            key.name: read_npy_array(partial(archive.open, info), info.file_size, name, key.name)
             for key in keys
+            for info in [members[key.name]]
         }
     unused = [key for key in shapes if key not in arrays]
     return _build_block(arrays, keys, unused, name)
@@ -175,5 +172,5 @@ def read_labels(labels: AnyArray, count: int, file: str, key: str) -> Names:
         is_missing = ~np.isfinite(values.astype(np.float64))
         return np.where(is_missing, "", np.where(is_missing, 0, values).astype(np.int64).astype(np.str_))
     if values.dtype.kind == "S":
-        return np.char.strip(np.char.decode(values, "utf-8", "replace"))
+        return np.char.strip(np.char.decode(values.astype(np.bytes_), "utf-8", "replace"))
     return np.char.strip(values.astype(np.str_))

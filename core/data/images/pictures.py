@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.images.array_pixels import choose_bits
-from core.data.images.decoding import Picture, bound_size, decode_picture, fit_pixels
+from core.data.images.decoding import DecodedPicture, bound_size, decode_picture, fit_pixels
 from core.data.images.image_block import MAX_SHOWN_NAMES, check_image_bytes, check_image_count
 from core.data.images.image_set import Pixels
 from core.data.ingest.files import SkippedFile, skip_or_raise
@@ -49,7 +49,7 @@ def read_pictures(
     archive or folder. Raises UnreadableFileError beyond the limits, and if no picture can be read.
     """
     check_image_count(len(files), name)
-    pictures: list[Picture] = []
+    pictures: list[DecodedPicture] = []
     positions: list[int] = []
     skipped: list[SkippedFile] = []
     byte_count = 0
@@ -82,7 +82,7 @@ def _read(file: PictureFile, skipped: list[SkippedFile]) -> bytes | None:
         return None
 
 
-def _decode(name: str, content: bytes | None) -> Picture | InputError | None:
+def _decode(name: str, content: bytes | None) -> DecodedPicture | InputError | None:
     """Return the picture, or the error that says why it cannot be read; None without content."""
     try:
         return None if content is None else decode_picture(content, name)
@@ -90,7 +90,7 @@ def _decode(name: str, content: bytes | None) -> Picture | InputError | None:
         return error
 
 
-def _unify(pictures: list[Picture], file: str) -> tuple[Pixels, list[Message]]:
+def _unify(pictures: list[DecodedPicture], file: str) -> tuple[Pixels, list[Message]]:
     """Return the pictures as images of one size and number of channels."""
     notes = [
         Message(CONVERSION_NOTES[kind], {"file": file, "count": count})
@@ -109,13 +109,13 @@ def _unify(pictures: list[Picture], file: str) -> tuple[Pixels, list[Message]]:
     return pixels, notes
 
 
-def _choose_size(pictures: list[Picture]) -> tuple[int, int]:
+def _choose_size(pictures: list[DecodedPicture]) -> tuple[int, int]:
     """Return the most frequent width and height within the limits; of several, the largest."""
     counts = Counter(bound_size(picture.size) for picture in pictures)
     return max(counts, key=lambda size: (counts[size], size[0] * size[1], size))
 
 
-def _describe_sizes(pictures: list[Picture], size: tuple[int, int], file: str) -> list[Message]:
+def _describe_sizes(pictures: list[DecodedPicture], size: tuple[int, int], file: str) -> list[Message]:
     counts = Counter(picture.size for picture in pictures if picture.size != size)
     if not counts:
         return []
@@ -135,7 +135,7 @@ def _describe_sizes(pictures: list[Picture], size: tuple[int, int], file: str) -
     return [Message(template, values)]
 
 
-def _describe_depths(pictures: list[Picture], channels: int, top: int, file: str) -> list[Message]:
+def _describe_depths(pictures: list[DecodedPicture], channels: int, top: int, file: str) -> list[Message]:
     """Return notes about grey pictures beside colour ones, and about 16 bits."""
     notes = []
     grey_count = sum(picture.pixels.shape[2] == 1 for picture in pictures)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from core.data.images.archive import list_folder, make_picture_file, read_head, read_picture_folder, read_picture_zip
-from core.data.images.decoding import is_picture
+from core.data.images.decoding import PICTURE_SUFFIXES, is_picture
 from core.data.images.idx import GZIP_MAGIC, IdxFile, is_idx, pair_idx_files, read_idx
 from core.data.images.image_block import (
     ACCEPTED_IMAGE_FILES,
@@ -79,11 +79,13 @@ def _expand_folder(path: Path, name: str) -> list[tuple[Path, str]]:
     if not path.is_dir():
         return [(path, name)]
     paths, _ = list_folder(path, name)
-    arrays = [member for member, file_path in paths.items() if _is_array_file(read_head(file_path))]
-    has_pictures = len(arrays) < len(paths) and any(is_picture(read_head(file_path)) for file_path in paths.values())
-    if has_pictures or not arrays:
+    if any(file_path.suffix.lower() in PICTURE_SUFFIXES for file_path in paths.values()):
         return [(path, name)]
-    return [(paths[member], member) for member in sorted(arrays, key=natural_sort_key)]
+    heads = {member: read_head(file_path) for member, file_path in paths.items()}
+    arrays = [member for member in sorted(heads, key=natural_sort_key) if _is_array_file(heads[member])]
+    if not arrays or any(map(is_picture, heads.values())):
+        return [(path, name)]
+    return [(paths[member], member) for member in arrays]
 
 
 def _is_array_file(head: bytes) -> bool:

@@ -28,6 +28,7 @@ ARCHIVE_ERRORS = (  # errors of zipfile and gzip; they depend on the damaged byt
     struct.error,
     zipfile.BadZipFile,
     EOFError,
+    IndexError,  # of a member without a name
     NotImplementedError,
     OSError,
     RuntimeError,

@@ -1,5 +1,6 @@
 """Reading of NumPy arrays (.npy) from untrusted files; no pickle is loaded, no more is allocated than is stored."""
 
+import tokenize
 from collections.abc import Callable
 from typing import IO
 
@@ -9,6 +10,17 @@ from numpy.typing import NDArray
 
 from core.errors import UnreadableFileError
 from core.messages import N_
+
+HEADER_ERRORS = (  # errors of NumPy, which parses the header as a Python literal; they depend on the damaged byte
+    ValueError,
+    SyntaxError,
+    tokenize.TokenError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+)
 
 
 def read_npy_header(stream: IO[bytes], file: str, key: str) -> tuple[tuple[int, ...], "np.dtype[np.generic]"]:
@@ -20,7 +32,7 @@ def read_npy_header(stream: IO[bytes], file: str, key: str) -> tuple[tuple[int, 
         version = npy.read_magic(stream)
         header_reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = header_reader(stream)
-    except ValueError as error:
+    except HEADER_ERRORS as error:
         raise UnreadableFileError(
             N_("{file}, {key!r}: this is not a NumPy array ({reason})."), file=file, key=key, reason=str(error)[:200]
         ) from error

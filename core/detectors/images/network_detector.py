@@ -26,11 +26,14 @@ from core.spec.hyperparameters import get_params, hyperparameter
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from torch.nn import functional
 else:
     torch = LazyModule("torch")
+    functional = LazyModule("torch.nn.functional")
 
 MAX_GRADIENT_NORM = 5.0
 MIN_TRAINING_IMAGES = 2
+SMOOTHING_PIXELS = 3  # side of the window of a heat map
 
 
 class Parts(NamedTuple):
@@ -114,8 +117,8 @@ class NetworkDetector(ImageDetector):
         """
 
     @abstractmethod
-    def combine_terms(self, terms: "dict[str, Tensor]") -> "Tensor":
-        """Return the loss to be minimised."""
+    def combine_terms(self, terms: "dict[str, Tensor]", extras: "dict[str, Tensor]") -> "Tensor":
+        """Return the loss to be minimised of its terms and the values beside the weights."""
 
     @abstractmethod
     def embed_batch(self, parts: Parts, images: "Tensor") -> "Tensor":
@@ -132,10 +135,19 @@ class NetworkDetector(ImageDetector):
         """
         return {}
 
-    def init_vector(self, loss: ImageLoss, progress: Progress) -> "Tensor":
-        """Return the vector before the first batch."""
-        extras = sum(math.prod(shape) for shape in self.list_extra_shapes().values())
-        return torch.cat([self.build_network().init_weights(self.seed), torch.zeros(extras)])
+    def init_vector(self, loss: ImageLoss, progress: Progress, fingerprint: str) -> "Tensor":
+        """Return the vector before the first batch; checkpoints on the way to it carry `fingerprint`."""
+        extras = torch.zeros(self._count_extras())
+        return torch.cat([self.build_network().init_weights(self.seed), extras]).to(self.device_)
+
+    def split_progress(self, progress: Progress) -> tuple[Progress, Progress]:
+        """Return the progress of the work before the first batch, and of the training."""
+        return progress, progress
+
+    @property
+    def training_seconds(self) -> float:
+        """Time limit of the training itself."""
+        return self.seconds
 
     def update_extras(self, state: TrainingState, loss: ImageLoss, epoch: int) -> None:
         """Change the values beside the weights in `state` after an epoch."""
@@ -162,10 +174,10 @@ class NetworkDetector(ImageDetector):
         self.image_shape_ = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
         self.device_ = choose_device(self.device)
         self.history_: dict[str, list[list[float]]] = {}
-        loss = self.build_loss(images)
-        trainer = self.build_trainer(loss, progress, monitor)
-        state = TrainingState.start(self.init_vector(loss, progress).to(self.device_), self.seed)
-        vector = trainer.train(state, progress, self._compute_fingerprint(images))
+        before, during = self.split_progress(progress)
+        loss, fingerprint = self.build_loss(images), self._compute_fingerprint(images)
+        state = TrainingState.start(self.init_vector(loss, before, fingerprint), self.seed)
+        vector = self.build_trainer(loss, during, monitor).train(state, during, fingerprint)
         self.epochs_ = state.step // loss.steps_per_epoch
         self._set_vector(vector, loss)
         progress.report(1.0)
@@ -186,7 +198,7 @@ class NetworkDetector(ImageDetector):
         return ImageLoss(
             torch.from_numpy(np.array(images)),
             lambda vector, inputs, targets, rng: self.compute_terms(self.split_vector(vector), inputs, targets, rng),
-            self.combine_terms,
+            lambda terms, vector: self.combine_terms(terms, self.split_extras(vector)),
             self.batch_size,
             self.seed,
             self.device_,
@@ -197,7 +209,7 @@ class NetworkDetector(ImageDetector):
         """Return the trainer, which validates after each epoch."""
         config = TrainingConfig(
             self.epochs * loss.steps_per_epoch,
-            self.seconds,
+            self.training_seconds,
             self.learning_rate,
             MAX_GRADIENT_NORM,
             self.patience or None,
@@ -231,23 +243,31 @@ class NetworkDetector(ImageDetector):
         return ConvNet(height, width, channels, **settings | options)
 
     def split_vector(self, vector: "Tensor") -> Parts:
-        """Return the weights and the values beside them; all are views of `vector`."""
+        """Return the weights and the values beside them: all are views of `vector`, the values without gradient."""
+        weights = vector[: len(vector) - self._count_extras()]
+        return Parts(self.build_network().split_weights(weights), self.split_extras(vector))
+
+    def split_extras(self, vector: "Tensor") -> "dict[str, Tensor]":
+        """Return the values beside the weights as views of `vector` without gradient."""
         shapes = self.list_extra_shapes()
-        sizes = [math.prod(shape) for shape in shapes.values()]
-        weights, *extras = vector.split([len(vector) - sum(sizes), *sizes])
-        values = {name: part.view(shape) for (name, shape), part in zip(shapes.items(), extras, strict=True)}
-        return Parts(self.build_network().split_weights(weights), values)
+        parts = vector.detach()[len(vector) - self._count_extras() :].split(
+            [math.prod(size) for size in shapes.values()]
+        )
+        return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+
+    def _count_extras(self) -> int:
+        return sum(math.prod(shape) for shape in self.list_extra_shapes().values())
 
     def _add_history(self, epoch: int, vector: "Tensor", loss: ImageLoss, progress: Progress) -> None:
         """Add the terms of the loss of the held-out images, and their gradients at the last layer that all share."""
         with torch.no_grad():
             terms = {name: float(term) for name, term in loss.compute_validation_terms(vector).items()}
-        gradients = loss.measure_gradients(vector, self._find_latent_weights())
+        gradients = loss.measure_gradients(vector, self.find_latent_weights())
         for curve, value in {**terms, **{f"gradient of {name}": norm for name, norm in gradients.items()}}.items():
             progress.add_point(curve, epoch, value)
             self.history_.setdefault(curve, []).append([float(epoch), value])
 
-    def _find_latent_weights(self) -> slice:
+    def find_latent_weights(self) -> slice:
         """Return where the weights of the latent layer stand in the vector."""
         first = 0
         for name, shape in self.build_network().list_weight_shapes().items():
@@ -280,6 +300,12 @@ class NetworkDetector(ImageDetector):
                 accepted=" × ".join(map(str, self.image_shape_)),
             )
         device = choose_device(self.device)
-        with torch.inference_mode():
+        with torch.no_grad():
             parts = self.split_vector(torch.from_numpy(self.weights_).to(device))
         return map_batches(images, device, lambda batch: function(parts, batch))
+
+
+def smooth_maps(values: "Tensor") -> "Tensor":
+    """Return maps (B, height, width) as means over 3 × 3 pixels, fewer at the edges."""
+    padding = SMOOTHING_PIXELS // 2
+    return functional.avg_pool2d(values[:, None], SMOOTHING_PIXELS, 1, padding, count_include_pad=False)[:, 0]

@@ -35,7 +35,8 @@ BLOCK_SIDE_SHARES = (0.15, 0.4)  # of the side of the image
 
 ComputeTerms = Callable[["Tensor", "Tensor", "Tensor", "torch.Generator"], dict[str, "Tensor"]]
 """Function of (vector of weights, images, images to be drawn, random numbers) → term → mean over the batch."""
-CombineTerms = Callable[[dict[str, "Tensor"]], "Tensor"]
+CombineTerms = Callable[[dict[str, "Tensor"], "Tensor"], "Tensor"]
+"""Function of (terms, vector of weights) → number to be minimised."""
 
 
 # ---- device ---------------------------------------------------------------------------------------------------------
@@ -74,16 +75,26 @@ def to_values(pixels: "Tensor") -> "Tensor":
     return pixels.permute(0, 3, 1, 2).float().div_(255)
 
 
+def count_batch_images(height: int, width: int) -> int:
+    """Return how many images of a size are scored together.
+
+    Example:
+        >>> count_batch_images(28, 28), count_batch_images(256, 256)
+        (1024, 16)
+    """
+    return min(max(SCORING_PIXELS // (height * width), 1), MAX_SCORING_IMAGES)
+
+
 def iterate_batches(images: Pixels, device: str) -> Iterator["Tensor"]:
     """Yield the values 0–1 of all images in batches of bounded memory."""
-    size = min(max(SCORING_PIXELS // max(images.shape[1] * images.shape[2], 1), 1), MAX_SCORING_IMAGES)
+    size = count_batch_images(*images.shape[1:3])
     for first in range(0, len(images), size):
         yield to_values(torch.from_numpy(np.array(images[first : first + size])).to(device))
 
 
 def map_batches(images: Pixels, device: str, function: Callable[["Tensor"], "Tensor"]) -> Floats32:
     """Return `function` of the values 0–1 of all images, (images, …), computed in batches without gradients."""
-    with torch.inference_mode():
+    with torch.no_grad():
         return np.concatenate([function(batch).float().cpu().numpy() for batch in iterate_batches(images, device)])
 
 
@@ -125,7 +136,7 @@ class ImageLoss:
 
     pixels      (images, height, width, channels), uint8
     compute     terms of the loss of a batch
-    combine     one number of the terms, to be minimised
+    combine     one number of the terms
     corruption  share of the images that are given corrupted
     """
 
@@ -161,11 +172,11 @@ class ImageLoss:
         order = self._order[1]
         assert order is not None
         positions = self.train_positions[order[place * self.batch_size : (place + 1) * self.batch_size]]
-        return self.combine(self._compute_terms(vector, positions, rng, self.corruption))
+        return self.combine(self._compute_terms(vector, positions, rng, self.corruption), vector)
 
     def validation_loss(self, vector: "Tensor", step: int) -> "Tensor":
         """Return the loss of the held-out images with the same noise at every call."""
-        return self.combine(self.compute_validation_terms(vector))
+        return self.combine(self.compute_validation_terms(vector), vector)
 
     def compute_validation_terms(self, vector: "Tensor") -> dict[str, "Tensor"]:
         """Return the terms of the loss of the held-out images."""
@@ -177,6 +188,11 @@ class ImageLoss:
             name: torch.stack([share * part[name] for share, part in zip(shares, parts, strict=True)]).sum()
             for name in parts[0]
         }
+
+    def iterate_training(self) -> Iterator["Tensor"]:
+        """Yield the values 0–1 of the training images in batches of bounded memory, in a fixed order."""
+        for positions in self.train_positions.split(count_batch_images(*self.pixels.shape[1:3])):
+            yield to_values(self.pixels[positions.to(self.device)])
 
     def measure_gradients(self, vector: "Tensor", shared: slice) -> dict[str, float]:
         """Return term → norm of its gradient at the weights `shared`, on one batch of held-out images."""

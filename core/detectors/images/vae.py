@@ -7,7 +7,7 @@ from core.data.images.image_set import Pixels
 from core.detectors.base import Floats32
 from core.detectors.images.base import HeatMapper, Reconstructor
 from core.detectors.images.convnet import ConvNet
-from core.detectors.images.network_detector import NetworkDetector, Parts
+from core.detectors.images.network_detector import NetworkDetector, Parts, smooth_maps
 from core.lazy_import import LazyModule
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter
@@ -15,13 +15,10 @@ from core.spec.hyperparameters import hyperparameter
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-    from torch.nn import functional
 else:
     torch = LazyModule("torch")
-    functional = LazyModule("torch.nn.functional")
 
 LOG_VARIANCE_RANGE = (-10.0, 10.0)
-HEAT_MAP_WINDOW = 3  # pixels
 
 
 @dataclass
@@ -69,13 +66,17 @@ class VAE(NetworkDetector, Reconstructor, HeatMapper):
         divergence = compute_divergence(mean, log_variance) / targets[0].numel()
         return {"reconstruction": (drawing - targets).square().mean(), "divergence": divergence.mean()}
 
-    def combine_terms(self, terms: "dict[str, Tensor]") -> "Tensor":
+    def combine_terms(self, terms: "dict[str, Tensor]", extras: "dict[str, Tensor]") -> "Tensor":
         """Return the squared error plus the weighted divergence."""
         return terms["reconstruction"] + self.kl_weight * terms["divergence"]
 
     def encode_batch(self, parts: Parts, images: "Tensor") -> "tuple[Tensor, Tensor]":
         """Return mean and log-variance of the latent, each (B, *latent_shape)."""
-        mean, log_variance = self.build_network().encode(parts.weights, images).unbind(1)
+        return self.split_latents(self.build_network().encode(parts.weights, images))
+
+    def split_latents(self, latents: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Return mean and log-variance, each (B, *latent_shape), of the latents (B, 2, *latent_shape)."""
+        mean, log_variance = latents.unbind(1)
         return mean, log_variance.clamp(*LOG_VARIANCE_RANGE)
 
     def draw_batch(self, parts: Parts, images: "Tensor") -> "Tensor":
@@ -101,16 +102,10 @@ class VAE(NetworkDetector, Reconstructor, HeatMapper):
     def heat_map(self, images: Pixels) -> Floats32:
         """Return the squared error of every pixel, a little smoothed, (images, height, width)."""
         return self.map_images(
-            images, lambda parts, batch: smooth_map((self.draw_batch(parts, batch) - batch).square().mean(1))
+            images, lambda parts, batch: smooth_maps((self.draw_batch(parts, batch) - batch).square().mean(1))
         )
 
 
 def compute_divergence(mean: "Tensor", log_variance: "Tensor") -> "Tensor":
     """Return the Kullback–Leibler divergence of each latent from a standard normal one, (B,)."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1)
-
-
-def smooth_map(values: "Tensor") -> "Tensor":
-    """Return maps (B, height, width) as means over 3 × 3 pixels, fewer at the edges."""
-    padding = HEAT_MAP_WINDOW // 2
-    return functional.avg_pool2d(values[:, None], HEAT_MAP_WINDOW, 1, padding, count_include_pad=False)[:, 0]

@@ -16,8 +16,8 @@ from core.spec.spec import Spec
 LINE_TO_BEAT = "knn-pixels"
 """Detector that learns nothing: every comparison contains it."""
 
-QUICK_DETECTORS = (LINE_TO_BEAT, "isolation-forest-pixels", "pca-pixels", "oc-nn", "vae")
-"""Detectors of a comparison that names none, as far as they exist."""
+QUICK_DETECTORS = (LINE_TO_BEAT, "gradient-knn", "pca-pixels", "isolation-forest-pixels", "oc-nn", "vae")
+"""Detectors of a comparison that names none."""
 
 NORMAL_NAMES = ("normal", "good", "ok")
 """Class names that mean normal, in the order of preference."""
@@ -249,7 +249,7 @@ class ImagesCompareSpec(Spec):
         classes = _split_words(self.classes, images.classes) or usable
         for name in classes:
             require_choice("classes", name, usable)
-        names = self.split_detectors() or tuple(name for name in QUICK_DETECTORS if name in list_detectors())
+        names = self.split_detectors() or QUICK_DETECTORS
         return replace(
             self, images=images.digest, classes=classes, detectors=tuple(dict.fromkeys((LINE_TO_BEAT, *names)))
         )
