@@ -187,7 +187,7 @@ def _show_effort(spec: Any) -> None:
 
 
 def _show_model(task: Task, images: ImageSet) -> None:
-    comparison = url_state.get_query_param("comparison")
+    comparison = url_state.get_query_param("from")
     if comparison:
         st.page_link(
             ANALYSIS_FOLDER / "images.py",

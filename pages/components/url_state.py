@@ -11,7 +11,7 @@ import streamlit as st
 
 T = TypeVar("T")
 
-INPUT_PARAMS = ("covariates", "images", "pictures", "section", "comparison")
+INPUT_PARAMS = ("covariates", "images", "pictures", "section", "from")
 """Query parameters that stay when a run is set."""
 
 # ---- query parameters -----------------------------------------------------------------------------------------------

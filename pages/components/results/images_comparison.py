@@ -245,7 +245,7 @@ def _show_fit(fit: dict[Hashable, Any], comparison_run: str) -> None:
                 ANALYSIS_FOLDER / "images.py",
                 label=_("Open this fit"),
                 icon=":material/open_in_new:",
-                query_params={"run": str(fit["run"]), "section": "model", "comparison": comparison_run},
+                query_params={"run": str(fit["run"]), "section": "model", "from": comparison_run},
             )
 
 

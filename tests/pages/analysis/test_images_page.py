@@ -214,7 +214,7 @@ def test_comparison_names_failures_and_no_mean_for_them(compared: tuple[ImageCom
 def test_link_of_a_cell_leads_to_its_fit_and_back(compared: tuple[ImageComparison, str], digest: str) -> None:
     comparison, run = compared
     cell = comparison.cells[comparison.cells["detector"] == "toy-images"].iloc[0]
-    app = open_images(run=str(cell["run"]), section="model", comparison=run)
+    app = open_images(run=str(cell["run"]), section="model", **{"from": run})
     text = read_page_text(app)
     assert f"normal class {cell['normal_class']}" in text
     assert "neither a model nor a threshold" in text
@@ -222,7 +222,7 @@ def test_link_of_a_cell_leads_to_its_fit_and_back(compared: tuple[ImageCompariso
     assert any(run in query and "section=compare" in query for query in links)
     app = wait_for_job(click_button(app, "images-diagnose"))
     assert not app.error
-    assert app.query_params["comparison"] == run
+    assert app.query_params["from"] == run
     assert "False alarms" in read_metrics(app)
     assert "neither a model nor a threshold" not in read_page_text(app)
 
