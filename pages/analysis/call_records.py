@@ -93,17 +93,13 @@ def _show_import(task: Task, dataset: Dataset | None, mode: Mode) -> None:
     task_page.ask_and_show(
         task,
         dataset,
-        _show_import_result,
+        lambda result, _rows, run: call_records.show_import(result, run),
         mode=mode,
+        kind=ImportResult,
         widgets=form.widgets,
         before_fields=form.ask_source,
         prepare=form.store_uploads,
     )
-
-
-def _show_import_result(result: Result, dataset: Dataset | None, run: str) -> None:
-    if isinstance(result, ImportResult):
-        call_records.show_import(result, run)
 
 
 def _offer_sample() -> None:
@@ -219,16 +215,12 @@ def _show_cleaning(task: Task, dataset: Dataset, mode: Mode) -> None:
     task_page.ask_and_show(
         task,
         dataset,
-        _show_cleaning_result,
+        lambda result, _rows, run: call_records.show_cleaning(result, run),
         mode=mode,
+        kind=CleaningResult,
         widgets={"value": _ask_measure, "spike_threshold": _ask_threshold},
         after_button=lambda spec: call_records.show_preview(spec, dataset),
     )
-
-
-def _show_cleaning_result(result: Result, dataset: Dataset | None, run: str) -> None:
-    if isinstance(result, CleaningResult):
-        call_records.show_cleaning(result, run)
 
 
 def _ask_measure(dataset: Dataset) -> str:

@@ -72,6 +72,11 @@ def format_value(value: object) -> str:
     return str(value)
 
 
+def format_fixed(value: float, digits: int) -> str:
+    """Format a number with a fixed number of decimals, for columns of figures."""
+    return numbers.format_decimal(value, format=f"#,##0.{'0' * digits}", locale=get_language())
+
+
 def format_percent(share: float) -> str:
     """Format a share (0–1) as a percentage."""
     pattern = "#,##0.##\u202f%" if get_language() == "fr" else "#,##0.##%"

@@ -104,7 +104,7 @@ def _ask_field(spec: Spec, field: Field[Any], field_type: Any, dataset: Dataset 
     if choices := spec.list_choices(field.name, dataset):
         return _ask_choice(field, choices, label, help_, key)
     if type(None) in member_types:
-        return _ask_optional(field, label, help_, key)
+        return _ask_optional(field, member_types, label, help_, key)
     if field.metadata["steps"]:
         return _ask_step(field, label, help_, key)
     return forms.ask_value(label, member_types[0], field, help_, key)
@@ -145,8 +145,13 @@ def _ask_step(field: Field[Any], label: str, help_: str, key: str) -> Any:
     return st.select_slider(label, steps, start, format_func=_choose_step_format(field), key=key, help=help_)
 
 
-def _ask_optional(field: Field[Any], label: str, help_: str, key: str) -> Any:
-    """Ask whether an optional value is set, and for the value if it is."""
+def _ask_optional(field: Field[Any], member_types: tuple[Any, ...], label: str, help_: str, key: str) -> Any:
+    """Ask for a number that may stay empty; for a slider, ask first whether the value is set."""
+    if not field.metadata["steps"]:
+        number: Any = next(kind for kind in member_types if kind in (int, float))
+        low, high = (None if field.metadata[name] is None else number(field.metadata[name]) for name in ("low", "high"))
+        default: Any = field.default
+        return st.number_input(label, low, high, default, placeholder=_("automatic"), key=key, help=help_)
     is_set = st.checkbox(label, field.default is not None, key=f"{key}-wanted", help=help_)
     return _ask_step(field, label, help_, key) if is_set else None
 

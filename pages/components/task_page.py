@@ -46,6 +46,7 @@ def ask_and_show(
     render: Render,
     *,
     mode: Mode | None = None,
+    kind: type[Result] = Result,
     widgets: Mapping[str, Widget] | None = None,
     describe_model: Callable[[Any], str] = lambda record: str(record.tags.get("model_name", "")),
     before_fields: Callable[[], None] = lambda: None,
@@ -57,13 +58,15 @@ def ask_and_show(
 
     render          renders (result, rows of the result or None if other data are loaded, run id)
     mode            asked for without a choice; None for the modes with a label
+    kind            class of the results that are shown; others belong to another section of the page
     widgets         name of a field → widget that asks for it
     describe_model  describes the settings of a saved model in a few words
     before, after   content above the fields, and below the button for the current spec
     actions         more buttons next to the first one; called with the current spec, None without one
     prepare         called on a click with the spec of the form, returns the one to submit; None to submit nothing
     """
-    result = cache.load_result(task.name, load_task_result)
+    loaded = cache.load_result(task.name, load_task_result)
+    result = loaded if isinstance(loaded, kind) else None
     finished_job = job_progress.open_finished_run("" if dataset is None else dataset.digest)
     running = job_progress.is_job_running()
     with st.expander(_("Analysis settings"), expanded=result is None and not running, icon=":material/tune:"):

@@ -11,6 +11,9 @@ import streamlit as st
 
 T = TypeVar("T")
 
+INPUT_PARAMS = ("covariates", "images", "pictures", "section", "from")
+"""Query parameters that stay when a run is set."""
+
 # ---- query parameters -----------------------------------------------------------------------------------------------
 
 
@@ -100,7 +103,11 @@ def get_run_id() -> str:
 
 
 def set_run(run_id: str, digest: str) -> None:
-    """Set the run of the URL, with its dataset; keep the covariates and drop the other query parameters."""
-    covariates = get_query_param("covariates")
-    st.query_params.from_dict({"dataset": digest, "run": run_id} | ({"covariates": covariates} if covariates else {}))
-    set_state("dataset", digest)
+    """Set the run of the URL, with its dataset; keep the other inputs of the page and drop the other parameters.
+
+    A run without a dataset, "", leaves that of the session alone.
+    """
+    inputs = {name: value for name in INPUT_PARAMS if (value := get_query_param(name))}
+    st.query_params.from_dict(({"dataset": digest} if digest else {}) | {"run": run_id} | inputs)
+    if digest:
+        set_state("dataset", digest)
