@@ -6,6 +6,8 @@ batch. It uses one thread. Seconds are processor seconds, so that a busy machine
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,22 +29,22 @@ TRAINING_TARGET = 3.0
 
 
 def main() -> list[ResultLine]:
-    """Measure training steps and scoring; the sides take turns."""
+    """Measure training steps and scoring; the sides take turns, each in a process with its own memory settings."""
     import torch
 
     torch.set_num_threads(1)
+    with ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (1,)) as plain:
+        return [line for cls in (VAE, OCNN) for line in (_compare_training(cls, plain), _compare_scoring(cls, plain))]
+
+
+def _compare_training(cls: type[NetworkDetector], plain: Executor) -> ResultLine:
     training._keep_freed_memory()
-    return [line for cls in (VAE, OCNN) for line in (_compare_training(cls), _compare_scoring(cls))]
-
-
-def _compare_training(cls: type[NetworkDetector]) -> ResultLine:
-    ours, plain = _make_our_step(cls), _make_plain_step(cls)
+    step = _make_our_step(cls)
+    step()
     rates: dict[str, list[float]] = {"ours": [], "plain": []}
-    for step in (ours, plain):
-        step()
     for _ in range(REPETITIONS):
-        rates["ours"].append(STEPS * BATCH / _measure_seconds(lambda: [ours() for _ in range(STEPS)]))
-        rates["plain"].append(STEPS * BATCH / _measure_seconds(lambda: [plain() for _ in range(STEPS)]))
+        rates["ours"].append(STEPS * BATCH / _measure_seconds(lambda: [step() for _ in range(STEPS)]))
+        rates["plain"].append(STEPS * BATCH / plain.submit(_measure_plain_steps, cls).result())
     return _build_ratio(f"learning {SIDE} × {SIDE}, batch {BATCH}: {cls.name}", rates, TRAINING_TARGET)
 
 
@@ -52,6 +54,12 @@ def _make_our_step(cls: type[NetworkDetector]) -> Callable[[], object]:
     trainer = detector.build_trainer(loss, Progress(), None)
     state = training.TrainingState.start(detector.init_vector(loss, Progress(), ""), 0, fused=True)
     return lambda: trainer.train_batch(state)
+
+
+def _measure_plain_steps(cls: type[NetworkDetector]) -> float:
+    step = _make_plain_step(cls)
+    step()
+    return _measure_seconds(lambda: [step() for _ in range(STEPS)])
 
 
 def _make_plain_step(cls: type[NetworkDetector]) -> Callable[[], object]:
@@ -73,13 +81,18 @@ def _make_plain_step(cls: type[NetworkDetector]) -> Callable[[], object]:
     return step
 
 
-def _compare_scoring(cls: type[NetworkDetector]) -> ResultLine:
+def _compare_scoring(cls: type[NetworkDetector], plain: Executor) -> ResultLine:
     detector, images = cls(epochs=1).fit(make_images(200), Progress()), make_images()
     rates: dict[str, list[float]] = {"ours": [], "plain": []}
     for _ in range(REPETITIONS):
         rates["ours"].append(IMAGES / _measure_seconds(lambda: detector.score(images)))
-        rates["plain"].append(IMAGES / _measure_seconds(lambda: _score_plainly(detector, images)))
+        rates["plain"].append(IMAGES / plain.submit(_measure_plain_scoring, detector).result())
     return _build_ratio(f"scoring {SIDE} × {SIDE}: {cls.name}", rates)
+
+
+def _measure_plain_scoring(detector: NetworkDetector) -> float:
+    images = make_images()
+    return _measure_seconds(lambda: _score_plainly(detector, images))
 
 
 def _score_plainly(detector: NetworkDetector, images: NDArray[np.uint8]) -> list[float]:

@@ -29,6 +29,7 @@ LEAKY_SLOPE = 0.1
 MAX_WIDENING = 4  # channels of the deepest maps, times the width
 CONDITION_FEATURES = 32
 MIN_KEY_CHANNELS = 8
+SCALE_GAIN = 1.5  # of the initial scales: both ends of the condition begin with networks that differ
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,6 @@ class ConvNet:
             shapes |= {f"{name}.bias": (shape[0],) for name, shape in list(shapes.items())}
         if self.is_conditioned:
             shapes["condition"] = (CONDITION_FEATURES, 4)
-            shapes["latent.scale"] = (outputs, CONDITION_FEATURES)
             for level, features in enumerate(maps[1:]):
                 shapes[f"encoder.{level}.scale"] = (features, CONDITION_FEATURES)
         return {**shapes, **self._list_decoder_shapes()} if self.has_decoder else shapes
@@ -127,11 +127,11 @@ class ConvNet:
         return shapes
 
     def init_weights(self, seed: int) -> "Tensor":
-        """Return the vector of initial weights: Kaiming's normal ones, half as large for scales; biases are zero."""
+        """Return the vector of initial weights: Kaiming's normal ones, larger for scales; biases are zero."""
         rng, parts = torch.Generator().manual_seed(seed), []
         for name, shape in self.list_weight_shapes().items():
             fan_in = 4 * shape[0] if name.startswith("decoder.") and len(shape) == 4 else math.prod(shape[1:])
-            gain = 0.0 if len(shape) == 1 else 0.5 if name.endswith(".scale") else 1.0
+            gain = 0.0 if len(shape) == 1 else SCALE_GAIN if name.endswith(".scale") else 1.0
             gain *= math.sqrt((1 if name in ("latent", "decoder") else 2) / fan_in)
             parts.append(torch.randn(math.prod(shape), generator=rng) * gain)
         return torch.cat(parts)
@@ -164,7 +164,6 @@ class ConvNet:
             latent = functional.linear(features.flatten(1), weights["latent"], bias)
         else:
             latent = functional.conv2d(features, weights["latent"], bias)
-        latent = self._scale_maps(weights, "latent", latent, condition)
         return latent.float().reshape(len(images), self.latents, *self.latent_shape)
 
     def decode(self, weights: Weights, latent: "Tensor", condition: "Tensor | None" = None) -> "Tensor":
@@ -202,8 +201,7 @@ class ConvNet:
         both = torch.stack([condition, 1 - condition], dim=1)
         inputs = torch.cat([both, both.sqrt()], dim=1)  # the roots change fast near both ends
         hidden = functional.relu(functional.linear(inputs, weights["condition"]))
-        scale = 1 + functional.linear(hidden, weights[f"{name}.scale"])
-        return features * scale.reshape(*scale.shape, *[1] * (features.ndim - 2))
+        return features * (1 + functional.linear(hidden, weights[f"{name}.scale"]))[:, :, None, None]
 
     def _attend(self, weights: Weights, features: "Tensor") -> "Tensor":
         """Return the self-attention between super-pixels (Vaswani et al. 2017), (B, channels / 2, height, width)."""

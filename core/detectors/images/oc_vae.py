@@ -56,7 +56,7 @@ class OCVAE(VAE, CentredDetector, WeightedDetector):
         help=N_("Weight of the distance to the centre. 0: reconstruction only. 1: distance only."),
     )
     balance: Literal["fixed", "losses", "gradients"] = hyperparameter(
-        "losses",
+        "fixed",
         choices=("fixed", "losses", "gradients"),
         help=N_(
             "What the weight is applied to. fixed: the losses as they are. losses: both scaled to the same size. "

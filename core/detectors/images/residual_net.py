@@ -58,7 +58,7 @@ class ResidualNet:
     def list_norm_sizes(self) -> dict[str, int]:
         """Return name → channels of the normalisations."""
         sizes = self.level_channels
-        norms = {}
+        norms: dict[str, int] = {}
         for level in range(LEVELS):
             norms |= {f"{level}.first.norm": sizes[level], f"{level}.second.norm": sizes[level + 1]}
         return {**norms, "norm": sizes[-1]}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.metrics import roc_auc_score
 
 from core.data.images.image_set import Pixels
 from core.detectors import training
@@ -185,3 +186,27 @@ def test_weight_moves_only_where_it_was_trained(threes: Pixels) -> None:
     assert not np.allclose(moved.score(threes), detector.score(threes))
     with pytest.raises(OptionError, match=r"weight = 1\.5 is out of range"):
         detector.with_weight(1.5)
+
+
+def test_balance_scales_the_distance_to_the_other_loss(threes: Pixels) -> None:
+    def get_factor(balance: str) -> float:
+        detector = OCVAE(epochs=1, balance=balance).fit(threes, Progress())  # type: ignore[arg-type]
+        return float(detector.split_extras(torch.from_numpy(detector.weights_))["balance"])
+
+    assert get_factor("fixed") == 1.0
+    assert get_factor("losses") > 0
+    assert not np.isclose(get_factor("losses"), get_factor("gradients"))
+
+
+def test_ends_of_the_moved_weight_are_the_models_of_one_loss(digits: tuple[Pixels, np.ndarray]) -> None:
+    pixels, labels = digits
+    training_images, is_abnormal = pixels[::2][labels[::2] == 8], labels[1::2] != 8
+
+    def measure(detector: OCVAE) -> float:
+        return float(roc_auc_score(is_abnormal, detector.score(pixels[1::2])))
+
+    settings = {"patience": 0, "seconds": 300.0}
+    movable = OCVAE(train_all_weights=True, epochs=100, **settings).fit(training_images, Progress())  # type: ignore[arg-type]
+    for weight in (0.0, 1.0):
+        single = OCVAE(weight=weight, epochs=50, **settings).fit(training_images, Progress())  # type: ignore[arg-type]
+        assert measure(movable.with_weight(weight)) == pytest.approx(measure(single), abs=0.05)
