@@ -86,9 +86,9 @@ def write_document(result: ImageComparison, run: Run, command: str) -> str:
     lines = [
         "# Images",
         "",
-        f"Train on one class of {files}, test on all test images: area under the ROC curve in percent, mean ± standard "
-        f"deviation over {result.spec.seeds} seeds, at most {result.spec.seconds_per_fit:g} s per training. The line to "
-        "beat is knn-pixels, which learns nothing.",
+        f"Train on one class of {files}, test on all test images: area under the ROC curve in percent, mean ± standard",
+        f"deviation over {result.spec.seeds} seeds, at most {result.spec.seconds_per_fit:g} s per training. The line",
+        "to beat is knn-pixels, which learns nothing.",
         "",
         f"- Date: {datetime.now(UTC):%Y-%m-%d}",
         f"- Commit: {get_revision()[:12] or 'unknown'}",

@@ -11,7 +11,8 @@ from uuid import uuid4
 
 from core.batch.batches import Batch, FitTask
 from core.batch.job_spec import JobSpec
-from core.batch.score_batch import BatchResult, fit_group, load_finished_batch, score_batch
+from core.batch.model_scorer import fit_group
+from core.batch.score_batch import BatchResult, load_finished_batch, score_batch
 from core.errors import OptionError, VigieError
 from core.messages import N_, Message
 

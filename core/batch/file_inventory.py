@@ -81,6 +81,24 @@ class Folder:
         """Name for display."""
         return "/".join(filter(None, (self.root.name, self.pattern)))
 
+    @property
+    def is_flat(self) -> bool:
+        """True where no file in a folder below this one matches the pattern."""
+        return bool(self.pattern) and "/" not in self.pattern and "**" not in self.pattern
+
+    def covers(self, folder: Path) -> bool:
+        """Tell whether files in `folder`, an absolute path, are files of this folder, or may be.
+
+        Example:
+            >>> Folder(Path("/data")).covers(Path("/data/out"))
+            True
+            >>> Folder(Path("/data"), "*.parquet").covers(Path("/data/out"))
+            False
+        """
+        if folder == self.root:
+            return True
+        return self.root in folder.parents and not self.is_flat
+
     def build_inventory(self) -> Inventory:
         """Return the inventory without reading the files. Raises UnreadableFileError for a folder without files."""
         count, size, hasher = 0, 0, hashlib.sha256()
@@ -111,7 +129,7 @@ class Folder:
         matching = [file for file in files if pattern is None or pattern.fullmatch(file.path)]
         if matching:
             yield sorted(matching, key=lambda file: natural_sort_key(file.path))
-        for name in sorted(folders, key=natural_sort_key):
+        for name in () if self.is_flat else sorted(folders, key=natural_sort_key):
             yield from self._iter_below(name, pattern)
 
     def _scan_folder(self, folder: str) -> tuple[list[FileEntry], list[str]]:

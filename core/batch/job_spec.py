@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.batch.output import MODEL_FILE
+from core.batch.scorer import BatchScorer
 from core.detectors.base import SequenceDetector
 from core.detectors.scaling import ScalingMethod
 
@@ -23,13 +24,14 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """Input, output and model of a batch run; `folder` and `out` must be the same paths on every worker.
+    """Input, output and scorer of a batch run; `folder` and `out` must be the same paths on every worker.
 
     manifest   digest of the settings that the results depend on, see `lock_output`
     trusted    full names of the classes that a model may contain
     threshold  rows with a higher score are anomalies; None: the threshold of the model
     streaming  score row by row, with memory between rows, if the detector supports it
     fit        settings of the fits; None: one model for all files, out / MODEL
+    scorer     scores the batches; None: the models that the other fields describe
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class JobSpec:
     threshold: float | None = None
     streaming: bool = True
     fit: FitConfig | None = None
+    scorer: BatchScorer | None = None
 
     def get_model_path(self, group: str) -> Path:
         """Return the model file of a group."""

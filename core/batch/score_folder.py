@@ -1,12 +1,15 @@
 """Scoring of every series in a folder, batch by batch; finished batches are not repeated.
 
 file_inventory (list files) → batches (divide them into tasks) → score_batch (read, score, write), run by an
-executor (this process, or workers of a Dask cluster). Content of the output folder:
+executor (this process, or workers of a Dask cluster). How the data of a batch are scored is up to the scorer of the
+job. Content of the output folder:
 
     manifest.json                 model, settings and digest of the list of files that the results depend on
-    part=000000/scores.parquet    file, entity, row, time, score, anomaly; it marks the batch as finished
-    part=000000/summary.parquet   one row per series of the batch
+    part=000000/scores.parquet    scores of the rows (with a model: file, entity, row, time, score, anomaly); it marks
+                                  the batch as finished
+    part=000000/summary.parquet   one row per series of the batch; some scorers write further tables
     summary.parquet               one row per series: highest score, anomalies, first and last timestamp
+    NAME.parquet                  a further table of the scorer, of all batches
     skipped.csv                   files that could not be read, with reasons
 
 A series is the rows of one entity in one file. The daily files of NetMob23 are read together, and so are the .seq
@@ -15,6 +18,7 @@ windows of one folder.
 
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +30,7 @@ from core.batch.executors import Executor
 from core.batch.file_inventory import Folder, Inventory
 from core.batch.job_spec import JobSpec
 from core.batch.output import atomic_write
-from core.batch.score_batch import SUMMARY_FILE, SUMMARY_SCHEMA, BatchResult
+from core.batch.score_batch import SCORES_FILE, BatchResult
 from core.errors import DataError
 from core.exports import write_csv
 from core.messages import N_, Message
@@ -114,7 +118,7 @@ def score_folder(
             count=batch_progress.files_skipped,
             reason=batch_progress.skipped[0][1] if batch_progress.skipped else "-",
         )
-    _write_summary(job.out)
+    _join_tables(job.out)
     batch_progress.seconds = time.monotonic() - start_time
     progress.report(1.0)
     return batch_progress
@@ -137,11 +141,21 @@ def _write_skipped_files(out: Path, skipped: Iterable[tuple[str, str]]) -> None:
         write_csv(pd.DataFrame(sorted(set(skipped)), columns=["file", "reason"]), draft)
 
 
-def _write_summary(out: Path) -> None:
-    """Write the summaries of all batches into one file."""
-    with (
-        atomic_write(out / SUMMARY_FILE) as draft,
-        pyarrow.parquet.ParquetWriter(draft, SUMMARY_SCHEMA, compression="zstd") as writer,
-    ):
-        for part in sorted(out.glob(f"part=*/{SUMMARY_FILE}")):
-            writer.write_table(pyarrow.parquet.read_table(part, partitioning=None))
+def _join_tables(out: Path) -> None:
+    """Write every table of the finished batches, except the scores, into one file, in the order of the batches.
+
+    One row group is held in memory at a time.
+    """
+    with ExitStack() as stack:
+        writers: dict[str, pyarrow.parquet.ParquetWriter] = {}
+        for scores in sorted(out.glob(f"part=*/{SCORES_FILE}")):
+            for path in sorted(scores.parent.glob("*.parquet")):
+                if path.name == SCORES_FILE:
+                    continue
+                with pyarrow.parquet.ParquetFile(path) as file:
+                    if path.name not in writers:
+                        draft = stack.enter_context(atomic_write(out / path.name))
+                        writer = pyarrow.parquet.ParquetWriter(draft, file.schema_arrow, compression="zstd")
+                        writers[path.name] = stack.enter_context(writer)
+                    for row_group in range(file.num_row_groups):
+                        writers[path.name].write_table(file.read_row_group(row_group))

@@ -156,11 +156,14 @@ class TrainingState:
     seconds: float = 0.0
 
     @classmethod
-    def start(cls, vector: "Tensor", seed: int) -> Self:
-        """Return the state before the first batch, with the initial weights `vector`."""
+    def start(cls, vector: "Tensor", seed: int, *, fused: bool = False) -> Self:
+        """Return the state before the first batch, with the initial weights `vector`.
+
+        `fused` updates the weights in one pass, which is faster for large networks and rounds differently.
+        """
         vector = vector.requires_grad_()
         best, rng = vector.detach().clone(), torch.Generator().manual_seed(seed)
-        return cls(vector, torch.optim.Adam([vector]), best, rng)
+        return cls(vector, torch.optim.Adam([vector], fused=fused), best, rng)
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Write the state to `path` atomically; a process killed while it writes keeps the previous checkpoint."""

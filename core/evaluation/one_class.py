@@ -193,7 +193,7 @@ def classify_severity(p_values: Floats) -> NDArray[np.int8]:
 
 @dataclass(frozen=True)
 class Collapse:
-    """Whether a model gives every image the same score or the same embedding.
+    """Spread of the scores and embeddings of a model: without any, every image looks the same to it.
 
     latent_spread  standard deviation of the embeddings relative to their length
     score_spread   range of 99 % of the scores relative to their size

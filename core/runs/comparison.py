@@ -10,6 +10,7 @@ from core.errors import NotFoundError, ServiceUnavailableError
 from core.messages import N_
 from core.runs.stored_runs import call_mlflow
 from core.spec.metric import HORIZON_SUFFIX
+from core.spec.spec import PARAMS_WITHOUT_MODEL
 from core.spec.task import find_task, get_metric
 from core.workspace import Workspace
 from mlflow_utils import runs as mlflow_runs
@@ -104,7 +105,7 @@ def has_model(record: Record) -> bool:
     """Tell whether a run saved a model that can be registered."""
     task = find_task(record.experiment)
     keeps_model = task is not None and task.saves_model
-    return record.status == "completed" and keeps_model and "model_run" not in record.params
+    return record.status == "completed" and keeps_model and PARAMS_WITHOUT_MODEL.isdisjoint(record.params)
 
 
 # ---- as a table -----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from core.messages import N_
 from core.runs.model_files import load_model
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import record_event
+from core.spec.spec import PARAMS_WITHOUT_MODEL
 from core.spec.task import find_task
 from core.workspace import Workspace
 from mlflow_utils import model_io, registry
@@ -115,7 +116,7 @@ def get_version(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> Mo
 def runs_with_model(task: str, workspace: Workspace) -> list[Record]:
     """List the runs of `task` with a model that can be applied, newest first; empty where MLflow does not answer."""
     runs = mlflow_runs.list_latest_runs(workspace.tracking, task, limit=100)
-    return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
+    return [run for run in runs if run.status == "completed" and PARAMS_WITHOUT_MODEL.isdisjoint(run.params)]
 
 
 def resolve_run(address: str, workspace: Workspace) -> str:

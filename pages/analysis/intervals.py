@@ -6,9 +6,12 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.data.regular_series import choose_default_measure
-from pages.components import task_page
+from core.runs.stored_runs import load_task_result
+from core.tasks.intervals.folder_result import FolderIntervals
+from core.tasks.intervals.result import Intervals
+from pages.components import cache, task_page, url_state
 from pages.components.i18n import _
-from pages.components.results import intervals
+from pages.components.results import interval_folder, intervals
 from pages.components.task_links import ANALYSIS_FOLDER
 
 THRESHOLD_KINDS = ("auto", "none", "number")
@@ -18,6 +21,10 @@ def page() -> None:
     """Show the form and the result."""
     task, dataset = task_page.open_page("intervals")
     if dataset is None:
+        result = cache.load_result(task.name, load_task_result)
+        if isinstance(result, FolderIntervals):
+            show_result(result, None, url_state.get_run_id())
+            return
         st.caption(
             _(
                 "This page judges regular series: counts of calls per quarter-hour and trunk, or any other "
@@ -36,12 +43,20 @@ def page() -> None:
     task_page.ask_and_show(
         task,
         dataset,
-        intervals.show_intervals,
+        show_result,
         widgets=_IntervalsForm().widgets,
         describe_model=lambda record: " · ".join(
             filter(None, [record.params.get("forecaster"), record.params.get("value")])
         ),
     )
+
+
+def show_result(result: Intervals | FolderIntervals, dataset: Dataset | None, run: str) -> None:
+    """Show the result of one dataset, or that of a folder, which needs no data."""
+    if isinstance(result, FolderIntervals):
+        interval_folder.show_folder(result, run)
+    else:
+        intervals.show_intervals(result, dataset, run)
 
 
 class _IntervalsForm:

@@ -24,7 +24,8 @@ Render = Callable[[Any, Dataset | None, str], None]
 def open_page(name: str) -> tuple[Task, Dataset | None]:
     """Show the title and the data; return the task and the dataset, None if no data are loaded.
 
-    A run of the task that made a dataset, such as an import, opens it. A task that works without data asks for none.
+    A run of the task that made a dataset, such as an import, opens it. A task or a result that needs no data asks for
+    none.
     """
     task = get_task(name)
     st.title(_(task.label))
@@ -34,7 +35,7 @@ def open_page(name: str) -> tuple[Task, Dataset | None]:
     dataset = cache.load_dataset()
     if dataset is not None:
         selection_form.show_dataset(dataset)
-    elif any(mode.needs_data for mode in task.form_modes):
+    elif (result is None or isinstance(result.spec, DataSpec)) and any(mode.needs_data for mode in task.form_modes):
         selection_form.show_no_data()
     return task, dataset
 

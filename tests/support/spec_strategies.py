@@ -115,7 +115,7 @@ def build_command_line(task_names: tuple[str, ...]) -> Any:
 def parse_command_line(task: Task, spec: Spec, monkeypatch: pytest.MonkeyPatch) -> Spec:
     """Return the spec that the command of `task` parses from the command line for `spec`.
 
-    Each dataset is replaced by its digest.
+    Each dataset and set of images is replaced by its digest.
     """
 
     def raise_spec(name: str, spec: Spec, **others: Any) -> None:
@@ -125,6 +125,7 @@ def parse_command_line(task: Task, spec: Spec, monkeypatch: pytest.MonkeyPatch) 
         patch.setattr(task_commands, "run_task", raise_spec)
         patch.setattr(task_commands, "load_input", lambda files, *others: SimpleNamespace(digest=str(files[0])))
         patch.setattr(task_commands, "check_selection", lambda spec, dataset: None)
+        patch.setitem(task_commands.INTAKES, "image_sets", lambda files, workspace: str(files[0]))
         arguments = shlex.split(reproduce_command(task, spec))
         result = CliRunner().invoke(build_command_line(tuple(list_task_names())), arguments[3:])
     if isinstance(result.exception, ParsedSpecError):

@@ -1,6 +1,7 @@
 """Reader of pictures in zip archives and folders; the folders around them name their classes and parts."""
 
 import os
+import threading
 import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -34,7 +35,10 @@ def read_picture_zip(path: Path, name: str, progress: ProgressCallback) -> Image
         limit = Budget.from_file(path, MAX_BYTES).remaining_bytes
         if sum(info.file_size for info in members.values()) > limit:  # no member is read beyond its declared size
             raise build_size_error(name, limit)
-        files = {member: PictureFile(member, partial(_read_member, archive, info)) for member, info in members.items()}
+        lock = threading.Lock()  # an archive is no safe source for several threads
+        files = {
+            member: PictureFile(member, partial(_read_member, archive, info, lock)) for member, info in members.items()
+        }
         return _read_block(files, lambda member: _read_head(archive, members[member]), name, progress, [])
 
 
@@ -134,10 +138,10 @@ def _describe_others(masks: Sequence[str], others: Sequence[str], file: str) -> 
     ]
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock) -> bytes:
     """Return the bytes of a member. Raises UnreadableFileError for a damaged or too large one."""
     _check_picture_bytes(info.file_size, info.filename)
-    with translate_archive_errors(info.filename):
+    with translate_archive_errors(info.filename), lock:
         return archive.read(info)
 
 
@@ -157,7 +161,7 @@ def _read_file(path: Path, name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UnreadableFileError(
-            N_("{file}: the file could not be opened ({reason})."), file=name, reason=error.strerror or error
+            N_("{file}: the file could not be opened ({reason})."), file=name, reason=error.strerror or str(error)
         ) from error
 
 

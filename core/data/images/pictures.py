@@ -18,7 +18,7 @@ from core.data.ingest.readers.base import ProgressCallback
 from core.errors import InputError, UnreadableFileError
 from core.messages import N_, Message
 
-CHUNK_PICTURES = 256  # read before they are decoded
+CHUNK_PICTURES = 256  # between two reports of the progress
 THREADS = min(4, os.cpu_count() or 1)
 CONVERSION_NOTES = {
     "rotated": N_("{file}: {count} pictures were turned upright, as their EXIF data say."),
@@ -33,7 +33,7 @@ MAX_SHOWN_SIZES = 5
 class PictureFile:
     """Picture that is not read yet: its name, and the function that returns its bytes.
 
-    The function raises UnreadableFileError for bytes that cannot be read.
+    The function is called in a thread. It raises UnreadableFileError for bytes that cannot be read.
     """
 
     name: str
@@ -56,13 +56,12 @@ def read_pictures(
     with ThreadPoolExecutor(THREADS) as executor:
         for start in range(0, len(files), CHUNK_PICTURES):
             chunk = list(range(start, min(start + CHUNK_PICTURES, len(files))))
-            contents = [_read(files[position], skipped) for position in chunk]
             for position, picture in zip(
-                chunk, executor.map(_decode, [files[number].name for number in chunk], contents), strict=True
+                chunk, executor.map(_decode, [files[number] for number in chunk]), strict=True
             ):
                 if isinstance(picture, InputError):
                     skip_or_raise(skipped, files[position].name, picture)
-                elif picture is not None:
+                else:
                     pictures.append(picture)
                     positions.append(position)
                     byte_count += picture.pixels.nbytes
@@ -74,18 +73,10 @@ def read_pictures(
     return pixels, np.array(positions, np.intp), (*_describe_skipped(skipped, len(files), name), *notes)
 
 
-def _read(file: PictureFile, skipped: list[SkippedFile]) -> bytes | None:
+def _decode(file: PictureFile) -> DecodedPicture | InputError:
+    """Return the picture, or the error that says why it cannot be read."""
     try:
-        return file.read()
-    except InputError as error:
-        skip_or_raise(skipped, file.name, error)
-        return None
-
-
-def _decode(name: str, content: bytes | None) -> DecodedPicture | InputError | None:
-    """Return the picture, or the error that says why it cannot be read; None without content."""
-    try:
-        return None if content is None else decode_picture(content, name)
+        return decode_picture(file.read(), file.name)
     except InputError as error:
         return error
 

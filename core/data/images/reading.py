@@ -47,22 +47,21 @@ def read_image_set(
     if not paths:
         raise InputError(N_("No file was given."))
     files = [file for path in paths for file in _expand_folder(*_name_file(path))]
+    heads = [read_head(path) if path.is_file() else b"" for path, _ in files]
+    pictures = [make_picture_file(*file) for file, head in zip(files, heads, strict=True) if is_picture(head)]
+    others = [(file, head) for file, head in zip(files, heads, strict=True) if not is_picture(head)]
+    step_count = len(others) + bool(pictures)
     blocks: list[ImageBlock] = []
     idx_files: list[IdxFile] = []
-    pictures: list[PictureFile] = []
-    for number, (path, name) in enumerate(files):
-        report = _scale_progress(progress, number, len(files))
-        head = read_head(path) if path.is_file() else b""
-        if is_picture(head):
-            pictures.append(make_picture_file(path, name))
-        elif head.startswith(GZIP_MAGIC) or is_idx(head):
+    for number, ((path, name), head) in enumerate(others):
+        if head.startswith(GZIP_MAGIC) or is_idx(head):
             idx_files.append(read_idx(path, name))
         else:
-            blocks.append(_read_block(path, name, head, report))
-        report(1.0)
+            blocks.append(_read_block(path, name, head, _scale_progress(progress, number, step_count)))
+        progress((number + 1) / step_count)
     blocks += pair_idx_files(idx_files)
     if pictures:
-        blocks.append(_read_single_pictures(pictures, progress))
+        blocks.append(_read_single_pictures(pictures, _scale_progress(progress, len(others), step_count)))
     progress(1.0)
     return _join_blocks(blocks, tuple(dict.fromkeys(_name_file(path)[1] for path in paths)), source)
 
@@ -102,6 +101,8 @@ def _read_block(path: Path, name: str, head: bytes, progress: ProgressCallback) 
         return read_npz_images(path, name) if _is_npz(path, name) else read_picture_zip(path, name, progress)
     if not path.is_file():
         raise UnreadableFileError(N_("{file}: no such file."), file=name)
+    if not head and path.stat().st_size:
+        raise UnreadableFileError(N_("{file}: the file could not be opened. Check its permissions."), file=name)
     if not head:
         raise UnreadableFileError(N_("{file}: the file is empty."), file=name)
     raise UnreadableFileError(

@@ -55,7 +55,7 @@ def translate_archive_errors(name: str) -> Iterator[None]:
         yield
     except ARCHIVE_ERRORS as error:
         raise UnreadableFileError(
-            N_("{file}: damaged or protected archive ({reason})."), file=name, reason=error
+            N_("{file}: damaged or protected archive ({reason})."), file=name, reason=str(error)
         ) from error
 
 

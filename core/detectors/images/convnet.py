@@ -29,6 +29,7 @@ LEAKY_SLOPE = 0.1
 MAX_WIDENING = 4  # channels of the deepest maps, times the width
 CONDITION_FEATURES = 32
 MIN_KEY_CHANNELS = 8
+SCALE_GAIN = 1.5  # of the initial scales: both ends of the condition begin with networks that differ
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class ConvNet:
         if self.encoder_bias:
             shapes |= {f"{name}.bias": (shape[0],) for name, shape in list(shapes.items())}
         if self.is_conditioned:
-            shapes["condition"] = (CONDITION_FEATURES, 2)
+            shapes["condition"] = (CONDITION_FEATURES, 4)
             for level, features in enumerate(maps[1:]):
                 shapes[f"encoder.{level}.scale"] = (features, CONDITION_FEATURES)
         return {**shapes, **self._list_decoder_shapes()} if self.has_decoder else shapes
@@ -116,20 +117,21 @@ class ConvNet:
             shapes: Shapes = {"decoder": (maps[-1] * math.prod(self.map_sizes[-1]), self.latent_size)}
         else:
             shapes = {"decoder": (maps[-1], 1, 1, self.latent_size)}
-        for level in reversed(range(len(maps) - 1)):  # four channels per channel: the pixels of a square of 2 × 2
-            shapes[f"decoder.{level}"] = (4 * maps[level], 3, 3, maps[level + 1])
-        shapes |= {f"{name}.bias": (shape[0],) for name, shape in list(shapes.items())}
+        shapes["decoder.bias"] = (shapes["decoder"][0],)
+        for level in reversed(range(len(maps) - 1)):
+            shapes[f"decoder.{level}"] = (maps[level + 1], 4, 4, maps[level])  # transposed: (in, height, width, out)
+            shapes[f"decoder.{level}.bias"] = (maps[level],)
         if self.is_conditioned:
             for level, features in enumerate(maps[1:]):
                 shapes[f"decoder.{level}.scale"] = (features, CONDITION_FEATURES)
         return shapes
 
     def init_weights(self, seed: int) -> "Tensor":
-        """Return the vector of initial weights: Kaiming's normal ones, zero for biases, almost no conditioning."""
+        """Return the vector of initial weights: Kaiming's normal ones, larger for scales; biases are zero."""
         rng, parts = torch.Generator().manual_seed(seed), []
         for name, shape in self.list_weight_shapes().items():
-            fan_in = math.prod(shape[1:])
-            gain = 0.0 if len(shape) == 1 else 0.1 if name.endswith(".scale") else 1.0
+            fan_in = 4 * shape[0] if name.startswith("decoder.") and len(shape) == 4 else math.prod(shape[1:])
+            gain = 0.0 if len(shape) == 1 else SCALE_GAIN if name.endswith(".scale") else 1.0
             gain *= math.sqrt((1 if name in ("latent", "decoder") else 2) / fan_in)
             parts.append(torch.randn(math.prod(shape), generator=rng) * gain)
         return torch.cat(parts)
@@ -174,8 +176,8 @@ class ConvNet:
         for level in reversed(range(len(self.map_sizes) - 1)):
             name, (height, width) = f"decoder.{level}", self.map_sizes[level]
             features = self._activate(self._scale_maps(weights, name, features, condition))
-            features = functional.conv2d(features, weights[name], weights[f"{name}.bias"], padding=1)
-            features = functional.pixel_shuffle(features, 2)[:, :, :height, :width]
+            features = functional.conv_transpose2d(features, weights[name], weights[f"{name}.bias"], 2, 1)
+            features = features[:, :, :height, :width]
         return torch.sigmoid(features.float())
 
     def _activate(self, features: "Tensor") -> "Tensor":
@@ -196,7 +198,8 @@ class ConvNet:
         """
         if condition is None or not self.is_conditioned:
             return features
-        inputs = torch.stack([condition, 1 - condition], dim=1)
+        both = torch.stack([condition, 1 - condition], dim=1)
+        inputs = torch.cat([both, both.sqrt()], dim=1)  # the roots change fast near both ends
         hidden = functional.relu(functional.linear(inputs, weights["condition"]))
         return features * (1 + functional.linear(hidden, weights[f"{name}.scale"]))[:, :, None, None]
 

@@ -44,8 +44,9 @@ class CodeDetector(VAE):
         codes = super().embed(images)
         if self.code_scale == "none":
             return codes
-        lengths = np.sqrt(np.square(codes).sum(axis=1, keepdims=True))
-        return codes / np.where(lengths > 0, lengths, np.float32(1))
+        lengths: Floats32 = np.sqrt(np.square(codes).sum(axis=1, keepdims=True))
+        lengths[lengths == 0] = 1
+        return codes / lengths
 
 
 @dataclass

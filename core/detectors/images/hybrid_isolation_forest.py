@@ -19,7 +19,7 @@ class HybridIsolationForest(HybridDetector):
     label = N_("VAE encoder → Isolation Forest")
 
     trees: int = hyperparameter(
-        300, low=10, high=2000, help=N_("Number of trees. More trees give more stable scores and take longer.")
+        100, low=10, high=2000, help=N_("Number of trees. More trees give more stable scores and take longer.")
     )
 
     @override

@@ -10,9 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
-from core.data.images.decoding import decode_picture, fit_pixels
+from core.data.images.decoding import decode_picture
 from core.data.images.exporting import encode_png
-from core.data.images.image_set import Pixels
+from core.data.images.image_set import ImageSet, Pixels
+from core.data.images.matching import match_images
 from core.detectors.images.base import ImageDetector, Monitor
 from core.errors import DataError
 from core.evaluation.one_class import classify_severity
@@ -23,7 +24,7 @@ from core.progress import Progress
 CHUNK_BYTES = 32_000_000  # pixels that are scored between two reports of progress
 IMAGE_COLUMN = "image"
 DEEP_STEP = 257  # of 16-bit grey levels, per level of 8 bits
-GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
+COLOUR_CHANNELS = 3
 
 
 @dataclass
@@ -86,28 +87,11 @@ class ImageModel:
             return np.full(len(scores), np.nan)
         return compute_p_values(self.calibration_, scores)
 
-    def adapt(self, images: Pixels) -> tuple[Pixels, tuple[Message, ...]]:
-        """Return images in the size and with the channels of the model, and notes on what was changed."""
-        notes = []
-        _, height, width, channels = images.shape
-        if channels != self.channels:
-            images = _change_channels(images, self.channels)
-            notes.append(
-                Message(
-                    N_("Colour images were turned into grey ones, as the model was fitted on.")
-                    if channels > self.channels
-                    else N_("Grey images were taken as colour images, as the model was fitted on.")
-                )
-            )
-        if (height, width) != (self.height, self.width):
-            images = np.stack([fit_pixels(image, (self.width, self.height)) for image in images]).astype(np.uint8)
-            notes.append(
-                Message(
-                    N_("The images were scaled from {source} to {size} pixels, as the model was fitted on."),
-                    {"source": f"{width} × {height}", "size": f"{self.width} × {self.height}"},
-                )
-            )
-        return images, tuple(notes)
+    def adapt(self, pixels: Pixels, file: str = IMAGE_COLUMN) -> tuple[Pixels, tuple[Message, ...]]:
+        """Return images in the size and with the channels of the model, and notes on what was changed in `file`."""
+        images = ImageSet(pixels, ("",) * len(pixels), files=(file,))
+        adapted = match_images(images, self.height, self.width, is_colour=self.channels == COLOUR_CHANNELS)
+        return adapted.pixels, adapted.notes
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return score, p_value, anomaly and severity for a table with the column `image`; MLflow serves this.
@@ -115,7 +99,8 @@ class ImageModel:
         The column holds picture files as base64 text. Pictures of another size are scaled. Raises the errors of
         `decode_image`.
         """
-        arrays = [self.adapt(decode_image(str(text), row)[None])[0] for row, text in enumerate(table[IMAGE_COLUMN], 1)]
+        pictures = [decode_image(str(text), row) for row, text in enumerate(table[IMAGE_COLUMN], 1)]
+        arrays = [self.adapt(picture[None])[0] for picture in pictures]
         pixels = np.concatenate(arrays) if arrays else np.zeros((0, self.height, self.width, self.channels), np.uint8)
         scores = self.score(pixels)
         p_values = self.compute_p_values(scores)
@@ -156,10 +141,3 @@ def decode_image(text: str, row: int = 1) -> Pixels:
         ) from error
     pixels = decode_picture(content, f"{IMAGE_COLUMN} {row}").pixels
     return (pixels // DEEP_STEP).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8)
-
-
-def _change_channels(images: Pixels, channels: int) -> Pixels:
-    """Return images with 1 or 3 channels."""
-    if channels == 3:
-        return np.repeat(images, 3, axis=3)
-    return np.rint(images @ np.asarray(GREY_WEIGHTS, np.float32))[..., None].astype(np.uint8)

@@ -18,7 +18,7 @@ class IsolationForestPixels(PixelDetector[IsolationForest]):
     label = N_("Isolation Forest (pixels)")
 
     trees: int = hyperparameter(
-        300, low=10, high=2000, help=N_("Number of trees. More trees give more stable scores and take longer.")
+        100, low=10, high=2000, help=N_("Number of trees. More trees give more stable scores and take longer.")
     )
     seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed."))
 

@@ -176,7 +176,7 @@ class NetworkDetector(ImageDetector):
         self.history_: dict[str, list[list[float]]] = {}
         before, during = self.split_progress(progress)
         loss, fingerprint = self.build_loss(images), self._compute_fingerprint(images)
-        state = TrainingState.start(self.init_vector(loss, before, fingerprint), self.seed)
+        state = TrainingState.start(self.init_vector(loss, before, fingerprint), self.seed, fused=True)
         vector = self.build_trainer(loss, during, monitor).train(state, during, fingerprint)
         self.epochs_ = state.step // loss.steps_per_epoch
         self._set_vector(vector, loss)

@@ -39,6 +39,15 @@ class OCNN(CentredDetector, HeatMapper):
     name = "oc-nn"
     label = N_("OC-NN (Deep SVDD)")
 
+    epochs: int = hyperparameter(
+        20,
+        low=1,
+        high=100_000,
+        help=N_("Maximum number of passes over the training images. Early stopping may end the training before."),
+    )
+    activation: Literal["leaky-relu", "elu", "relu", "tanh"] = hyperparameter(
+        "tanh", choices=("leaky-relu", "elu", "relu", "tanh"), help=N_("Activation function of the network.")
+    )
     objective: Literal["one-class", "soft-boundary"] = hyperparameter(
         "one-class",
         choices=("one-class", "soft-boundary"),
@@ -54,7 +63,7 @@ class OCNN(CentredDetector, HeatMapper):
         0.000001, low=0.0, high=1.0, help=N_("Weight of the squared weights in the loss.")
     )
     normalisation: Literal["none", "contrast", "unit-length"] = hyperparameter(
-        "unit-length",
+        "none",
         choices=("none", "contrast", "unit-length"),
         help=N_(
             "none: pixels of 0–1. contrast: mean 0 and mean deviation 1 of each image, then 0–1 over the training "
@@ -135,7 +144,7 @@ class OCNN(CentredDetector, HeatMapper):
             validation_interval_steps=steps_per_epoch,
         )
         with torch.enable_grad():
-            state = TrainingState.start(network.init_weights(self.seed).to(loss.device), self.seed)
+            state = TrainingState.start(network.init_weights(self.seed).to(loss.device), self.seed, fused=True)
             trainer = Trainer(drawing_loss, config, held_out_curve=N_("held-out images"))
             vector = trainer.train(state, progress, fingerprint)
         return vector[: sum(math.prod(shape) for shape in self.build_network().list_weight_shapes().values())]

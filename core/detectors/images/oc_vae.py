@@ -29,7 +29,7 @@ else:
 
 BALANCING_EPOCHS = 5  # the weight is measured again after each of them, then kept
 SCALE_WEIGHTS = np.linspace(0.0, 1.0, 11)  # at which the sizes of both scores are measured
-END_SHARE = 0.1  # of the drawn weights at each end, 0 and 1
+END_SHARE = 0.25  # of the drawn weights at each end, 0 and 1
 SMALLEST_TERM = 1e-12
 
 
@@ -56,7 +56,7 @@ class OCVAE(VAE, CentredDetector, WeightedDetector):
         help=N_("Weight of the distance to the centre. 0: reconstruction only. 1: distance only."),
     )
     balance: Literal["fixed", "losses", "gradients"] = hyperparameter(
-        "losses",
+        "fixed",
         choices=("fixed", "losses", "gradients"),
         help=N_(
             "What the weight is applied to. fixed: the losses as they are. losses: both scaled to the same size. "
@@ -202,4 +202,4 @@ class OCVAE(VAE, CentredDetector, WeightedDetector):
         """Return the weight of each image, (B,): `condition`, else the one of the detector; None without."""
         if not self.train_all_weights or condition is not None:
             return condition
-        return torch.full((len(images),), self.weight, device=images.device)
+        return torch.full((len(images),), float(self.weight), device=images.device)

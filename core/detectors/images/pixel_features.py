@@ -11,7 +11,7 @@ from core.errors import DataError
 from core.messages import N_
 
 PixelScale = Literal["unit", "standard", "none"]
-MAX_VALUE = 255
+MAX_VALUE = np.float32(255)
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ def flatten_images(images: Pixels, scale: PixelScale, side: int) -> PixelVectors
         >>> flatten_images(np.array([[[[30], [40]]]], np.uint8), "unit", side=32).vectors.round(2).tolist()
         [[0.6000000238418579, 0.800000011920929]]
     """
-    vectors = shrink_images(images, side).reshape(len(images), -1) / MAX_VALUE
+    vectors: Floats32 = shrink_images(images, side).reshape(len(images), -1) / MAX_VALUE
     centre = np.zeros((len(images), 1), np.float32)
-    width = np.ones((len(images), 1), np.float32)
+    width: Floats32 = np.ones((len(images), 1), np.float32)
     if scale == "standard":
         centre = vectors.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
         is_even = vectors.max(axis=1, keepdims=True) == vectors.min(axis=1, keepdims=True)
@@ -48,7 +48,7 @@ def flatten_images(images: Pixels, scale: PixelScale, side: int) -> PixelVectors
         width = np.sqrt(np.square(vectors).mean(axis=1, keepdims=True))
     elif scale == "unit":
         width = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
-    width = np.where(width > 0, width, np.float32(1))
+    width[width == 0] = 1
     return PixelVectors(vectors / width, centre, width)
 
 

@@ -3,12 +3,14 @@
 Equal weights of the classes keep a few abnormal vectors from being outvoted by many normal ones.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from sklearn import ensemble, neural_network
+from sklearn.exceptions import ConvergenceWarning
 from typing_extensions import override
 
 from core.array_types import Floats
@@ -16,6 +18,8 @@ from core.array_types import Floats
 MIN_PROBABILITY = 1e-6  # log-odds stay finite
 HIDDEN_UNITS = (64, 32)
 WEIGHT_DECAY = 0.001
+MAX_LEAF_ROWS = 20  # smallest leaf of boosted trees; the default of scikit-learn
+LEAVES_PER_CLASS = 4  # with fewer abnormal rows leaves are so small that they can fill this many
 
 
 class VectorClassifier(ABC):
@@ -64,8 +68,13 @@ class BoostingClassifier(VectorClassifier):
 
     @override
     def fit_weighted(self, rows: Floats, is_abnormal: Any, weights: Floats) -> None:
+        abnormal_count = int(is_abnormal.sum())
         boosting = ensemble.HistGradientBoostingClassifier(
-            max_iter=self.trees, learning_rate=self.learning_rate, early_stopping=False, random_state=self.seed
+            max_iter=self.trees,
+            learning_rate=self.learning_rate,
+            min_samples_leaf=min(max(abnormal_count // LEAVES_PER_CLASS, 1), MAX_LEAF_ROWS),
+            early_stopping=False,
+            random_state=self.seed,
         )
         self.boosting_ = boosting.fit(rows, is_abnormal, sample_weight=weights)
 
@@ -92,7 +101,9 @@ class DenseClassifier(VectorClassifier):
         network = neural_network.MLPClassifier(
             HIDDEN_UNITS, alpha=WEIGHT_DECAY, max_iter=self.epochs, n_iter_no_change=self.epochs, random_state=self.seed
         )
-        network.fit((rows - self.mean_) / self.width_, is_abnormal, sample_weight=weights)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of passes is a setting
+            network.fit((rows - self.mean_) / self.width_, is_abnormal, sample_weight=weights)
         self.weights_, self.biases_ = list(network.coefs_), list(network.intercepts_)
 
     @override

@@ -26,7 +26,7 @@ class OneClassSVM(Detector):
 
     Example:
         >>> rows = np.random.default_rng(0).normal(size=(200, 2))
-        >>> scores = OneClassSVM().fit(rows).score(np.array([[0.0, 0.0], [9.0, 9.0]]))
+        >>> scores = OneClassSVM(gamma="scale").fit(rows).score(np.array([[0.0, 0.0], [9.0, 9.0]]))
         >>> bool(scores[0] < 0 < scores[1])
         True
     """

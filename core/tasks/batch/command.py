@@ -1,18 +1,12 @@
-"""Output of `python -m core scale`, and the preparation of its process."""
+"""Output of `python -m core scale`."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
+from core.batch.folder_spec import use_one_core
 from core.runs.tracked_run import Run
 from core.spec.command_line import CommandOptions
 from core.tasks.batch.result import BatchScoringResult
-
-
-def use_one_core() -> None:
-    """Limit this process to one core; `--workers` starts more processes."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 
 OPTIONS = CommandOptions(prepare=use_one_core)
 

@@ -4,15 +4,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from core import __version__
 from core.actor import Actor
 from core.batch.executors import Executor
 from core.batch.file_inventory import FileList, Folder, Inventory
 from core.batch.job_spec import JobSpec
 from core.batch.output import MANIFEST_FILE, lock_output
 from core.batch.score_folder import SKIPPED_FILE, BatchConfig, BatchProgress, score_folder
-from core.errors import OptionError
-from core.messages import N_
 from core.progress import Progress
 from core.runs.model_files import list_trusted_types
 from core.runs.stored_runs import load_result
@@ -38,7 +35,7 @@ def score_files(
     """
     spec.check()
     spec = spec.fill_defaults()
-    folder = _parse_folder(spec)
+    folder = spec.find_input()
     models = load_models(spec, workspace)
     executor = Executor(spec.workers, "" if spec.workers else workspace.settings.dask_scheduler_address)
     inventory = folder.build_inventory()
@@ -59,31 +56,17 @@ def load_batch_result(run_id: str, workspace: Workspace) -> BatchScoringResult:
     return load_result(run_id, BatchScoringResult, workspace)
 
 
-def _parse_folder(spec: BatchSpec | BatchApplySpec) -> Folder:
-    """Return the input folder. Raises OptionError if the output folder lies inside it."""
-    folder, out = Folder.parse(Path(spec.folder)), Path(spec.out)
-    if out == folder.root or folder.root in out.parents:
-        raise OptionError(
-            N_("The output folder {file} is inside the input folder. Choose another output folder."), file=str(out)
-        )
-    return folder
-
-
 def _build_manifest(models: RunModel | GroupModels, inventory: Inventory) -> dict[str, Any]:
     """Return the settings and inputs that the scores depend on."""
     spec = models.spec
-    return {
-        "version": __version__,
+    settings = {
         "detector": models.detector.name,
         "settings": get_params(models.detector),
         **models.build_manifest(),
         "alarms_per_1000": spec.alarms_per_1000,
         "streaming": not spec.as_trained,
-        "batch_rows": spec.batch_rows,
-        "files": inventory.files,
-        "bytes": inventory.size,
-        "inputs": inventory.digest,
     }
+    return spec.build_manifest(inventory, settings)
 
 
 def _build_params(models: RunModel | GroupModels, executor: Executor) -> dict[str, Any]:

@@ -1,18 +1,17 @@
 """Options of the batch task."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from core.batch.batches import Grouping
+from core.batch.folder_spec import FolderSpec
 from core.detectors import sequences
 from core.detectors.base import SequenceDetector
 from core.detectors.scaling import SCALING_METHODS, ScalingMethod
 from core.errors import OptionError
 from core.messages import N_
-from core.spec.hyperparameters import algorithm, hyperparameter, require_choice
+from core.spec.hyperparameters import algorithm, hyperparameter
 from core.spec.plugins import discover_classes
-from core.spec.spec import Spec
 
 GROUPINGS = ("folder", "name")
 MAX_ALARMS_PER_1000 = 1000
@@ -24,30 +23,13 @@ def list_detectors() -> dict[str, type[SequenceDetector]]:
 
 
 @dataclass(frozen=True)
-class FolderSpec(Spec):
+class ScoringSpec(FolderSpec):
     """Options common to both modes: input, output, threshold and workers.
 
-    folder           a folder, a file or a glob pattern
-    out              output folder
     alarms_per_1000  target false-alarm rate, per 1,000 rows; None: the threshold of the model, or 2 for fitted models
     as_trained       score as in training; else row by row, with memory between rows, if the detector supports it
-    batch_rows       approximate number of rows per batch
-    workers          worker processes on this machine; 0: the Dask scheduler of the settings, else this process
     """
 
-    folder: str = hyperparameter(
-        "",
-        help=N_("Folder, file or pattern such as 'data/**/*.parquet'. All file formats that Vigie reads are accepted."),
-        metavar="FOLDER",
-        argument=True,
-    )
-    out: str = hyperparameter(
-        "",
-        help=N_(
-            "Output folder for the scores. If it contains scores of the same command, only missing scores are added."
-        ),
-        metavar="FOLDER",
-    )
     alarms_per_1000: float | None = hyperparameter(
         None,
         help=N_("Maximum number of false alarms per 1,000 rows (default: the threshold of the model)."),
@@ -55,18 +37,9 @@ class FolderSpec(Spec):
         high=MAX_ALARMS_PER_1000,
     )
     as_trained: bool = hyperparameter(False, help=N_("Score in the mode used in training, not row by row."))
-    batch_rows: int = hyperparameter(50_000, help=N_("Approximate number of rows per batch."), low=1)
-    workers: int = hyperparameter(
-        0,
-        help=N_(
-            "Number of worker processes on this machine (default: the Dask cluster at "
-            "DASK_SCHEDULER_ADDRESS, or this process)."
-        ),
-        low=0,
-    )
 
     def check(self) -> None:
-        """Raise OptionError for a value that is not accepted, including a rate outside 0–1,000 and no output folder."""
+        """Raise OptionError for a value that is not accepted, including a rate outside 0–1,000."""
         super().check()
         if self.alarms_per_1000 is not None and not 0 < self.alarms_per_1000 < MAX_ALARMS_PER_1000:
             raise OptionError(
@@ -76,16 +49,10 @@ class FolderSpec(Spec):
                 low=0,
                 high=MAX_ALARMS_PER_1000,
             )
-        if not self.out:
-            require_choice("--out", self.out, ("FOLDER",))
-
-    def fill_defaults(self) -> Self:
-        """Return the spec with absolute paths, so that it does not depend on the working directory."""
-        return replace(self, folder=str(Path(self.folder).absolute()), out=str(Path(self.out).resolve()))
 
 
 @dataclass(frozen=True)
-class BatchSpec(FolderSpec):
+class BatchSpec(ScoringSpec):
     """Score every series in a folder with one model fitted per group of files; an interrupted run resumes.
 
     fit_per   one model per folder ("folder"), or per folder and file name prefix ("name")
@@ -125,7 +92,7 @@ class BatchSpec(FolderSpec):
 
 
 @dataclass(frozen=True)
-class BatchApplySpec(FolderSpec):
+class BatchApplySpec(ScoringSpec):
     """Score every series in a folder with one saved model.
 
     model  run id, or NAME@ALIAS in the model registry

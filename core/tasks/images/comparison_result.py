@@ -117,10 +117,16 @@ def tabulate_classes(cells: pd.DataFrame) -> pd.DataFrame:
 def rank_detectors(cells: pd.DataFrame) -> pd.DataFrame:
     """Return one row per detector, the best first, those without a figure last.
 
-    Columns: detector, auc_roc (mean over seeds of the mean over classes), sd and spread (standard deviation and range
-    of that mean over seeds), worst (least mean of a class), worst_class, auc_pr, seconds (per fit), emissions_kg (all
-    fits), cells, failed, is_complete. A detector with a failed cell is not complete: its means are NaN, because
-    means over different classes are not comparable.
+    A detector with a failed cell is not complete: its means are NaN, because means over different classes are not
+    comparable.
+
+    auc_roc             mean over the seeds of the mean over the classes
+    sd, spread          standard deviation and range of that mean over the seeds; NaN for one seed
+    worst, worst_class  least mean of a class
+    auc_pr, seconds     mean of the cells
+    emissions_kg        of all cells
+    cells, failed       numbers of cells
+    is_complete         True where every cell has a figure
 
     Example:
         >>> lines = [{"detector": "vae", "normal_class": c, "seed": s, "auc_roc": a, "reason": ""}

@@ -172,7 +172,7 @@ def change_weight(
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a model shows of images: what it expects (0–255), and how abnormal each pixel is; None where it cannot."""
+    """Images as a model expects them (0–255), and how abnormal each pixel is; None for a detector that cannot tell."""
 
     reconstructions: Floats32 | None
     heat_maps: Floats32 | None

@@ -50,7 +50,7 @@ def score_images(
 ) -> ImageScores:
     """Return the scores of images by a fitted model, whose judgement is `source`."""
     progress.report(0.0, N_("Scoring the images"))
-    pixels, notes = model.adapt(images.pixels)
+    pixels, notes = model.adapt(images.pixels, ", ".join(images.files))
     scores = model.score(pixels, progress=progress)
     rows = pd.DataFrame({"position": np.arange(len(images))})
     return ImageScores(

@@ -1,6 +1,5 @@
 """Options and output of `python -m core intervals`, in addition to the fields of its specs."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,11 @@ from core.exports import write_csv
 from core.runs.tracked_run import Run
 from core.spec.command_line import CommandOptions, ExtraOption, OptionValues
 from core.spec.hyperparameters import require_choice
+from core.tasks.intervals.folder_command import to_folder_answer, to_folder_lines
+from core.tasks.intervals.folder_result import FolderIntervals
+from core.tasks.intervals.records import format_alarm_rate, format_events, to_records
 from core.tasks.intervals.result import Intervals
 
-MAX_EVENTS = 10
 MAX_CURRENT = 1000
 
 
@@ -44,8 +45,13 @@ OPTIONS = CommandOptions(
 )
 
 
-def to_answer(result: Intervals, run: Run) -> dict[str, Any]:
-    """Return the periods, the promised and measured alarm rate, the scores, the events and the trunks now."""
+def to_answer(result: Intervals | FolderIntervals, run: Run) -> dict[str, Any]:
+    """Return the periods, the promised and measured alarm rate, the scores, the events and the trunks now.
+
+    For a folder, see `to_folder_answer`.
+    """
+    if isinstance(result, FolderIntervals):
+        return to_folder_answer(result)
     low, high = result.alarm_band
     return {
         "horizon": result.horizon,
@@ -58,20 +64,22 @@ def to_answer(result: Intervals, run: Run) -> dict[str, Any]:
             "low": low,
             "high": high,
         },
-        "scores": _to_records(result.scores[result.scores["entity"] == ""].drop(columns="entity")),
-        "events": _to_records(result.to_frame()),
-        "current": _to_records(result.list_current().head(MAX_CURRENT)),
+        "scores": to_records(result.scores[result.scores["entity"] == ""].drop(columns="entity")),
+        "events": to_records(result.to_frame()),
+        "current": to_records(result.list_current().head(MAX_CURRENT)),
     }
 
 
-def to_lines(result: Intervals, run: Run) -> Iterator[str]:
-    """Yield the counts, the promised and measured alarm rate, the errors, the worst events, and the notes."""
+def to_lines(result: Intervals | FolderIntervals, run: Run) -> Iterator[str]:
+    """Yield the counts, the promised and measured alarm rate, the errors, the worst events, and the notes.
+
+    For a folder, see `to_folder_lines`.
+    """
+    if isinstance(result, FolderIntervals):
+        yield from to_folder_lines(result, run)
+        return
     yield f"{len(result.events):,} events, {len(result.judged_rows):,} points judged, {run.summary}"
-    low, high = result.alarm_band
-    yield (
-        f"outside the {result.level:.1%} interval: promised {result.promised_rate:.2%}, "
-        f"measured {result.alarm_rate:.2%} (by chance {low:.2%} to {high:.2%})"
-    )
+    yield format_alarm_rate(result.level, result.promised_rate, result.alarm_rate, result.alarm_band)
     season = f"MASE ({result.season})"
     yield f"  {'measure':12}  {'model':24}  {'RMSE':>10}  {season:>12}  {'MWQL':>7}  {'50 %':>6}  {result.level:>6.1%}"
     for line in result.scores[result.scores["entity"] == ""].to_dict("records"):
@@ -80,15 +88,5 @@ def to_lines(result: Intervals, run: Run) -> Iterator[str]:
             f"{line[result.mase_name]:>12.3f}  {line['mwql']:>7.3f}  {line['coverage_50']:>6.1%}  "
             f"{line[result.coverage_name]:>6.1%}"
         )
-    for event in result.to_frame().head(MAX_EVENTS).itertuples():
-        yield (
-            f"  {event.event:>3}  {event.start!s:19.19}  {event.end!s:19.19}  {event.entity:20.20}  "
-            f"{event.measure:10.10}  {event.kind:11}  {event.severity:8}  {event.y:>9,.4g} for {event.yhat:,.4g}"
-        )
+    yield from format_events(result.to_frame())
     yield from (f"  {note}" for note in result.notes)
-
-
-def _to_records(table: Any) -> Any:
-    """Return a table as plain JSON records; times as ISO text, null for what is missing."""
-    times = {name: table[name].astype(str) for name in table.select_dtypes("datetime").columns}
-    return json.loads(table.assign(**times).to_json(orient="records"))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from core.messages import N_, Message
+from core.tasks.intervals.folder_result import FolderIntervals
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.tables import MeasureData
 from core.tasks.intervals.windows import WindowPlan
@@ -15,24 +16,30 @@ MAX_COVERAGE_GAP = 0.03  # of a coverage below the promised one
 
 def list_data_notes(data: MeasureData, plan: WindowPlan, needed_steps: int) -> Iterator[Message]:
     """Yield what the cleaning changed, and the entities whose values do not allow a forecast."""
-    spikes, imputed = int(data.cleaned.is_spike.sum()), int(data.cleaned.is_imputed.sum())
+    cleaned = data.cleaned
+    counts = (int(marks.sum()) for marks in (cleaned.is_spike, cleaned.is_imputed, cleaned.is_silent))
+    yield from describe_cleaning(data.measure, *counts)
+    yield from list(_list_entity_notes(data, plan, needed_steps))[:MAX_ENTITY_NOTES]
+
+
+def describe_cleaning(measure: str, spikes: int, imputed: int, silent: int) -> Iterator[Message]:
+    """Yield how many values of a measure the cleaning replaced, filled, and took as missing."""
     if spikes or imputed:
         yield Message(
             N_(
                 "{measure}: for the forecaster, {spikes} spikes were replaced and {imputed} missing values filled. "
                 "Points are judged by their original values, and filled points are never anomalies."
             ),
-            {"measure": data.measure, "spikes": spikes, "imputed": imputed},
+            {"measure": measure, "spikes": spikes, "imputed": imputed},
         )
-    if silent := int(data.cleaned.is_silent.sum()):
+    if silent:
         yield Message(
             N_(
                 "{measure}: {count} zeros were taken as missing records, because nothing was counted for a day or "
                 "longer. They are not judged."
             ),
-            {"measure": data.measure, "count": silent},
+            {"measure": measure, "count": silent},
         )
-    yield from list(_list_entity_notes(data, plan, needed_steps))[:MAX_ENTITY_NOTES]
 
 
 def _list_entity_notes(data: MeasureData, plan: WindowPlan, needed_steps: int) -> Iterator[Message]:
@@ -69,7 +76,7 @@ def list_result_notes(result: Intervals) -> Iterator[Message]:
             "follows the values until the step before; that of the future is as wide as a whole horizon ahead needs."
         )
     )
-    yield from _list_promise_notes(result)
+    yield from list_promise_notes(result)
     for measure in result.measures:
         yield from _list_future_notes(result, measure)
         lines = result.get_scores(measure).to_dict("records")
@@ -101,7 +108,8 @@ def _list_future_notes(result: Intervals, measure: str) -> Iterator[Message]:
         )
 
 
-def _list_promise_notes(result: Intervals) -> Iterator[Message]:
+def list_promise_notes(result: Intervals | FolderIntervals) -> Iterator[Message]:
+    """Yield whether more or fewer judged points are outside than promised and possible by chance."""
     low, high = result.alarm_band
     values = {
         "rate": f"{result.alarm_rate:.1%}",

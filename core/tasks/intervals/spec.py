@@ -1,9 +1,10 @@
 """Specs of the task intervals."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from core import forecasters as algorithms
+from core.batch.folder_spec import FolderSpec, declare_batch_rows
 from core.data.cleaning import FILL_LABELS
 from core.data.regular_series import choose_default_measure
 from core.errors import OptionError
@@ -11,7 +12,7 @@ from core.forecasters.series.base import SeriesForecaster
 from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter, require_choice
 from core.spec.plugins import discover_classes
-from core.spec.spec import ApplySpec, PartSpec
+from core.spec.spec import ApplySpec, PartSpec, Spec
 
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
@@ -20,6 +21,7 @@ DEFAULT_FORECASTER = "gradient-boosting-quantiles"
 RATIO_ATTEMPTS = {"ccr": "total"}  # ratio → column with the number of events behind it
 MAX_HORIZON_STEPS = 4 * 672
 MAX_WINDOWS = 26
+BATCH_ROWS = 2_700_000  # 500 trunks on 8 weeks of quarter-hours
 
 
 def list_series_forecasters() -> dict[str, type[SeriesForecaster]]:
@@ -28,8 +30,8 @@ def list_series_forecasters() -> dict[str, type[SeriesForecaster]]:
 
 
 @dataclass(frozen=True)
-class IntervalsSpec(PartSpec):
-    """Find the points of regular series that leave the calibrated interval of a forecast, and the events they form.
+class JudgingSpec(Spec):
+    """Measures, forecaster and periods of a judgement: the same for one dataset and for a folder of them.
 
     value       measured columns; () for `total`, or the first column of data without it
     horizon     steps of one forecast; None for a week where the data cover four weeks, else a day
@@ -39,7 +41,6 @@ class IntervalsSpec(PartSpec):
     attempts    column with the number of events behind a ratio; "" for `total` behind `ccr`, else none
     spike_window, spike_threshold, fill_from  cleaning of the history that the forecaster sees; points are judged by
                 their original values
-    search      settings of a neural forecaster to try before; 0 for none
     """
 
     value: tuple[str, ...] = hyperparameter(
@@ -110,6 +111,39 @@ class IntervalsSpec(PartSpec):
         choices=tuple(FILL_LABELS),
         words=FILL_LABELS,
     )
+
+    def check(self) -> None:
+        """Raise OptionError for a value that is not accepted, or attempts for several measures."""
+        super().check()
+        if self.attempts and len(self.value) > 1:
+            raise OptionError(
+                N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
+                name="attempts",
+                value=self.attempts,
+                accepted="one --value",
+            )
+
+    def choose_measures(self, dataset: "Dataset") -> tuple[str, ...]:
+        """Return the measures of `dataset` to watch. Raises OptionError for a column that the data do not have."""
+        columns = ["value"] if dataset.profile else dataset.columns
+        value = tuple(dict.fromkeys(self.value)) or (choose_default_measure(columns),)
+        for name in (*value, *filter(None, [self.attempts])):
+            require_choice("value" if name in value else "attempts", name, tuple(columns))
+        return value
+
+    def find_attempts(self, measure: str, dataset: "Dataset") -> str:
+        """Return the column with the number of events behind `measure`; "" for a measure that is no ratio."""
+        usual = RATIO_ATTEMPTS.get(measure, "")
+        return self.attempts or (usual if usual in dataset.columns else "")
+
+
+@dataclass(frozen=True)
+class IntervalsSpec(JudgingSpec, PartSpec):
+    """Find the points of regular series that leave the calibrated interval of a forecast, and the events they form.
+
+    search  settings of a neural forecaster to try before; 0 for none
+    """
+
     search: int = hyperparameter(
         0,
         help=N_("Settings of a neural forecaster to try first; 0 for none."),
@@ -119,7 +153,7 @@ class IntervalsSpec(PartSpec):
     )
 
     def check(self) -> None:
-        """Raise OptionError for a value that is not accepted, attempts for several measures, or a search in vain."""
+        """Raise OptionError for a value that is not accepted, or a search in vain."""
         from core.forecasters.series.neural_forecaster import NeuralForecaster
 
         super().check()
@@ -130,31 +164,23 @@ class IntervalsSpec(PartSpec):
                 value=self.search,
                 accepted=f"0 ({self.forecaster.name})",
             )
-        if self.attempts and len(self.value) > 1:
-            raise OptionError(
-                N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
-                name="attempts",
-                value=self.attempts,
-                accepted="one --value",
-            )
 
     def fill_defaults(self, dataset: "Dataset") -> "IntervalsSpec":
-        """Return the spec with the digest of `dataset` and its measures.
-
-        Raises OptionError for a measure that the data do not have.
-        """
-        columns = ["value"] if dataset.profile else dataset.columns
-        value = tuple(dict.fromkeys(self.value)) or (choose_default_measure(columns),)
-        for name in (*value, *filter(None, [self.attempts])):
-            require_choice("value" if name in value else "attempts", name, tuple(columns))
-        return replace(self, dataset=dataset.digest, value=value)
-
-    def find_attempts(self, measure: str, dataset: "Dataset") -> str:
-        """Return the column with the number of events behind `measure`; "" for a measure that is no ratio."""
-        usual = RATIO_ATTEMPTS.get(measure, "")
-        return self.attempts or (usual if usual in dataset.columns else "")
+        """Return the spec with the digest of `dataset` and its measures. Raises the error of `choose_measures`."""
+        return replace(self, dataset=dataset.digest, value=self.choose_measures(dataset))
 
 
 @dataclass(frozen=True)
 class IntervalsApplySpec(ApplySpec):
     """Judge the points of a dataset by the model of an earlier run, which goes on with its calibration."""
+
+
+@dataclass(frozen=True)
+class IntervalsFolderSpec(JudgingSpec, FolderSpec):
+    """Find what leaves its calibrated interval among thousands of series, in batches; an interrupted run resumes."""
+
+    batch_rows: int = declare_batch_rows(BATCH_ROWS)
+
+    def to_params(self) -> dict[str, Any]:
+        """Return the parameters of the run, which has a forecaster for every batch and saves none of them."""
+        return super().to_params() | {"model_per": "batch"}

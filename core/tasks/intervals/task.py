@@ -3,7 +3,7 @@
 from core.messages import N_
 from core.spec.metric import Metric
 from core.spec.task import Mode, Task
-from core.tasks.intervals.spec import IntervalsApplySpec, IntervalsSpec
+from core.tasks.intervals.spec import IntervalsApplySpec, IntervalsFolderSpec, IntervalsSpec
 from mlflow_utils.registry import PromotionMetric
 
 OPTIONS = "core.tasks.intervals.command:OPTIONS"
@@ -15,6 +15,13 @@ TASK = Task(
         Mode(IntervalsSpec, "core.tasks.intervals.run:judge_points", "intervals", N_("Fit on this history"), OPTIONS),
         Mode(
             IntervalsApplySpec, "core.tasks.intervals.run:apply_model", "intervals", N_("Apply a saved model"), OPTIONS
+        ),
+        Mode(
+            IntervalsFolderSpec,
+            "core.tasks.intervals.folder_run:judge_folder",
+            "scale-intervals",
+            options="core.tasks.intervals.folder_command:OPTIONS",
+            result="core.tasks.intervals.folder_result:FolderIntervals",
         ),
     ),
     result="core.tasks.intervals.result:Intervals",

@@ -1,12 +1,14 @@
 """Periods of the history: what the forecaster is fitted on, what calibrates its intervals, and what is judged."""
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from core.data.regular_series import RegularSeries
 from core.errors import DataError
 from core.messages import N_
-from core.tasks.intervals.spec import IntervalsSpec
+from core.tasks.intervals.spec import JudgingSpec
 
+S = TypeVar("S", bound=JudgingSpec)
 MIN_WEEKS = 4  # of history for a horizon of one week
 TRAINING_WEEKS = 2  # that are left for the training, where the data have `MIN_WEEKS`; else one and a horizon
 HELD_OUT_SHARE, MAX_HELD_OUT = 0.4, 8  # of the history, in horizons, that the forecaster is not fitted on
@@ -22,7 +24,7 @@ class WindowPlan:
         >>> import pandas as pd
         >>> times = pd.date_range("2024-01-01", periods=4 * 168, freq="h")
         >>> series = RegularSeries(times, ("T1",), np.ones((len(times), 1)), pd.Timedelta(hours=1))
-        >>> spec = fill_windows(IntervalsSpec(), series)
+        >>> spec = fill_windows(JudgingSpec(), series)
         >>> spec.horizon, spec.calibration_windows, spec.test_windows
         (168, 1, 1)
         >>> plan_windows(spec, series)
@@ -41,7 +43,7 @@ def choose_horizon(series: RegularSeries) -> int:
     return series.day_steps or max(len(series) // 8, 1)
 
 
-def fill_windows(spec: IntervalsSpec, series: RegularSeries) -> IntervalsSpec:
+def fill_windows(spec: S, series: RegularSeries) -> S:
     """Return the spec with a horizon and numbers of windows that suit the length of the history."""
     horizon = spec.horizon or choose_horizon(series)
     is_long = len(series) >= MIN_WEEKS * series.week_steps
@@ -54,7 +56,7 @@ def fill_windows(spec: IntervalsSpec, series: RegularSeries) -> IntervalsSpec:
     return replace(spec, horizon=horizon, test_windows=test_windows, calibration_windows=calibration_windows)
 
 
-def plan_windows(spec: IntervalsSpec, series: RegularSeries) -> WindowPlan:
+def plan_windows(spec: JudgingSpec, series: RegularSeries) -> WindowPlan:
     """Return the periods of a spec with its defaults filled.
 
     Raises DataError where less than one horizon is left for the training.

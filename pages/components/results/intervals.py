@@ -1,10 +1,12 @@
 """Result of intervals: promise and skill in words, events, what is outside now, quality of the forecast, model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
 from core.data.dataset import Dataset
+from core.messages import Message
+from core.tasks.intervals.folder_result import FolderIntervals
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.views import compute_skill, count_severities
 from pages.components.i18n import _, format_percent, format_value, translate_message
@@ -19,7 +21,7 @@ def show_intervals(result: Intervals, dataset: Dataset | None, run: str) -> None
     if result.judged_rows.empty:
         st.warning(_("No point was judged. The notes below say why."), icon=":material/data_alert:")
     else:
-        st.markdown(_describe_promise(result))
+        st.markdown(describe_promise(result, len(result.judged_rows)))
         show_warnings(result)
     views: dict[str, Callable[[], None]] = {
         _("Events"): lambda: interval_events.show(result, run),
@@ -32,12 +34,20 @@ def show_intervals(result: Intervals, dataset: Dataset | None, run: str) -> None
         if tab.open:
             with tab:
                 show_view()
-    _show_notes(result)
+    show_notes(result.notes)
     show_record(run)
 
 
 def _show_metrics(result: Intervals, run: str) -> None:
-    counts = count_severities(result.events)
+    show_severities(count_severities(result.events))
+    with st.container(horizontal=True, key="result-figures"):
+        show_alarm_rate(result)
+        _show_skill(result)
+        show_cost(run)
+
+
+def show_severities(counts: Mapping[str, int]) -> None:
+    """Show the number of events of every severity."""
     with st.container(horizontal=True, key="interval-severities"):
         for severity, count in counts.items():
             st.metric(
@@ -46,13 +56,10 @@ def _show_metrics(result: Intervals, run: str) -> None:
                 border=True,
                 help=_("Events in the judged period. A fault is one event, however many points it has."),
             )
-    with st.container(horizontal=True, key="result-figures"):
-        _show_alarm_rate(result)
-        _show_skill(result)
-        show_cost(run)
 
 
-def _show_alarm_rate(result: Intervals) -> None:
+def show_alarm_rate(result: Intervals | FolderIntervals) -> None:
+    """Show the share of judged points outside, beside the promised one."""
     st.metric(
         _("Points outside"),
         format_rate(result.alarm_rate),
@@ -86,8 +93,8 @@ def format_rate(share: float, digits: int = 3) -> str:
     return format_percent(round(share, digits)) if share == share else "–"
 
 
-def _describe_promise(result: Intervals) -> str:
-    """Return the promised and the measured share of points outside, in words."""
+def describe_promise(result: Intervals | FolderIntervals, point_count: int) -> str:
+    """Return the promised and the measured share of points outside, in words; `point_count` is that of judged ones."""
     low, high = result.alarm_band
     is_kept = low <= result.alarm_rate <= high
     looks_kept = round(low, 3) <= round(result.alarm_rate, 3) <= round(high, 3)
@@ -98,7 +105,7 @@ def _describe_promise(result: Intervals) -> str:
     ).format(
         promised=format_rate(result.promised_rate),
         measured=format_rate(result.alarm_rate, digits),
-        count=format_value(len(result.judged_rows)),
+        count=format_value(point_count),
         low=format_rate(low, digits),
         high=format_rate(high, digits),
     )
@@ -137,7 +144,8 @@ def show_warnings(result: Intervals) -> None:
         )
 
 
-def _show_notes(result: Intervals) -> None:
-    if result.notes:
+def show_notes(notes: Sequence[Message]) -> None:
+    """Show the limits of a result, where there are any."""
+    if notes:
         with st.expander(_("Notes on this result"), icon=":material/notes:"):
-            st.caption("\n".join(f"- {translate_message(note)}" for note in result.notes))
+            st.caption("\n".join(f"- {translate_message(note)}" for note in notes))

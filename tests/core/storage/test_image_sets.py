@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from core.data.images.image_set import ImageSet
+from core.data.images.reading import read_image_set
 from core.data.images.samples import load_image_sample
 from core.errors import NotFoundError
 from core.messages import Message
@@ -18,7 +19,7 @@ from core.settings import ROOT
 from core.storage.datasets import DatasetStore
 from core.storage.image_sets import ImageSetStore
 from core.workspace import Workspace
-from tests.support.written_images import make_noise
+from tests.support.written_images import encode_picture, make_noise, write_zip
 
 
 @pytest.fixture
@@ -42,6 +43,22 @@ def test_images_round_trip_through_store(store: ImageSetStore) -> None:
         np.testing.assert_array_equal(getattr(loaded, name), getattr(images, name))
     for name in ("image_names", "classes", "files", "source", "notes"):
         assert getattr(loaded, name) == getattr(images, name)
+
+
+def test_notes_about_every_kind_of_broken_picture_are_stored(store: ImageSetStore, tmp_path: Path) -> None:
+    members = {f"{number}.png": encode_picture(make_noise(60, 60, seed=number)) for number in range(3)}
+    path = write_zip(
+        tmp_path / "set.zip", {**members, "3.png": b"no picture", "4.png": encode_picture(make_noise(2, 2))}
+    )
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x03\x04", 10) + 500] ^= 0xFF  # inside the second member
+    path.write_bytes(content)
+    images = read_image_set([path])
+    assert len(images) == 2
+    loaded = store.load(store.save(images))
+    assert list(map(str, loaded.notes)) == list(map(str, images.notes))
+    for name in ("1.png", "3.png", "4.png"):
+        assert any(name in str(note) for note in loaded.notes)
 
 
 def test_loaded_pixels_are_read_from_disk_and_never_written(store: ImageSetStore) -> None:

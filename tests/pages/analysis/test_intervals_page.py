@@ -15,9 +15,11 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.forecasters.seasonal_naive import SeasonalNaive
 from core.settings import ROOT
+from core.tasks.intervals.folder_result import FolderIntervals
+from core.tasks.intervals.folder_run import judge_folder
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.run import judge_points
-from core.tasks.intervals.spec import IntervalsSpec
+from core.tasks.intervals.spec import IntervalsFolderSpec, IntervalsSpec
 from core.workspace import Workspace
 from pages.components.results import intervals as intervals_view
 from tests.conftest import create_workspace, run_worker, wait_for_job
@@ -271,3 +273,47 @@ def test_result_without_its_data_is_shown(
     app = open_result(other, saved_result[1])
     assert "belongs to other data" in app.warning[0].value
     assert len(app.dataframe)
+
+
+# ---- result of a folder ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder_run(
+    module_workspace: Workspace, calls: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[FolderIntervals, str]:
+    """Intervals of a folder with two files, of which one cannot be judged, and the id of the run."""
+    folder = tmp_path_factory.mktemp("folder")
+    table = calls.frame[["total"]].reset_index().rename(columns={"entity": "trunk", "time": "timestamp"})
+    table.to_csv(folder / "calls.csv", index=False)
+    table.head(10).to_csv(folder / "short.csv", index=False)
+    spec = IntervalsFolderSpec(str(folder), str(tmp_path_factory.mktemp("out")), forecaster=SeasonalNaive(), horizon=24)
+    result, run = judge_folder(spec, workspace=module_workspace, actor=BOB)
+    return result, run.id
+
+
+@pytest.mark.parametrize("has_data", [False, True])
+def test_folder_result_opens_by_its_address(
+    digest: str, folder_run: tuple[FolderIntervals, str], has_data: bool
+) -> None:
+    """The run needs no data; where some are loaded, the form stays."""
+    result, run = folder_run
+    app = open_page(PAGE, run=run, **({"dataset": digest} if has_data else {}))
+    assert not app.exception
+    metrics = {metric.label: metric for metric in app.metric}
+    assert metrics["Series"].value == "2"
+    assert metrics["Skipped files"].value == "1"
+    assert metrics["Points outside"].delta == "promised 5%"
+    assert sum(int(metric.value) for metric in app.metric[:4]) == result.event_count > 0
+    assert next(iter(metrics)) == "★ critical"
+    text = read_page_text(app)
+    assert "**5% of usual points were promised outside the interval; " in text
+    assert "No data are loaded" not in text
+    assert app.code[0].value == result.spec.out
+    events = next(table.value for table in app.dataframe if "severity" in table.value)
+    assert list(events["entity"]) == list(result.events["entity"])
+    skipped = next(table.value for table in app.dataframe if "reason" in table.value)
+    assert list(skipped["file"]) == ["short.csv"]
+    assert "has a forecaster of its own" in text
+    assert {"Events (CSV)", "Events (Parquet)"} <= {button.label for button in app.get("download_button")}
+    assert ("intervals-ask" in [button.key for button in app.button]) == has_data

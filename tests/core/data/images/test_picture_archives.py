@@ -312,11 +312,14 @@ def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:
 
 def test_reading_reports_progress_and_can_be_cancelled(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "set.zip", {f"{number}.png": PICTURE for number in range(600)})
-    shares: list[float] = []
-    read_image_set([path], progress=shares.append)
-    assert shares == sorted(shares)
-    assert len(shares) > 3
-    assert shares[-1] == 1
+    single = write_folder(tmp_path / "single", {f"{number}.png": PICTURE for number in range(300)})
+    for paths in ([path], [path, *single.iterdir()], list(single.iterdir())):
+        shares: list[float] = []
+        read_image_set(paths, progress=shares.append)
+        assert shares == sorted(shares)
+        assert len(shares) > 2
+        assert shares[0] < 0.9
+        assert shares[-1] == 1
 
     def cancel(share: float) -> None:
         raise CancelledError

@@ -327,7 +327,7 @@ def test_model_scores_images_of_another_size(workspace: Workspace) -> None:
     assert len(scores.rows) == 60
     assert scores.rows["score"].is_monotonic_decreasing
     notes = " ".join(map(str, scores.notes))
-    assert "12 × 12 to 8 × 8" in notes
+    assert "12 × 12 pixels were scaled to 8 × 8" in notes
     assert "grey" in notes
     assert scores.rows["p_value"].between(0, 1).all()
     loaded = load_scores(run.id, workspace)

@@ -1,0 +1,282 @@
+"""Detector that learns to name the transformation of an image, and cannot do so for unknown kinds of images."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from typing_extensions import override
+
+from core.data.images.image_set import Pixels
+from core.detectors.base import Floats32
+from core.detectors.images.base import ImageDetector, Monitor
+from core.detectors.images.image_transformations import (
+    TransformationSet,
+    draw_answers,
+    fit_square,
+    list_questions,
+    list_scoring_answers,
+    transform_images,
+)
+from core.detectors.images.network_training import ImageLoss, choose_device, map_batches, to_values, use_fast_numbers
+from core.detectors.images.pixel_features import require_shape
+from core.detectors.images.residual_net import Norms, ResidualNet
+from core.detectors.training import Trainer, TrainingConfig, TrainingState
+from core.errors import DataError
+from core.lazy_import import LazyModule
+from core.messages import N_
+from core.progress import Progress
+from core.spec.hyperparameters import get_params, hyperparameter
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional
+else:
+    torch = LazyModule("torch")
+    functional = LazyModule("torch.nn.functional")
+
+MAX_GRADIENT_NORM = 5.0
+MIN_TRAINING_IMAGES = 2
+MAX_NORM_IMAGES = 1024  # over which the statistics of the normalisations are taken
+NORM_BATCH_IMAGES = 64
+SCORING_INPUTS = 256  # transformed images in a batch
+
+
+@dataclass
+class TransformationPrediction(ImageDetector):
+    """Network that names turns, shifts and mirroring; the score is how unlikely it finds the right names.
+
+    One network answers all questions (which turn, which shift). The score is −log p of the right answers, summed over
+    the questions, averaged over several transformations of the image. Golan, El-Yaniv: Deep anomaly detection using
+    geometric transformations, NeurIPS 2018; one question each for turn and shifts: Hendrycks et al., NeurIPS 2019.
+
+    weights_      (weights,) float32
+    norms_        (channels,) float32, means and variances of the normalisations
+    image_shape_  height, width and channels of the images
+    device_       device of the training: "cpu" where the machine lacks the chosen one
+    history_      name of a curve → [[epoch, value], …]: loss of each question on held-out images
+    epochs_       trained epochs
+    """
+
+    name = "transformation-prediction"
+    label = N_("Prediction of transformations")
+
+    transformations: TransformationSet = hyperparameter(
+        "rotations-shifts",
+        choices=("rotations", "rotations-shifts", "rotations-shifts-mirrors"),
+        help=N_(
+            "What the network has to name. rotations: quarter turns. rotations-shifts: also shifts of a quarter of the "
+            "side, which helps on photographs. rotations-shifts-mirrors: also mirroring, for images that have a left "
+            "and a right, such as letters."
+        ),
+    )
+    mirror: bool = hyperparameter(
+        True, help=N_("Half of the training images are mirrored. Always so where the network has to name mirroring.")
+    )
+    side: int = hyperparameter(
+        32,
+        low=8,
+        high=256,
+        help=N_("Larger images are shrunk to at most this many pixels a side, by means of squares. Details are lost."),
+    )
+    width: int = hyperparameter(
+        32, low=4, high=256, help=N_("Channels of the first maps; the last ones have four times as many.")
+    )
+    epochs: int = hyperparameter(
+        40,
+        low=1,
+        high=100_000,
+        help=N_("Maximum number of passes over the training images. Early stopping may end the training before."),
+    )
+    batch_size: int = hyperparameter(
+        64, low=1, high=2048, help=N_("Number of images in a batch; each is there in all four turns.")
+    )
+    learning_rate: float = hyperparameter(
+        0.003, low=0.000001, high=0.1, help=N_("Learning rate of the Adam optimiser.")
+    )
+    seconds: float = hyperparameter(
+        60.0,
+        low=0.1,
+        high=86_400.0,
+        help=N_("Time limit of the training, in seconds. A run that reaches it cannot be reproduced exactly."),
+    )
+    patience: int = hyperparameter(
+        10,
+        low=0,
+        high=100_000,
+        help=N_("Epochs without improvement on held-out normal images before the training ends. 0: no early stopping."),
+    )
+    seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed."))
+    device: str = hyperparameter(
+        "cpu", help=N_("Device of the training: cpu, cuda, cuda:1 or mps. The CPU takes the place of a missing one.")
+    )
+
+    @property
+    def net(self) -> ResidualNet:
+        """Network for images of shape `image_shape_`."""
+        return ResidualNet(self.image_shape_[2], self.width, sum(list_questions(self.transformations).values()))
+
+    # ---- training ---------------------------------------------------------------------------------------------------
+
+    @override
+    def fit(
+        self, images: Pixels, progress: Progress, *, abnormal: Pixels | None = None, monitor: Monitor | None = None
+    ) -> Self:
+        """Train the network on `images`.
+
+        Raises DataError for less than 2 images or a checkpoint of other settings, OptionError for an unknown device,
+        and Cancelled.
+        """
+        require_training_images(images)
+        self.image_shape_ = tuple(int(size) for size in images.shape[1:])
+        self.device_ = choose_device(self.device)
+        self.history_: dict[str, list[list[float]]] = {}
+        loss = ImageLoss(
+            torch.from_numpy(np.array(images)),
+            lambda vector, inputs, _, rng: self._compute_terms(vector, inputs, rng),
+            lambda terms, *_: torch.stack(list(terms.values())).sum(),
+            self.batch_size,
+            self.seed,
+            self.device_,
+        )
+        trainer = self._build_trainer(loss, progress, monitor)
+        state = TrainingState.start(self.net.init_weights(self.seed).to(self.device_), self.seed)
+        vector = trainer.train(state, progress, self._compute_fingerprint(images))
+        self.epochs_ = state.step // loss.steps_per_epoch
+        self._set_vector(vector, loss)
+        progress.report(1.0)
+        return self
+
+    def _compute_terms(self, vector: "Tensor", images: "Tensor", rng: "torch.Generator") -> "dict[str, Tensor]":
+        """Return question → cross-entropy of its answers, the mean over all four turns of `images`."""
+        mirror = self.mirror or self.transformations == "rotations-shifts-mirrors"
+        answers = draw_answers(self.transformations, len(images), mirror=mirror, rng=rng)
+        weights = self.net.split_weights(vector)
+        inputs = _prepare(fit_square(images, self.side)).repeat(4, 1, 1, 1)
+        vectors = self.net.embed(weights, transform_images(inputs, answers), Norms())
+        outputs = self._split_outputs(self.net.classify(weights, vectors))
+        answers = answers.to(vector.device)
+        return {
+            question: functional.cross_entropy(values, answers[:, number])
+            for number, (question, values) in enumerate(outputs.items())
+        }
+
+    def _split_outputs(self, outputs: "Tensor") -> "dict[str, Tensor]":
+        """Return question → outputs for its answers, (B, answers), float32."""
+        questions = list_questions(self.transformations)
+        return dict(zip(questions, outputs.float().split(list(questions.values()), dim=1), strict=True))
+
+    def _build_trainer(self, loss: ImageLoss, progress: Progress, monitor: Monitor | None) -> Trainer:
+        """Return the trainer, which validates after each epoch."""
+        config = TrainingConfig(
+            self.epochs * loss.steps_per_epoch,
+            self.seconds,
+            self.learning_rate,
+            MAX_GRADIENT_NORM,
+            self.patience or None,
+            lr_decay=True,
+            validation_interval_steps=loss.steps_per_epoch,
+        )
+
+        def finish_epoch(state: TrainingState) -> None:
+            epoch = state.step // loss.steps_per_epoch
+            with torch.no_grad():
+                terms = loss.compute_validation_terms(state.vector)
+            for question, term in terms.items():
+                progress.add_point(question, epoch, float(term))
+                self.history_.setdefault(question, []).append([float(epoch), float(term)])
+            if monitor is not None:
+                snapshot = copy.copy(self)
+                snapshot._set_vector(state.vector, loss)
+                monitor(epoch, snapshot.score)
+
+        return Trainer(loss, config, finish_epoch, N_("held-out images"))
+
+    def _set_vector(self, vector: "Tensor", loss: ImageLoss) -> None:
+        """Keep the weights, and the statistics of the normalisations on training images in random transformations."""
+        rng = torch.Generator().manual_seed(self.seed)
+        norms = Norms.record(self.net, self.device_)
+        mirror = self.mirror or self.transformations == "rotations-shifts-mirrors"
+        with torch.no_grad(), use_fast_numbers(self.device_, self.input_side**2):
+            weights = self.net.split_weights(vector.detach())
+            for positions in loss.train_positions[:MAX_NORM_IMAGES].split(NORM_BATCH_IMAGES):
+                inputs = _prepare(fit_square(to_values(loss.pixels[positions.to(self.device_)]), self.side))
+                answers = draw_answers(self.transformations, len(inputs), mirror=mirror, rng=rng)
+                self.net.embed(weights, transform_images(inputs.repeat(4, 1, 1, 1), answers), norms)
+                norms.count_batch()
+        self.weights_ = vector.detach().cpu().numpy().copy()
+        self.norms_ = norms.join().cpu().numpy().copy()
+
+    def _compute_fingerprint(self, images: Pixels) -> str:
+        """Return settings, digest of the images and version of torch, which a checkpoint must match."""
+        digest = hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()[:16]
+        version = str(torch.__version__).partition("+")[0]
+        return json.dumps({**get_params(self), "name": self.name, "data": digest, "torch": version}, sort_keys=True)
+
+    # ---- use --------------------------------------------------------------------------------------------------------
+
+    @property
+    def input_side(self) -> int:
+        """Side of the squares that the network sees, in pixels."""
+        return min(max(self.image_shape_[:2]), self.side)
+
+    @override
+    def score(self, images: Pixels) -> Floats32:
+        answers = list_scoring_answers(self.transformations)
+
+        def score_batch(weights: "dict[str, Tensor]", norms: Norms, inputs: "Tensor") -> "Tensor":
+            repeated = answers.repeat(len(inputs), 1)
+            transformed = transform_images(inputs.repeat_interleave(len(answers), dim=0), repeated)
+            outputs = self._split_outputs(self.net.classify(weights, self.net.embed(weights, transformed, norms)))
+            surprise = sum(
+                functional.cross_entropy(values, repeated[:, number].to(values.device), reduction="none")
+                for number, values in enumerate(outputs.values())
+            )
+            return torch.as_tensor(surprise).view(len(inputs), len(answers)).mean(1)
+
+        return self.map_images(images, score_batch, len(answers))
+
+    @override
+    def embed(self, images: Pixels) -> Floats32:
+        """Return the vector from which the network answers for the image as it is, (images, 4 · width)."""
+        return self.map_images(images, lambda weights, norms, inputs: self.net.embed(weights, inputs, norms))
+
+    def map_images(
+        self, images: Pixels, function: "Callable[[dict[str, Tensor], Norms, Tensor], Tensor]", copies: int = 1
+    ) -> Floats32:
+        """Return `function` of (weights, norms, squares that the network sees) for all images, (images, …).
+
+        `copies` is the number of network inputs that the function makes of an image. Raises DataError for images of
+        another size than those of the training.
+        """
+        require_shape(images, self.image_shape_)
+        device = choose_device(self.device)
+        with torch.no_grad():
+            weights = self.net.split_weights(torch.from_numpy(self.weights_).to(device))
+            norms = Norms.split(self.net, torch.from_numpy(self.norms_).to(device))
+
+        def map_squares(batch: "Tensor") -> "Tensor":
+            parts = _prepare(fit_square(batch, self.side)).split(max(SCORING_INPUTS // copies, 1))
+            with use_fast_numbers(device, self.input_side**2):
+                return torch.cat([function(weights, norms, part).float() for part in parts])
+
+        return map_batches(images, device, map_squares)
+
+
+def _prepare(values: "Tensor") -> "Tensor":
+    """Return values 0–1 as inputs of the network, of about variance 1."""
+    return (values - 0.5) * 4
+
+
+def require_training_images(images: Pixels) -> None:
+    """Raise DataError for less than 2 images."""
+    if len(images) < MIN_TRAINING_IMAGES:
+        raise DataError(
+            N_("There are {count} training images. At least {needed} are needed."),
+            count=len(images),
+            needed=MIN_TRAINING_IMAGES,
+        )
