@@ -21,8 +21,8 @@ def choose_options(page: Page, key: str, *names: str) -> None:
         wait_until_drawn(page)
         field.click()
         page.keyboard.type(name)
-        options = page.get_by_role("option", name=name, exact=True) if name else page.get_by_role("option")
-        options.first.click()
+        option = page.get_by_role("option", name=name, exact=True).first if name else page.get_by_role("option").nth(1)
+        option.click()  # option 0 of an unfiltered list chooses all
         page.keyboard.press("Escape")
         wait_until_drawn(page)
 

@@ -8,7 +8,7 @@ from core.data.images.one_class_split import MIN_TRAINING_IMAGES, TEST_SHARE
 from core.tasks.images.model_result import TEST, ImageModelResult
 
 MAX_THRESHOLDS = 201
-MARGIN = 0.001  # of the range of the scores
+MARGIN = 0.001  # of the largest score, in absolute terms
 DIGITS = 6  # significant digits that tell two thresholds apart
 
 MOST, LEAST, FALSE_ALARMS, MISSED = "most", "least", "false", "missed"
@@ -41,7 +41,7 @@ def list_thresholds(result: ImageModelResult) -> list[float]:
     if not len(scores):
         return []
     steps = np.quantile(scores, np.linspace(1, 0, MAX_THRESHOLDS), method="nearest")
-    lowest = scores.min() - MARGIN * (np.ptp(scores) or 1.0)  # all images are alarms
+    lowest = scores.min() - MARGIN * (np.abs(scores).max() or 1.0)  # all images are alarms
     candidates = [*([] if result.threshold is None else [result.threshold]), *steps.tolist(), float(lowest)]
     by_text = {f"{value:.{DIGITS}g}": value for value in reversed(candidates)}  # the threshold of the model wins
     return sorted(by_text.values(), reverse=True)

@@ -183,7 +183,7 @@ def test_page_compares_detectors_and_opens_a_cell(page_workspace: Workspace, dig
     assert "2 detectors × 2 normal classes × 2 seeds = 8 fits" in read_page_text(app)
     app = wait_for_job(click_button(app, "images-ask"))
     assert not app.exception
-    assert not app.error
+    assert [error.value for error in app.error] == []
     assert app.query_params["section"] == "compare"
     assert app.query_params["images"] == digest
     assert read_metrics(app)["Fits"] == "8"
@@ -221,7 +221,7 @@ def test_link_of_a_cell_leads_to_its_fit_and_back(compared: tuple[ImageCompariso
     links = [link.proto.query_string for link in app.get("page_link")]
     assert any(run in query and "section=compare" in query for query in links)
     app = wait_for_job(click_button(app, "images-diagnose"))
-    assert not app.error
+    assert [error.value for error in app.error] == []
     assert app.query_params["from"] == run
     assert "False alarms" in read_metrics(app)
     assert "neither a model nor a threshold" not in read_page_text(app)
@@ -259,7 +259,7 @@ def test_page_fits_one_model(digest: str) -> None:
     get_widget(app, "selectbox", "images-normal_class").set_value("1").run()
     get_widget(app, "selectbox", "images-detector").set_value(LINE_TO_BEAT).run()
     app = wait_for_job(click_button(app, "images-ask"))
-    assert not app.error
+    assert [error.value for error in app.error] == []
     assert "normal class 1" in read_page_text(app)
 
 
@@ -343,11 +343,11 @@ def test_saved_model_scores_other_pictures(
     get_widget(app, "selectbox", "images-model-run").set_value(fitted[1]).run()
     app = wait_for_job(click_button(app, "images-ask"))
     assert not app.exception
-    assert not app.error
+    assert [error.value for error in app.error] == []
     assert app.query_params["pictures"] == other
     assert app.query_params["images"] == digest
     text = read_page_text(app)
-    assert "12 × 12 to 8 × 8 pixels" in text
+    assert "the images of 12 × 12 pixels were scaled to 8 × 8" in text
     table = app.dataframe[0].value
     assert len(table) == 30
     assert "class" not in table
