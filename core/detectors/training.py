@@ -126,6 +126,8 @@ class TrainingConfig:
             >>> config = TrainingConfig(steps=100, seconds=60.0, learning_rate=0.01, lr_decay=True)
             >>> [round(config.compute_learning_rate(step), 4) for step in (0, 50, 75, 100)]
             [0.01, 0.01, 0.0055, 0.0005]
+            >>> round(config.compute_learning_rate(step=10, seconds=60.0), 4)
+            0.0005
         """
         share_done = max(step / self.steps, min(seconds / self.seconds, 1.0))
         share = min(1.0, 2 + MIN_LR_SHARE - 2 * share_done) if self.lr_decay else 1.0

@@ -39,14 +39,16 @@ def compute_direction_maps(images: Pixels, directions: int, cell: int, side: int
         match = np.maximum(np.float32(np.cos(angle)) * cosine + np.float32(np.sin(angle)) * sine, 0)
         maps[:, number] = np.sqrt(rows @ (length * np.square(match)) @ columns.T)
     lengths = np.sqrt(np.square(maps).sum(axis=(1, 2, 3), keepdims=True))
-    return maps / np.where(lengths > 0, lengths, np.float32(1))
+    maps /= np.where(lengths > 0, lengths, np.float32(1))
+    return maps
 
 
 def _find_steepest_channel(values: Floats32) -> tuple[Floats32, Floats32]:
     """Return differences to the right and down, each (images, height, width), of the steepest channel of each pixel."""
-    smooth = np.moveaxis(values, 3, 1)
-    rows, columns = (_build_gaussians(np.arange(size), size, SMOOTHING_SIGMA_PIXELS) for size in smooth.shape[2:])
-    smooth = rows @ smooth @ columns.T
+    rows, columns = (
+        _build_gaussians(np.arange(size, dtype=np.float64), size, SMOOTHING_SIGMA_PIXELS) for size in values.shape[1:3]
+    )
+    smooth = np.asarray(rows @ np.moveaxis(values, 3, 1) @ columns.T, np.float32)
     across, down = np.zeros_like(smooth), np.zeros_like(smooth)
     across[..., 1:-1] = smooth[..., 2:] - smooth[..., :-2]
     down[..., 1:-1, :] = smooth[..., 2:, :] - smooth[..., :-2, :]

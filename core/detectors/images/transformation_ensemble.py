@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 EDGE_DIRECTIONS = 8
 EDGE_WINDOWS = 8  # along a side
 SMALLEST_SPREAD = 1e-6
+MIN_HELD_OUT_IMAGES = 5  # below this number the spread comes from all images
 
 
 @dataclass
@@ -54,7 +55,8 @@ class TransformationEnsemble(TransformationPrediction):
         self.edges_.fit(pixels[training], Progress())
         vectors = _scale_to_length_1(self.embed(pixels[training]))
         self.vectors_ = NearestNeighbours(self.neighbours).fit(vectors.astype(np.float64))
-        scores = self._score_views(pixels[loss.validation_positions.numpy()])
+        held_out = loss.validation_positions.numpy()
+        scores = self._score_views(pixels[held_out] if len(held_out) >= MIN_HELD_OUT_IMAGES else pixels)
         self.centres_, self.spreads_ = scores.mean(axis=0), np.maximum(scores.std(axis=0), SMALLEST_SPREAD)
 
     @override
@@ -71,4 +73,4 @@ class TransformationEnsemble(TransformationPrediction):
 
 def _scale_to_length_1(vectors: Floats32) -> Floats32:
     lengths = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
-    return vectors / np.where(lengths > 0, lengths, np.float32(1))
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)

@@ -43,7 +43,7 @@ def test_a_channel_of_colour_counts_like_grey() -> None:
     )
 
 
-def test_the_heat_map_peaks_at_a_planted_defect() -> None:
+def test_the_heat_map_of_edges_peaks_at_a_planted_mark() -> None:
     images = _draw_bars(40, is_upright=True)
     detector = GradientNeighbours().fit(images, Progress())
     marked = images[:1].copy()
@@ -60,7 +60,7 @@ def test_an_even_image_has_a_finite_score() -> None:
     assert not detector.embed(even).any()
 
 
-def test_odd_and_large_sizes_are_accepted() -> None:
+def test_edges_of_odd_and_large_sizes_are_accepted() -> None:
     rng = np.random.default_rng(0)
     for shape in ((6, 9, 13, 1), (4, 8, 8, 3), (3, 70, 45, 3)):
         images = rng.integers(0, 256, shape).astype(np.uint8)

@@ -22,7 +22,7 @@ def detector() -> PatchNeighbours:
     return PatchNeighbours(width=8, epochs=2, patches=1500).fit(_draw_stripes(60, seed=0), Progress())
 
 
-def test_the_heat_map_peaks_at_a_planted_defect(detector: PatchNeighbours) -> None:
+def test_the_heat_map_of_patches_peaks_at_a_planted_defect(detector: PatchNeighbours) -> None:
     images = _draw_stripes(6, seed=1)
     images[:, 18:25, 5:12] = (250, 60, 60)
     heat = detector.heat_map(images)
@@ -48,7 +48,7 @@ def test_patches_of_the_training_images_are_in_the_bank_when_it_holds_all() -> N
     assert detector.score(images).max() < 0.1 < detector.score(_draw_stripes(12, seed=4)).min()
 
 
-def test_the_score_does_not_depend_on_other_images(detector: PatchNeighbours) -> None:
+def test_the_score_of_patches_does_not_depend_on_other_images(detector: PatchNeighbours) -> None:
     images = _draw_stripes(9, seed=5)
     np.testing.assert_allclose(detector.score(images[4:5]), detector.score(images)[4:5], rtol=0.01)
     assert detector.embed(images).shape == (9, 8 * 8 * 24)

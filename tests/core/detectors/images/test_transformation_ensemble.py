@@ -36,7 +36,7 @@ def test_each_view_counts_alike_on_normal_images(detector: TransformationEnsembl
     np.testing.assert_allclose(detector.score(images[labels == 3][120:]), views.mean(axis=1), rtol=1e-3, atol=1e-3)
 
 
-def test_the_score_does_not_depend_on_other_images_and_two_images_suffice(detector: TransformationEnsemble) -> None:
+def test_the_ensemble_does_not_depend_on_other_images_and_two_images_suffice(detector: TransformationEnsemble) -> None:
     images, _ = _load_digits()
     np.testing.assert_allclose(detector.score(images[7:8]), detector.score(images[:20])[7:8], rtol=1e-3)
     pair = TransformationEnsemble(width=4, epochs=1).fit(images[:2], Progress())

@@ -105,7 +105,7 @@ def test_right_names_are_likelier_for_known_images(detector: TransformationPredi
     assert detector.history_["rotation"][-1][1] < 0.9 * np.log(4)  # log 4 is that of a guess
 
 
-def test_the_score_does_not_depend_on_other_images_and_vectors_have_the_width(
+def test_the_surprise_does_not_depend_on_other_images_and_vectors_have_the_width(
     detector: TransformationPrediction,
 ) -> None:
     images = _load_digit(4)[:5]
@@ -118,7 +118,7 @@ def test_fixed_statistics_of_the_normalisations_differ_from_the_start(detector: 
     assert not set(np.unique(detector.norms_)) <= {0.0, 1.0}
 
 
-def test_the_seed_reproduces_and_few_odd_images_are_accepted() -> None:
+def test_the_seed_reproduces_the_surprise_and_few_odd_images_are_accepted() -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 11, 9, 3)).astype(np.uint8)
     small = TransformationPrediction(width=4, epochs=1)
     first, second = (dataclasses.replace(small).fit(images, Progress()).score(images) for _ in range(2))
