@@ -58,8 +58,11 @@ def is_pending(tracking: Tracking, run: str) -> bool:
     return any(run in (record.key, record.run_id) for record in tracking.spool.list_pending())
 
 
-def list_latest_runs(tracking: Tracking, experiment: str, limit: int = 20) -> list[Record]:
-    """List the newest runs of an experiment, newest first; empty where MLflow does not answer."""
+def list_latest_runs(tracking: Tracking, experiment: str, limit: int = 20, query: str = "") -> list[Record]:
+    """List the newest runs of an experiment, newest first; empty where MLflow does not answer.
+
+    `query` is a filter of MLflow, such as "tags.`vigie.model` = 'saved'".
+    """
     if not tracking.is_reachable():
         return []
     client = tracking.open_client()
@@ -67,7 +70,7 @@ def list_latest_runs(tracking: Tracking, experiment: str, limit: int = 20) -> li
     if stored_experiment is None:
         return []
     runs = client.search_runs(
-        [stored_experiment.experiment_id], order_by=["attributes.start_time DESC"], max_results=limit
+        [stored_experiment.experiment_id], query, order_by=["attributes.start_time DESC"], max_results=limit
     )
     return [to_record(run, experiment) for run in runs]
 

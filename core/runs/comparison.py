@@ -8,9 +8,9 @@ import pandas as pd
 
 from core.errors import NotFoundError, ServiceUnavailableError
 from core.messages import N_
+from core.runs.promotion import fits_model
 from core.runs.stored_runs import call_mlflow
 from core.spec.metric import HORIZON_SUFFIX
-from core.spec.spec import PARAMS_WITHOUT_MODEL
 from core.spec.task import find_task, get_metric
 from core.workspace import Workspace
 from mlflow_utils import runs as mlflow_runs
@@ -104,8 +104,7 @@ def has_data(record: Record, workspace: Workspace) -> bool:
 def has_model(record: Record) -> bool:
     """Tell whether a run saved a model that can be registered."""
     task = find_task(record.experiment)
-    keeps_model = task is not None and task.saves_model
-    return record.status == "completed" and keeps_model and PARAMS_WITHOUT_MODEL.isdisjoint(record.params)
+    return task is not None and task.saves_model and fits_model(record)
 
 
 # ---- as a table -----------------------------------------------------------------------------------------------------

@@ -10,8 +10,7 @@ from core.errors import DataError, NotFoundError, OptionError, UnreadableFileErr
 from core.messages import N_
 from core.runs.model_files import load_model
 from core.runs.stored_runs import load_run
-from core.runs.tracked_run import record_event
-from core.spec.spec import PARAMS_WITHOUT_MODEL
+from core.runs.tracked_run import MODEL_SAVED, MODEL_TAG, record_event
 from core.spec.task import find_task
 from core.workspace import Workspace
 from mlflow_utils import model_io, registry
@@ -31,6 +30,7 @@ from mlflow_utils.tracking import MlflowUnavailableError
 
 T = TypeVar("T")
 
+MAX_LISTED_MODELS = 100
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -115,8 +115,18 @@ def get_version(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> Mo
 
 def runs_with_model(task: str, workspace: Workspace) -> list[Record]:
     """List the runs of `task` with a model that can be applied, newest first; empty where MLflow does not answer."""
-    runs = mlflow_runs.list_latest_runs(workspace.tracking, task, limit=100)
-    return [run for run in runs if run.status == "completed" and PARAMS_WITHOUT_MODEL.isdisjoint(run.params)]
+    tagged_runs = mlflow_runs.list_latest_runs(
+        workspace.tracking, task, MAX_LISTED_MODELS, f"tags.`{MODEL_TAG}` = '{MODEL_SAVED}'"
+    )
+    runs = mlflow_runs.list_latest_runs(workspace.tracking, task, MAX_LISTED_MODELS)
+    earlier_runs = [run for run in runs if MODEL_TAG not in run.tags]  # of versions without the tag
+    return [run for run in (*tagged_runs, *earlier_runs) if fits_model(run)]
+
+
+def fits_model(run: Record) -> bool:
+    """Tell whether a run fitted a model of its own and saved it."""
+    is_saved = run.tags.get(MODEL_TAG, MODEL_SAVED) == MODEL_SAVED  # runs of earlier versions have no tag
+    return run.status == "completed" and is_saved and "model_run" not in run.params
 
 
 def resolve_run(address: str, workspace: Workspace) -> str:

@@ -30,6 +30,7 @@ from core.settings import ROOT
 from core.storage.events.log import MAX_ENTITIES, Details, EntityCount, Event
 from core.workspace import Workspace
 from mlflow_utils.emissions import Emissions, measure_emissions
+from mlflow_utils.registry import MODEL_FOLDER
 from mlflow_utils.run_record import Record
 
 RECIPE = "recipe.json"
@@ -39,6 +40,7 @@ RunStatus = Literal["interrupted", "completed", "failed"]
 logger = logging.getLogger(__name__)
 
 JOB_TAG = "vigie.job"
+MODEL_TAG, MODEL_SAVED, NO_MODEL = "vigie.model", "saved", "none"
 LOG_LEVELS: dict[RunStatus, Literal["INFO", "WARNING", "ERROR"]] = {
     "completed": "INFO",
     "interrupted": "WARNING",
@@ -134,7 +136,8 @@ def track_run(
         run.seconds, run.emissions_kg = time.perf_counter() - start_s, emissions.kg
         record.status = run.status
         record.metrics = {**run.metrics, **emissions.metrics, "seconds": run.seconds}
-        record.tags |= emissions.tags
+        has_model = (run.folder / MODEL_FOLDER).is_dir()
+        record.tags |= {**emissions.tags, MODEL_TAG: MODEL_SAVED if has_model else NO_MODEL}
         run.delivered = workspace.tracking.finish_run(record)
         run.id = record.id
         inputs = {

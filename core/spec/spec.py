@@ -14,9 +14,6 @@ from core.spec.hyperparameters import (
     is_algorithm,
 )
 
-PARAMS_WITHOUT_MODEL = frozenset({"model_run", "model_per"})
-"""Parameters of runs that save no model to apply: `model_run` names the applied one, `model_per` that of each part."""
-
 
 class Selectable(Protocol):
     """A dataset that a spec can select a part of."""

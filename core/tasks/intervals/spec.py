@@ -1,7 +1,7 @@
 """Specs of the task intervals."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from core import forecasters as algorithms
 from core.batch.folder_spec import FolderSpec, declare_batch_rows
@@ -180,7 +180,3 @@ class IntervalsFolderSpec(JudgingSpec, FolderSpec):
     """Find what leaves its calibrated interval among thousands of series, in batches; an interrupted run resumes."""
 
     batch_rows: int = declare_batch_rows(BATCH_ROWS)
-
-    def to_params(self) -> dict[str, Any]:
-        """Return the parameters of the run, which has a forecaster for every batch and saves none of them."""
-        return super().to_params() | {"model_per": "batch"}
