@@ -28,7 +28,8 @@ class GradientNeighbours(ImageDetector, HeatMapper):
     """Score images by the mean distance of their edges to those of the nearest training images.
 
     The defaults were chosen without labels: held-out images of one class against the same images with planted defects
-    (parts erased, pasted, added or swapped, strong bends, mirrored and turned images), on the digits 2, 5 and 8.
+    (parts erased, pasted, added or swapped, strong bends, mirrored and turned images), on the digits 2, 5 and 8. A cell
+    of 1 is better there by 0.3 points of AUROC; a cell of 2 needs a quarter of the memory.
 
     model_        neighbours of the maps of directions
     image_shape_  height, width and channels of the images
