@@ -61,7 +61,7 @@ def get_noise_detector(cls: type[ImageDetector], shape: tuple[int, int, int]) ->
     return build_detector(cls, 1).fit(make_noise(shape), Progress(), abnormal=abnormal)
 
 
-def test_detectors_are_registered_by_folder() -> None:
+def test_image_detectors_are_registered_by_folder() -> None:
     assert {"vae", "oc-vae", "oc-nn"} <= DETECTORS.keys()
 
 
