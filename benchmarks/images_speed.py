@@ -51,7 +51,7 @@ def _compare_training(cls: type[NetworkDetector], plain: Executor) -> ResultLine
 def _make_our_step(cls: type[NetworkDetector]) -> Callable[[], object]:
     detector = _prepare_detector(cls)
     loss = detector.build_loss(make_images())
-    trainer = detector.build_trainer(loss, Progress(), None)
+    trainer = training.Trainer(loss, detector.build_config(loss, detector.epochs))
     state = training.TrainingState.start(detector.init_vector(loss, Progress(), ""), 0, fused=True)
     return lambda: trainer.train_batch(state)
 

@@ -12,15 +12,12 @@ from core.data.images.image_set import Pixels
 from core.detectors.base import Floats32
 from core.detectors.images.base import HeatMapper, ImageDetector, Monitor
 from core.detectors.images.gradient_features import compute_direction_maps
-from core.detectors.images.pixel_features import require_shape
+from core.detectors.images.image_checks import require_shape, require_training_images
 from core.detectors.vectors.distances import split_blocks
 from core.detectors.vectors.nearest_neighbours import NearestNeighbours
-from core.errors import DataError
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
-
-MIN_TRAINING_IMAGES = 2
 
 
 @dataclass
@@ -57,12 +54,7 @@ class GradientNeighbours(ImageDetector, HeatMapper):
         self, images: Pixels, progress: Progress, *, abnormal: Pixels | None = None, monitor: Monitor | None = None
     ) -> Self:
         """Keep the edges of the training images. Raises DataError for less than 2 images."""
-        if len(images) < MIN_TRAINING_IMAGES:
-            raise DataError(
-                N_("There are {count} training images. At least {needed} are needed."),
-                count=len(images),
-                needed=MIN_TRAINING_IMAGES,
-            )
+        require_training_images(images)
         progress.report(0.0)
         self.image_shape_ = tuple(int(size) for size in images.shape[1:])
         self.model_ = NearestNeighbours(self.neighbours).fit(self.embed(images).astype(np.float64))

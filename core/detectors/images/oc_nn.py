@@ -9,9 +9,9 @@ from core.detectors.base import Floats32
 from core.detectors.images.base import HeatMapper
 from core.detectors.images.centred_detector import CentredDetector, accept_last_weights
 from core.detectors.images.convnet import ConvNet, Shapes
-from core.detectors.images.network_detector import MAX_GRADIENT_NORM, Parts
+from core.detectors.images.network_detector import Parts
 from core.detectors.images.network_training import ImageLoss
-from core.detectors.training import Trainer, TrainingConfig, TrainingState
+from core.detectors.training import Trainer, TrainingState
 from core.lazy_import import LazyModule
 from core.messages import N_
 from core.progress import Progress
@@ -133,16 +133,7 @@ class OCNN(CentredDetector, HeatMapper):
             self.seed,
             loss.device,
         )
-        steps_per_epoch = drawing_loss.steps_per_epoch
-        config = TrainingConfig(
-            self.warm_up_epochs * steps_per_epoch,
-            self.training_seconds,
-            self.learning_rate,
-            MAX_GRADIENT_NORM,
-            self.patience or None,
-            lr_decay=True,
-            validation_interval_steps=steps_per_epoch,
-        )
+        config = self.build_config(drawing_loss, self.warm_up_epochs)
         with torch.enable_grad():
             state = TrainingState.start(network.init_weights(self.seed).to(loss.device), self.seed, fused=True)
             trainer = Trainer(drawing_loss, config, held_out_curve=N_("held-out images"))

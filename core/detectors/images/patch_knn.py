@@ -10,11 +10,11 @@ from typing_extensions import override
 from core.data.images.image_set import Pixels
 from core.detectors.base import Floats32
 from core.detectors.images.base import HeatMapper, Monitor
+from core.detectors.images.image_checks import require_shape
 from core.detectors.images.network_training import ImageLoss, choose_device, map_batches, use_fast_numbers
-from core.detectors.images.pixel_features import require_shape
 from core.detectors.images.pretrained_net import INPUT_SIDE, extract_patch_maps, read_resnet_weights
 from core.detectors.images.residual_net import Norms
-from core.detectors.images.transformations import TransformationPrediction, require_training_images
+from core.detectors.images.transformations import TransformationPrediction
 from core.detectors.vectors.distances import find_nearest, split_blocks
 from core.lazy_import import LazyModule
 from core.messages import N_
@@ -84,10 +84,8 @@ class PatchNeighbours(TransformationPrediction, HeatMapper):
         self.pretrained_: dict[str, Floats32] = {}
         if not self.weights_file:
             return super().fit(images, progress, abnormal=abnormal, monitor=monitor)
-        require_training_images(images)
+        self.prepare(images)
         progress.report(0.0)
-        self.image_shape_ = tuple(int(size) for size in images.shape[1:])
-        self.device_, self.history_, self.epochs_ = choose_device(self.device), {}, 0
         weights = read_resnet_weights(Path(self.weights_file))
         self.pretrained_ = {name: value.numpy() for name, value in weights.items()}
         self._fill_bank(images)
@@ -97,9 +95,9 @@ class PatchNeighbours(TransformationPrediction, HeatMapper):
         return self
 
     @override
-    def _set_vector(self, vector: "Tensor", loss: ImageLoss) -> None:
+    def set_vector(self, vector: "Tensor", loss: ImageLoss) -> None:
         """Keep the weights, and a sample of the patches of the training images."""
-        super()._set_vector(vector, loss)
+        super().set_vector(vector, loss)
         self._fill_bank(loss.pixels.cpu().numpy())
 
     def _fill_bank(self, images: Pixels) -> None:

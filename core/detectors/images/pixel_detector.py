@@ -12,14 +12,12 @@ from core.array_types import AnyFloats
 from core.data.images.image_set import Pixels
 from core.detectors.base import Detector, Floats32
 from core.detectors.images.base import ImageDetector, Monitor
-from core.detectors.images.pixel_features import PixelScale, PixelVectors, flatten_images, require_shape
+from core.detectors.images.image_checks import require_shape, require_training_images
+from core.detectors.images.pixel_features import PixelScale, PixelVectors, flatten_images
 from core.detectors.vectors.distances import split_blocks
-from core.errors import DataError
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
-
-MIN_TRAINING_IMAGES = 2
 
 M = TypeVar("M", bound=Detector)
 
@@ -56,12 +54,7 @@ class PixelDetector(ImageDetector, Generic[M]):
         self, images: Pixels, progress: Progress, *, abnormal: Pixels | None = None, monitor: Monitor | None = None
     ) -> Self:
         """Fit the model. Raises DataError for less than 2 images."""
-        if len(images) < MIN_TRAINING_IMAGES:
-            raise DataError(
-                N_("There are {count} training images. At least {needed} are needed."),
-                count=len(images),
-                needed=MIN_TRAINING_IMAGES,
-            )
+        require_training_images(images)
         progress.report(0.0)
         self.image_shape_ = tuple(int(size) for size in images.shape[1:])
         self.model_ = self.build_model().fit(self.embed(images).astype(np.float64))

@@ -7,8 +7,6 @@ import numpy as np
 
 from core.data.images.image_set import Pixels
 from core.detectors.base import Floats32
-from core.errors import DataError
-from core.messages import N_
 
 PixelScale = Literal["unit", "standard", "none"]
 MAX_VALUE = np.float32(255)
@@ -74,16 +72,6 @@ def restore_images(vectors: Floats32, shape: tuple[int, ...], side: int) -> Floa
     factor = _choose_factor(height, width, side)
     images = vectors.reshape(len(vectors), -(-height // factor), -(-width // factor), channels)
     return images.repeat(factor, axis=1).repeat(factor, axis=2)[:, :height, :width]
-
-
-def require_shape(images: Pixels, shape: tuple[int, ...]) -> None:
-    """Raise DataError if `images` are not of the `shape` (height, width, channels)."""
-    if images.shape[1:] != tuple(shape):
-        raise DataError(
-            N_("The images are {value}. The model was fitted on images of {accepted} (height × width × channels)."),
-            value=" × ".join(map(str, images.shape[1:])),
-            accepted=" × ".join(map(str, shape)),
-        )
 
 
 def _choose_factor(height: int, width: int, side: int) -> int:

@@ -46,9 +46,9 @@ class TransformationEnsemble(TransformationPrediction):
     neighbours: int = hyperparameter(2, low=1, high=1000, help=N_("Number of nearest neighbours."))
 
     @override
-    def _set_vector(self, vector: "Tensor", loss: ImageLoss) -> None:
+    def set_vector(self, vector: "Tensor", loss: ImageLoss) -> None:
         """Keep the weights, the training images as neighbours, and the usual scores of held-out images."""
-        super()._set_vector(vector, loss)
+        super().set_vector(vector, loss)
         pixels, training = loss.pixels.cpu().numpy(), loss.train_positions.numpy()
         cell = max(round(self.input_side / EDGE_WINDOWS), 1)
         self.edges_ = GradientNeighbours(self.neighbours, EDGE_DIRECTIONS, cell, self.side)

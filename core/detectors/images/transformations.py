@@ -1,18 +1,15 @@
 """Detector that learns to name the transformation of an image, and cannot do so for unknown kinds of images."""
 
-import copy
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
 
 from core.data.images.image_set import Pixels
 from core.detectors.base import Floats32
-from core.detectors.images.base import ImageDetector, Monitor
+from core.detectors.images.image_checks import require_shape
 from core.detectors.images.image_transformations import (
     TransformationSet,
     draw_answers,
@@ -22,14 +19,12 @@ from core.detectors.images.image_transformations import (
     transform_images,
 )
 from core.detectors.images.network_training import ImageLoss, choose_device, map_batches, to_values, use_fast_numbers
-from core.detectors.images.pixel_features import require_shape
 from core.detectors.images.residual_net import Norms, ResidualNet
-from core.detectors.training import Trainer, TrainingConfig, TrainingState
-from core.errors import DataError
+from core.detectors.images.trained_detector import TrainedDetector
 from core.lazy_import import LazyModule
 from core.messages import N_
 from core.progress import Progress
-from core.spec.hyperparameters import get_params, hyperparameter
+from core.spec.hyperparameters import hyperparameter
 
 if TYPE_CHECKING:
     import torch
@@ -39,27 +34,21 @@ else:
     torch = LazyModule("torch")
     functional = LazyModule("torch.nn.functional")
 
-MAX_GRADIENT_NORM = 5.0
-MIN_TRAINING_IMAGES = 2
 MAX_NORM_IMAGES = 1024  # over which the statistics of the normalisations are taken
 NORM_BATCH_IMAGES = 64
 SCORING_INPUTS = 256  # transformed images in a batch
 
 
 @dataclass
-class TransformationPrediction(ImageDetector):
+class TransformationPrediction(TrainedDetector):
     """Network that names turns, shifts and mirroring; the score is how unlikely it finds the right names.
 
     One network answers all questions (which turn, which shift). The score is −log p of the right answers, summed over
     the questions, averaged over several transformations of the image. Golan, El-Yaniv: Deep anomaly detection using
     geometric transformations, NeurIPS 2018; one question each for turn and shifts: Hendrycks et al., NeurIPS 2019.
 
-    weights_      (weights,) float32
-    norms_        (channels,) float32, means and variances of the normalisations
-    image_shape_  height, width and channels of the images
-    device_       device of the training: "cpu" where the machine lacks the chosen one
-    history_      name of a curve → [[epoch, value], …]: loss of each question on held-out images
-    epochs_       trained epochs
+    weights_  (weights,) float32
+    norms_    (channels,) float32, means and variances of the normalisations
     """
 
     name = "transformation-prediction"
@@ -98,22 +87,6 @@ class TransformationPrediction(ImageDetector):
     learning_rate: float = hyperparameter(
         0.003, low=0.000001, high=0.1, help=N_("Learning rate of the Adam optimiser.")
     )
-    seconds: float = hyperparameter(
-        60.0,
-        low=0.1,
-        high=86_400.0,
-        help=N_("Time limit of the training, in seconds. A run that reaches it cannot be reproduced exactly."),
-    )
-    patience: int = hyperparameter(
-        10,
-        low=0,
-        high=100_000,
-        help=N_("Epochs without improvement on held-out normal images before the training ends. 0: no early stopping."),
-    )
-    seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed."))
-    device: str = hyperparameter(
-        "cpu", help=N_("Device of the training: cpu, cuda, cuda:1 or mps. The CPU takes the place of a missing one.")
-    )
 
     @property
     def net(self) -> ResidualNet:
@@ -123,19 +96,8 @@ class TransformationPrediction(ImageDetector):
     # ---- training ---------------------------------------------------------------------------------------------------
 
     @override
-    def fit(
-        self, images: Pixels, progress: Progress, *, abnormal: Pixels | None = None, monitor: Monitor | None = None
-    ) -> Self:
-        """Train the network on `images`.
-
-        Raises DataError for less than 2 images or a checkpoint of other settings, OptionError for an unknown device,
-        and Cancelled.
-        """
-        require_training_images(images)
-        self.image_shape_ = tuple(int(size) for size in images.shape[1:])
-        self.device_ = choose_device(self.device)
-        self.history_: dict[str, list[list[float]]] = {}
-        loss = ImageLoss(
+    def build_loss(self, images: Pixels) -> ImageLoss:
+        return ImageLoss(
             torch.from_numpy(np.array(images)),
             lambda vector, inputs, _, rng: self._compute_terms(vector, inputs, rng),
             lambda terms, *_: torch.stack(list(terms.values())).sum(),
@@ -143,13 +105,16 @@ class TransformationPrediction(ImageDetector):
             self.seed,
             self.device_,
         )
-        trainer = self._build_trainer(loss, progress, monitor)
-        state = TrainingState.start(self.net.init_weights(self.seed).to(self.device_), self.seed)
-        vector = trainer.train(state, progress, self._compute_fingerprint(images))
-        self.epochs_ = state.step // loss.steps_per_epoch
-        self._set_vector(vector, loss)
-        progress.report(1.0)
-        return self
+
+    @override
+    def init_vector(self, loss: ImageLoss, progress: Progress, fingerprint: str) -> "Tensor":
+        return self.net.init_weights(self.seed).to(self.device_)
+
+    @override
+    def measure_curves(self, vector: "Tensor", loss: ImageLoss) -> dict[str, float]:
+        """Return the loss of each question on the held-out images."""
+        with torch.no_grad():
+            return {question: float(term) for question, term in loss.compute_validation_terms(vector).items()}
 
     def _compute_terms(self, vector: "Tensor", images: "Tensor", rng: "torch.Generator") -> "dict[str, Tensor]":
         """Return question → cross-entropy of its answers, the mean over all four turns of `images`."""
@@ -170,33 +135,8 @@ class TransformationPrediction(ImageDetector):
         questions = list_questions(self.transformations)
         return dict(zip(questions, outputs.float().split(list(questions.values()), dim=1), strict=True))
 
-    def _build_trainer(self, loss: ImageLoss, progress: Progress, monitor: Monitor | None) -> Trainer:
-        """Return the trainer, which validates after each epoch."""
-        config = TrainingConfig(
-            self.epochs * loss.steps_per_epoch,
-            self.seconds,
-            self.learning_rate,
-            MAX_GRADIENT_NORM,
-            self.patience or None,
-            lr_decay=True,
-            validation_interval_steps=loss.steps_per_epoch,
-        )
-
-        def finish_epoch(state: TrainingState) -> None:
-            epoch = state.step // loss.steps_per_epoch
-            with torch.no_grad():
-                terms = loss.compute_validation_terms(state.vector)
-            for question, term in terms.items():
-                progress.add_point(question, epoch, float(term))
-                self.history_.setdefault(question, []).append([float(epoch), float(term)])
-            if monitor is not None:
-                snapshot = copy.copy(self)
-                snapshot._set_vector(state.vector, loss)
-                monitor(epoch, snapshot.score)
-
-        return Trainer(loss, config, finish_epoch, N_("held-out images"))
-
-    def _set_vector(self, vector: "Tensor", loss: ImageLoss) -> None:
+    @override
+    def set_vector(self, vector: "Tensor", loss: ImageLoss) -> None:
         """Keep the weights, and the statistics of the normalisations on training images in random transformations."""
         rng = torch.Generator().manual_seed(self.seed)
         norms = Norms.record(self.net, self.device_)
@@ -210,12 +150,6 @@ class TransformationPrediction(ImageDetector):
                 norms.count_batch()
         self.weights_ = vector.detach().cpu().numpy().copy()
         self.norms_ = norms.join().cpu().numpy().copy()
-
-    def _compute_fingerprint(self, images: Pixels) -> str:
-        """Return settings, digest of the images and version of torch, which a checkpoint must match."""
-        digest = hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()[:16]
-        version = str(torch.__version__).partition("+")[0]
-        return json.dumps({**get_params(self), "name": self.name, "data": digest, "torch": version}, sort_keys=True)
 
     # ---- use --------------------------------------------------------------------------------------------------------
 
@@ -270,13 +204,3 @@ class TransformationPrediction(ImageDetector):
 def _prepare(values: "Tensor") -> "Tensor":
     """Return values 0–1 as inputs of the network, of about variance 1."""
     return (values - 0.5) * 4
-
-
-def require_training_images(images: Pixels) -> None:
-    """Raise DataError for less than 2 images."""
-    if len(images) < MIN_TRAINING_IMAGES:
-        raise DataError(
-            N_("There are {count} training images. At least {needed} are needed."),
-            count=len(images),
-            needed=MIN_TRAINING_IMAGES,
-        )

@@ -88,7 +88,8 @@ def _build_confusion_table(confusion: Confusion) -> str:
         (_("abnormal"), confusion.true_alarms, confusion.missed),
         (_("normal"), confusion.false_alarms, confusion.quiet),
     ]
-    lines = [f"| | {_('alarm')} | {_('no alarm')} |", "|---|---:|---:|"]
+    alarm, no_alarm = _("alarm"), _("no alarm")
+    lines = [f"| | {alarm} | {no_alarm} |", "|---|---:|---:|"]
     lines += [f"| **{name}** | {format_value(alarms)} | {format_value(quiet)} |" for name, alarms, quiet in rows]
     return "\n".join(lines)
 
