@@ -55,11 +55,51 @@ def choose_normal_class(images: ImageSet, name: str = "") -> str:
     return next((names_by_word[word] for word in NORMAL_NAMES if word in names_by_word), images.classes[0])
 
 
+def declare_contamination() -> Any:
+    """Declare the share of other classes among the training images."""
+    return hyperparameter(
+        0.0,
+        help=N_("Share of abnormal images to mix into the training images, to see who withstands it."),
+        label=N_("Abnormal images in the training"),
+        low=0,
+        high=MAX_CONTAMINATION,
+        steps=CONTAMINATION_STEPS,
+        format="percent",
+    )
+
+
+def declare_abnormal_count() -> Any:
+    """Declare the number of labelled abnormal images that a supervised detector sees."""
+    return hyperparameter(
+        0,
+        help=N_("Number of labelled abnormal images that a supervised detector learns from."),
+        label=N_("Labelled abnormal images"),
+        low=0,
+        high=MAX_ABNORMAL,
+    )
+
+
 @dataclass(frozen=True)
-class ImagesFitSpec(Spec):
+class ImagesSpec(Spec):
+    """Work on a stored set of images; `images` is its digest."""
+
+    images: str = hyperparameter(
+        "",
+        help=N_("Images: an npz or idx file, a zip, or a folder."),
+        label=N_("Images"),
+        files="image_sets",
+        flag="--data",
+    )
+
+    def to_params(self) -> dict[str, Any]:
+        """Return the parameters of the run; the digest of the images is a tag."""
+        return {name: value for name, value in super().to_params().items() if name != "images"}
+
+
+@dataclass(frozen=True)
+class ImagesFitSpec(ImagesSpec):
     """Fit a detector of images on one normal class, and judge it on the images of a test part.
 
-    images             digest of the set of images
     normal_class       "" for the class named normal, good or ok, else the first
     false_alarm_rate   share of normal images that may be above the threshold
     held_out           share of the normal training images that the threshold is computed from; 0 for no threshold,
@@ -69,13 +109,6 @@ class ImagesFitSpec(Spec):
     seconds, seed      None for those of the detector; the seed also divides the images
     """
 
-    images: str = hyperparameter(
-        "",
-        help=N_("Images: an npz or idx file, a zip, or a folder."),
-        label=N_("Images"),
-        files="image_sets",
-        flag="--data",
-    )
     normal_class: str = hyperparameter(
         "",
         help=N_("Class that is normal (default: normal, good or ok, else the first)."),
@@ -106,22 +139,8 @@ class ImagesFitSpec(Spec):
         steps=(0.0, 0.05, 0.1, 0.2, 0.3, 0.5),
         format="percent",
     )
-    contamination: float = hyperparameter(
-        0.0,
-        help=N_("Share of abnormal images to mix into the training images, to see who withstands it."),
-        label=N_("Abnormal images in the training"),
-        low=0,
-        high=MAX_CONTAMINATION,
-        steps=CONTAMINATION_STEPS,
-        format="percent",
-    )
-    abnormal_count: int = hyperparameter(
-        0,
-        help=N_("Number of labelled abnormal images that a supervised detector learns from."),
-        label=N_("Labelled abnormal images"),
-        low=0,
-        high=MAX_ABNORMAL,
-    )
+    contamination: float = declare_contamination()
+    abnormal_count: int = declare_abnormal_count()
     seconds: float | None = hyperparameter(
         None,
         help=N_("Time limit of the training in seconds (default: that of the detector)."),
@@ -157,13 +176,9 @@ class ImagesFitSpec(Spec):
             seconds=getattr(detector, "seconds", None),
         )
 
-    def to_params(self) -> dict[str, Any]:
-        """Return the parameters of the run; the digest of the images is a tag."""
-        return _drop_images(super().to_params())
-
 
 @dataclass(frozen=True)
-class ImagesCompareSpec(Spec):
+class ImagesCompareSpec(ImagesSpec):
     """Compare detectors of images, each fitted on every normal class with several seeds.
 
     detectors  names, one per entry or separated by commas; () for a quick selection
@@ -175,13 +190,6 @@ class ImagesCompareSpec(Spec):
         ('knn-pixels', 'vae', 'oc-nn')
     """
 
-    images: str = hyperparameter(
-        "",
-        help=N_("Images: an npz or idx file, a zip, or a folder."),
-        label=N_("Images"),
-        files="image_sets",
-        flag="--data",
-    )
     detectors: tuple[str, ...] = hyperparameter(
         (),
         help=N_("Names of detectors, separated by commas (default: a quick selection)."),
@@ -204,22 +212,8 @@ class ImagesCompareSpec(Spec):
         low=1,
         high=MAX_SECONDS,
     )
-    contamination: float = hyperparameter(
-        0.0,
-        help=N_("Share of abnormal images to mix into the training images, to see who withstands it."),
-        label=N_("Abnormal images in the training"),
-        low=0,
-        high=MAX_CONTAMINATION,
-        steps=CONTAMINATION_STEPS,
-        format="percent",
-    )
-    abnormal_count: int = hyperparameter(
-        0,
-        help=N_("Number of labelled abnormal images that a supervised detector learns from."),
-        label=N_("Labelled abnormal images"),
-        low=0,
-        high=MAX_ABNORMAL,
-    )
+    contamination: float = declare_contamination()
+    abnormal_count: int = declare_abnormal_count()
 
     def check(self) -> None:
         """Raise OptionError for a value that is not accepted, an unknown detector, or one that would see no label."""
@@ -254,31 +248,20 @@ class ImagesCompareSpec(Spec):
             self, images=images.digest, classes=classes, detectors=tuple(dict.fromkeys((LINE_TO_BEAT, *names)))
         )
 
-    def to_params(self) -> dict[str, Any]:
-        """Return the parameters of the run; the digest of the images is a tag."""
-        return _drop_images(super().to_params())
-
 
 @dataclass(frozen=True)
-class ImagesScoreSpec(Spec):
+class ImagesScoreSpec(ImagesSpec):
     """Score images with a saved model and its threshold, most abnormal first."""
 
     selector_field: ClassVar[str] = "model"
 
-    images: str = hyperparameter(
-        "",
-        help=N_("Images: an npz or idx file, a zip, or a folder."),
-        label=N_("Images"),
-        files="image_sets",
-        flag="--data",
-    )
     model: str = hyperparameter(
         "", help=N_("Saved model to apply."), label=N_("Saved model"), metavar="RUN_ID|NAME@ALIAS"
     )
 
     def to_params(self) -> dict[str, Any]:
         """Return the parameters, with the applied model as `model_run`."""
-        params = _drop_images(super().to_params())
+        params = super().to_params()
         params["model_run"] = params.pop("model", "")
         return params
 
@@ -306,7 +289,3 @@ def _split_words(texts: Sequence[str], known: Sequence[str] = ()) -> tuple[str, 
     """Return the words between commas, each once; a text that is `known` as a whole stays whole."""
     words = [word.strip() for text in texts for word in ([text] if text in known else text.split(","))]
     return tuple(dict.fromkeys(word for word in words if word))
-
-
-def _drop_images(params: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in params.items() if name != "images"}
