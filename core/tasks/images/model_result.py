@@ -56,8 +56,30 @@ class Counts:
     abnormal: int
 
 
+class ScoredImages(Result):
+    """Result whose `rows` are scored images, the most abnormal first; the column `image` names them."""
+
+    rows: pd.DataFrame
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the scored images as a table to export, the most abnormal first."""
+        return self.rows
+
+    @override
+    def select(self, dataset: ImageSet) -> ImageSet:
+        return dataset
+
+    def list_alarms(self) -> pd.DataFrame:
+        """Return the images to review, the most abnormal first: entity (name of the image) and score."""
+        return self.rows.rename(columns={"image": "entity"})[ALARM_COLUMNS]
+
+    def list_scores(self) -> NDArray[np.float64]:
+        """Return the scores that the threshold is compared with, (rows,)."""
+        return self.rows["score"].to_numpy(np.float64)
+
+
 @dataclass(frozen=True)
-class ImageModelResult(Result):
+class ImageModelResult(ScoredImages):
     """A detector of images fitted on one normal class, and its judgement on the test part.
 
     data           facts about the set of images
@@ -159,25 +181,9 @@ class ImageModelResult(Result):
             }
         return {name: float(value) for name, value in values.items() if np.isfinite(value)}
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return the scored images as a table to export, the most abnormal first."""
-        return self.rows
-
-    @override
-    def select(self, dataset: ImageSet) -> ImageSet:
-        return dataset
-
-    def list_alarms(self) -> pd.DataFrame:
-        """Return the images to review, the most abnormal first: entity (name of the image) and score."""
-        return self.rows.rename(columns={"image": "entity"})[ALARM_COLUMNS]
-
-    def list_scores(self) -> NDArray[np.float64]:
-        """Return the scores that the threshold is compared with, (rows,)."""
-        return self.rows["score"].to_numpy(np.float64)
-
 
 @dataclass(frozen=True)
-class ImageScores(Result):
+class ImageScores(ScoredImages):
     """Images scored with a saved model, the most abnormal first.
 
     spec             spec of this run; `model` is the id of the run of the model
@@ -215,19 +221,3 @@ class ImageScores(Result):
             **self.measurements,
         }
         return {name: float(value) for name, value in values.items() if np.isfinite(value)}
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the images as a table to export."""
-        return self.rows
-
-    @override
-    def select(self, dataset: ImageSet) -> ImageSet:
-        return dataset
-
-    def list_alarms(self) -> pd.DataFrame:
-        """Return the images to review: entity (name of the image) and score."""
-        return self.rows.rename(columns={"image": "entity"})[ALARM_COLUMNS]
-
-    def list_scores(self) -> NDArray[np.float64]:
-        """Return the scores that the threshold is compared with, (rows,)."""
-        return self.rows["score"].to_numpy(np.float64)

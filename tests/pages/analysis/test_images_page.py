@@ -75,14 +75,14 @@ def digest(module_workspace: Workspace, images: ImageSet) -> str:
 
 
 @pytest.fixture(scope="module")
-def fitted(module_workspace: Workspace, digest: str, toys: None) -> tuple[ImageModelResult, str]:
+def fit_run(module_workspace: Workspace, digest: str, toys: None) -> tuple[ImageModelResult, str]:
     """A fitted toy detector, and the id of its run."""
     result, run = fit_detector(ImagesFitSpec(digest, detector=ToyImages()), workspace=module_workspace, actor=BOB)
     return result, run.id
 
 
 @pytest.fixture(scope="module")
-def compared(module_workspace: Workspace, digest: str, toys: None) -> tuple[ImageComparison, str]:
+def comparison_run(module_workspace: Workspace, digest: str, toys: None) -> tuple[ImageComparison, str]:
     """A comparison of three detectors, one of which fails for some classes, and the id of its run."""
     spec = ImagesCompareSpec(digest, detectors=("toy-images", "toy-failing"), seeds=2)
     comparison, run = compare(spec, workspace=module_workspace, actor=BOB)
@@ -192,8 +192,8 @@ def test_page_compares_detectors_and_opens_a_cell(page_workspace: Workspace, dig
     assert list(table)[1:] == ["mean", "0", "1"]
 
 
-def test_comparison_names_failures_and_no_mean_for_them(compared: tuple[ImageComparison, str]) -> None:
-    comparison, run = compared
+def test_comparison_names_failures_and_no_mean_for_them(comparison_run: tuple[ImageComparison, str]) -> None:
+    comparison, run = comparison_run
     app = open_images(run=run)
     assert get_widget(app, "segmented_control", "images-section").value == "compare"
     failed = int((comparison.cells["reason"] != "").sum())
@@ -211,8 +211,8 @@ def test_comparison_names_failures_and_no_mean_for_them(compared: tuple[ImageCom
         assert f"AUROC {images_comparison.format_area(area)}" in text, "the fits of the weakest class are open"
 
 
-def test_link_of_a_cell_leads_to_its_fit_and_back(compared: tuple[ImageComparison, str], digest: str) -> None:
-    comparison, run = compared
+def test_link_of_a_cell_leads_to_its_fit_and_back(comparison_run: tuple[ImageComparison, str], digest: str) -> None:
+    comparison, run = comparison_run
     cell = comparison.cells[comparison.cells["detector"] == "toy-images"].iloc[0]
     app = open_images(run=str(cell["run"]), section="model", **{"from": run})
     text = read_page_text(app)
@@ -227,8 +227,10 @@ def test_link_of_a_cell_leads_to_its_fit_and_back(compared: tuple[ImageCompariso
     assert "neither a model nor a threshold" not in read_page_text(app)
 
 
-def test_published_rows_are_marked(compared: tuple[ImageComparison, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    comparison, run = compared
+def test_published_rows_are_marked(
+    comparison_run: tuple[ImageComparison, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comparison, run = comparison_run
     published = pd.DataFrame(
         {
             "model": ["Deep SVDD"] * 3,
@@ -263,8 +265,8 @@ def test_page_fits_one_model(digest: str) -> None:
     assert "normal class 1" in read_page_text(app)
 
 
-def test_threshold_moves_and_figures_follow(fitted: tuple[ImageModelResult, str]) -> None:
-    result, run = fitted
+def test_threshold_moves_and_figures_follow(fit_run: tuple[ImageModelResult, str]) -> None:
+    result, run = fit_run
     app = open_images(run=run)
     assert "were promised above the threshold" in read_page_text(app)
     slider = get_widget(app, "select_slider", "images-threshold")
@@ -278,9 +280,9 @@ def test_threshold_moves_and_figures_follow(fitted: tuple[ImageModelResult, str]
 
 
 def test_pictures_show_what_the_model_expects_and_take_verdicts(
-    page_workspace: Workspace, fitted: tuple[ImageModelResult, str]
+    page_workspace: Workspace, fit_run: tuple[ImageModelResult, str]
 ) -> None:
-    result, run = fitted
+    result, run = fit_run
     app = open_view(open_images(run=run), "Pictures")
     text = read_page_text(app)
     assert "image, what the model expects, where it is abnormal" in text
@@ -296,20 +298,20 @@ def test_pictures_show_what_the_model_expects_and_take_verdicts(
 
 
 @pytest.mark.parametrize("kind", ["least", "false", "missed"])
-def test_every_gallery_is_shown(fitted: tuple[ImageModelResult, str], kind: str) -> None:
-    app = open_view(open_images(run=fitted[1]), "Pictures")
+def test_every_gallery_is_shown(fit_run: tuple[ImageModelResult, str], kind: str) -> None:
+    app = open_view(open_images(run=fit_run[1]), "Pictures")
     app = get_widget(app, "segmented_control", "images-gallery-kind").set_value(kind).run()
     assert not app.exception
     assert get_widget(app, "selectbox", "gallery-image").options
 
 
 @pytest.mark.parametrize("view", ["Embedding", "Training", "Model"])
-def test_every_view_is_shown(fitted: tuple[ImageModelResult, str], view: str) -> None:
-    open_view(open_images(run=fitted[1]), view)
+def test_every_view_is_shown(fit_run: tuple[ImageModelResult, str], view: str) -> None:
+    open_view(open_images(run=fit_run[1]), view)
 
 
-def test_weight_changes_scores_without_training(fitted: tuple[ImageModelResult, str]) -> None:
-    app = open_images(run=fitted[1])
+def test_weight_changes_scores_without_training(fit_run: tuple[ImageModelResult, str]) -> None:
+    app = open_images(run=fit_run[1])
     before = read_metrics(app)["AUROC, %"]
     app = get_widget(app, "slider", "images-weight").set_value(1.0).run()
     assert not app.exception
@@ -335,12 +337,12 @@ def test_page_without_model_says_so(page_workspace: Workspace, digest: str, monk
 
 
 def test_saved_model_scores_other_pictures(
-    page_workspace: Workspace, fitted: tuple[ImageModelResult, str], digest: str
+    page_workspace: Workspace, fit_run: tuple[ImageModelResult, str], digest: str
 ) -> None:
     pictures = make_images(per_class=10, size=12, seed=5)
     other = page_workspace.image_sets.save(ImageSet(pictures.pixels, pictures.image_names, files=("scans",)))
     app = open_images(images=digest, section="pictures", pictures=other)
-    get_widget(app, "selectbox", "images-model-run").set_value(fitted[1]).run()
+    get_widget(app, "selectbox", "images-model-run").set_value(fit_run[1]).run()
     app = wait_for_job(click_button(app, "images-ask"))
     assert not app.exception
     assert [error.value for error in app.error] == []
@@ -358,8 +360,10 @@ def test_saved_model_scores_other_pictures(
     assert "images: 120" in read_page_text(app), "the comparison keeps its own images"
 
 
-def test_scores_by_core_are_shown(page_workspace: Workspace, fitted: tuple[ImageModelResult, str], digest: str) -> None:
-    scores, run = apply_model(ImagesScoreSpec(digest, model=fitted[1]), workspace=page_workspace, actor=BOB)
+def test_scores_by_core_are_shown(
+    page_workspace: Workspace, fit_run: tuple[ImageModelResult, str], digest: str
+) -> None:
+    scores, run = apply_model(ImagesScoreSpec(digest, model=fit_run[1]), workspace=page_workspace, actor=BOB)
     app = open_images(run=run.id)
     assert get_widget(app, "segmented_control", "images-section").value == "pictures"
     assert read_metrics(app)["Alarms"] == str(len(scores.anomalies))

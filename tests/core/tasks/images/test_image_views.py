@@ -32,7 +32,7 @@ from tests.support.toy_images import ToyImages, make_images, registered_images
 
 
 @pytest.fixture(scope="module")
-def judged() -> ImageModelResult:
+def model_result() -> ImageModelResult:
     """Judgement of a toy detector."""
     images = make_images()
     with registered_images():
@@ -51,17 +51,17 @@ def test_class_of_test_part_only_cannot_be_fitted() -> None:
     assert list_fitting_classes(ImageSet(images.pixels, images.image_names)) == []
 
 
-def with_scores(judged: ImageModelResult, scores: list[float], threshold: float | None) -> ImageModelResult:
+def with_scores(model_result: ImageModelResult, scores: list[float], threshold: float | None) -> ImageModelResult:
     """Return a judgement whose test part has these scores, alternating normal and abnormal."""
     rows = pd.DataFrame({"score": scores, "part": "test"})
-    return replace(judged, rows=rows.assign(is_abnormal=rows.index % 2 == 1), threshold=threshold)
+    return replace(model_result, rows=rows.assign(is_abnormal=rows.index % 2 == 1), threshold=threshold)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=400), st.none() | st.floats(-1e6, 1e6))
 def test_thresholds_go_from_no_alarm_to_all(
-    judged: ImageModelResult, scores: list[float], threshold: float | None
+    model_result: ImageModelResult, scores: list[float], threshold: float | None
 ) -> None:
-    result = with_scores(judged, scores, threshold)
+    result = with_scores(model_result, scores, threshold)
     thresholds = list_thresholds(result)
     assert thresholds == sorted(set(thresholds), reverse=True)
     assert len(thresholds) <= MAX_THRESHOLDS + 2
@@ -74,26 +74,26 @@ def test_thresholds_go_from_no_alarm_to_all(
 
 
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=400))
-def test_lowest_threshold_alarms_every_image(judged: ImageModelResult, scores: list[int]) -> None:
-    thresholds = list_thresholds(with_scores(judged, [float(score) for score in scores], None))
+def test_lowest_threshold_alarms_every_image(model_result: ImageModelResult, scores: list[int]) -> None:
+    thresholds = list_thresholds(with_scores(model_result, [float(score) for score in scores], None))
     assert min(scores) > thresholds[-1]
     assert thresholds[0] == max(scores)
 
 
-def test_threshold_without_calibration_begins_at_accepted_false_alarms(judged: ImageModelResult) -> None:
+def test_threshold_without_calibration_begins_at_accepted_false_alarms(model_result: ImageModelResult) -> None:
     scores = [float(value) for value in range(200)]  # even scores are normal
-    result = with_scores(judged, scores, None)
+    result = with_scores(model_result, scores, None)
     start = choose_start(result, list_thresholds(result))
     share = (result.normal_test_rows["score"] > start).mean()
-    assert share == pytest.approx(judged.spec.false_alarm_rate, abs=0.02)
+    assert share == pytest.approx(model_result.spec.false_alarm_rate, abs=0.02)
 
 
-def test_galleries_show_extremes_and_mistakes(judged: ImageModelResult) -> None:
-    rows = judged.test_rows
-    most, least = select_gallery(judged, MOST, 5), select_gallery(judged, LEAST, 5)
+def test_galleries_show_extremes_and_mistakes(model_result: ImageModelResult) -> None:
+    rows = model_result.test_rows
+    most, least = select_gallery(model_result, MOST, 5), select_gallery(model_result, LEAST, 5)
     assert most["score"].min() >= np.sort(rows["score"])[-5]
     assert least["score"].is_monotonic_increasing
-    false, missed = select_gallery(judged, FALSE_ALARMS, 3), select_gallery(judged, MISSED, 3)
+    false, missed = select_gallery(model_result, FALSE_ALARMS, 3), select_gallery(model_result, MISSED, 3)
     assert not false["is_abnormal"].any()
     assert false["score"].max() == rows.loc[~rows["is_abnormal"], "score"].max()
     assert missed["is_abnormal"].all()
