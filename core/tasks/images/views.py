@@ -43,7 +43,8 @@ def list_thresholds(result: ImageModelResult) -> list[float]:
     steps = np.quantile(scores, np.linspace(1, 0, MAX_THRESHOLDS), method="nearest")
     lowest = scores.min() - MARGIN * (np.abs(scores).max() or 1.0)  # all images are alarms
     candidates = [*([] if result.threshold is None else [result.threshold]), *steps.tolist(), float(lowest)]
-    by_text = {f"{value:.{DIGITS}g}": value for value in reversed(candidates)}  # the threshold of the model wins
+    # The threshold of the model wins. Adding zero turns -0.0 into 0.0: equal thresholds have one text.
+    by_text = {f"{value + 0.0:.{DIGITS}g}": value + 0.0 for value in reversed(candidates)}
     return sorted(by_text.values(), reverse=True)
 
 
