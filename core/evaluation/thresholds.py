@@ -12,6 +12,7 @@ from core.evaluation.generalised_pareto import fit_pareto_tail, predict_excess
 from core.evaluation.validation import check_labels_and_scores, check_scores
 from core.messages import N_, Message
 
+SHARE_NOTE = Message(N_("The threshold flags a fixed share of the rows. It has no target false-alarm rate."))
 TAIL_QUANTILE = 0.98  # quantile of the scores above which their tail begins
 MIN_PEAKS = 10  # scores in the tail that a fit needs
 

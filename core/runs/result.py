@@ -2,7 +2,7 @@
 
 import json
 import typing
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -56,7 +56,10 @@ class Result:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read the result that `save` wrote. Raises NotFoundError where `folder` holds no such result."""
+        """Read the result that `save` wrote. Raises NotFoundError where `folder` holds no such result.
+
+        A field that an earlier version did not have gets its default.
+        """
         field_types = typing.get_type_hints(cls)
         try:
             values_by_field = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
@@ -65,6 +68,7 @@ class Result:
                 if field_types[field.name] is pd.DataFrame
                 else decode(field_types[field.name], values_by_field[field.name])
                 for field in fields(cls)
+                if field.default is MISSING or field.name in values_by_field
             }
             return cls(**values)
         except (OSError, KeyError, TypeError, ValueError, AttributeError, OptionError) as error:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.data.dataset import Dataset, DataSummary
 from core.detectors.row_model import RowModel
-from core.messages import N_
+from core.messages import N_, Message
 from core.runs.result import Result
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.tasks.anomalies.spec import DetectionSpec
@@ -35,6 +35,9 @@ class Detection(Result):
     cells          cells of the explained rows (every anomaly, and at least the top rows): row, column, value, expected,
                    low, high, deviation in spreads.
     threshold_run  run whose verdicts led to the threshold; "" for a threshold computed from scores.
+    method         how the threshold was computed, see `Threshold`; "" in runs of earlier versions.
+    target_rate    largest share of normal rows above the threshold; None for a threshold without target.
+    notes          limits of the result, to show with it.
     """
 
     spec: DetectionSpec | ApplySpec | ThresholdSpec
@@ -45,6 +48,9 @@ class Detection(Result):
     rows: pd.DataFrame
     cells: pd.DataFrame
     threshold_run: str = ""
+    method: str = ""
+    target_rate: float | None = None
+    notes: tuple[Message, ...] = ()
 
     @property
     def anomalies(self) -> pd.DataFrame:

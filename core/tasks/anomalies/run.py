@@ -8,7 +8,7 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.detectors.baselines import BASELINE_CLASSES
 from core.detectors.row_model import RowModel
-from core.evaluation.thresholds import fit_contamination_threshold, fit_pot_threshold
+from core.evaluation.thresholds import SHARE_NOTE, Threshold, fit_contamination_threshold, fit_pot_threshold
 from core.progress import Progress
 from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
@@ -37,10 +37,22 @@ def detect(
     with track_run(TASK, type(spec.detector).__name__, spec.to_params(), dataset, actor, workspace) as run:
         part = spec.select(dataset)
         complete_rows, scores = model.fit_score(part)
-        model.threshold_ = _choose_threshold(spec, scores)
+        threshold = _choose_threshold(spec, scores)
+        model.threshold_ = threshold.value
         rows, cells = rank_rows(model, complete_rows, scores, model.threshold_)
         left_out = len(part) - len(complete_rows)
-        detection = Detection(spec, spec, dataset.summary, model.threshold_, left_out, rows, cells)
+        detection = Detection(
+            spec,
+            spec,
+            dataset.summary,
+            model.threshold_,
+            left_out,
+            rows,
+            cells,
+            method=threshold.method,
+            target_rate=threshold.target_rate,
+            notes=(threshold.note,),
+        )
         _save_result(run, detection, part)
         _save_model(run, model, complete_rows)
     return detection, run
@@ -110,10 +122,11 @@ def _score_rows(
     return detection, run
 
 
-def _choose_threshold(spec: DetectionSpec, scores: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-    if spec.risk is None:
-        return fit_contamination_threshold(scores, spec.contamination)
-    return fit_pot_threshold(scores, spec.risk).value
+def _choose_threshold(spec: DetectionSpec, scores: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Threshold:
+    if spec.risk is not None:
+        return fit_pot_threshold(scores, spec.risk)
+    value = fit_contamination_threshold(scores, spec.contamination)
+    return Threshold(value, "contamination", None, SHARE_NOTE)
 
 
 def _save_result(run: Run, detection: Detection, part: Dataset) -> None:

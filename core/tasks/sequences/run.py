@@ -18,6 +18,7 @@ from core.detectors.sequence_model import SequenceModel
 from core.evaluation.alarm_rates import measure_alarm_rate
 from core.evaluation.detection_metrics import compute_detection_metrics
 from core.evaluation.thresholds import (
+    SHARE_NOTE,
     Threshold,
     find_best_f1_threshold,
     fit_alarm_threshold,
@@ -199,9 +200,8 @@ def _choose_threshold(spec: SequenceSpec, scores: _ScoringOutput) -> Threshold:
     if spec.threshold == "pot":
         return fit_pot_threshold(calibration, spec.amount)
     if spec.threshold == "contamination":
-        note = Message(N_("The threshold flags a fixed share of the rows. It has no target false-alarm rate."))
         value = fit_contamination_threshold(scores.test_scores, spec.amount)
-        return Threshold(value, "contamination", None, note)
+        return Threshold(value, "contamination", None, SHARE_NOTE)
     assert scores.test_labels is not None
     return find_best_f1_threshold(scores.test_scores, scores.test_labels)
 
