@@ -102,6 +102,12 @@ def decode_picture(content: bytes, name: str) -> DecodedPicture:
             reason=str(error)[:200],
             accepted=MAX_PICTURE_PIXELS // 10**6,
         ) from error
+    except UnidentifiedImageError as error:
+        raise UnreadableFileError(
+            N_("{file}: this is no picture that can be read. Accepted: {accepted}."),
+            file=name,
+            accepted=", ".join(PICTURE_FORMATS),
+        ) from error
     except DECODING_ERRORS as error:
         raise UnreadableFileError(
             N_("{file}: the picture is damaged or of another type than its name says ({reason})."),
