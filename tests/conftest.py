@@ -213,6 +213,8 @@ def page_workspace(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @pytest.fixture
-def vigie(tmp_path: Path) -> Command:
+def vigie(tmp_path: Path, empty_store: Path) -> Command:
     """Runner of `python -m core …` with its own data folder."""
+    (tmp_path / "data").mkdir()
+    shutil.copy(empty_store, tmp_path / "data" / "mlflow.db")
     return partial(run_vigie, tmp_path / "data")
