@@ -40,11 +40,10 @@ class ForkedProcess:
     folder   has the files of the three streams; the process that waits for the fork adds its id and its exit code
     """
 
-    def __init__(self, folder: Path, timeout_s: float = 120) -> None:
+    def __init__(self, folder: Path, server: "subprocess.Popen[str]") -> None:
         self.folder = folder
-        deadline = time.monotonic() + timeout_s
         while not (self.folder / "pid").exists():
-            assert time.monotonic() < deadline, "the server of commands does not answer"
+            assert server.poll() is None, "the server of commands has ended"
             time.sleep(POLL_S)
         self.pid = int((self.folder / "pid").read_text())
 
@@ -97,7 +96,7 @@ class CommandServer:
         with self._lock:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-        return ForkedProcess(folder)
+        return ForkedProcess(folder, self._process)
 
     def stop(self) -> None:
         """End the server."""
@@ -125,6 +124,9 @@ def import_libraries() -> None:
         for name in (*LIBRARIES, *sorted({function.partition(":")[0] for function in functions})):
             import_module(name)
         emissions.preload("FRA")
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            thread.join(30)  # the timers of CodeCarbon, which have been cancelled
     del sys.modules["core.__main__"]  # the command runs it
 
 
