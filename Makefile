@@ -3,12 +3,13 @@ PYTHON ?= python3
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PORT ?= 8501
 MLFLOW_PORT ?= 5000
+FUZZ_ROUNDS ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types check bench bench-sgmvrnn bench-images locales clean
+.PHONY: help install run test fuzz lint types check bench bench-sgmvrnn bench-images locales clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -34,7 +35,10 @@ run: $(VENV)/.installed ## start the MLflow server and the app; Ctrl-C ends both
 test: $(VENV)/.tested ## install what the tests need and run them all
 	$(BIN)/python -m tests.support.chromium
 	$(BIN)/python -m tests.support.servers
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+fuzz: $(VENV)/.tested ## property tests with new random examples, FUZZ_ROUNDS times (10)
+	for round in $$(seq $(FUZZ_ROUNDS)); do $(BIN)/python -m pytest -n 2 --dist loadscope -m hypothesis --hypothesis-profile "new examples" || exit 1; done
 
 lint: $(VENV)/.tested ## ruff: errors, imports, names, docstrings, format of the code
 	$(BIN)/ruff check .

@@ -28,12 +28,37 @@ from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
 from tests.support.commands import run_vigie
 
-settings.register_profile("vigie", deadline=None)  # speed is measured in benchmarks/
-settings.load_profile("vigie")
+# no deadline: speed is measured in benchmarks/
+settings.register_profile("same examples", deadline=None, derandomize=True)
+settings.register_profile("new examples", deadline=None, max_examples=500, print_blob=True)  # make fuzz
+settings.load_profile("same examples")
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 """Function that runs `python -m core …` with its arguments."""
+SLOW_FIXTURES = ("browser", "app_url", "postgres_server", "database_url", "vigie", "page_workspace", "workspace")
+"""Fixtures of slow modules, the slowest first."""
+SLOW_FOLDERS = ("detectors", "forecasters", "tasks")
+"""Folders of tests that train."""
 GAS_FILE_NAMES = ("df_part1.csv", "df_part2.csv", "df_part3.csv")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the slow modules, so that no worker waits long for the last module of another."""
+    ranks: dict[Path, int] = {}
+    for item in items:
+        rank = rank_test(item)
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
+
+
+def rank_test(item: pytest.Item) -> int:
+    """Return 0 for a test in a browser, and higher numbers for quicker ones."""
+    names = getattr(item, "fixturenames", ())
+    if item.get_closest_marker("server"):
+        return 1
+    if (fixture := next((name for name in SLOW_FIXTURES if name in names), None)) is not None:
+        return SLOW_FIXTURES.index(fixture)
+    return len(SLOW_FIXTURES) + (not any(folder in item.path.parts for folder in SLOW_FOLDERS))
 
 
 @pytest.fixture(scope="session")
@@ -213,6 +238,8 @@ def page_workspace(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @pytest.fixture
-def vigie(tmp_path: Path) -> Command:
+def vigie(tmp_path: Path, empty_store: Path) -> Command:
     """Runner of `python -m core …` with its own data folder."""
+    (tmp_path / "data").mkdir()
+    shutil.copy(empty_store, tmp_path / "data" / "mlflow.db")
     return partial(run_vigie, tmp_path / "data")

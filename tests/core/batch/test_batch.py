@@ -1,6 +1,5 @@
 """Batch scoring of a folder: scores, bad files, killed workers and processes, Dask clusters, task and command."""
 
-import json
 import os
 import shlex
 import shutil
@@ -47,6 +46,7 @@ from core.spec.task import run_job
 from core.tasks.batch.run import load_batch_result, score_files
 from core.tasks.batch.spec import BatchApplySpec, BatchSpec, list_detectors
 from core.workspace import Workspace
+from tests.support.commands import read_json_output, run_vigie
 from tests.support.netmob_samples import make_traffic, write_official_files, write_tile_files
 from tests.support.slow_detector import SlowDetector, fit_model, prepare_job, run_batch_job, score_slowly
 
@@ -609,10 +609,10 @@ def test_run_card_command_repeats_batch_run(
     card = build_run_card(run.id, workspace)
     assert card.data.files == ("files/site_1?.csv (10 files)",)
     assert card.counts["series"] == 10
-    program, *arguments = shlex.split(card.repeat.command)
+    words = shlex.split(card.repeat.command)
     shutil.rmtree(tmp_path / "out" / "part=000000")
-    answer = run_command([*arguments, "--json"], tmp_path)
-    assert program == "python"
+    answer = run_command([*words[3:], "--json"], tmp_path)
+    assert words[:3] == ["python", "-m", "core"]
     assert (answer["series"], answer["batches"], answer["batches_resumed"]) == (10, 1, 0)
     repeated = load_batch_result(answer["run_id"], workspace)
     assert repeated.spec == load_batch_result(run.id, workspace).spec
@@ -644,30 +644,14 @@ def test_batch_spec_rejects_invalid_values(
 # ---- command --------------------------------------------------------------------------------------------------------
 
 
-def run_python(arguments: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run `python` with these arguments on the data folder `folder`."""
-    environment = os.environ | {"VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def run_command(arguments: list[str], folder: Path) -> dict[str, Any]:
     """Run a command that must succeed. Return its JSON output."""
-    process = run_python(arguments, folder)
-    assert process.returncode == 0, process.stderr
-    answer: dict[str, Any] = json.loads(process.stdout)
+    answer: dict[str, Any] = read_json_output(run_vigie(folder, *arguments, MLFLOW_TRACKING_URI=""))
     return answer
 
 
 def test_scale_command_prints_json(tiles: Path, tmp_path: Path) -> None:
-    arguments = ["-m", "core", "scale", str(tiles), "--fit-per", "folder", "--out", str(tmp_path / "out"), "--json"]
+    arguments = ["scale", str(tiles), "--fit-per", "folder", "--out", str(tmp_path / "out"), "--json"]
     answer = run_command(arguments, tmp_path / "data")
     assert (answer["series"], answer["rows"], answer["skipped"]) == (19, 500, 0)
     assert answer["where"] == str(tmp_path / "out")
@@ -686,7 +670,7 @@ def test_scale_command_prints_json(tiles: Path, tmp_path: Path) -> None:
 )
 def test_scale_command_reports_bad_input_in_one_line(files: Path, tmp_path: Path, words: list[str], says: str) -> None:
     out = tmp_path / "out"
-    process = run_python(["-m", "core", "scale", str(files), "--out", str(out), *words], tmp_path / "data")
+    process = run_vigie(tmp_path / "data", "scale", files, "--out", out, *words, MLFLOW_TRACKING_URI="")
     assert process.returncode == 2
     assert says in process.stderr
     assert len(process.stderr.strip().splitlines()) == 1

@@ -1,4 +1,4 @@
-"""The command line, each command in its own process."""
+"""The command line, each command in a process of its own."""
 
 import json
 import os
@@ -14,14 +14,14 @@ import pytest
 from core.data.dataset import Dataset
 from core.settings import ROOT
 from tests.conftest import Command, find_free_port, wait_until_reachable
-from tests.support.commands import assert_one_line_error
+from tests.support.commands import assert_one_line_error, run_vigie, run_vigie_afresh
 
 
-@pytest.fixture
-def sample_file(vigie: Command, tmp_path: Path) -> Path:
-    path = tmp_path / "gas.csv"
-    assert vigie("sample", "gas_daily", "--out", path).returncode == 0
-    return path
+@pytest.fixture(scope="module")
+def sample_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    assert run_vigie(folder, "sample", "gas_daily", "--out", folder / "gas.csv").returncode == 0
+    return folder / "gas.csv"
 
 
 def test_doctor_command_on_gas_files(vigie: Command, gas_files: list[Path]) -> None:
@@ -76,13 +76,16 @@ def test_commands_take_layout_and_roles(vigie: Command, tmp_path: Path) -> None:
     assert_one_line_error(vigie("doctor", path, "--role", "valve=entity"), 2, "'valve'")
 
 
-def test_detect_command_on_gas_files(vigie: Command, gas_files: list[Path], tmp_path: Path) -> None:
+def test_detect_command_on_gas_files(gas_files: list[Path], tmp_path: Path) -> None:
+    """A new process in a new data folder, as a user starts it."""
     out = tmp_path / "scores.csv"
-    process = vigie("detect", *gas_files, "--baseline", "everything", "--out", out, "--json")
+    process = run_vigie_afresh(
+        tmp_path / "data", "detect", *gas_files, "--baseline", "everything", "--out", out, "--json"
+    )
     assert process.returncode == 0, process.stderr
     answer = json.loads(process.stdout)
     assert (answer["metrics"]["rows"], answer["metrics"]["anomalies"]) == (33_675, 337)
-    assert set(answer) == {"run_id", "recorded", "metrics", "seconds", "emissions_kg"}
+    assert set(answer) == {"run_id", "recorded", "metrics", "notes", "seconds", "emissions_kg"}
     assert answer["recorded"] is True
     scores = pd.read_csv(out)
     assert len(scores) == 33_675

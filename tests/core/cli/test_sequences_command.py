@@ -1,4 +1,4 @@
-"""The command `python -m core sequences` in its own process."""
+"""The command `python -m core sequences` in a process of its own."""
 
 import json
 import shlex
@@ -13,13 +13,14 @@ from core.errors import OptionError
 from core.exports import read_likelihoods
 from core.tasks.sequences.command import TRAIN_OPTIONS
 from tests.conftest import Command
+from tests.support.commands import run_vigie
 
 
-@pytest.fixture
-def server_file(vigie: Command, tmp_path: Path) -> Path:
-    path = tmp_path / "server.csv"
-    assert vigie("sample", "server_kpis", "--out", path).returncode == 0
-    return path
+@pytest.fixture(scope="module")
+def server_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    assert run_vigie(folder, "sample", "server_kpis", "--out", folder / "server.csv").returncode == 0
+    return folder / "server.csv"
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import run_worker
 from tests.core.storage.test_job_store import expire_leases
+from tests.support.command_server import ForkedProcess, get_command_server
 from tests.support.counting_job import read_steps, run_test_job
 from tests.support.databases import create_database, wait_for_abandoned_calls
 from tests.support.servers import ServerProcess
@@ -71,6 +72,18 @@ def build_environment(workspace: Workspace) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
     }
     return os.environ | variables | {"DATABASE_URL": workspace.settings.database_url.get_secret_value()}
+
+
+@contextmanager
+def start_counting(workspace: Workspace, *lease: str) -> Iterator[ForkedProcess]:
+    """Run a worker for the test jobs on the data folder of `workspace`, and kill it at the end."""
+    environment = build_environment(workspace)
+    started = get_command_server().start("tests.support.counting_job", *lease, environment=environment)
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
 
 
 @contextmanager
@@ -147,7 +160,7 @@ def test_worker_command_runs_analysis(workspace: Workspace, sample: Dataset) -> 
 
 def test_worker_reports_progress_and_curves(workspace: Workspace) -> None:
     job, log = submit_count(workspace, 60)
-    with start_process(workspace, "tests.support.counting_job"):
+    with start_counting(workspace):
         seen = wait_until(lambda: (loaded := load_job(job, workspace)) and 0.2 < loaded.share < 1 and loaded)
         assert (seen.status, seen.stage) == ("running", "counting")
         assert len(seen.curves["loss"]) > 3
@@ -237,7 +250,7 @@ def test_worker_without_lease_stops_and_continues_with_next(workspace: Workspace
 
 def test_job_can_restart_after_cancel(job_workspace: Workspace) -> None:
     job, log = submit_count(job_workspace, 1000)
-    with start_process(job_workspace, "tests.support.counting_job"):
+    with start_counting(job_workspace):
         wait_until(lambda: load_job(job, job_workspace).share > 0)
         jobs.cancel(job.key, job_workspace)
         assert load_job(job, job_workspace).cancel_requested
@@ -278,13 +291,13 @@ def test_job_cancelled_under_dead_worker_does_not_restart(workspace: Workspace) 
 
 def test_job_of_killed_worker_continues_from_checkpoint(job_workspace: Workspace) -> None:
     job, log = submit_count(job_workspace, 60)
-    with start_process(job_workspace, "tests.support.counting_job", str(LEASE_S)) as first:
+    with start_counting(job_workspace, str(LEASE_S)) as first:
         wait_until(lambda: load_job(job, job_workspace).share > 0.3)
         first.send_signal(signal.SIGKILL)
         first.wait()
     step_count = len(read_steps(log))
     assert load_job(job, job_workspace).status == "running", "the lease has not expired yet"
-    with start_process(job_workspace, "tests.support.counting_job"):
+    with start_counting(job_workspace):
         done = wait_until_finished(job, job_workspace)
     assert (done.status, done.attempt) == ("completed", 2)
     assert step_count > 15
@@ -311,21 +324,21 @@ def test_job_that_kills_workers_fails(workspace: Workspace) -> None:
 
 def test_worker_returns_job_when_terminated(job_workspace: Workspace) -> None:
     job, log = submit_count(job_workspace, 60)
-    with start_process(job_workspace, "tests.support.counting_job") as first:
+    with start_counting(job_workspace) as first:
         wait_until(lambda: load_job(job, job_workspace).share > 0.2)
         first.terminate()
         assert first.wait(10) == 0
     requeued = load_job(job, job_workspace)
     assert (requeued.status, requeued.attempt) == ("waiting", 1)
     assert jobs.list_workers(job_workspace) == []
-    with start_process(job_workspace, "tests.support.counting_job"):
+    with start_counting(job_workspace):
         assert wait_until_finished(job, job_workspace).status == "completed"
     assert [step for _, step in read_steps(log)] == list(range(1, 61))
 
 
 def test_worker_returns_job_that_does_not_stop(workspace: Workspace) -> None:
     job = jobs.submit("never_stop", {}, workspace=workspace, actor=BOB)
-    with start_process(workspace, "tests.support.counting_job") as worker:
+    with start_counting(workspace) as worker:
         wait_until(lambda: load_job(job, workspace).status == "running")
         worker.terminate()
         assert worker.wait(15) == 1
@@ -337,10 +350,7 @@ def test_worker_survives_database_outage(postgres_server: ServerProcess, on_post
     workspace = on_postgresql
     job, log = submit_count(workspace, 160)
     lease_s = "6"  # a worker retries the database after 5 s
-    with (
-        start_process(workspace, "tests.support.counting_job", lease_s),
-        start_process(workspace, "tests.support.counting_job", lease_s),
-    ):
+    with start_counting(workspace, lease_s), start_counting(workspace, lease_s):
         wait_until(lambda: load_job(job, workspace).share > 0.1)
         postgres_server.kill()
         try:
@@ -362,10 +372,10 @@ def test_worker_survives_database_outage(postgres_server: ServerProcess, on_post
 
 def test_worker_killed_after_run_makes_no_second_run(workspace: Workspace) -> None:
     job, log = submit("record", workspace)
-    with start_process(workspace, "tests.support.counting_job", str(LEASE_S)) as first:
+    with start_counting(workspace, str(LEASE_S)) as first:
         assert first.wait(TIMEOUT_S) == -signal.SIGKILL
     assert load_job(job, workspace).status == "running"
-    with start_process(workspace, "tests.support.counting_job"):
+    with start_counting(workspace):
         done = wait_until_finished(job, workspace)
     assert (done.status, done.attempt, len(read_steps(log))) == ("completed", 2, 1)
     [record] = workspace.tracking.spool.list_newest(10)
@@ -466,7 +476,7 @@ def test_worker_ends_with_killed_app(workspace: Workspace) -> None:
 def test_app_yields_to_worker_service(workspace: Workspace) -> None:
     with start_app_server(workspace):
         [pid] = wait_until(lambda: list_embedded_workers(workspace))
-        with start_process(workspace, "tests.support.counting_job"):
+        with start_counting(workspace):
             wait_until(lambda: not is_alive(pid), 30)
             assert list_embedded_workers(workspace) == []
 

@@ -36,6 +36,7 @@ from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from pages.components.i18n import load_catalogue
 from tests.conftest import create_workspace, find_free_port
+from tests.support.commands import run_vigie
 
 ALICE = Actor("alice", "tests")
 SCRIPT_FILE_NAME = "<script>alert(1)</script>.csv"
@@ -57,16 +58,8 @@ def repeat_run(command: str, folder: Path) -> str:
     """Run the command of a card. Return the id of the new run."""
     arguments = shlex.split(command)
     assert arguments[0] == "python"
-    environment = os.environ | {"VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""}
-    process = subprocess.run(
-        [sys.executable, *arguments[1:], "--json"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    assert arguments[1:3] == ["-m", "core"]
+    process = run_vigie(folder, *arguments[3:], "--json", MLFLOW_TRACKING_URI="")
     assert process.returncode == 0, process.stderr
     return str(json.loads(process.stdout)["run_id"])
 

@@ -405,9 +405,7 @@ def test_thumbnails_of_same_quantity_share_axis() -> None:
 def test_runs_command_lists_shows_and_writes_card(
     vigie: Command, tmp_path: Path, empty_store: Path, sample: Dataset
 ) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    workspace = create_workspace(folder, empty_store)
+    workspace = create_workspace(tmp_path / "data", empty_store)
     run_id = record_run(sample, workspace, contamination=0.1)
     answer = json.loads(vigie("runs", "list", "--task", "anomalies", "--json").stdout)
     assert [entry["run"] for entry in answer["runs"]] == [run_id]

@@ -2,6 +2,7 @@
 
 import ast
 import string
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ KEYWORDS = {"_": None, "N_": None}
 METHODS = [("**.py", "python")]
 
 
+@cache
 def extract_messages() -> set[str]:
     """Return every text that core and pages mark for translation, extracted with Babel."""
     messages = set()
@@ -34,6 +36,7 @@ def find_marked_texts() -> set[str]:
     return {text.value for text in texts if isinstance(text, ast.Constant)}
 
 
+@cache
 def load_french_catalogue() -> dict[str, str]:
     with (ROOT / "locales" / "fr" / "LC_MESSAGES" / "vigie.po").open("rb") as source:
         catalogue = read_po(source, locale="fr")
@@ -56,9 +59,10 @@ def test_french_catalogue_has_no_unused_message() -> None:
     assert sorted(load_french_catalogue().keys() - extract_messages()) == []
 
 
-@pytest.mark.parametrize("message", sorted(load_french_catalogue()))
-def test_french_catalogue_keeps_placeholders(message: str) -> None:
-    assert parse_placeholders(message) == parse_placeholders(load_french_catalogue()[message])
+def test_french_catalogue_keeps_placeholders() -> None:
+    translated = load_french_catalogue()
+    assert len(translated) > 2000
+    assert [m for m, text in translated.items() if parse_placeholders(m) != parse_placeholders(text)] == []
 
 
 def find_untranslated_texts(path: Path) -> list[str]:
