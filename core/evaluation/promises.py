@@ -199,9 +199,9 @@ def adapt_threshold(scores: ArrayLike, usual: float, threshold: float, rate: flo
     """Return a threshold for each score (rows,) that follows drifting scores, so that about the share `rate` is higher.
 
     The distance from the `usual` score to the threshold grows by a tenth after every alarm, and shrinks by `rate`
-    tenths at every row. A threshold uses earlier scores only. Over a long time the share of alarms tends to `rate`, whatever
-    the scores do; a long event raises the threshold for later ones. Gibbs, Candès: Adaptive conformal inference under
-    distribution shift, NeurIPS 2021.
+    tenths at every row. A threshold uses earlier scores only. Over a long time the share of alarms tends to `rate`,
+    whatever the scores do; a long event raises the threshold for later ones. Gibbs, Candès: Adaptive conformal
+    inference under distribution shift, NeurIPS 2021.
 
     Example:
         >>> import numpy as np

@@ -55,6 +55,8 @@ class RunModel:
 
     def list_notes(self) -> Iterator[Message]:
         """Yield the limits of the scores, to show with the result."""
+        if self.spec.alarms_per_1000 is not None:
+            yield self.model.fit_promise(self.spec.alarms_per_1000 / 1000).note
         if not self.spec.as_trained and getattr(self.detector, "scoring", "streaming") != "streaming":
             yield Message(
                 N_(
