@@ -77,8 +77,8 @@ class SequenceModel:
         if fits == 1:
             is_held_out = [_mark_held_out_rows(len(values)) for values in series]
             self.fit_detector(_cut_pieces(series, is_held_out), progress)
-            scores = [series_scores.score for series_scores in self.score_series(series)]
-            self._keep_calibration(scores, is_held_out, HELD_OUT_BLOCKS)
+            series_scores = [result.score for result in self.score_series(series)]
+            self._keep_calibration(series_scores, is_held_out, HELD_OUT_BLOCKS)
             return self
         scores = [np.zeros(len(values)) for values in series]
         for fold in range(fits):

@@ -43,7 +43,7 @@ class AlarmBound:
         upper prediction limit of the rate in one more part of the time (Student's t), from the variance between the
         parts beyond that of a Poisson distribution.
         """
-        from scipy.stats import gamma, t
+        from scipy.stats import gamma, t  # type: ignore[import-untyped]
 
         is_alarm = self.scores > threshold
         alarms, sizes = int(is_alarm.sum()), measure_burst_sizes(is_alarm)

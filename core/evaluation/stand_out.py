@@ -11,7 +11,7 @@ from core.evaluation.validation import check_scores
 from core.messages import N_, Message
 
 FALSE_SHARE = 0.05  # expected share of normal rows among those that stand out, by scores and by deviations
-TAIL_LEVELS = ((0.85, 0.97), (0.5, 0.9))  # quantiles between which the tail of normal values is fitted; few rows last
+TAIL_LEVELS = ((0.8, 0.97), (0.5, 0.9))  # quantiles between which the tail of normal values is fitted; few rows last
 CHUNK_VALUES = 2000  # values whose tail probability is computed at once
 
 
