@@ -52,12 +52,16 @@ METHODS = ("before", "now", "now, adaptive")
 class Outcome:
     """Outcome of one threshold on one stretch.
 
+    is_kept, is_request_kept  the measured band does not lie above the promised rate, the requested rate
+    is_inside                 it contains the promised rate
+    is_weaker                 the promised rate is larger than the requested one
     ratio   measured rate / requested rate
     recall  share of planted events with an alarm; NaN without events
     """
 
     kind: str
     is_kept: bool
+    is_request_kept: bool
     is_inside: bool
     is_weaker: bool
     ratio: float
@@ -165,6 +169,7 @@ def _judge(
     return Outcome(
         kind,
         is_kept,
+        not estimate.exceeds(rate),
         is_kept and estimate.high >= promised,
         promised > rate,
         estimate.rate / rate,
@@ -185,7 +190,7 @@ def _summarise(detector: str, rate: float, method: str, outcomes: list[Outcome])
         f"{detector}, {1000 * rate:g} per 1,000 rows, {method}",
         f"kept {kept:.0%}",
         f"recall {np.nanmean([outcome.recall for outcome in outcomes]):.2f}",
-        f"{len(outcomes)} stretches: {by_kind}; in band {share('is_inside', outcomes):.0%}; weaker promise "
+        f"{len(outcomes)} stretches: {by_kind}; request kept {share('is_request_kept', outcomes):.0%}; in band {share('is_inside', outcomes):.0%}; weaker promise "
         f"{share('is_weaker', outcomes):.0%}; measured / asked {median([outcome.ratio for outcome in outcomes]):.2f}",
         "≥ 90%" if method != "before" else "",
         "" if method == "before" else "met" if kept >= 0.9 else "MISSED",
