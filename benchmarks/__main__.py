@@ -20,6 +20,7 @@ BENCHMARKS = (
     "page_weight",
     "clustering",
     "sequences",
+    "alarm_promises",
     "sgmvrnn",
     "sgmvrnn_backward",
     "sgmvrnn_accuracy",

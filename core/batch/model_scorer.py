@@ -23,7 +23,6 @@ from core.detectors.base import SequenceScores
 from core.detectors.scaling import Scaling
 from core.detectors.sequence_model import SequenceModel
 from core.errors import DataError, InputError
-from core.evaluation.thresholds import fit_alarm_threshold
 from core.messages import N_
 from mlflow_utils.model_io import read_model
 
@@ -100,7 +99,7 @@ def _fit_model(job: JobSpec, datasets: Sequence[Dataset]) -> SequenceModel:
         if (dataset.columns, dataset.profile, dataset.unit) == (first.columns, first.profile, first.unit)
     ]
     model.fit_series([series.values for dataset in matching_datasets for series in split_by_entity(dataset)])
-    model.threshold_ = fit_alarm_threshold(model.calibration_, job.fit.target_rate).value
+    model.threshold_ = model.fit_promise(job.fit.target_rate).value
     return model
 
 

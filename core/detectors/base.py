@@ -73,6 +73,7 @@ class SequenceDetector(ABC):
     name: ClassVar[str]
     label: ClassVar[str]
     mode: str = N_("in windows of rows")  # how rows are scored; shown with the result
+    calibration_fits: ClassVar[int] = 5  # further fits, each without a part of the rows; 1 for detectors slow to fit
 
     @abstractmethod
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:

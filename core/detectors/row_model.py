@@ -1,5 +1,6 @@
 """Whole model for rows: missing values, baseline, detector and threshold."""
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
@@ -15,9 +16,12 @@ from core.data.quality.fills import impute
 from core.detectors.base import Detector
 from core.detectors.baselines import Baseline
 from core.errors import DataError
+from core.evaluation.promises import number_parts
+from core.evaluation.stand_out import measure_largest_deviations
 from core.messages import N_
 
 IncompletePolicy = Literal["drop", "impute"]
+CALIBRATION_FITS, BLOCKS_PER_FIT = 5, 10  # a fit leaves out every fifth of 50 blocks of the time
 RARITY_QUANTILES = (0.99, 0.999, 0.9999)
 
 
@@ -103,6 +107,30 @@ class RowModel:
         """Return one score per row of `ready`, shape (rows,); higher is more anomalous."""
         return self.detector.score(self.baseline.compute_features(complete_rows)) if len(complete_rows) else np.zeros(0)
 
+    def measure_deviations(self, complete_rows: Dataset) -> Floats:
+        """Return the largest deviation of each row from what the baseline expects, in robust spreads, (rows,)."""
+        return measure_largest_deviations(self.baseline.compute_features(complete_rows))
+
+    def score_held_out(self, complete_rows: Dataset) -> tuple[Floats, NDArray[np.intp]]:
+        """Return scores by fits that leave out the scored row and those near it in time, and its block of the time.
+
+        Both have the shape (rows,) without the rows of entities that a fit does not know. Every fit leaves out every
+        fifth of 50 blocks of the time, so that each knows all seasons.
+        """
+        blocks = _number_blocks(complete_rows)
+        scores = np.full(len(complete_rows), np.nan)
+        for fold in range(CALIBRATION_FITS):
+            is_held_out = blocks % CALIBRATION_FITS == fold
+            known = np.unique(complete_rows.entity_codes[~is_held_out])
+            is_scored = is_held_out & np.isin(complete_rows.entity_codes, known)
+            if not is_scored.any() or (~is_held_out).sum() < 2:
+                continue
+            model = RowModel(copy(self.detector), type(self.baseline)())
+            model.fit(complete_rows.take_rows(~is_held_out))
+            scores[is_scored] = model.score(complete_rows.take_rows(is_scored))
+        is_known = np.isfinite(scores)
+        return scores[is_known], blocks[is_known]
+
     def classify_rarity(self, scores: Floats) -> NDArray[np.intp]:
         """Return the rarity class of each score, 0 to 3, relative to the training rows.
 
@@ -120,3 +148,13 @@ class RowModel:
         return pd.DataFrame(
             {"entity": complete_rows.entity, "time": complete_rows.time, "score": self.score(complete_rows)}
         )
+
+
+def _number_blocks(dataset: Dataset) -> NDArray[np.intp]:
+    """Return the block of the time of each row, (rows,); blocks of rows without dates have equally many rows."""
+    count = CALIBRATION_FITS * BLOCKS_PER_FIT
+    if not dataset.has_dates:
+        return number_parts(len(dataset), count)
+    time = dataset.time.to_numpy().astype("datetime64[s]").astype(np.int64)
+    span = max(int(time.max() - time.min()) + 1, 1) if len(time) else 1
+    return np.asarray((time - time.min()) * count // span, dtype=np.intp) if len(time) else np.zeros(0, dtype=np.intp)

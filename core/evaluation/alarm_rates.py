@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from core.errors import OptionError
 from core.evaluation.validation import check_labels_and_scores, check_scores
@@ -93,12 +93,22 @@ def measure_alarm_rate(scores: ArrayLike, threshold: float, labels: ArrayLike | 
     if labels is not None:
         flags, values = check_labels_and_scores(labels, scores)
         values = values[~flags]
-    alarm_rows = np.flatnonzero(values > threshold)
-    alarms, rows = len(alarm_rows), len(values)
-    sizes = np.diff(np.flatnonzero(np.diff(alarm_rows, prepend=-np.inf, append=np.inf) > MAX_BURST_GAP_ROWS + 1))
+    sizes = measure_burst_sizes(values > threshold)
+    alarms, rows = int(sizes.sum()), len(values)
     mean_burst_size = float((sizes**2).sum() / alarms) if alarms else 1.0
     low, high = compute_wilson_interval(alarms / mean_burst_size, rows / mean_burst_size)
     return AlarmRateEstimate(alarms / rows if rows else float("nan"), low, high, alarms, len(sizes), rows)
+
+
+def measure_burst_sizes(is_alarm: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the number of alarms in every burst, (bursts,); alarms at most 5 rows apart are one burst.
+
+    Example:
+        >>> measure_burst_sizes(np.array([False, True, True, False, False, False, False, False, False, True])).tolist()
+        [2, 1]
+    """
+    rows = np.flatnonzero(is_alarm)
+    return np.diff(np.flatnonzero(np.diff(rows, prepend=-np.inf, append=np.inf) > MAX_BURST_GAP_ROWS + 1))
 
 
 def compute_wilson_interval(successes: float, trials: float) -> tuple[float, float]:

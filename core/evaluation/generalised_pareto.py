@@ -104,6 +104,36 @@ def predict_excess(excesses: Floats, probability: float) -> float:
     return float(10**high * largest)
 
 
+def predict_exceedance(excesses: Floats, censored_count: int, limit: float, values: Floats) -> Floats:
+    """Return the probability that a further excess is above each of `values` (values,), parameter uncertainty included.
+
+    excesses        positive excesses up to `limit`, at least one
+    censored_count  number of excesses above `limit`, which count without their size: outliers cannot stretch the tail
+
+    As `predict_excess`, with the likelihood of censored excesses: given θ the best shape is
+    (Σ log(1 + θ excess) + censored_count · log(1 + θ limit)) / len(excesses).
+
+    Example:
+        >>> import numpy as np
+        >>> excesses = np.random.default_rng(0).exponential(size=1000)
+        >>> below = excesses[excesses < 2]
+        >>> predict_exceedance(below, 1000 - len(below), 2.0, np.array([0.0, 1.0, 5.0])).round(3).tolist()
+        [1.0, 0.383, 0.003]
+    """
+    count, theta = len(excesses), np.expm1(POSTERIOR_GRID)
+    growth = np.log1p(theta[:, None] * (excesses / limit)).sum(axis=1)
+    total = growth + censored_count * np.log1p(theta)
+    shape = total / count
+    log_likelihood = -count * np.log(shape / theta) - growth - count
+    shape_penalty = ((shape - SHAPE_PRIOR[0]) / SHAPE_PRIOR[1]) ** 2 / 2
+    weight = np.where(shape >= -1, log_likelihood - shape_penalty, -np.inf)
+    weight = np.exp(weight - weight.max())
+    reach = theta[:, None] * (values / limit)
+    in_support = reach > -1
+    exceedance = np.where(in_support, (1 + np.log1p(np.where(in_support, reach, 0.0)) / total[:, None]) ** -count, 0.0)
+    return np.asarray(np.average(exceedance, axis=0, weights=weight))
+
+
 def _find_most_likely(grid: Floats, excesses: Floats) -> float:
     """Return the most likely of `grid`, which are log(1 + θ)."""
     return float(grid[np.argmax(_compute_log_likelihood(np.expm1(grid), excesses))])

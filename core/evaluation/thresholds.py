@@ -78,7 +78,7 @@ def fit_alarm_threshold(calibration: ArrayLike, rate: float) -> Threshold:
         'pot'
     """
     scores = check_scores(calibration)
-    _check_share("rate", rate)
+    check_share("rate", rate)
     if (rank := _compute_rank(rate, len(scores))) >= 1:
         return _build_conformal_threshold(scores, rate, rank)
     start, excesses = _select_peaks(scores, TAIL_QUANTILE)
@@ -112,8 +112,8 @@ def fit_pot_threshold(calibration: ArrayLike, risk: float, level: float = TAIL_Q
         (11.25, 8.15)
     """
     scores = check_scores(calibration)
-    _check_share("risk", risk)
-    _check_share("level", level)
+    check_share("risk", risk)
+    check_share("level", level)
     start, excesses = _select_peaks(scores, level)
     if (rank := _compute_rank(risk, len(scores))) > len(excesses):
         return _build_conformal_threshold(scores, risk, rank)
@@ -206,7 +206,8 @@ def _build_highest_threshold(scores: Floats, peaks: int) -> Threshold:
     return Threshold(float(scores.max()), "highest", chance, note)
 
 
-def _check_share(name: str, value: float) -> None:
+def check_share(name: str, value: float) -> None:
+    """Raise OptionError unless 0 < `value` < 1."""
     if not 0 < value < 1:
         raise OptionError(
             N_("{name} = {value} is out of range. Accepted: {low} to {high}."), name=name, value=value, low=0, high=1

@@ -121,9 +121,9 @@ def _ask_split(dataset: Dataset) -> str:
         return TRAIN_PART
     split = find_default_split(dataset)
     help_ = _(
-        "The detector is fitted on the rows before it, which should be mostly normal. The last "
-        "fifth of these rows is held out to compute the threshold. All later rows are test "
-        "rows."
+        "The detector is fitted on the rows before it, which should be mostly normal. The "
+        "threshold is computed from scores of these rows by fits that leave out a part of them. "
+        "All later rows are test rows."
     )
     if not dataset.has_dates:
         last = int(dataset.time.max())

@@ -60,6 +60,7 @@ class SGmVRNN(SequenceDetector):
 
     name = "sgmvrnn"
     label = N_("SGmVRNN (deep)")
+    calibration_fits = 1  # a fit takes minutes to hours
 
     fidelity: Literal["default", "original"] = hyperparameter(
         "default",

@@ -1,6 +1,6 @@
 """Run card of the anomalies task."""
 
-from core.messages import Message
+from core.messages import N_, Message
 from core.runs.card_data import (
     NO_LABELS_NOTE,
     SHARE_REASON,
@@ -13,6 +13,15 @@ from core.runs.card_data import (
 )
 from core.runs.card_model import CardThreshold
 from core.tasks.anomalies.result import SEVERITIES, Detection
+from core.tasks.anomalies.spec import PER_1000_ROWS, DetectionSpec
+
+ALARM_REASONS = {
+    PER_1000_ROWS: N_("Only rows that stand out are flagged, with at most {amount} false alarms in 1,000 rows."),
+    "day": N_("Only rows that stand out are flagged, with at most {amount} false alarms a day per entity."),
+    "week": N_("Only rows that stand out are flagged, with at most {amount} false alarms a week per entity."),
+    "month": N_("Only rows that stand out are flagged, with at most {amount} false alarms a month per entity."),
+    "year": N_("Only rows that stand out are flagged, with at most {amount} false alarms a year per entity."),
+}
 
 
 def describe(detection: Detection) -> CardData:
@@ -28,7 +37,7 @@ def describe(detection: Detection) -> CardData:
             **{name: int(severities.get(number, 0)) for number, name in enumerate(SEVERITIES)},
         },
         picture=build_score_histogram(detection.rows["score"], detection.threshold),
-        notes=(Message(NO_LABELS_NOTE),),
+        notes=(Message(NO_LABELS_NOTE), *detection.notes),
     )
 
 
@@ -36,10 +45,20 @@ def _describe_threshold(detection: Detection, share: float) -> CardThreshold:
     spec, value = detection.model_spec, detection.threshold
     if detection.threshold_run:
         reason = Message(VERDICTS_REASON, {"run": detection.threshold_run})
-        return CardThreshold(value, VERDICTS_METHOD, spec.risk or spec.contamination, "rows", reason, None, share)
+        return CardThreshold(value, VERDICTS_METHOD, _get_amount(spec), "rows", reason, None, share)
     if spec.risk is not None:
         return CardThreshold(
             value, "pot", spec.risk, "rows", Message(TAIL_REASON, {"share": spec.risk}), spec.risk, share
         )
-    reason = Message(SHARE_REASON, {"share": spec.contamination})
-    return CardThreshold(value, "contamination", spec.contamination, "rows", reason, None, share)
+    if spec.contamination is not None:
+        reason = Message(SHARE_REASON, {"share": spec.contamination})
+        return CardThreshold(value, "contamination", spec.contamination, "rows", reason, None, share)
+    reason = Message(ALARM_REASONS[spec.per or PER_1000_ROWS], {"amount": spec.alarms})
+    return CardThreshold(
+        value, detection.method, spec.alarms, spec.per or PER_1000_ROWS, reason, detection.target_rate, share
+    )
+
+
+def _get_amount(spec: DetectionSpec) -> float:
+    """Return the number that the threshold was asked for with."""
+    return next(amount for amount in (spec.risk, spec.contamination, spec.alarms) if amount is not None)

@@ -38,6 +38,8 @@ class Detection(Result):
     method         how the threshold was computed, see `Threshold`; "" in runs of earlier versions.
     target_rate    largest share of normal rows above the threshold; None for a threshold without target.
     notes          limits of the result, to show with it.
+    promise_kept   False if significantly more rows than `target_rate` are flagged by an existing model; True for rows
+                   that the threshold was computed from; None without target.
     """
 
     spec: DetectionSpec | ApplySpec | ThresholdSpec
@@ -51,6 +53,7 @@ class Detection(Result):
     method: str = ""
     target_rate: float | None = None
     notes: tuple[Message, ...] = ()
+    promise_kept: bool | None = None
 
     @property
     def anomalies(self) -> pd.DataFrame:
@@ -70,6 +73,8 @@ class Detection(Result):
             "extreme_anomalies": int((anomalies["severity"] == 3).sum()),
             "threshold": self.threshold,
             "highest_score": float(self.rows["score"].max()),
+            **({} if self.target_rate is None else {"target_rate": self.target_rate}),
+            **({} if self.promise_kept is None else {"promise_kept": float(self.promise_kept)}),
         }
 
     def to_frame(self) -> pd.DataFrame:

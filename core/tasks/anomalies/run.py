@@ -3,11 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from core.actor import Actor
+from core.array_types import Floats
 from core.data.dataset import Dataset
 from core.detectors.baselines import BASELINE_CLASSES
 from core.detectors.row_model import RowModel
+from core.evaluation.alarm_rates import measure_alarm_rate
+from core.evaluation.stand_out import fit_stand_out_threshold
 from core.evaluation.thresholds import SHARE_NOTE, Threshold, fit_contamination_threshold, fit_pot_threshold
 from core.progress import Progress
 from core.runs.model_files import load_model, save_model
@@ -27,7 +31,7 @@ EXAMPLE_ROWS = 5
 def detect(
     spec: DetectionSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[Detection, Run]:
-    """Fit the detector on the selected rows and flag those with the highest scores.
+    """Fit the detector on the selected rows and flag those that stand out, or none.
 
     Raises DataError for rows that the detector cannot be fitted on, OptionError for a value that is not accepted.
     """
@@ -37,7 +41,7 @@ def detect(
     with track_run(TASK, type(spec.detector).__name__, spec.to_params(), dataset, actor, workspace) as run:
         part = spec.select(dataset)
         complete_rows, scores = model.fit_score(part)
-        threshold = _choose_threshold(spec, scores)
+        threshold = _choose_threshold(spec, model, part, complete_rows, scores)
         model.threshold_ = threshold.value
         rows, cells = rank_rows(model, complete_rows, scores, model.threshold_)
         left_out = len(part) - len(complete_rows)
@@ -52,6 +56,7 @@ def detect(
             method=threshold.method,
             target_rate=threshold.target_rate,
             notes=(threshold.note,),
+            promise_kept=None if threshold.target_rate is None else True,
         )
         _save_result(run, detection, part)
         _save_model(run, model, complete_rows)
@@ -106,6 +111,7 @@ def _score_rows(
         part = spec.select(dataset)
         complete_rows = model.prepare_rows(part)
         rows, cells = rank_rows(model, complete_rows, model.score(complete_rows), model.threshold_)
+        target_rate = None if isinstance(spec, ThresholdSpec) else source_detection.target_rate
         left_out = len(part) - len(complete_rows)
         detection = replace(
             source_detection,
@@ -115,6 +121,8 @@ def _score_rows(
             rows_left_out=left_out,
             rows=rows,
             cells=cells,
+            target_rate=target_rate,
+            promise_kept=_check_promise(complete_rows, rows, target_rate),
         )
         _save_result(run, detection, part)
         if isinstance(spec, ThresholdSpec):
@@ -122,11 +130,34 @@ def _score_rows(
     return detection, run
 
 
-def _choose_threshold(spec: DetectionSpec, scores: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Threshold:
+def _choose_threshold(
+    spec: DetectionSpec, model: RowModel, part: Dataset, complete_rows: Dataset, scores: Floats
+) -> Threshold:
+    """Return the threshold of a risk or a fixed share if `spec` names one, else that of the rows that stand out."""
     if spec.risk is not None:
         return fit_pot_threshold(scores, spec.risk)
-    value = fit_contamination_threshold(scores, spec.contamination)
-    return Threshold(value, "contamination", None, SHARE_NOTE)
+    if spec.contamination is not None:
+        value = fit_contamination_threshold(scores, spec.contamination)
+        return Threshold(value, "contamination", None, SHARE_NOTE)
+    calibration, blocks = model.score_held_out(complete_rows)
+    return fit_stand_out_threshold(
+        scores, calibration, model.measure_deviations(complete_rows), spec.compute_target_rate(part), blocks
+    )
+
+
+def _check_promise(complete_rows: Dataset, rows: pd.DataFrame, target_rate: float | None) -> bool | None:
+    """Tell whether the share of flagged rows is not significantly above `target_rate`; None without one, or rows.
+
+    Rows that are labelled abnormal do not count.
+    """
+    if target_rate is None or not len(rows):
+        return None
+    flags = rows.sort_values(["entity", "time"], kind="stable")["anomaly"]
+    labels = complete_rows.labels
+    order = np.lexsort((complete_rows.time.to_numpy(), complete_rows.entity_codes))
+    return not measure_alarm_rate(flags, 0.5, None if labels is None else labels.to_numpy(dtype=bool)[order]).exceeds(
+        target_rate
+    )
 
 
 def _save_result(run: Run, detection: Detection, part: Dataset) -> None:

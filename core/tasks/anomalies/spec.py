@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from core.detectors import tables
 from core.detectors.base import Detector
 from core.detectors.baselines import BASELINE_CLASSES
 from core.detectors.row_model import IncompletePolicy
+from core.errors import OptionError
+from core.evaluation.alarm_rates import convert_alarms_to_rate
 from core.evaluation.thresholds import check_contamination
 from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter
@@ -17,6 +19,17 @@ from core.spec.spec import PartSpec
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
 
+AlarmPeriod = Literal["", "day", "week", "month", "year", "1000 rows"]
+PER_1000_ROWS: Final = "1000 rows"
+PERIOD_LABELS: Mapping[str, str] = {
+    "day": N_("a day"),
+    "week": N_("a week"),
+    "month": N_("a month"),
+    "year": N_("a year"),
+    PER_1000_ROWS: N_("in 1,000 rows"),
+}
+SECONDS_PER_DAY = 86_400.0
+LONGEST_YEARLY_STEP_S = 28 * SECONDS_PER_DAY  # steps below it have a year as their default period
 SHARE_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 RISK_STEPS = (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)
 INCOMPLETE_POLICIES: Mapping[str, str] = {"drop": N_("leave out"), "impute": N_("fill from the same entity")}
@@ -29,11 +42,13 @@ def list_detectors() -> dict[str, type[Detector]]:
 
 @dataclass(frozen=True)
 class DetectionSpec(PartSpec):
-    """Fit a detector on rows and flag those with the highest scores.
+    """Fit a detector on rows and flag those that stand out.
 
     compare_with   baseline that each row is compared with; "" for the calendar, or the entity if rows have no dates
-    contamination  share of rows to flag, above 0, at most 0.5
-    risk           share of normal rows above the threshold (peaks over threshold); replaces `contamination` unless None
+    alarms, per    at most so many false alarms per period and entity, or per 1,000 rows; "" for a month if rows are
+                   less than a day apart, else a year, or 1,000 rows for rows without even steps
+    contamination  share of rows to flag, above 0, at most 0.5, instead of those that stand out
+    risk           share of normal rows above the threshold (peaks over threshold); replaces all of these unless None
     incomplete     policy for rows with missing values: leave them out ("drop") or fill them ("impute")
 
     Example:
@@ -54,13 +69,33 @@ class DetectionSpec(PartSpec):
         words={name: baseline_class.label for name, baseline_class in BASELINE_CLASSES.items()},
         captions={name: baseline_class.help for name, baseline_class in BASELINE_CLASSES.items()},
     )
-    contamination: float = hyperparameter(
-        0.01,
+    alarms: float = hyperparameter(
+        1.0,
         help=N_(
-            "Share of rows to flag, above 0 and at most 0.5. The rows with the highest scores are "
-            "flagged, even if these scores are low."
+            "Maximum number of false alarms per entity in a period. Rows are flagged only if they stand out from the "
+            "others: none if all are alike."
         ),
-        label=N_("Share of rows to flag"),
+        label=N_("False alarms per entity, at most"),
+        low=0.001,
+        high=1_000_000,
+    )
+    per: AlarmPeriod = hyperparameter(
+        "",
+        help=N_(
+            "Period in which false alarms are counted (default: month for rows less than a day apart, else year; "
+            "1000-rows without even steps)."
+        ),
+        label=N_("Period"),
+        choices=("", *PERIOD_LABELS),
+        words={"": N_("automatic"), **PERIOD_LABELS},
+    )
+    contamination: float | None = hyperparameter(
+        None,
+        help=N_(
+            "Share of rows to flag, above 0 and at most 0.5, instead of those that stand out. The rows with the "
+            "highest scores are flagged, even if these scores are low."
+        ),
+        label=N_("Flag a fixed share of the rows instead"),
         low=0,
         high=0.5,
         steps=SHARE_STEPS,
@@ -87,13 +122,16 @@ class DetectionSpec(PartSpec):
     )
 
     def check(self) -> None:
-        """Raise OptionError for a value that is not accepted; `contamination` must be above 0."""
+        """Raise OptionError for a value that is not accepted; a `contamination` must be above 0."""
         super().check()
-        check_contamination(self.contamination)
+        if self.contamination is not None:
+            check_contamination(self.contamination)
 
     @classmethod
     def list_choices(cls, name: str, dataset: "Dataset") -> tuple[Any, ...]:
-        """Return the choices of a field, without the baselines that need dates if `dataset` has none."""
+        """Return the choices of a field, without baselines and periods that need dates if `dataset` has none."""
+        if name == "per":
+            return ("", *PERIOD_LABELS) if _find_step_seconds(dataset) else ("", PER_1000_ROWS)
         if name != "baseline":
             return super().list_choices(name, dataset)
         return tuple(
@@ -103,6 +141,50 @@ class DetectionSpec(PartSpec):
         )
 
     def fill_defaults(self, dataset: "Dataset") -> "DetectionSpec":
-        """Return the spec with the digest of `dataset` and the default baseline filled in."""
+        """Return the spec with the digest of `dataset`, and the default baseline and period filled in.
+
+        Raises OptionError for more alarms than rows, and for a period if `dataset` has no even steps.
+        """
         baseline = self.baseline or ("calendar" if dataset.has_dates else "entity")
-        return replace(self, dataset=dataset.digest, baseline=baseline)
+        spec = replace(self, dataset=dataset.digest, baseline=baseline)
+        if self.risk is not None or self.contamination is not None:
+            return spec
+        spec = replace(spec, per=self.per or _choose_period(_find_step_seconds(dataset)))
+        spec.compute_target_rate(dataset)
+        return spec
+
+    def compute_target_rate(self, dataset: "Dataset") -> float:
+        """Return the accepted number of false alarms as a share of the rows of an entity, 0–1."""
+        seconds = _find_step_seconds(dataset)
+        per = self.per or _choose_period(seconds)
+        if per != PER_1000_ROWS:
+            if seconds is None:
+                raise OptionError(
+                    N_("{file} has no even steps in time. Set the number of alarms per 1,000 rows."),
+                    file=", ".join(dataset.files),
+                )
+            return convert_alarms_to_rate(self.alarms, per, seconds)
+        if not 0 < self.alarms < 1000:
+            raise OptionError(
+                N_("{name} = {value} is out of range. Accepted: {low} to {high}."),
+                name="alarms",
+                value=self.alarms,
+                low=0,
+                high=1000,
+            )
+        return self.alarms / 1000
+
+
+def _find_step_seconds(dataset: "Dataset") -> float | None:
+    """Return the seconds from one row of an entity to the next; None without dates or even steps."""
+    if not dataset.has_dates:
+        return None
+    if dataset.profile:
+        return SECONDS_PER_DAY
+    return dataset.step.total_seconds() if dataset.step else None
+
+
+def _choose_period(step_seconds: float | None) -> AlarmPeriod:
+    if step_seconds is None or step_seconds >= LONGEST_YEARLY_STEP_S:
+        return PER_1000_ROWS
+    return "month" if step_seconds < SECONDS_PER_DAY else "year"

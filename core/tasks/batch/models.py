@@ -11,7 +11,6 @@ from core.batch.job_spec import FitConfig, JobSpec
 from core.batch.output import MODEL_FILE
 from core.detectors.base import SequenceDetector
 from core.detectors.sequence_model import SequenceModel
-from core.evaluation.thresholds import fit_alarm_threshold
 from core.messages import N_, Message
 from core.runs.model_files import load_model
 from core.runs.promotion import resolve_run
@@ -52,12 +51,12 @@ class RunModel:
         shutil.copyfile(self.file, job.out / MODEL_FILE)
         if self.spec.alarms_per_1000 is None:
             return job
-        return replace(
-            job, threshold=fit_alarm_threshold(self.model.calibration_, self.spec.alarms_per_1000 / 1000).value
-        )
+        return replace(job, threshold=self.model.fit_promise(self.spec.alarms_per_1000 / 1000).value)
 
     def list_notes(self) -> Iterator[Message]:
         """Yield the limits of the scores, to show with the result."""
+        if self.spec.alarms_per_1000 is not None:
+            yield self.model.fit_promise(self.spec.alarms_per_1000 / 1000).note
         if not self.spec.as_trained and getattr(self.detector, "scoring", "streaming") != "streaming":
             yield Message(
                 N_(

@@ -135,7 +135,7 @@ def _choose_series(
 def _measure_detector(name: str, spec: ComparisonSpec, arrays: _SeriesArrays) -> dict[str, object]:
     """Return the card row of one detector with default settings."""
     start_time = time.perf_counter()
-    model = SequenceModel(list_detectors()[name](), Scaling(spec.scaling, spec.counts)).fit_series([arrays.train])
+    model = SequenceModel(list_detectors()[name](), Scaling(spec.scaling, spec.counts)).fit_detector([arrays.train])
     series_scores = model.score_series(arrays.test)
     seconds = time.perf_counter() - start_time
     metrics = compute_detection_metrics(arrays.labels, np.concatenate([scores.score for scores in series_scores]))

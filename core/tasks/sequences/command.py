@@ -171,9 +171,9 @@ def _find_setting(option: str, accepted: Mapping[str, Any]) -> str:
 
 
 def _count_train_rows(spec: SequenceSpec, dataset: Dataset) -> int:
-    """Return the number of training rows, without the rows held out for calibration."""
+    """Return the number of training rows, without rows held out for calibration by a detector that is fitted once."""
     train_mask = build_training_mask(spec.select(dataset), spec.fill_defaults(dataset).until)
-    return int(train_mask.sum() * (1 - CALIBRATION_SHARE))
+    return int(train_mask.sum() * (1 - CALIBRATION_SHARE if spec.detector.calibration_fits == 1 else 1))
 
 
 def _count_steps(epochs: int, rows: int, settings: OptionValues) -> int:
@@ -202,12 +202,18 @@ def to_lines(detection: SequenceDetection, run: Run) -> Iterator[str]:
         f"{run.summary}"
     )
     target_rate = "-" if detection.target_rate is None else f"{detection.target_rate:.6f}"
-    yield f"share of rows flagged: promised {target_rate}, measured {detection.measured_rate:.6f}"
+    verdict = {None: "", True: " (promise kept)", False: " (promise broken)"}[detection.promise_kept]
+    yield f"share of rows flagged: promised {target_rate}, measured {detection.measured_rate:.6f}{verdict}"
     for event in detection.build_event_table().head(MAX_EVENTS).itertuples():
         yield (
             f"  {event.event:>3}  {event.start!s:19.19}  {event.end!s:19.19}  {event.entity:24.24}  "
             f"{event.peak:>10.4g}  {event.severity:8}  {event.causes}"
         )
+
+
+def to_answer(detection: SequenceDetection, run: Run) -> dict[str, Any]:
+    """Return whether the promised rate of false alarms was kept; None without a promise."""
+    return {"promise_kept": detection.promise_kept}
 
 
 def format_score_card(metrics_by_name: Mapping[str, Mapping[str, float | None]]) -> Iterator[str]:

@@ -30,6 +30,7 @@ class ScoredDataset:
 
     series  series of the dataset, and `scored` their scores in the same order
     fitted  (rows of the dataset,), True for training rows
+    limits  (rows of the dataset,), threshold of each row if it adapts; None for the threshold of the model
     """
 
     dataset: Dataset
@@ -37,6 +38,7 @@ class ScoredDataset:
     series_scores: Sequence[SequenceScores]
     train_mask: NDArray[np.bool_]
     model: SequenceModel
+    limits: Floats | None = None
 
 
 def build_tables(data: ScoredDataset) -> dict[str, pd.DataFrame]:
@@ -65,11 +67,13 @@ def _build_rows(data: ScoredDataset) -> pd.DataFrame:
             "entity": pd.Categorical.from_codes(data.dataset.entity_codes[order], data.dataset.entities),
             "time": data.dataset.time[order],
             "score": score.astype(np.float32),
-            "anomaly": (score > data.model.threshold_) & ~train_mask,
+            "anomaly": (score > (data.model.threshold_ if data.limits is None else data.limits[order])) & ~train_mask,
             "fitted": train_mask,
             "category": np.concatenate([_find_categories(scores) for scores in data.series_scores]),
         }
     )
+    if data.limits is not None:
+        rows["threshold"] = data.limits[order]
     if data.dataset.labels is not None:
         rows["label"] = data.dataset.labels.to_numpy(dtype=bool)[order]
     return rows

@@ -133,9 +133,15 @@ def _shade_events(
 
 
 def _draw_threshold(figure: go.Figure, rows: pd.DataFrame, detection: SequenceDetection, translate: Translate) -> None:
+    ends = rows.iloc[[0, -1]]
+    line = (
+        rows.iloc[:: max(len(rows) // MAX_POINTS, 1)]
+        if "threshold" in rows
+        else ends.assign(threshold=detection.threshold)
+    )
     figure.add_scatter(
-        x=[rows["time"].iloc[0], rows["time"].iloc[-1]],
-        y=[detection.threshold] * 2,
+        x=line["time"],
+        y=line["threshold"],
         mode="lines",
         name=translate(N_("threshold")),
         line={"color": HIGHLIGHT_COLOUR, "dash": "dash", "width": 1.4},

@@ -30,8 +30,8 @@ class SequenceDetection(Result):
     mode        mode of scoring: exact windows, or row by row.
     sampling_seconds  seconds from one row to the next; None without dates, or with one timestamp only.
     rows        entity, time, score, anomaly, fitted (training row; never an anomaly), event (position in `events`, −1
-                without), category (most likely mode, −1 without), label (only with labels). The rows of an entity are
-                together, in chronological order.
+                without), category (most likely mode, −1 without), label (only with labels), threshold (only if it
+                adapts). The rows of an entity are together, in chronological order.
     events      entity, start, end, rows (number of anomalies), peak, severity (0 … 3), odds (conformal p-value of the
                 peak), causes (by the detector's shares), ranked (by distance to the moving mean). Also known (contains
                 a labelled row; only with labels), first and last (positions in `rows`). The highest peak is first.
@@ -98,6 +98,11 @@ class SequenceDetection(Result):
         """True if the measured rate is significantly above the target false-alarm rate."""
         return self.target_rate is not None and self.measurements.get("measured_low", 0.0) > self.target_rate
 
+    @property
+    def promise_kept(self) -> bool | None:
+        """False if the measured rate is significantly above the target rate; None without target."""
+        return None if self.target_rate is None else not self.exceeds_target_rate
+
     def count_alarms(self, share: float) -> float:
         """Return the number of alarms per period, over all entities together, for a share of rows, 0–1.
 
@@ -121,6 +126,7 @@ class SequenceDetection(Result):
             "entities_with_events": self.events["entity"].nunique(),
             "threshold": self.threshold,
             **({} if self.target_rate is None else {"target_rate": self.target_rate}),
+            **({} if self.promise_kept is None else {"promise_kept": self.promise_kept}),
             **self.measurements,
             **self._card_metrics(),
         }
@@ -143,7 +149,7 @@ class SequenceDetection(Result):
             entity=self.rows["entity"].astype(str),
             event=pd.array(np.where(event < 0, 0, event + 1), dtype="Int64"),
             severity=np.asarray((*SEVERITIES, ""), dtype=object)[severity],
-            threshold=self.threshold,
+            threshold=self.rows.get("threshold", self.threshold),
         )
         table.loc[event < 0, "event"] = pd.NA
         return table.drop(columns="category") if self.categories.empty else table

@@ -17,11 +17,11 @@ from core.detectors.scaling import Scaling
 from core.detectors.sequence_model import SequenceModel
 from core.evaluation.alarm_rates import measure_alarm_rate
 from core.evaluation.detection_metrics import compute_detection_metrics
+from core.evaluation.promises import adapt_threshold, detect_drift
 from core.evaluation.thresholds import (
     SHARE_NOTE,
     Threshold,
     find_best_f1_threshold,
-    fit_alarm_threshold,
     fit_contamination_threshold,
     fit_pot_threshold,
 )
@@ -67,6 +67,8 @@ def train(
         scores = _score_rows(model, part, train_mask)
         threshold = _choose_threshold(spec, scores)
         model.threshold_ = threshold.value
+        if spec.adaptive and spec.threshold == "alarms":
+            scores, threshold = _adapt(scores, threshold, spec.compute_target_rate(part))
         progress.report(0.9, FINISHING_STAGE)
         detection = _build_result(spec, spec, dataset, scores, threshold, spec.per, _collect_curves(progress))
         _save_result(run, detection)
@@ -93,6 +95,8 @@ def apply_model(
         run.params["per"] = period
         progress.report(0.0, SCORING_STAGE)
         scores = _score_rows(model, part, np.zeros(len(part), dtype=bool))
+        if threshold.method == "adaptive" and threshold.target_rate is not None:
+            scores, threshold = _adapt(scores, threshold, threshold.target_rate)
         progress.report(0.9, FINISHING_STAGE)
         curves = _collect_curves(Progress())
         detection = _build_result(spec, source_detection.model_spec, dataset, scores, threshold, period, curves)
@@ -196,7 +200,7 @@ def _choose_threshold(spec: SequenceSpec, scores: _ScoringOutput) -> Threshold:
     """
     calibration = scores.model.calibration_
     if spec.threshold == "alarms":
-        return fit_alarm_threshold(calibration, spec.compute_target_rate(scores.dataset))
+        return scores.model.fit_promise(spec.compute_target_rate(scores.dataset))
     if spec.threshold == "pot":
         return fit_pot_threshold(calibration, spec.amount)
     if spec.threshold == "contamination":
@@ -204,6 +208,43 @@ def _choose_threshold(spec: SequenceSpec, scores: _ScoringOutput) -> Threshold:
         return Threshold(value, "contamination", None, SHARE_NOTE)
     assert scores.test_labels is not None
     return find_best_f1_threshold(scores.test_scores, scores.test_labels)
+
+
+def _adapt(scores: _ScoringOutput, threshold: Threshold, rate: float) -> tuple[_ScoringOutput, Threshold]:
+    """Return the scores with a threshold for each test row that follows them, from `threshold` on."""
+    scored_dataset, limits = scores.scored_dataset, np.full(len(scores.dataset), threshold.value)
+    usual = float(np.median(scores.model.calibration_))
+    for series, series_scores in zip(scored_dataset.series, scored_dataset.series_scores, strict=True):
+        is_test = ~scored_dataset.train_mask[series.row_positions]
+        if is_test.any():
+            limits[series.row_positions[is_test]] = adapt_threshold(
+                series_scores.score[is_test], usual, threshold.value, rate
+            )
+    note = N_(
+        "The threshold begins at {value} and follows the scores, so that over a long time the share {chance} of the "
+        "rows is flagged."
+    )
+    values = {"value": float(f"{threshold.value:.4g}"), "chance": float(f"{rate:.3g}")}
+    adapted = replace(threshold, method="adaptive", target_rate=rate, note=Message(note, values))
+    return replace(scores, scored_dataset=replace(scored_dataset, limits=limits)), adapted
+
+
+def _find_drift(scores: _ScoringOutput, threshold: Threshold) -> tuple[Message, ...]:
+    """Return a note if the scores of normal test rows are higher than those of the calibration."""
+    labels, test_scores = scores.test_labels, scores.test_scores
+    normal_scores = test_scores if labels is None else test_scores[~labels]
+    is_promised = threshold.target_rate is not None and scores.scored_dataset.limits is None
+    if not is_promised or not len(normal_scores) or not detect_drift(scores.model.calibration_, normal_scores):
+        return ()
+    return (
+        Message(
+            N_(
+                "The scores are higher than at calibration: the data have drifted, or contain many anomalies. The "
+                "promised rate of false alarms does not hold for such rows. Fit again on later rows, or let the "
+                "threshold adapt."
+            )
+        ),
+    )
 
 
 def _build_result(
@@ -231,7 +272,7 @@ def _build_result(
         curves=curves,
         card=_compare_with_baselines(scores),
         measurements=measurements | {"rows_per_second": scores.rows_per_second},
-        notes=(threshold.note,),
+        notes=(threshold.note, *_find_drift(scores, threshold)),
     )
 
 

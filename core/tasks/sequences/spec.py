@@ -80,6 +80,7 @@ class SequenceSpec(PartSpec):
                test rows is flagged; "best_f1": the best F1 for the labels, an oracle
     per        period, or 1,000 rows, in which alarms are counted; "" for a week (dated "alarms"), else 1,000 rows
     scaling, counts  options of `Scaling`
+    adaptive   the threshold follows the scores ("alarms" only), see `adapt_threshold`
 
     Example:
         >>> import pandas as pd
@@ -124,6 +125,14 @@ class SequenceSpec(PartSpec):
         words=PERIOD_LABELS,
     )
     counts: bool = hyperparameter(False, **COUNTS_FIELD)
+    adaptive: bool = hyperparameter(
+        False,
+        help=N_(
+            "Let the threshold follow the scores of the test rows, so that the number of alarms stays near the maximum "
+            "although the data drift. A long event raises it for later events."
+        ),
+        label=N_("Adapt the threshold to drift"),
+    )
 
     def check(self) -> None:
         """Raise OptionError for a value that is not accepted; a contamination share is at most 0.5."""

@@ -28,6 +28,7 @@ TASK = Task(
     result="core.tasks.sequences.result:SequenceDetection",
     card="core.tasks.sequences.card:describe",
     lines="core.tasks.sequences.command:to_lines",
+    json_fields="core.tasks.sequences.command:to_answer",
     page="sequences",
     action=N_("Find abnormal events"),
     icon="monitoring",

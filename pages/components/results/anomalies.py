@@ -7,8 +7,9 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from core.data.dataset import Dataset
 from core.tasks.anomalies import figures
 from core.tasks.anomalies.result import SEVERITIES, Detection
+from core.tasks.anomalies.spec import PER_1000_ROWS, PERIOD_LABELS
 from pages.components import feedback_form
-from pages.components.i18n import _, format_percent, format_value, get_date_format
+from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
 from pages.components.results import model
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 
@@ -20,7 +21,7 @@ def show_detection(detection: Detection, dataset: Dataset | None, run: str) -> N
     """Show the result; `dataset` has the selected rows for the charts, None if they are not loaded."""
     _show_metrics(detection, run)
     if detection.anomalies.empty:
-        st.info(_("No row has a score above the threshold."))
+        st.info(_("Nothing stands out: no row has a score above the threshold."), icon=":material/check_circle:")
     else:
         if dataset is not None:
             _show_curves(detection, dataset)
@@ -54,9 +55,20 @@ def _describe_threshold(detection: Detection) -> str:
             "Rows with a score above {threshold} are flagged. The target is 1 normal row in "
             "{count}, computed from the tail of the scores."
         ).format(threshold=threshold, count=format_value(round(1 / spec.risk)))
-    return _("Rows with a score above {threshold} are flagged ({share} of the training rows).").format(
-        threshold=threshold, share=format_percent(spec.contamination)
-    )
+    if spec.contamination is not None:
+        return _("Rows with a score above {threshold} are flagged ({share} of the training rows).").format(
+            threshold=threshold, share=format_percent(spec.contamination)
+        )
+    sentences = [
+        _("Rows with a score above {threshold} are flagged.").format(threshold=threshold),
+        _("At most {count} false alarms per entity {period} are asked for.").format(
+            count=format_value(spec.alarms), period=_(PERIOD_LABELS[spec.per or PER_1000_ROWS])
+        ),
+    ]
+    sentences += [translate_message(note) for note in detection.notes]
+    if detection.promise_kept is False:
+        sentences.append(_("Promise broken: more rows are flagged. They are abnormal, or the data have changed."))
+    return " ".join(sentences)
 
 
 def _show_curves(detection: Detection, dataset: Dataset) -> None:

@@ -26,6 +26,8 @@ def show_detection(detection: SequenceDetection, dataset: Dataset | None, run: s
     """Show the result; `dataset` has the selected rows for the charts, None if they are not loaded."""
     _show_metrics(detection, run)
     st.caption(_describe_threshold(detection))
+    if detection.promise_kept:
+        st.caption(_describe_kept_promise(detection))
     if detection.exceeds_target_rate:
         st.warning(_describe_excess(detection), icon=":material/trending_up:")
     show_record(run)
@@ -94,6 +96,16 @@ def _show_alarm_rate(detection: SequenceDetection) -> None:
         )
         if detection.is_labelled
         else _("Measured on all evaluated rows, including true alarms, because the data have no labels."),
+    )
+
+
+def _describe_kept_promise(detection: SequenceDetection) -> str:
+    """Return that the target rate is kept, with the interval of the measured rate."""
+    return _("Promise kept: {low} to {high} alarms {per} were measured, {target} are allowed.").format(
+        low=_format_rate(detection.count_alarms(detection.measurements["measured_low"])),
+        high=_format_rate(detection.count_alarms(detection.measurements["measured_high"])),
+        target=_format_rate(detection.count_alarms(detection.target_rate or 0.0)),
+        per=_translate_period(detection.per),
     )
 
 

@@ -93,6 +93,57 @@ def test_detect_finds_injected_days_of_samples(name: str, workspace: Workspace) 
     assert injected_rows <= flagged
 
 
+@pytest.mark.parametrize(("name", "least"), [("gas_daily", 22), ("daily_profile", 13), ("tidy_series", 22)])
+def test_default_flags_injected_rows_and_few_others(name: str, least: int, workspace: Workspace) -> None:
+    """Without a share or a risk, rows that stand out are flagged: most injected ones, and at most six others."""
+    dataset = load_sample(name)
+    assert dataset.labels is not None
+    detection, run = detect(DetectionSpec(make_forest()), dataset, workspace=workspace, actor=ALICE)
+    flagged = set(zip(detection.anomalies["entity"].astype(str), detection.anomalies["time"], strict=True))
+    injected_rows = set(map(tuple, dataset.labels.index[dataset.labels.to_numpy(dtype=bool) & dataset.is_complete]))
+    assert len(flagged & injected_rows) >= least
+    assert len(flagged - injected_rows) <= 6
+    assert (detection.method, detection.promise_kept, run.metrics["promise_kept"]) == ("stand_out", True, 1.0)
+    assert run.metrics["anomaly_share"] == len(detection.anomalies) / len(detection.rows)
+
+
+def test_default_finds_nothing_in_noise_and_in_equal_rows(workspace: Workspace) -> None:
+    kpis = load_sample("kpi_matrix").take_rows(np.arange(600))
+    noise = np.random.default_rng(0).normal(size=(600, len(kpis.columns)))
+    for values in (noise, np.ones_like(noise)):
+        frame = pd.DataFrame(values, index=kpis.frame.index, columns=kpis.frame.columns)
+        detection, _ = detect(DetectionSpec(make_forest()), kpis.replace(frame=frame), workspace=workspace, actor=ALICE)
+        assert detection.anomalies.empty
+        assert "No row stands out" in str(detection.notes[0])
+
+
+def test_saved_model_tells_broken_promise(workspace: Workspace) -> None:
+    """New rows like those of the fit keep the promise; rows that spread twice as far break it."""
+    kpis = load_sample("kpi_matrix").take_rows(np.arange(600))
+    random, shape = np.random.default_rng(0), (600, len(kpis.columns))
+    first, later, wider = (
+        kpis.replace(frame=pd.DataFrame(factor * random.normal(size=shape), kpis.frame.index, kpis.frame.columns))
+        for factor in (1.0, 1.0, 2.0)
+    )
+    detection, run = detect(DetectionSpec(make_forest()), first, workspace=workspace, actor=ALICE)
+    kept, _ = apply_model(ApplySpec(run.id), later, workspace=workspace, actor=ALICE)
+    broken, broken_run = apply_model(ApplySpec(run.id), wider, workspace=workspace, actor=ALICE)
+    assert (kept.promise_kept, broken.promise_kept, broken_run.metrics["promise_kept"]) == (True, False, 0.0)
+    assert kept.target_rate == broken.target_rate == detection.target_rate
+
+
+def test_default_period_follows_steps() -> None:
+    daily, hourly, minutes = (load_sample(name) for name in ("gas_daily", "tidy_series", "kpi_matrix"))
+    periods = [DetectionSpec(baseline="entity").fill_defaults(dataset).per for dataset in (daily, hourly, minutes)]
+    assert periods == ["year", "month", "1000 rows"]
+    assert DetectionSpec().compute_target_rate(daily) == pytest.approx(1 / 365.25)
+    assert DetectionSpec(alarms=2, per="week").compute_target_rate(hourly) == pytest.approx(2 / 168)
+    with pytest.raises(OptionError, match="no even steps"):
+        DetectionSpec(baseline="entity", per="week").fill_defaults(minutes)
+    with pytest.raises(OptionError, match="out of range"):
+        DetectionSpec(alarms=2, per="day").fill_defaults(daily)
+
+
 # ---- runs -----------------------------------------------------------------------------------------------------------
 
 
@@ -172,7 +223,12 @@ def test_mlflow_serves_detection_model_with_signature(sample: Dataset, workspace
 def test_detect_records_failure_and_raises(sample: Dataset, workspace: Workspace) -> None:
     constant = sample.replace(frame=sample.frame * 0.0 + 1.0)
     with pytest.raises(DataError, match="same score"):
-        detect(DetectionSpec(make_forest(), baseline="everything"), constant, workspace=workspace, actor=ALICE)
+        detect(
+            DetectionSpec(make_forest(), baseline="everything", contamination=0.01),
+            constant,
+            workspace=workspace,
+            actor=ALICE,
+        )
     [event] = workspace.events.read_events()
     assert (event.status, event.log_level, event.error_type) == ("failed", "ERROR", "DataError")
     assert MlflowClient(workspace.tracking.uri).get_run(str(event.run_id)).info.status == "FAILED"
