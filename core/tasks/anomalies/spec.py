@@ -21,6 +21,24 @@ SHARE_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 RISK_STEPS = (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)
 INCOMPLETE_POLICIES: Mapping[str, str] = {"drop": N_("leave out"), "impute": N_("fill from the same entity")}
 
+# Fields shared by the specs that score rows.
+BASELINE_FIELD: dict[str, Any] = {
+    "help": N_(
+        "Baseline that each row is compared with (default: day for daily profiles, calendar for other rows with dates, "
+        "else entity)."
+    ),
+    "label": N_("Compared with"),
+    "choices": ("", *BASELINE_CLASSES),
+    "words": {name: baseline_class.label for name, baseline_class in BASELINE_CLASSES.items()},
+    "captions": {name: baseline_class.help for name, baseline_class in BASELINE_CLASSES.items()},
+}
+INCOMPLETE_FIELD: dict[str, Any] = {
+    "help": N_("Treatment of rows with missing values."),
+    "label": N_("Rows with missing values"),
+    "choices": tuple(INCOMPLETE_POLICIES),
+    "words": INCOMPLETE_POLICIES,
+}
+
 
 def list_detectors() -> dict[str, type[Detector]]:
     """Return the classes of all detectors of rows, by name."""
@@ -31,7 +49,7 @@ def list_detectors() -> dict[str, type[Detector]]:
 class DetectionSpec(PartSpec):
     """Fit a detector on rows and flag those with the highest scores.
 
-    compare_with   baseline that each row is compared with; "" for the calendar, or the entity if rows have no dates
+    baseline       baseline that each row is compared with; "" for the default of the dataset
     contamination  share of rows to flag, above 0, at most 0.5
     risk           share of normal rows above the threshold (peaks over threshold); replaces `contamination` unless None
     incomplete     policy for rows with missing values: leave them out ("drop") or fill them ("impute")
@@ -46,14 +64,7 @@ class DetectionSpec(PartSpec):
     detector: Detector = algorithm(
         list_detectors, "isolation-forest", help=N_("Name of the detector."), label=N_("Detector")
     )
-    baseline: str = hyperparameter(
-        "",
-        help=N_("Baseline that each row is compared with (default: calendar, or entity for rows without dates)."),
-        label=N_("Compared with"),
-        choices=("", *BASELINE_CLASSES),
-        words={name: baseline_class.label for name, baseline_class in BASELINE_CLASSES.items()},
-        captions={name: baseline_class.help for name, baseline_class in BASELINE_CLASSES.items()},
-    )
+    baseline: str = hyperparameter("", **BASELINE_FIELD)
     contamination: float = hyperparameter(
         0.01,
         help=N_(
@@ -78,13 +89,7 @@ class DetectionSpec(PartSpec):
         steps=RISK_STEPS,
         format="one in",
     )
-    incomplete: IncompletePolicy = hyperparameter(
-        "drop",
-        help=N_("Treatment of rows with missing values."),
-        label=N_("Rows with missing values"),
-        choices=tuple(INCOMPLETE_POLICIES),
-        words=INCOMPLETE_POLICIES,
-    )
+    incomplete: IncompletePolicy = hyperparameter("drop", **INCOMPLETE_FIELD)
 
     def check(self) -> None:
         """Raise OptionError for a value that is not accepted; `contamination` must be above 0."""
@@ -93,16 +98,23 @@ class DetectionSpec(PartSpec):
 
     @classmethod
     def list_choices(cls, name: str, dataset: "Dataset") -> tuple[Any, ...]:
-        """Return the choices of a field, without the baselines that need dates if `dataset` has none."""
+        """Return the choices of a field, without the baselines that need dates or days if `dataset` has none."""
         if name != "baseline":
             return super().list_choices(name, dataset)
         return tuple(
             name
             for name, baseline_class in BASELINE_CLASSES.items()
-            if dataset.has_dates or not baseline_class.needs_dates
+            if (dataset.has_dates or not baseline_class.needs_dates)
+            and (dataset.profile or not baseline_class.needs_profile)
         )
 
     def fill_defaults(self, dataset: "Dataset") -> "DetectionSpec":
         """Return the spec with the digest of `dataset` and the default baseline filled in."""
-        baseline = self.baseline or ("calendar" if dataset.has_dates else "entity")
-        return replace(self, dataset=dataset.digest, baseline=baseline)
+        return replace(self, dataset=dataset.digest, baseline=self.baseline or find_default_baseline(dataset))
+
+
+def find_default_baseline(dataset: "Dataset") -> str:
+    """Return the name of the default baseline: day for dated profiles, calendar for other dates, else entity."""
+    if not dataset.has_dates:
+        return "entity"
+    return "day" if dataset.profile else "calendar"
