@@ -294,8 +294,8 @@ class DayBaseline(CalendarBaseline):
     name = "day"
     label = N_("Same entity and kind of day, repeats and shifts")
     help = N_(
-        "Deviation from the entity's usual day of the same month and kind of day, and in addition hours that repeat one "
-        "value or lie too early or too late. Only for daily profiles."
+        "Deviation from the entity's usual day of the same month and kind of day, and in addition hours that repeat "
+        "one value or lie too early or too late. Only for daily profiles."
     )
     needs_profile = True
 

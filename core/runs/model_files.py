@@ -68,7 +68,7 @@ def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
 
 
 def list_trusted_types() -> tuple[str, ...]:
-    """Return the full names of the classes that a model may contain: those of Vigie, and a few of scikit-learn and PyOD."""
+    """Return the full names of the classes that a model may contain: Vigie's, and a few of scikit-learn and PyOD."""
     return (*_list_own_types(), *map(_get_full_name, list_external_classes()), *SKLEARN_TYPES, *PYOD_TYPES)
 
 

@@ -23,7 +23,7 @@ class EmpiricalTails(Detector):
     Example:
         >>> rows = np.arange(100.0)[:, None]
         >>> EmpiricalTails().fit(rows).score(np.array([[50.0], [98.0], [500.0]])).round(1).tolist()
-        [0.7, 3.9, 4.6]
+        [0.7, 3.5, 4.6]
     """
 
     name = "ecod"
