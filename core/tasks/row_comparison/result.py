@@ -10,7 +10,7 @@ from core.tasks.row_comparison.spec import RowComparisonSpec
 class RowComparison(DetectorComparison):
     """Metrics of detectors with default settings, of the distance to the mean and of random scores, on the same rows.
 
-    The fields are those of `DetectorComparison`; `entity` names all compared entities, and every detector is fitted on
+    The fields are those of `DetectorComparison`; `entity` names the first compared entities, and every detector is fitted on
     the rows that it scores.
     """
 

@@ -26,6 +26,7 @@ from core.workspace import Workspace
 
 TASK = "row_comparison"
 MAX_ROWS = 50_000
+MAX_NAMED_ENTITIES = 3
 SERIES_WINDOW_ROWS = 100  # tolerance of VUS around labels, as for series
 DAY_WINDOW_ROWS = 0  # a day is right or wrong by itself
 SEED = 0
@@ -56,9 +57,10 @@ def compare_rows(
             lines.append({"line": name, **measure_detector(detector_class(), features, features, labels, window)})
         lines += build_simple_lines(features, features, labels, window)
         card = pd.DataFrame(lines).sort_values(HEADLINE_METRIC, ascending=False, kind="stable", ignore_index=True)
-        comparison = RowComparison(
-            spec, dataset.summary, ", ".join(rows.entities), len(rows), len(rows), fault_count, 1, card
-        )
+        entities = ", ".join(rows.entities[:MAX_NAMED_ENTITIES])
+        if len(rows.entities) > MAX_NAMED_ENTITIES:
+            entities += ", …"
+        comparison = RowComparison(spec, dataset.summary, entities, len(rows), len(rows), fault_count, 1, card)
         run.add_result(comparison, TASK)
     return comparison, run
 
