@@ -23,7 +23,7 @@ def page() -> None:
     if dataset is None:
         return
     if dataset.has_dates and not dataset.profile and dataset.step is not None and dataset.step < DAY:
-        _offer_sequences()
+        _offer_sequences(dataset.digest)
     task_page.ask_and_show(
         task, dataset, anomalies.show_detection, describe_model=_describe_model, actions=_offer_comparison
     )
@@ -38,15 +38,20 @@ def _describe_model(record: Any) -> str:
     return _(comparison.label)
 
 
-def _offer_sequences() -> None:
+def _offer_sequences(digest: str) -> None:
     """Say that a detector of series sees more in such rows, and link to it."""
     task = get_task("sequences")
     st.caption(
-        _("Here every row is judged by itself. In rows that follow one another within a day, *{page}* finds more.").format(
-            page=_(task.label)
-        )
+        _(
+            "Here every row is judged by itself. In rows that follow one another within a day, *{page}* finds more."
+        ).format(page=_(task.label))
     )
-    task_links.show_link(task, _("Open {page}").format(page=_(task.label)))
+    st.page_link(
+        task_links.get_page_script(task),
+        label=_("Open {page}").format(page=_(task.label)),
+        icon=f":material/{task.icon}:",
+        query_params={"dataset": digest},
+    )
 
 
 def _offer_comparison(spec: Spec | None) -> None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.spatial import distance
+from scipy.spatial import distance  # type: ignore[import-untyped, unused-ignore]
+from sklearn import neighbors
 from typing_extensions import override
 
 from core.array_types import Floats
@@ -13,6 +14,7 @@ from core.detectors.row_scaling import RowScaling, sample_rows
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter
 
+MAX_TREE_COLUMNS = 15  # in more dimensions a tree is slower than measuring all distances
 BLOCK_ROWS = 1000  # rows whose distances are held in memory together
 
 
@@ -47,10 +49,14 @@ class NearestRows(Detector):
     @override
     def score(self, features: Floats) -> Floats:
         scaled, scores = self.scaling_.transform(features), np.empty(len(features))
-        position = min(self.n_neighbors, len(self.reference_)) - 1
+        count = min(self.n_neighbors, len(self.reference_))
+        # both ways measure every pair by itself: the score of a row is the same alone and among others
+        if scaled.shape[1] <= MAX_TREE_COLUMNS:
+            tree = neighbors.KDTree(self.reference_)
+            scores[:] = tree.query(scaled, k=count)[0][:, -1] if len(scaled) else 0.0
+            return scores
         for start in range(0, len(scaled), BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
-            # every pair is measured by itself: the score of a row is the same alone and among others
             distances = distance.cdist(scaled[rows], self.reference_)
-            scores[rows] = np.partition(distances, position, axis=1)[:, position]
+            scores[rows] = np.partition(distances, count - 1, axis=1)[:, count - 1]
         return scores

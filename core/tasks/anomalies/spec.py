@@ -61,9 +61,7 @@ class DetectionSpec(PartSpec):
         {'detector': 'isolation-forest', 'n_estimators': 50, 'contamination': 0.02, 'incomplete': 'drop'}
     """
 
-    detector: Detector = algorithm(
-        list_detectors, "isolation-forest", help=N_("Name of the detector."), label=N_("Detector")
-    )
+    detector: Detector = algorithm(list_detectors, "knn", help=N_("Name of the detector."), label=N_("Detector"))
     baseline: str = hyperparameter("", **BASELINE_FIELD)
     contamination: float = hyperparameter(
         0.01,

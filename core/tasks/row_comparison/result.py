@@ -10,8 +10,8 @@ from core.tasks.row_comparison.spec import RowComparisonSpec
 class RowComparison(DetectorComparison):
     """Metrics of detectors with default settings, of the distance to the mean and of random scores, on the same rows.
 
-    The fields are those of `DetectorComparison`; `entity` names the first compared entities, and every detector is fitted on
-    the rows that it scores.
+    The fields are those of `DetectorComparison`; `entity` names the first compared entities. Every detector is
+    fitted on the rows that it scores.
     """
 
     spec: RowComparisonSpec  # type: ignore[assignment]  another spec, read in the same way
