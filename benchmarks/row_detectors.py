@@ -85,7 +85,8 @@ def _read_server(group: str, path: Path) -> LabelledRows:
         for values in (train, test)
     ]
     baseline = EntityBaseline().fit(datasets[0])
-    return LabelledRows(group, path.stem, *map(baseline.compute_features, datasets), labels)
+    train_features, test_features = (baseline.compute_features(dataset) for dataset in datasets)
+    return LabelledRows(group, path.stem, train_features, test_features, labels)
 
 
 def _read_series(path: Path, windows: list[list[str]]) -> LabelledRows:

@@ -67,3 +67,6 @@ def _offer_comparison(spec: Spec | None) -> None:
     if clicked and isinstance(spec, DetectionSpec):
         shared = {name: getattr(spec, name) for name in get_hyperparameters(RowComparisonSpec)}
         task_page.submit_spec(task, RowComparisonSpec(**shared))
+
+
+page()

@@ -14,4 +14,4 @@ class RowComparison(DetectorComparison):
     fitted on the rows that it scores.
     """
 
-    spec: RowComparisonSpec  # type: ignore[assignment]  another spec, read in the same way
+    spec: RowComparisonSpec  # type: ignore[assignment]

@@ -51,7 +51,7 @@ def compare_rows(
         labels = rows.labels.to_numpy(dtype=bool)
         window = DAY_WINDOW_ROWS if rows.profile else SERIES_WINDOW_ROWS
         features = BASELINE_CLASSES[spec.baseline]().fit(rows).compute_features(rows)
-        lines = []
+        lines: list[dict[str, float | str]] = []
         for number, (name, detector_class) in enumerate(detector_classes.items()):
             progress.report(number / len(detector_classes), detector_class.label)
             lines.append({"line": name, **measure_detector(detector_class(), features, features, labels, window)})

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
+import skops.io  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
