@@ -12,6 +12,8 @@ BENCHMARKS = (
     "doctor_recall",
     "detection",
     "known_anomalies",
+    "day_faults",
+    "row_detectors",
     "forecasting",
     "intervals",
     "interval_events",

@@ -15,24 +15,25 @@ HOURS = np.arange(24)
 SHAPE = 1 + 0.2 * np.exp(-(((HOURS - 7.5) / 2) ** 2)) + 0.2 * np.exp(-(((HOURS - 19) / 2.5) ** 2))
 
 
+def find_shared_data() -> Path:
+    """Return the folder of the shared data, which may be missing."""
+    return Path(os.environ.get("VIGIE_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+
 def find_gas_files() -> list[Path]:
     """Return the three files of French regional gas; [] if they are missing."""
-    default_folder = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("VIGIE_SHARED_DATA") or default_folder) / "gas_france"
-    return sorted(folder.glob("df_part?.csv"))
+    return sorted((find_shared_data() / "gas_france").glob("df_part?.csv"))
 
 
 def find_demand_file() -> Path | None:
     """Return the file of half-hourly electricity demand in Victoria; None if it is missing."""
-    default_folder = Path(__file__).parents[2] / "shared" / "data"
-    path = Path(os.environ.get("VIGIE_SHARED_DATA") or default_folder) / "vic_elec" / "vic_electricity.csv"
+    path = find_shared_data() / "vic_elec" / "vic_electricity.csv"
     return path if path.exists() else None
 
 
 def find_bank_calls_file() -> Path | None:
     """Return the file of calls of a bank per quarter-hour; None if it is missing."""
-    default_folder = Path(__file__).parents[2] / "shared" / "data"
-    path = Path(os.environ.get("VIGIE_SHARED_DATA") or default_folder) / "call_counts" / "bank_calls_15min.csv"
+    path = find_shared_data() / "call_counts" / "bank_calls_15min.csv"
     return path if path.exists() else None
 
 

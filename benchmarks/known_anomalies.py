@@ -10,9 +10,10 @@ from core.data.dataset import Dataset
 from core.data.ingest.loading import load
 from core.data.quality import checks
 from core.data.quality.repairs import undo_hour_shift
-from core.detectors.baselines import BASELINE_CLASSES, Baseline
+from core.detectors.baselines import BASELINE_CLASSES, Baseline, DayBaseline
 from core.detectors.row_model import RowModel
 from core.detectors.tables.isolation_forest import IsolationForest
+from core.tasks.anomalies.spec import list_detectors
 
 FLAGGED_SHARE = 0.01
 SEEDS = (42, 0, 1, 2, 3, 4)
@@ -34,6 +35,11 @@ def main() -> list[ResultLine]:
                 ResultLine(
                     "    distance to the mean", f"{found_count} of {truth.sum()}", basis="same features, no seed"
                 )
+            )
+        for name, detector_class in list_detectors().items():
+            _, scores = RowModel(detector_class(), DayBaseline()).fit_score(dataset)
+            lines.append(
+                ResultLine(f"day, {name}, {state}", f"{_count_hits(scores, truth)} of {truth.sum()}", basis="one seed")
             )
     lines.append(_score_randomly(is_anomalous[read.is_complete]))
     return lines

@@ -29,6 +29,7 @@ class Detector(ABC):
 
     name: ClassVar[str]
     label: ClassVar[str]
+    libraries: ClassVar[tuple[str, ...]] = ()  # distributions that a saved model needs besides those of every model
 
     @abstractmethod
     def fit(self, features: Floats) -> Self:

@@ -29,6 +29,7 @@ SKLEARN_TYPES = (  # skops checks the types of these trees and forests, not that
     "quantile_forest._quantile_forest.RandomForestQuantileRegressor",
     "quantile_forest._quantile_forest_fast.QuantileForest",
 )
+PYOD_TYPES = ("pyod.models.hbos.HBOS",)
 
 
 def save_model(folder: Path, model: Any, example: pd.DataFrame, *, libraries: tuple[str, ...] = ()) -> None:
@@ -67,8 +68,8 @@ def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
 
 
 def list_trusted_types() -> tuple[str, ...]:
-    """Return the full names of the classes that a model may contain: those of Vigie, and a few of scikit-learn."""
-    return (*_list_own_types(), *map(_get_full_name, list_external_classes()), *SKLEARN_TYPES)
+    """Return the full names of the classes that a model may contain: Vigie's, and a few of scikit-learn and PyOD."""
+    return (*_list_own_types(), *map(_get_full_name, list_external_classes()), *SKLEARN_TYPES, *PYOD_TYPES)
 
 
 @cache

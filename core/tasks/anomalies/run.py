@@ -175,4 +175,4 @@ def _save_result(run: Run, detection: Detection, part: Dataset) -> None:
 def _save_model(run: Run, model: RowModel, complete_rows: Dataset) -> None:
     example = complete_rows.take_rows(np.arange(min(EXAMPLE_ROWS, len(complete_rows)))).frame.reset_index()
     example["entity"] = example["entity"].astype(str)
-    save_model(run.folder / "model", model, example)
+    save_model(run.folder / "model", model, example, libraries=model.detector.libraries)

@@ -34,6 +34,24 @@ SHARE_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 RISK_STEPS = (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)
 INCOMPLETE_POLICIES: Mapping[str, str] = {"drop": N_("leave out"), "impute": N_("fill from the same entity")}
 
+# Fields shared by the specs that score rows.
+BASELINE_FIELD: dict[str, Any] = {
+    "help": N_(
+        "Baseline that each row is compared with (default: day for daily profiles, calendar for other rows with dates, "
+        "else entity)."
+    ),
+    "label": N_("Compared with"),
+    "choices": ("", *BASELINE_CLASSES),
+    "words": {name: baseline_class.label for name, baseline_class in BASELINE_CLASSES.items()},
+    "captions": {name: baseline_class.help for name, baseline_class in BASELINE_CLASSES.items()},
+}
+INCOMPLETE_FIELD: dict[str, Any] = {
+    "help": N_("Treatment of rows with missing values."),
+    "label": N_("Rows with missing values"),
+    "choices": tuple(INCOMPLETE_POLICIES),
+    "words": INCOMPLETE_POLICIES,
+}
+
 
 def list_detectors() -> dict[str, type[Detector]]:
     """Return the classes of all detectors of rows, by name."""
@@ -44,7 +62,7 @@ def list_detectors() -> dict[str, type[Detector]]:
 class DetectionSpec(PartSpec):
     """Fit a detector on rows and flag those that stand out.
 
-    compare_with   baseline that each row is compared with; "" for the calendar, or the entity if rows have no dates
+    baseline       baseline that each row is compared with; "" for the default of the dataset
     alarms, per    at most so many false alarms per period and entity, or per 1,000 rows; "" for a month if rows are
                    less than a day apart, else a year, or 1,000 rows for rows without even steps
     contamination  share of rows to flag, above 0, at most 0.5, instead of those that stand out
@@ -58,17 +76,8 @@ class DetectionSpec(PartSpec):
         {'detector': 'isolation-forest', 'n_estimators': 50, 'contamination': 0.02, 'incomplete': 'drop'}
     """
 
-    detector: Detector = algorithm(
-        list_detectors, "isolation-forest", help=N_("Name of the detector."), label=N_("Detector")
-    )
-    baseline: str = hyperparameter(
-        "",
-        help=N_("Baseline that each row is compared with (default: calendar, or entity for rows without dates)."),
-        label=N_("Compared with"),
-        choices=("", *BASELINE_CLASSES),
-        words={name: baseline_class.label for name, baseline_class in BASELINE_CLASSES.items()},
-        captions={name: baseline_class.help for name, baseline_class in BASELINE_CLASSES.items()},
-    )
+    detector: Detector = algorithm(list_detectors, "knn", help=N_("Name of the detector."), label=N_("Detector"))
+    baseline: str = hyperparameter("", **BASELINE_FIELD)
     alarms: float = hyperparameter(
         1.0,
         help=N_(
@@ -113,13 +122,7 @@ class DetectionSpec(PartSpec):
         steps=RISK_STEPS,
         format="one in",
     )
-    incomplete: IncompletePolicy = hyperparameter(
-        "drop",
-        help=N_("Treatment of rows with missing values."),
-        label=N_("Rows with missing values"),
-        choices=tuple(INCOMPLETE_POLICIES),
-        words=INCOMPLETE_POLICIES,
-    )
+    incomplete: IncompletePolicy = hyperparameter("drop", **INCOMPLETE_FIELD)
 
     def check(self) -> None:
         """Raise OptionError for a value that is not accepted; a `contamination` must be above 0."""
@@ -129,7 +132,7 @@ class DetectionSpec(PartSpec):
 
     @classmethod
     def list_choices(cls, name: str, dataset: "Dataset") -> tuple[Any, ...]:
-        """Return the choices of a field, without baselines and periods that need dates if `dataset` has none."""
+        """Return the choices of a field, without those that need dates or days if `dataset` has none."""
         if name == "per":
             return ("", *PERIOD_LABELS) if _find_step_seconds(dataset) else ("", PER_1000_ROWS)
         if name != "baseline":
@@ -137,7 +140,8 @@ class DetectionSpec(PartSpec):
         return tuple(
             name
             for name, baseline_class in BASELINE_CLASSES.items()
-            if dataset.has_dates or not baseline_class.needs_dates
+            if (dataset.has_dates or not baseline_class.needs_dates)
+            and (dataset.profile or not baseline_class.needs_profile)
         )
 
     def fill_defaults(self, dataset: "Dataset") -> "DetectionSpec":
@@ -145,8 +149,7 @@ class DetectionSpec(PartSpec):
 
         Raises OptionError for more alarms than rows, and for a period if `dataset` has no even steps.
         """
-        baseline = self.baseline or ("calendar" if dataset.has_dates else "entity")
-        spec = replace(self, dataset=dataset.digest, baseline=baseline)
+        spec = replace(self, dataset=dataset.digest, baseline=self.baseline or find_default_baseline(dataset))
         if self.risk is not None or self.contamination is not None:
             return spec
         spec = replace(spec, per=self.per or _choose_period(_find_step_seconds(dataset)))
@@ -188,3 +191,10 @@ def _choose_period(step_seconds: float | None) -> AlarmPeriod:
     if step_seconds is None or step_seconds >= LONGEST_YEARLY_STEP_S:
         return PER_1000_ROWS
     return "month" if step_seconds < SECONDS_PER_DAY else "year"
+
+
+def find_default_baseline(dataset: "Dataset") -> str:
+    """Return the name of the default baseline: day for dated profiles, calendar for other dates, else entity."""
+    if not dataset.has_dates:
+        return "entity"
+    return "day" if dataset.profile else "calendar"

@@ -24,9 +24,9 @@ BASELINE_LABELS = {
 
 def show(detection: SequenceDetection) -> None:
     """Show the score card of one result, and the best detector."""
-    st.markdown(f"**{_name_winner(detection.card)}**")
-    _show_table(detection.card)
-    st.caption(_explain_columns(detection.card))
+    st.markdown(f"**{name_winner(detection.card)}**")
+    show_table(detection.card)
+    st.caption(explain_columns(detection.card))
     if not detection.has_train_rows:
         st.caption(
             _("The model comes from another run. The baselines are fitted on the rows on which they are evaluated.")
@@ -36,7 +36,7 @@ def show(detection: SequenceDetection) -> None:
 def show_comparison(comparison: DetectorComparison, run: str) -> None:
     """Show the score card of several quick detectors."""
     st.subheader(_("Comparison of detectors"))
-    st.markdown(f"**{_name_winner(comparison.card)}**")
+    st.markdown(f"**{name_winner(comparison.card)}**")
     if comparison.injected_count:
         st.info(
             _(
@@ -50,7 +50,7 @@ def show_comparison(comparison: DetectorComparison, run: str) -> None:
             ),
             icon=":material/science:",
         )
-    _show_table(comparison.card)
+    show_table(comparison.card)
     st.caption(
         _(
             "{entity}: {train_rows} training rows, {test_rows} test rows. Every detector has its default settings."
@@ -60,14 +60,14 @@ def show_comparison(comparison: DetectorComparison, run: str) -> None:
             test_rows=format_value(comparison.test_rows),
         )
         + " "
-        + _explain_columns(comparison.card)
+        + explain_columns(comparison.card)
     )
     with st.container(horizontal=True, key="result-figures"):
         show_cost(run)
     show_record(run)
 
 
-def _name_winner(card: pd.DataFrame) -> str:
+def name_winner(card: pd.DataFrame) -> str:
     """Return a sentence with the best line by VUS-PR, and the second best."""
     from core.tasks.sequences.evaluation import BASELINE_DETECTORS
 
@@ -82,7 +82,7 @@ def _name_winner(card: pd.DataFrame) -> str:
     )
 
 
-def _show_table(card: pd.DataFrame) -> None:
+def show_table(card: pd.DataFrame) -> None:
     """Show one row per detector or baseline; the best value of a column is bold, point-adjusted F1 struck through."""
     metrics = [get_metric(name) for name in METRIC_COLUMNS if name in card]
     best = {
@@ -109,11 +109,12 @@ def _name_metric(metric: Metric) -> str:
 
 def _name_line(name: str) -> str:
     """Return the label of a detector or a baseline."""
-    from core.tasks.sequences.spec import list_detectors
+    from core.tasks.anomalies import spec as rows
+    from core.tasks.sequences import spec as sequences
 
     if name in BASELINE_LABELS:
         return _(BASELINE_LABELS[name])
-    detector_classes = list_detectors()
+    detector_classes = rows.list_detectors() | sequences.list_detectors()
     return _(detector_classes[name].label) if name in detector_classes else name
 
 
@@ -127,7 +128,7 @@ def _format_cell(metric: Metric, value: float, best: float | None) -> str:
     return f"**{number}**" if value == best else number
 
 
-def _explain_columns(card: pd.DataFrame) -> str:
+def explain_columns(card: pd.DataFrame) -> str:
     """Return the limits of the columns that a reader has to know."""
     sentences = [_("Each F1 uses its own best threshold, chosen with the labels.")]
     sentences.append(

@@ -1,0 +1,1 @@
+"""Comparison of detectors of rows, by labels or by planted faults."""
