@@ -1,6 +1,8 @@
 """Run card of the anomalies task."""
 
-from core.messages import Message
+from collections.abc import Iterator
+
+from core.messages import N_, Message
 from core.runs.card_data import (
     NO_LABELS_NOTE,
     SHARE_REASON,
@@ -14,6 +16,8 @@ from core.runs.card_data import (
 from core.runs.card_model import CardThreshold
 from core.tasks.anomalies.result import SEVERITIES, Detection
 
+MAX_CARD_INCIDENTS = 5
+
 
 def describe(detection: Detection) -> CardData:
     """Return the threshold with its origin, the counts by severity and the histogram of scores."""
@@ -24,12 +28,26 @@ def describe(detection: Detection) -> CardData:
         part=describe_part(detection.rows, detection.spec),
         threshold=_describe_threshold(detection, share),
         counts={
+            "incidents": len(detection.incidents),
             "flagged_share": share,
             **{name: int(severities.get(number, 0)) for number, name in enumerate(SEVERITIES)},
         },
         picture=build_score_histogram(detection.rows["score"], detection.threshold),
-        notes=(Message(NO_LABELS_NOTE),),
+        notes=(Message(NO_LABELS_NOTE), *_describe_incidents(detection)),
     )
+
+
+def _describe_incidents(detection: Detection) -> Iterator[Message]:
+    """Yield a sentence for each of the incidents with the highest scores."""
+    for incident in detection.incidents.head(MAX_CARD_INCIDENTS).itertuples():
+        yield Message(
+            N_("{entity}, {time}: {explanation}."),
+            {
+                "entity": str(incident.entity),
+                "time": str(detection.rows.loc[incident.row, "time"]).removesuffix(" 00:00:00"),
+                "explanation": detection.describe_value(incident.row),
+            },
+        )
 
 
 def _describe_threshold(detection: Detection, share: float) -> CardThreshold:

@@ -16,7 +16,9 @@ from core.runs.stored_runs import load_result
 from core.runs.tracked_run import Run, track_run
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.tasks.anomalies import figures
-from core.tasks.anomalies.result import Detection, rank_rows
+from core.tasks.anomalies.explanation import rank_rows
+from core.tasks.anomalies.incidents import find_row_step
+from core.tasks.anomalies.result import Detection
 from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 
@@ -52,6 +54,7 @@ def detect(
             method=threshold.method,
             target_rate=threshold.target_rate,
             notes=(threshold.note,),
+            step_seconds=find_row_step(dataset),
         )
         _save_result(run, detection, part)
         _save_model(run, model, complete_rows)
@@ -115,6 +118,7 @@ def _score_rows(
             rows_left_out=left_out,
             rows=rows,
             cells=cells,
+            step_seconds=find_row_step(dataset),
         )
         _save_result(run, detection, part)
         if isinstance(spec, ThresholdSpec):

@@ -16,6 +16,7 @@ TASK = Task(
     result="core.tasks.anomalies.result:Detection",
     card="core.tasks.anomalies.card:describe",
     lines="core.tasks.anomalies.command:to_lines",
+    json_fields="core.tasks.anomalies.command:to_answer",
     page="anomalies",
     action=N_("Find anomalies"),
     icon="troubleshoot",
