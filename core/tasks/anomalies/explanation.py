@@ -16,6 +16,7 @@ from core.tasks.anomalies.incidents import find_row_step, number_incidents
 
 MIN_EXPLAINED_ROWS = 2000
 MAX_CAUSES = 3
+NAMED_CELL_COLUMNS = ["column", "value", "expected", "low", "high", "deviation", "level_shift"]
 MAX_SHOWN_DEVIATION = 999.0  # spreads; larger numbers tell nothing more
 
 
@@ -43,14 +44,13 @@ def rank_rows(
     rows["incident"] = number_incidents(rows, find_row_step(complete_rows))
     explained_rows = complete_rows.take_rows(top)
     expected, spread = model.baseline.predict_values(explained_rows)
+    levels = model.baseline.predict_levels(explained_rows)
     cells = _build_cells(explained_rows, expected, spread, _find_lowest(complete_rows))
+    cells["level_shift"] = np.float32("nan") if levels is None else levels.cell_shift.ravel().astype(np.float32)
     rows["expected_amount"] = _fill_column(reduce(expected, axis=1), len(rows))
     rows = rows.join(name_columns(cells, len(explained_rows.columns))).fillna({"causes": ""})
-    levels = model.baseline.predict_levels(explained_rows)
-    if levels is None:
-        cells["level_shift"], rows["level"], rows["expected_level"] = np.nan, np.nan, np.nan
-    else:
-        cells["level_shift"] = levels.cell_shift.ravel().astype(np.float32)
+    rows["level"], rows["expected_level"] = np.nan, np.nan
+    if levels is not None:
         rows["level"] = _fill_column(np.where(levels.is_unusual, levels.measured, np.nan), len(rows))
         rows["expected_level"] = _fill_column(np.where(levels.is_unusual, levels.expected, np.nan), len(rows))
     return _add_counterfactuals(rows, cells, model, explained_rows, threshold)
@@ -83,13 +83,13 @@ def find_outside(cells: pd.DataFrame, count: int) -> NDArray[np.bool_]:
 def name_columns(cells: pd.DataFrame, count: int) -> pd.DataFrame:
     """Return for every explained row the column that deviates most, with its value and band, and up to three causes.
 
-    The columns are column, value, expected, low, high, deviation in spreads, and causes: "19:00 +9.1σ, …". A row
-    without a column outside its band has an empty name, unless it has one column only.
+    The columns are those of `NAMED_CELL_COLUMNS`, and causes: "19:00 +9.1σ, …". A row without a column outside its band
+    has an empty name, unless it has one column only.
     """
     positions = select_columns(cells, count)
     first = positions[:, 0] if count > 1 else np.zeros(len(positions), dtype=np.intp)
     cell = np.arange(len(positions)) * count + np.maximum(first, 0)
-    table = cells.iloc[cell][["column", "value", "expected", "low", "high", "deviation"]].reset_index(drop=True)
+    table = cells.iloc[cell][NAMED_CELL_COLUMNS].reset_index(drop=True)
     table.loc[first < 0, table.columns] = None
     names, deviation = cells["column"].to_numpy().reshape(-1, count), cells["deviation"].to_numpy().reshape(-1, count)
     table["causes"] = [

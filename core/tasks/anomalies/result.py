@@ -42,8 +42,8 @@ class Detection(Result):
     rows           entity, time, score, severity (0 … 3), anomaly, incident (−1 for none), amount (sum of a daily
                    profile, else mean of a row); and for explained rows: expected_amount; column, value, expected, low,
                    high and deviation (spreads) of the value farthest outside its band; causes (up to three such
-                   columns, as text); level and expected_level of the day where the level is unusual; counterfactual
-                   (kind, see `Counterfactuals`).
+                   columns, as text); level_shift (see `cells`); level and expected_level of the day where the level is
+                   unusual; counterfactual (kind, see `Counterfactuals`).
     cells          cells of the explained rows (every anomaly, and at least the top rows): row, column, value, expected,
                    low, high, deviation (spreads), level_shift (part of value − expected that the level of the day
                    causes), unflagged_low and unflagged_high (interval within which the row is not flagged).
@@ -132,8 +132,8 @@ class Detection(Result):
     def describe_row(self, row: int) -> tuple[Message, ...]:
         """Return the explanation of a row, given its position in `rows`, in sentences.
 
-        The first tells the value that deviates most and its usual range. The others tell the level of the day, and what
-        would not have been flagged.
+        The first tells the value that deviates most and its usual range. The others tell the level of the day, its part
+        in the deviation, and what would not have been flagged.
         """
         return self._describe(self.rows.loc[row].to_dict(), self._list_intervals(row))
 
@@ -148,10 +148,10 @@ class Detection(Result):
     def _describe(
         self, row: Mapping[Hashable, Any], intervals: Sequence[Mapping[Hashable, Any]]
     ) -> tuple[Message, ...]:
-        level = words.describe_level(row, self.data.unit)
+        parts = words.describe_level(row, self.data.unit), words.describe_parts(row, self.data.unit)
         return (
             words.describe_value(row, self.data.unit, len(self.data.columns)),
-            *([] if level is None else [level]),
+            *(part for part in parts if part is not None),
             *words.describe_counterfactual(str(row["counterfactual"]), intervals, self.data.unit),
         )
 

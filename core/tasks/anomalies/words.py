@@ -64,14 +64,17 @@ def describe_level(row: Values, unit: str) -> Message | None:
 def describe_parts(cell: Values, unit: str) -> Message | None:
     """Return how much of the deviation of a cell comes from the level of the day, and how much from its shape.
 
-    None where the baseline does not tell the two apart.
+    None where the baseline does not tell the two apart, and for a value inside its band.
 
     Example:
-        >>> cell = {"column": "14:00", "value": 3700.0, "expected": 2100.0, "level_shift": 200.0}
+        >>> cell = {"column": "14:00", "value": 3700.0, "expected": 2100.0, "low": 1500.0, "high": 2700.0,
+        ...         "level_shift": 200.0}
         >>> str(describe_parts(cell, "MWh"))
         '14:00 is 1,600 MWh above its expected value: 200 MWh from the level of the day, 1,400 MWh from its shape.'
     """
-    if np.isnan(cell["level_shift"]):
+    if not isinstance(cell["column"], str) or np.isnan(cell["level_shift"]):
+        return None
+    if cell["low"] <= cell["value"] <= cell["high"]:
         return None
     difference = float(cell["value"]) - float(cell["expected"])
     level = float(cell["level_shift"])
@@ -167,8 +170,20 @@ def round_for_display(value: float, low: float, high: float) -> tuple[float, flo
 
 
 def round_interval(low: float, high: float) -> tuple[float, float]:
-    """Return an interval with about three significant digits of its width, as it was checked."""
-    rounded = round_digits((low, high), (high - low) / 100)
+    """Return an interval with about three significant digits of its width, rounded inward.
+
+    Example:
+        >>> round_interval(1450.2, 2897.9)
+        (1460, 2890)
+    """
+    resolution = (high - low) / 100
+    step = 10.0 ** np.floor(np.log10(resolution)) if resolution > 0 else 0.0
+    if step == 0.0:
+        return low, high
+    tolerance = 1e-6  # of a step: multiples of the step stay, whatever their binary rounding
+    inner_low = float(np.ceil(low / step - tolerance) * step)
+    inner_high = float(np.floor(high / step + tolerance) * step)
+    rounded = round_digits((inner_low, inner_high), resolution)
     return rounded[0], rounded[1]
 
 
