@@ -47,8 +47,7 @@ class RowLevels:
 class Baseline(ABC):
     """Contract of a baseline.
 
-    After `fit`, the methods `compute_features`, `predict_values`, `predict_levels` and `compute_deviations` treat each
-    row by itself.
+    After `fit`, the methods `compute_features`, `compute_deviations` and those that predict treat each row by itself.
     """
 
     name: ClassVar[str]
@@ -74,6 +73,13 @@ class Baseline(ABC):
 
     def predict_levels(self, dataset: Dataset) -> RowLevels | None:
         """Return the levels of the rows; None for a baseline that does not tell the level of a row from its shape."""
+        return None
+
+    def predict_jumps(self, dataset: Dataset) -> tuple[Floats, Floats] | None:
+        """Return the distance of every value to the mean of its neighbours, and its largest usual distance.
+
+        Both have the shape (rows, columns). None for a baseline that does not compare neighbours.
+        """
         return None
 
     def compute_deviations(self, dataset: Dataset) -> pd.DataFrame:
@@ -275,6 +281,14 @@ class CalendarBaseline(Baseline):
             _apply_spread_floor(spread, expected_level, 0.0)[:, 0],
             level[:, None] - expected_level + shape * (scale - expected_scale),
         )
+
+    @override
+    def predict_jumps(self, dataset: Dataset) -> tuple[Floats, Floats] | None:
+        if not self.profile_:
+            return None
+        median, spread = self.roughness_median_.predict(dataset)
+        largest = median + BAND_HALF_WIDTH * np.maximum(spread, MIN_SHAPE_SPREAD_SHARE)
+        return _compute_roughness(dataset.values), largest * self._compute_shape_scale(dataset, dataset.row_median)
 
     def _compute_level_deviation(self, dataset: Dataset, level: Floats) -> Floats:
         """Return the signed deviation of the level of every row, in spreads, (rows,)."""

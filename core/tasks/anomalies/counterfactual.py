@@ -1,4 +1,4 @@
-"""What would have been usual: the values with which a flagged row would not have been flagged."""
+"""Counterfactuals of flagged rows: the values with which a flagged row would not have been flagged."""
 
 from dataclasses import dataclass
 

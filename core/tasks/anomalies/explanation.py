@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.dataset import Dataset
-from core.detectors.baselines import BAND_HALF_WIDTH
+from core.detectors.baselines import BAND_HALF_WIDTH, Baseline
 from core.detectors.row_model import RowModel
 from core.tasks.anomalies.counterfactual import find_counterfactuals
 from core.tasks.anomalies.incidents import find_row_step, number_incidents
@@ -17,7 +17,6 @@ from core.tasks.anomalies.incidents import find_row_step, number_incidents
 MIN_EXPLAINED_ROWS = 2000
 MAX_CAUSES = 3
 NAMED_CELL_COLUMNS = ["column", "value", "expected", "low", "high", "deviation", "level_shift"]
-MAX_SHOWN_DEVIATION = 999.0  # spreads; larger numbers tell nothing more
 
 
 def rank_rows(
@@ -53,6 +52,7 @@ def rank_rows(
     if levels is not None:
         rows["level"] = _fill_column(np.where(levels.is_unusual, levels.measured, np.nan), len(rows))
         rows["expected_level"] = _fill_column(np.where(levels.is_unusual, levels.expected, np.nan), len(rows))
+    rows = rows.join(_name_jumps(model.baseline, explained_rows))
     return _add_counterfactuals(rows, cells, model, explained_rows, threshold)
 
 
@@ -101,16 +101,33 @@ def name_columns(cells: pd.DataFrame, count: int) -> pd.DataFrame:
     return table
 
 
+def _name_jumps(baseline: Baseline, dataset: Dataset) -> pd.DataFrame:
+    """Return for every row the jump that exceeds its largest usual size most: jump_column, jump, jump_high."""
+    answer = baseline.predict_jumps(dataset)
+    jump, largest = answer if answer is not None else (np.zeros(dataset.values.shape), np.ones(dataset.values.shape))
+    lines = np.arange(len(dataset))
+    column = (jump / largest).argmax(axis=1)
+    jump, largest = jump[lines, column], largest[lines, column]
+    is_unusual = jump > largest
+    names = pd.Series(np.asarray(dataset.columns, dtype=object)[column]).where(is_unusual, None)
+    return pd.DataFrame(
+        {
+            "jump_column": names,
+            "jump": np.where(is_unusual, jump, np.nan),
+            "jump_high": np.where(is_unusual, largest, np.nan),
+        }
+    )
+
+
 def format_deviation(deviation: float) -> str:
     """Return a deviation in spreads as text.
 
     Example:
-        >>> format_deviation(-3.42), format_deviation(1e9)
-        ('-3.4σ', '>+999σ')
+        >>> format_deviation(-3.42), format_deviation(1234.56), format_deviation(5e12)
+        ('-3.4σ', '+1235σ', '+5e+12σ')
     """
-    if abs(deviation) > MAX_SHOWN_DEVIATION:
-        return f"{'>' if deviation > 0 else '<'}{np.sign(deviation) * MAX_SHOWN_DEVIATION:+.0f}σ"
-    return f"{deviation:+.1f}σ"
+    size = abs(deviation)
+    return f"{deviation:+{'.1f' if size < 100 else '.0f' if size < 1e6 else '.0e'}}σ"
 
 
 def upgrade_tables(
@@ -127,6 +144,7 @@ def upgrade_tables(
     rows = rows.rename(columns={"expected": "expected_amount"}).drop(columns="causes")
     rows = rows.join(name_columns(cells, len(columns))).fillna({"causes": ""})
     rows = rows.assign(level=np.nan, expected_level=np.nan, counterfactual="")
+    rows = rows.assign(jump_column=None, jump=np.nan, jump_high=np.nan)
     rows["incident"] = number_incidents(rows, None)
     return rows, cells
 

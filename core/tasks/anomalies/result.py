@@ -42,7 +42,8 @@ class Detection(Result):
     rows           entity, time, score, severity (0 … 3), anomaly, incident (−1 for none), amount (sum of a daily
                    profile, else mean of a row); and for explained rows: expected_amount; column, value, expected, low,
                    high and deviation (spreads) of the value farthest outside its band; causes (up to three such
-                   columns, as text); level_shift (see `cells`); level and expected_level of the day where the level is
+                   columns, as text); level_shift (see `cells`); jump_column, jump and jump_high where the
+                   distance of a value to the mean of its neighbours is unusual; level and expected_level of the day where the level is
                    unusual; counterfactual (kind, see `Counterfactuals`).
     cells          cells of the explained rows (every anomaly, and at least the top rows): row, column, value, expected,
                    low, high, deviation (spreads), level_shift (part of value − expected that the level of the day

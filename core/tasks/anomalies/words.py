@@ -24,14 +24,22 @@ def describe_value(row: Values, unit: str, columns: int) -> Message:
         >>> row = {"column": "14:00", "value": 3712.0, "low": 1502.4, "high": 2703.1, "deviation": 5.3}
         >>> str(describe_value(row, "MWh", columns=24))
         '14:00: 3,700 MWh, usually 1,500–2,700'
-        >>> str(describe_value({"column": None}, "MWh", columns=24))
-        'No single value is unusual. The combination of the values is, such as the jumps from one to the next.'
+        >>> row = {"column": None, "jump_column": "06:00", "jump": 312.0, "jump_high": 118.4}
+        >>> str(describe_value(row, "MWh", columns=24))
+        'No single value is unusual. The jump at 06:00 is: 310 MWh from the mean of its neighbours, usually at most 120.'
     """
     if not isinstance(row["column"], str):
         if columns == 1:
             return Message(N_("The expected value was not computed for this row."))
+        if not isinstance(row["jump_column"], str):
+            return Message(N_("No single value is unusual. The combination of the values is."))
+        jump, _, highest = round_for_display(row["jump"], 0.0, row["jump_high"])
         return Message(
-            N_("No single value is unusual. The combination of the values is, such as the jumps from one to the next.")
+            N_(
+                "No single value is unusual. The jump at {column} is: {jump} from the mean of its neighbours, usually "
+                "at most {highest}."
+            ),
+            {"column": row["jump_column"], "jump": add_unit(jump, unit), "highest": highest},
         )
     value, low, high = round_for_display(row["value"], row["low"], row["high"])
     template = N_("{column}: {value}, usually {range}")

@@ -136,10 +136,12 @@ def _build_table(detection: Detection, rows: pd.DataFrame, verdicts: list[str], 
 
 
 def _describe_causes(detection: Detection, row: int) -> str:
-    """Return what deviates in one line: the level of the day, then the columns; or that no single value does."""
-    level, causes = detection.describe_level(row), str(detection.rows.at[row, "causes"])
-    parts = [*([] if level is None else [translate_message(level)]), *([causes] if causes else [])]
-    is_explained = pd.notna(detection.rows.at[row, "expected_amount"])
+    """Return what deviates in one line: the level of the day, then the columns; else a jump or the combination."""
+    line, level = detection.rows.loc[row], detection.describe_level(row)
+    parts = [*([] if level is None else [translate_message(level)]), *([line["causes"]] if line["causes"] else [])]
+    if not line["causes"] and isinstance(line["jump_column"], str):
+        parts.append(_("jump at {column}").format(column=line["jump_column"]))
+    is_explained = pd.notna(line["expected_amount"])
     return " · ".join(parts) or (_("the combination of values") if is_explained else "")
 
 
