@@ -39,13 +39,15 @@ def describe(detection: Detection) -> CardData:
 
 def _describe_incidents(detection: Detection) -> Iterator[Message]:
     """Yield a sentence for each of the incidents with the highest scores."""
-    for incident in detection.incidents.head(MAX_CARD_INCIDENTS).itertuples():
+    incidents = detection.incidents.head(MAX_CARD_INCIDENTS)
+    for row, explanation in zip(incidents["row"], detection.describe_values(incidents["row"]), strict=True):
+        line = detection.rows.loc[row]
         yield Message(
-            N_("{entity}, {time}: {explanation}."),
+            N_("{entity}, {time}: {explanation}"),
             {
-                "entity": str(incident.entity),
-                "time": str(detection.rows.loc[incident.row, "time"]).removesuffix(" 00:00:00"),
-                "explanation": detection.describe_value(incident.row),
+                "entity": str(line["entity"]),
+                "time": str(line["time"]).removesuffix(" 00:00:00"),
+                "explanation": explanation,
             },
         )
 

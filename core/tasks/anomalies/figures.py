@@ -90,7 +90,7 @@ def _draw_incidents(
             continue
         group_beyond_axis = is_beyond_axis[group.index]
         amounts = worst.loc[group.index, "amount"].round(1)
-        texts = [render(detection.describe_value(row)) for row in group["row"]]
+        texts = [render(text) for text in detection.describe_values(group["row"])]
         figure.add_scatter(
             x=worst.loc[group.index, "time"],
             y=marker_amounts[group.index],

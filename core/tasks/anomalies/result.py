@@ -1,6 +1,6 @@
 """Result of the anomalies task: ranked rows, with the cells that explain them."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -41,9 +41,9 @@ class Detection(Result):
     rows_left_out  number of incomplete rows, which have no score.
     rows           entity, time, score, severity (0 … 3), anomaly, incident (−1 for none), amount (sum of a daily
                    profile, else mean of a row); and for explained rows: expected_amount; column, value, expected, low,
-                   high and deviation (spreads) of the value farthest outside its band; causes (up to three such
-                   columns, as text); level_shift (see `cells`); jump_column, jump and jump_high where the
-                   distance of a value to the mean of its neighbours is unusual; level and expected_level of the day where the level is
+                   high, deviation and level_shift (see `cells`) of the value farthest outside its band; causes (up to
+                   three such columns, as text); level and expected_level of the day where the level is unusual;
+                   jump_column, jump and jump_high where the distance of a value to the mean of its neighbours is
                    unusual; counterfactual (kind, see `Counterfactuals`).
     cells          cells of the explained rows (every anomaly, and at least the top rows): row, column, value, expected,
                    low, high, deviation (spreads), level_shift (part of value − expected that the level of the day
@@ -138,13 +138,17 @@ class Detection(Result):
         """
         return self._describe(self.rows.loc[row].to_dict(), self._list_intervals(row))
 
-    def describe_value(self, row: int) -> Message:
-        """Return the value of a row that deviates most, with its usual range, in words."""
-        return words.describe_value(self.rows.loc[row].to_dict(), self.data.unit, len(self.data.columns))
+    def describe_values(self, rows: Iterable[int]) -> list[Message]:
+        """Return the value of each row that deviates most, with its usual range, in words."""
+        count = len(self.data.columns)
+        return [words.describe_value(row, self.data.unit, count) for row in self._take_records(rows)]
 
-    def describe_level(self, row: int) -> Message | None:
-        """Return how far the level of the day is from the usual one; None for a usual level."""
-        return words.describe_level(self.rows.loc[row].to_dict(), self.data.unit)
+    def describe_levels(self, rows: Iterable[int]) -> list[Message | None]:
+        """Return how far the level of the day is from the usual one for each row; None for a usual level."""
+        return [words.describe_level(row, self.data.unit) for row in self._take_records(rows)]
+
+    def _take_records(self, rows: Iterable[int]) -> list[dict[Hashable, Any]]:
+        return self.rows.loc[list(rows)].to_dict("records")
 
     def _describe(
         self, row: Mapping[Hashable, Any], intervals: Sequence[Mapping[Hashable, Any]]

@@ -126,7 +126,7 @@ def _build_table(detection: Detection, rows: pd.DataFrame, verdicts: list[str], 
                 "" if values is None else translate_message(words.describe_range(*values[1:])) for values in shown
             ],
             "deviation": ["" if pd.isna(deviation) else format_deviation(deviation) for deviation in rows["deviation"]],
-            "causes": [_describe_causes(detection, row) for row in rows.index],
+            "causes": _describe_causes(detection, rows),
             "verdict": verdicts,
             "score": rows["score"].round(3),
             "rank": (rows["incident"] if view == "incidents" else rows.index) + 1,
@@ -135,14 +135,17 @@ def _build_table(detection: Detection, rows: pd.DataFrame, verdicts: list[str], 
     return table if view == "incidents" else table.drop(columns="rows")
 
 
-def _describe_causes(detection: Detection, row: int) -> str:
-    """Return what deviates in one line: the level of the day, then the columns; else a jump or the combination."""
-    line, level = detection.rows.loc[row], detection.describe_level(row)
-    parts = [*([] if level is None else [translate_message(level)]), *([line["causes"]] if line["causes"] else [])]
-    if not line["causes"] and isinstance(line["jump_column"], str):
-        parts.append(_("jump at {column}").format(column=line["jump_column"]))
-    is_explained = pd.notna(line["expected_amount"])
-    return " · ".join(parts) or (_("the combination of values") if is_explained else "")
+def _describe_causes(detection: Detection, rows: pd.DataFrame) -> list[str]:
+    """Return what deviates in one line each: the level of the day, the columns; else a jump or the combination."""
+    texts = []
+    columns = rows[["causes", "jump_column", "expected_amount"]].itertuples(index=False)
+    for level, line in zip(detection.describe_levels(rows.index), columns, strict=True):
+        parts = [*([] if level is None else [translate_message(level)]), *([line.causes] if line.causes else [])]
+        if not line.causes and isinstance(line.jump_column, str):
+            parts.append(_("jump at {column}").format(column=line.jump_column))
+        is_explained = pd.notna(line.expected_amount)
+        texts.append(" · ".join(parts) or (_("the combination of values") if is_explained else ""))
+    return texts
 
 
 def _build_column_config(detection: Detection) -> dict[str, ColumnConfig]:

@@ -91,7 +91,7 @@ def test_named_columns_lie_outside_band_in_named_direction(dataset: Dataset, bas
             if trace.name == "largest deviations"
         )
         assert list(marks.x) == [name for name, _ in causes]
-        sentence = str(detection.describe_value(row))
+        sentence = str(detection.describe_values([row])[0])
         assert sentence.startswith(f"{causes[0][0]}: ") if causes else sentence.startswith("No single value is unusual")
 
 
@@ -124,7 +124,7 @@ def test_jumpy_day_without_unusual_value_is_told_by_its_jumps(sample: Dataset) -
     column = list(complete.columns).index(line["jump_column"])
     assert line["jump"] == pytest.approx(abs(values[column] - (values[column - 1] + values[column + 1]) / 2))
     assert line["jump"] > line["jump_high"]
-    assert f"The jump at {line['jump_column']} is:" in str(detection.describe_value(row))
+    assert f"The jump at {line['jump_column']} is:" in str(detection.describe_values([row])[0])
 
 
 def test_level_of_day_is_told_apart_from_its_shape() -> None:
@@ -140,8 +140,9 @@ def test_level_of_day_is_told_apart_from_its_shape() -> None:
     detection, _, _ = explain(complete.replace(frame=changed), "calendar", 0.02, trees=50)
     keys = list(zip(detection.rows["entity"].astype(str), detection.rows["time"], strict=True))
     low_day, spike = (keys.index(key) for key in zip(complete.entity[days], complete.time[days], strict=True))
-    assert str(detection.describe_level(low_day)) in {f"Whole day {percent} % below usual" for percent in (74, 75, 76)}
-    assert detection.describe_level(spike) is None
+    low_level, spike_level = detection.describe_levels([low_day, spike])
+    assert str(low_level) in {f"Whole day {percent} % below usual" for percent in (74, 75, 76)}
+    assert spike_level is None
     cell = detection.rows.loc[spike]
     assert cell["column"] == "12:00"
     assert abs(cell["level_shift"]) < 0.05 * (cell["value"] - cell["expected"])
@@ -307,7 +308,7 @@ def test_export_card_and_json_say_the_same_words(sample: Dataset, workspace: Wor
     spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=20), baseline="calendar")
     detection, run = detect(spec, sample, workspace=workspace, actor=ALICE)
     worst = detection.incidents.iloc[0]
-    headline = str(detection.describe_value(int(worst["row"])))
+    headline = str(detection.describe_values([worst["row"]])[0])
     export, answer = detection.to_frame(), command.to_answer(detection, run)
     assert export["explanation"].iloc[int(worst["row"])].startswith(headline.rstrip("."))
     assert answer["incidents"][0]["explanation"][0] == headline
