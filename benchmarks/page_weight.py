@@ -9,6 +9,7 @@ import pandas as pd
 from benchmarks.report import ResultLine, build_figure, build_ratio
 from core.data.dataset import Dataset, make_index
 from core.tasks.anomalies import figures
+from core.tasks.anomalies.incidents import number_incidents
 from core.tasks.anomalies.result import Detection
 from core.tasks.anomalies.spec import DetectionSpec
 
@@ -52,9 +53,12 @@ def _make_series(size: int) -> tuple[Dataset, Detection]:
             "severity": np.searchsorted([0.99, 0.999, 0.9999], scores[order]).astype(np.int8),
             "anomaly": scores[order] > 1 - FLAGGED_SHARE,
             "amount": values[order],
-            "expected": 0.0,
-            "causes": "value +3.0σ",
+            "column": "value",
+            "value": values[order],
+            "low": -0.2,
+            "high": 0.2,
         }
     )
+    rows["incident"] = number_incidents(rows, step_seconds=60.0)
     spec = DetectionSpec(baseline="entity", contamination=FLAGGED_SHARE)
     return dataset, Detection(spec, spec, dataset.summary, 1 - FLAGGED_SHARE, 0, rows, pd.DataFrame())

@@ -28,12 +28,14 @@ def format_plain(value: object) -> str:
 
 @dataclass(frozen=True)
 class Message:
-    """A message template with named placeholders, and their values.
+    """A message template with named placeholders, and their values; a value may be a message.
 
     Example:
         >>> message = Message("{count} rows of {file}", {"count": 1200, "file": "loads.csv"})
         >>> str(message)
         '1,200 rows of loads.csv'
+        >>> str(Message("Read {what}", {"what": message}))
+        'Read 1,200 rows of loads.csv'
         >>> message.render({"{count} rows of {file}": "{file} : {count} lignes"}.get, str)
         'loads.csv : 1200 lignes'
     """
@@ -43,7 +45,11 @@ class Message:
 
     def render(self, translate: Callable[[str], str], format_value: Callable[[object], str]) -> str:
         """Return the message, its template translated by `translate` and its values formatted by `format_value`."""
-        return translate(self.template).format(**{name: format_value(value) for name, value in self.values.items()})
+        texts = {
+            name: value.render(translate, format_value) if isinstance(value, Message) else format_value(value)
+            for name, value in self.values.items()
+        }
+        return translate(self.template).format(**texts)
 
     def __str__(self) -> str:
         return self.render(str, format_plain)

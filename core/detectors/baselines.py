@@ -5,10 +5,12 @@ values, and into the deviations that explain a row.
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from core.array_types import Floats
@@ -17,16 +19,36 @@ from core.data.quality.baseline import GroupMedian
 from core.detectors.day_features import MIN_PATTERN_SPREADS, measure_patterns
 from core.messages import N_
 
-LEVEL_COLUMN = "level"
+BAND_HALF_WIDTH = 2.0  # half width of the expected band, in spreads
 MIN_LEVEL_SPREAD_SHARE = 0.02  # share of the expected level: smaller spreads are rounding
 MIN_SHAPE_SPREAD_SHARE = 0.01  # share of the row's level: smaller spreads are rounding
 MIN_LEVEL_SHARE = 0.05  # share of the entity's typical level: smallest unit of a row's shape
 
 
+@dataclass(frozen=True)
+class RowLevels:
+    """Levels of the rows of daily profiles, in the unit of the data.
+
+    measured, expected, spread  (rows,); the spread is one standard deviation of the measured level
+    cell_shift                  (rows, columns), the part of measured − expected values that the level causes; the shape
+                                of the row causes the rest
+    """
+
+    measured: Floats
+    expected: Floats
+    spread: Floats
+    cell_shift: Floats
+
+    @property
+    def is_unusual(self) -> NDArray[np.bool_]:
+        """True for the rows whose level is outside the expected band, (rows,)."""
+        return np.abs(self.measured - self.expected) > BAND_HALF_WIDTH * self.spread
+
+
 class Baseline(ABC):
     """Contract of a baseline.
 
-    After `fit`, the methods `compute_features`, `predict_values` and `compute_deviations` treat each row by itself.
+    After `fit`, the methods `compute_features`, `compute_deviations` and those that predict treat each row by itself.
     """
 
     name: ClassVar[str]
@@ -48,20 +70,29 @@ class Baseline(ABC):
     def predict_values(self, dataset: Dataset) -> tuple[Floats, Floats]:
         """Return the expected value and the spread of every measurement, each of shape (rows, columns).
 
-        The spread is one standard deviation.
+        The spread is one standard deviation, never 0. Bands and deviations use it.
         """
 
-    def compute_deviations(self, dataset: Dataset) -> pd.DataFrame:
-        """Return the signed deviation of every measurement in spreads, shape (rows, columns)."""
-        center, spread = self.predict_values(dataset)
-        return pd.DataFrame(
-            (dataset.values - center) / _apply_spread_floor(spread, center, self._find_max_spread()),
-            columns=dataset.columns,
-        )
+    def predict_levels(self, dataset: Dataset) -> RowLevels | None:
+        """Return the levels of the rows; None for a baseline that does not tell the level of a row from its shape."""
+        return None
 
-    def _find_max_spread(self) -> Floats:
-        """Return the largest spread of every column over all groups of the training data."""
-        return np.nanmax(self.group_median_.spread_, axis=0, initial=0.0)
+    def predict_jumps(self, dataset: Dataset) -> tuple[Floats, Floats] | None:
+        """Return the distance of every value to the mean of its neighbours, and its largest usual distance.
+
+        Both have the shape (rows, columns). None for a baseline that does not compare neighbours.
+        """
+        return None
+
+    def compute_deviations(self, dataset: Dataset) -> pd.DataFrame:
+        """Return the signed deviation of every measurement in the spreads of `predict_values`, (rows, columns)."""
+        center, spread = self.predict_values(dataset)
+        return pd.DataFrame((dataset.values - center) / spread, columns=dataset.columns)
+
+    def _widen_spread(self, center: Floats, spread: Floats) -> tuple[Floats, Floats]:
+        """Return `center`, and spreads of at least 1 % of the largest spread of their column."""
+        max_spread = np.nanmax(self.group_median_.spread_, axis=0, initial=0.0)
+        return center, _apply_spread_floor(spread, center, 0.01 * max_spread)
 
 
 class GlobalBaseline(Baseline):
@@ -96,7 +127,7 @@ class GlobalBaseline(Baseline):
     @override
     def predict_values(self, dataset: Dataset) -> tuple[Floats, Floats]:
         group = np.zeros(len(dataset), dtype=np.intp)
-        return self.group_median_.median_[group], self.group_median_.spread_[group]
+        return self._widen_spread(self.group_median_.median_[group], self.group_median_.spread_[group])
 
 
 def _build_single_entity_index(dataset: Dataset) -> pd.MultiIndex:
@@ -134,7 +165,7 @@ class EntityBaseline(Baseline):
 
     @override
     def predict_values(self, dataset: Dataset) -> tuple[Floats, Floats]:
-        return self.group_median_.predict(dataset)
+        return self._widen_spread(*self.group_median_.predict(dataset))
 
 
 class CalendarBaseline(Baseline):
@@ -226,26 +257,40 @@ class CalendarBaseline(Baseline):
         return features
 
     @override
-    def compute_deviations(self, dataset: Dataset) -> pd.DataFrame:
+    def predict_values(self, dataset: Dataset) -> tuple[Floats, Floats]:
         if not self.profile_:
-            return super().compute_deviations(dataset)
+            return self._widen_spread(*self.group_median_.predict(dataset))
+        level, level_spread = self.level_median_.predict(dataset)
+        shape, shape_spread = self.shape_median_.predict(dataset)
+        scale = self._compute_shape_scale(dataset, level[:, 0])
+        center = level + shape * scale
+        spread = np.hypot((1 + shape) * level_spread, shape_spread * scale)
+        return center, _apply_spread_floor(spread, center, MIN_SHAPE_SPREAD_SHARE * scale)
+
+    @override
+    def predict_levels(self, dataset: Dataset) -> RowLevels | None:
+        if not self.profile_:
+            return None
         level = dataset.row_median
-        shape = (dataset.values - level[:, None]) / self._compute_shape_scale(dataset, level)
-        shape_deviation = _standardise(shape, *self.shape_median_.predict(dataset), MIN_SHAPE_SPREAD_SHARE)
-        level_deviation = self._compute_level_deviation(dataset, level)
-        return pd.DataFrame(
-            np.column_stack([level_deviation, shape_deviation]), columns=[LEVEL_COLUMN, *dataset.columns]
+        expected_level, spread = self.level_median_.predict(dataset)
+        shape, _ = self.shape_median_.predict(dataset)
+        scale, expected_scale = (
+            self._compute_shape_scale(dataset, row_level) for row_level in (level, expected_level[:, 0])
+        )
+        return RowLevels(
+            level,
+            expected_level[:, 0],
+            _apply_spread_floor(spread, expected_level, 0.0)[:, 0],
+            level[:, None] - expected_level + shape * (scale - expected_scale),
         )
 
     @override
-    def predict_values(self, dataset: Dataset) -> tuple[Floats, Floats]:
+    def predict_jumps(self, dataset: Dataset) -> tuple[Floats, Floats] | None:
         if not self.profile_:
-            return self.group_median_.predict(dataset)
-        level, level_spread = self.level_median_.predict(dataset)
-        shape, shape_spread = self.shape_median_.predict(dataset)
-        scale = np.maximum(np.abs(level), MIN_LEVEL_SHARE * self._find_typical_level(dataset)[:, None])
-        center = level + shape * scale
-        return center, np.hypot((1 + shape) * level_spread, shape_spread * scale)
+            return None
+        median, spread = self.roughness_median_.predict(dataset)
+        largest = median + BAND_HALF_WIDTH * np.maximum(spread, MIN_SHAPE_SPREAD_SHARE)
+        return _compute_roughness(dataset.values), largest * self._compute_shape_scale(dataset, dataset.row_median)
 
     def _compute_level_deviation(self, dataset: Dataset, level: Floats) -> Floats:
         """Return the signed deviation of the level of every row, in spreads, (rows,)."""
@@ -356,10 +401,10 @@ class ShapeBaseline(Baseline):
     @override
     def predict_values(self, dataset: Dataset) -> tuple[Floats, Floats]:
         mean = self._compute_row_mean(dataset)
-        return self.group_median_.median_[[0]] * mean, self.group_median_.spread_[[0]] * np.abs(mean)
-
-    def _find_max_spread(self) -> Floats:
-        return np.zeros(1)  # the spread is proportional to the row's mean: other rows give no lower bound
+        center, spread = self.group_median_.median_[[0]] * mean, self.group_median_.spread_[[0]] * np.abs(mean)
+        return center, _apply_spread_floor(
+            spread, center, 0.0
+        )  # other rows give no bound: it grows with the row's mean
 
     def _compute_row_mean(self, dataset: Dataset) -> Floats:
         mean = dataset.values.mean(axis=1, keepdims=True)
@@ -377,9 +422,9 @@ def _standardise(values: Floats, center: Floats, spread: Floats, floor: float) -
     return result
 
 
-def _apply_spread_floor(spread: Floats, center: Floats, max_spread: Floats) -> Floats:
-    """Return spreads of at least 2 % of the expected value and 1 % of the column's `max_spread`, never 0."""
-    return np.maximum(spread, np.maximum(MIN_LEVEL_SPREAD_SHARE * np.abs(center), 0.01 * max_spread)).clip(min=1e-12)
+def _apply_spread_floor(spread: Floats, center: Floats, min_spread: Floats | float) -> Floats:
+    """Return spreads of at least 2 % of the expected value and at least `min_spread`, never 0."""
+    return np.maximum(spread, np.maximum(MIN_LEVEL_SPREAD_SHARE * np.abs(center), min_spread)).clip(min=1e-12)
 
 
 def _compute_roughness(values: Floats) -> Floats:

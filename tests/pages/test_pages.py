@@ -72,7 +72,7 @@ def test_anomalies_page_runs_detection(page_workspace: Workspace, sample: Datase
     assert app.query_params["run"] == event.run_id
     metrics = {metric.label: metric.value for metric in app.metric}
     assert metrics["Anomalies"] == str(event.details.anomalies_count)
-    assert "Ranked rows" in read_page_text(app)
+    assert "Ranked incidents" in read_page_text(app)
     reopened = open_page("analysis/anomalies.py", dataset=digest, run=str(event.run_id))
     assert {metric.label: metric.value for metric in reopened.metric} == metrics
     assert len(page_workspace.events.read_events()) == 1, "opening the result again starts no run"

@@ -1,5 +1,7 @@
 """Run card of the anomalies task."""
 
+from collections.abc import Iterator
+
 from core.messages import N_, Message
 from core.runs.card_data import (
     NO_LABELS_NOTE,
@@ -23,6 +25,8 @@ ALARM_REASONS = {
     "year": N_("Only rows that stand out are flagged, with at most {amount} false alarms a year per entity."),
 }
 
+MAX_CARD_INCIDENTS = 5
+
 
 def describe(detection: Detection) -> CardData:
     """Return the threshold with its origin, the counts by severity and the histogram of scores."""
@@ -33,12 +37,28 @@ def describe(detection: Detection) -> CardData:
         part=describe_part(detection.rows, detection.spec),
         threshold=_describe_threshold(detection, share),
         counts={
+            "incidents": len(detection.incidents),
             "flagged_share": share,
             **{name: int(severities.get(number, 0)) for number, name in enumerate(SEVERITIES)},
         },
         picture=build_score_histogram(detection.rows["score"], detection.threshold),
-        notes=(Message(NO_LABELS_NOTE), *detection.notes),
+        notes=(Message(NO_LABELS_NOTE), *detection.notes, *_describe_incidents(detection)),
     )
+
+
+def _describe_incidents(detection: Detection) -> Iterator[Message]:
+    """Yield a sentence for each of the incidents with the highest scores."""
+    incidents = detection.incidents.head(MAX_CARD_INCIDENTS)
+    for row, explanation in zip(incidents["row"], detection.describe_values(incidents["row"]), strict=True):
+        line = detection.rows.loc[row]
+        yield Message(
+            N_("{entity}, {time}: {explanation}"),
+            {
+                "entity": str(line["entity"]),
+                "time": str(line["time"]).removesuffix(" 00:00:00"),
+                "explanation": explanation,
+            },
+        )
 
 
 def _describe_threshold(detection: Detection, share: float) -> CardThreshold:

@@ -3,6 +3,8 @@
 Severities differ by marker shape or hatching as well as by colour, for colour-blind readers.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -23,21 +25,24 @@ from core.figures.style import (
     downsample,
     to_float32,
 )
-from core.messages import N_
+from core.messages import N_, Message
+from core.tasks.anomalies.explanation import format_deviation, select_columns
 from core.tasks.anomalies.result import SEVERITIES, Detection
 
 SEVERITY_SYMBOLS = ("circle-open", "diamond-open", "triangle-up", "star")
 HEAT_SCALE = ((0.0, "rgba(122, 139, 153, 0.10)"), (0.001, "#FDE3CF"), (0.4, "#F2A66B"), (1.0, "#B34700"))
 MAX_MARKERS = 1000
-MIN_MARKED_SPREADS = 3.0
 MONTH_COUNT = 12
 
 
-def draw_timeline(dataset: Dataset, detection: Detection, translate: Translate = str) -> go.Figure:
-    """Draw the amount of every entity over time, with anomalies marked by severity.
+def draw_timeline(
+    dataset: Dataset, detection: Detection, translate: Translate = str, render: Callable[[Message], str] = str
+) -> go.Figure:
+    """Draw the amount of every entity over time, with one mark per incident, by severity.
 
-    The axis ends slightly above the ordinary amounts, so that one extreme value does not flatten the curves. Anomalies
-    beyond the axis are drawn at its edge, labelled with their amount.
+    A mark is at the row with the highest score; a thick line covers the other rows of its incident. The axis ends
+    slightly above the ordinary amounts, so that one extreme value does not flatten the curves. Incidents beyond the
+    axis are drawn at its edge, labelled with their amount. `render` gives the text of messages.
     """
     figure = go.Figure()
     amounts = _compute_amounts(dataset, detection.data.profile)
@@ -58,26 +63,36 @@ def draw_timeline(dataset: Dataset, detection: Detection, translate: Translate =
             hovertemplate=f"{TIME_FORMAT}<br>%{{y:,.1f}}<extra>%{{fullData.name}}</extra>",
         )
     low, high = compute_axis_range(amounts)
-    _draw_anomalies(figure, detection.anomalies, dataset, (low, high), translate)
+    _draw_incidents(figure, detection, dataset, (low, high), translate, render)
     figure.update_yaxes(range=[low, high])
     return apply_layout(figure, translate, y=_label_amount_axis(detection, translate), height=420)
 
 
-def _draw_anomalies(
-    figure: go.Figure, anomalies: pd.DataFrame, dataset: Dataset, axis_range: tuple[float, float], translate: Translate
+def _draw_incidents(
+    figure: go.Figure,
+    detection: Detection,
+    dataset: Dataset,
+    axis_range: tuple[float, float],
+    translate: Translate,
+    render: Callable[[Message], str],
 ) -> None:
-    """Draw the anomalies by severity; `axis_range` is the range of the y axis."""
-    anomalies = anomalies[anomalies["entity"].isin(dataset.entities)].head(MAX_MARKERS)
+    """Draw the incidents by severity; `axis_range` is the range of the y axis."""
+    incidents = detection.incidents
+    incidents = incidents[incidents["entity"].isin(dataset.entities)].head(MAX_MARKERS)
     span = axis_range[1] - axis_range[0]
-    marker_amounts = anomalies["amount"].clip(axis_range[0] + 0.03 * span, axis_range[1] - 0.03 * span)
-    is_beyond_axis = (anomalies["amount"] > axis_range[1]) | (anomalies["amount"] < axis_range[0])
+    _draw_spans(figure, detection.anomalies, incidents, axis_range)
+    worst = detection.rows.loc[incidents["row"]].set_axis(incidents.index)
+    marker_amounts = worst["amount"].clip(axis_range[0] + 0.03 * span, axis_range[1] - 0.03 * span)
+    is_beyond_axis = (worst["amount"] > axis_range[1]) | (worst["amount"] < axis_range[0])
     for severity in (3, 2, 1, 0):
-        group = anomalies[anomalies["severity"] == severity]
+        group = incidents[incidents["severity"] == severity]
         if group.empty:
             continue
         group_beyond_axis = is_beyond_axis[group.index]
+        amounts = worst.loc[group.index, "amount"].round(1)
+        texts = [render(text) for text in detection.describe_values(group["row"])]
         figure.add_scatter(
-            x=group["time"],
+            x=worst.loc[group.index, "time"],
             y=marker_amounts[group.index],
             mode="markers+text" if group_beyond_axis.any() else "markers",
             name=translate(SEVERITIES[severity]),
@@ -90,9 +105,30 @@ def _draw_anomalies(
                 "color": HIGHLIGHT_COLOUR,
                 "line": {"width": 1.2},
             },
-            customdata=list(zip(group["entity"].astype(str), group["amount"].round(1), group["causes"], strict=True)),
+            customdata=list(zip(group["entity"].astype(str), amounts, texts, strict=True)),
             hovertemplate=f"%{{customdata[0]}}<br>{TIME_FORMAT}<br>%{{customdata[1]:,}}<br>%{{customdata[2]}}<extra></extra>",
         )
+
+
+def _draw_spans(
+    figure: go.Figure, anomalies: pd.DataFrame, incidents: pd.DataFrame, axis_range: tuple[float, float]
+) -> None:
+    """Draw a thick line over the rows of every incident with several rows."""
+    several = incidents.index[incidents["rows"] > 1]
+    rows = anomalies[anomalies["incident"].isin(several)].sort_values(["incident", "time"], kind="stable")
+    if rows.empty:
+        return
+    last = rows.drop_duplicates("incident", keep="last").assign(amount=np.nan)  # NaN ends the line
+    rows = pd.concat([rows, last]).sort_values(["incident", "time"], kind="stable")
+    figure.add_scatter(
+        x=rows["time"],
+        y=rows["amount"].clip(*axis_range),
+        mode="lines",
+        line={"width": 5, "color": HIGHLIGHT_COLOUR},
+        opacity=0.35,
+        showlegend=False,
+        hoverinfo="skip",
+    )
 
 
 def draw_calendar_map(detection: Detection, translate: Translate = str) -> go.Figure:
@@ -205,7 +241,7 @@ def _build_bar_marker(severity: int) -> dict[str, object]:
 
 
 def draw_row_profile(cells: pd.DataFrame, unit: str, translate: Translate = str) -> go.Figure:
-    """Draw one row and its expected band of ± 2 σ, with the most deviating columns marked."""
+    """Draw one row and its expected band of ± 2 σ, with the named columns marked."""
     figure = go.Figure()
     columns = cells["column"].astype(str)
     figure.add_scatter(x=columns, y=cells["high"], mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip")
@@ -234,16 +270,13 @@ def draw_row_profile(cells: pd.DataFrame, unit: str, translate: Translate = str)
         line={"color": NEUTRAL_COLOUR, "width": 2.2},
         marker={"size": 5},
     )
-    marked_cells = cells.loc[cells["deviation"].abs().sort_values(ascending=False).index[:3]]
-    marked_cells = marked_cells[
-        marked_cells["deviation"].abs() >= min(MIN_MARKED_SPREADS, marked_cells["deviation"].abs().max())
-    ]
+    marked_cells = cells.iloc[[column for column in select_columns(cells, len(cells))[0] if column >= 0]]
     figure.add_scatter(
         x=marked_cells["column"].astype(str),
         y=marked_cells["value"],
         mode="markers+text",
         name=translate(N_("largest deviations")),
-        text=[f"{deviation:+.1f}σ" for deviation in marked_cells["deviation"]],
+        text=[format_deviation(deviation) for deviation in marked_cells["deviation"]],
         textposition="top center",
         marker={"symbol": "diamond-open", "size": 13, "color": HIGHLIGHT_COLOUR, "line": {"width": 2}},
     )
@@ -269,7 +302,13 @@ def draw_value_in_series(
         mode="markers",
         name=translate(N_("expected ± 2σ")),
         marker={"symbol": "line-ew-open", "size": 16, "color": PALETTE[0], "line": {"width": 2}},
-        error_y={"array": [cell["high"] - cell["expected"]], "color": PALETTE[0], "thickness": 2, "width": 6},
+        error_y={
+            "array": [cell["high"] - cell["expected"]],
+            "arrayminus": [cell["expected"] - cell["low"]],
+            "color": PALETTE[0],
+            "thickness": 2,
+            "width": 6,
+        },
     )
     figure.add_scatter(
         x=[time],
@@ -277,7 +316,7 @@ def draw_value_in_series(
         mode="markers+text",
         name=translate(N_("largest deviations")),
         textposition="top center",
-        text=[f"{cell['deviation']:+.1f}σ"],
+        text=[format_deviation(cell["deviation"])],
         marker={"symbol": "diamond-open", "size": 13, "color": HIGHLIGHT_COLOUR, "line": {"width": 2}},
     )
     return apply_layout(figure, translate, y=unit, height=360)

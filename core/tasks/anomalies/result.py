@@ -1,24 +1,33 @@
 """Result of the anomalies task: ranked rows, with the cells that explain them."""
 
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from core.data.dataset import Dataset, DataSummary
-from core.detectors.row_model import RowModel
+from core.data.dataset import DataSummary
 from core.messages import N_, Message
 from core.runs.result import Result
 from core.spec.spec import ApplySpec, ThresholdSpec
+from core.tasks.anomalies import words
+from core.tasks.anomalies.explanation import upgrade_tables
+from core.tasks.anomalies.incidents import build_incidents
 from core.tasks.anomalies.spec import DetectionSpec
 
 SEVERITIES = (N_("mild"), N_("notable"), N_("rare"), N_("extreme"))
 """Names of the severities 0 … 3: below the top 1 % of the training scores, in the top 1 %, 1 in 1,000, 1 in 10,000."""
 
-MIN_EXPLAINED_ROWS = 2000
-MAX_CAUSES = 3
-BAND_HALF_WIDTH = 2.0  # half width of the expected band, in spreads
+EXPORTED_COLUMNS = (
+    *("rank", "severity", "entity", "time", "incident", "anomaly"),
+    *("column", "value", "expected", "low", "high", "deviation", "unit", "causes", "explanation"),
+    *("unflagged_low", "unflagged_high", "amount", "expected_amount", "score"),
+)
 
 
 @dataclass(frozen=True)
@@ -30,16 +39,22 @@ class Detection(Result):
     data           files, unit and columns of the dataset.
     threshold      score above which a row is an anomaly.
     rows_left_out  number of incomplete rows, which have no score.
-    rows           entity, time, score, severity (0 … 3), anomaly, amount (sum of a daily profile, else mean of a row),
-                   expected amount, causes (the columns that deviate most; for explained rows only).
+    rows           entity, time, score, severity (0 … 3), anomaly, incident (−1 for none), amount (sum of a daily
+                   profile, else mean of a row); and for explained rows: expected_amount; column, value, expected, low,
+                   high, deviation and level_shift (see `cells`) of the value farthest outside its band; causes (up to
+                   three such columns, as text); level and expected_level of the day where the level is unusual;
+                   jump_column, jump and jump_high where the distance of a value to the mean of its neighbours is
+                   unusual; counterfactual (kind, see `Counterfactuals`).
     cells          cells of the explained rows (every anomaly, and at least the top rows): row, column, value, expected,
-                   low, high, deviation in spreads.
+                   low, high, deviation (spreads), level_shift (part of value − expected that the level of the day
+                   causes), unflagged_low and unflagged_high (interval within which the row is not flagged).
     threshold_run  run whose verdicts led to the threshold; "" for a threshold computed from scores.
     method         how the threshold was computed, see `Threshold`; "" in runs of earlier versions.
     target_rate    largest share of normal rows above the threshold; None for a threshold without target.
     notes          limits of the result, to show with it.
     promise_kept   False if significantly more rows than `target_rate` are flagged by an existing model; True for rows
                    that the threshold was computed from; None without target.
+    step_seconds   time between two rows of an entity; None without an even step.
     """
 
     spec: DetectionSpec | ApplySpec | ThresholdSpec
@@ -54,11 +69,27 @@ class Detection(Result):
     target_rate: float | None = None
     notes: tuple[Message, ...] = ()
     promise_kept: bool | None = None
+    step_seconds: float | None = None
+
+    @override
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the result that `save` wrote, also that of an earlier version. Raises NotFoundError without one."""
+        detection = super().load(folder)
+        if "incident" in detection.rows:
+            return detection
+        rows, cells = upgrade_tables(detection.rows, detection.cells, detection.data.columns)
+        return replace(detection, rows=rows, cells=cells)
 
     @property
     def anomalies(self) -> pd.DataFrame:
         """Rows above the threshold, the highest score first."""
         return self.rows[self.rows["anomaly"]]
+
+    @cached_property
+    def incidents(self) -> pd.DataFrame:
+        """Incidents, the highest score first: entity, start, end, rows, peak, severity, row (position of the worst)."""
+        return build_incidents(self.rows)
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics to log."""
@@ -66,6 +97,8 @@ class Detection(Result):
         return {
             "rows": len(self.rows),
             "anomalies": len(anomalies),
+            "incidents": len(self.incidents),
+            "flagged_share": len(anomalies) / max(len(self.rows), 1),
             "anomaly_share": len(anomalies) / max(len(self.rows), 1),
             "rows_left_out": self.rows_left_out,
             "entities": self.rows["entity"].nunique(),
@@ -78,29 +111,79 @@ class Detection(Result):
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the ranked rows as a table to export, with severity names and deviations from the expected amount."""
-        table = self.rows.assign(
-            rank=np.arange(1, len(self.rows) + 1),
-            severity=np.asarray(SEVERITIES, dtype=object)[self.rows["severity"]],
-            deviation=self.rows["amount"] - self.rows["expected"],
+        """Return the ranked rows as a table to export: names of severities, numbers of incidents, words in English."""
+        rows, incident = self.rows, self.rows["incident"]
+        flagged = rows[rows["anomaly"]].to_dict("records")
+        intervals = [self._find_interval(position, row["column"]) for position, row in enumerate(flagged)]
+        table = rows.assign(
+            rank=np.arange(1, len(rows) + 1),
+            severity=np.asarray(SEVERITIES, dtype=object)[rows["severity"]],
+            incident=(incident + 1).astype("Int32").where(incident >= 0),
             unit=self.data.unit,
+            unflagged_low=_pad([low for low, _ in intervals], np.nan, len(rows)),
+            unflagged_high=_pad([high for _, high in intervals], np.nan, len(rows)),
+            explanation=_pad(
+                [
+                    " ".join(
+                        f"{str(text).rstrip('.')}." for text in self._describe(row, self._list_intervals(position))
+                    )
+                    for position, row in enumerate(flagged)
+                ],
+                "",
+                len(rows),
+            ),
         )
-        leading_columns = [
-            "rank",
-            "entity",
-            "time",
-            "score",
-            "severity",
-            "anomaly",
-            "amount",
-            "expected",
-            "deviation",
-            "unit",
-        ]
-        return table[[*leading_columns, "causes"]]
+        return table[list(EXPORTED_COLUMNS)]
+
+    def describe_row(self, row: int) -> tuple[Message, ...]:
+        """Return the explanation of a row, given its position in `rows`, in sentences.
+
+        The first tells the value that deviates most and its usual range. The others tell the level of the day, its part
+        in the deviation, and what would not have been flagged.
+        """
+        return self._describe(self.rows.loc[row].to_dict(), self._list_intervals(row))
+
+    def describe_values(self, rows: Iterable[int]) -> list[Message]:
+        """Return the value of each row that deviates most, with its usual range, in words."""
+        count = len(self.data.columns)
+        return [words.describe_value(row, self.data.unit, count) for row in self._take_records(rows)]
+
+    def describe_levels(self, rows: Iterable[int]) -> list[Message | None]:
+        """Return how far the level of the day is from the usual one for each row; None for a usual level."""
+        return [words.describe_level(row, self.data.unit) for row in self._take_records(rows)]
+
+    def _take_records(self, rows: Iterable[int]) -> list[dict[Hashable, Any]]:
+        return self.rows.loc[list(rows)].to_dict("records")
+
+    def _describe(
+        self, row: Mapping[Hashable, Any], intervals: Sequence[Mapping[Hashable, Any]]
+    ) -> tuple[Message, ...]:
+        parts = words.describe_level(row, self.data.unit), words.describe_parts(row, self.data.unit)
+        return (
+            words.describe_value(row, self.data.unit, len(self.data.columns)),
+            *(part for part in parts if part is not None),
+            *words.describe_counterfactual(str(row["counterfactual"]), intervals, self.data.unit),
+        )
+
+    def _find_interval(self, row: int, column: object) -> tuple[float, float]:
+        """Return the interval of a column within which the row is not flagged; NaN without one."""
+        for interval in self._list_intervals(row):
+            if interval["column"] == column:
+                return interval["unflagged_low"], interval["unflagged_high"]
+        return np.nan, np.nan
+
+    def _list_intervals(self, row: int) -> Sequence[Mapping[Hashable, Any]]:
+        return self._intervals_by_row.get(row, [])
+
+    @cached_property
+    def _intervals_by_row(self) -> dict[int, list[dict[Hashable, Any]]]:
+        """Cells with an interval that is not flagged, the largest deviation first, by row."""
+        cells = self.cells[self.cells["unflagged_low"].notna()]
+        cells = cells.loc[cells["deviation"].abs().sort_values(ascending=False, kind="stable").index]
+        return {int(row): group.to_dict("records") for row, group in cells.groupby("row")}
 
     def select_cells(self, row: int) -> pd.DataFrame:
-        """Return the cells of one row, given its position in `take_rows`; empty for a row that is not explained."""
+        """Return the cells of one row, given its position in `rows`; empty for a row that is not explained."""
         return self.cells[self.cells["row"] == row].drop(columns="row").reset_index(drop=True)
 
     def list_alarms(self) -> pd.DataFrame:
@@ -112,57 +195,6 @@ class Detection(Result):
         return self.rows["score"].to_numpy(dtype=np.float64)
 
 
-def rank_rows(
-    model: RowModel, complete_rows: Dataset, scores: NDArray[np.float64], threshold: float
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of `complete_rows` by descending score, and the cells that explain the top rows."""
-    order = np.argsort(-scores, kind="stable")
-    anomalous = scores > threshold
-    top = order[: max(int(anomalous.sum()), min(MIN_EXPLAINED_ROWS, len(order)))]
-    reduce = np.sum if complete_rows.profile else np.mean
-    rows = pd.DataFrame(
-        {
-            "entity": pd.Categorical.from_codes(complete_rows.entity_codes[order], complete_rows.entities),
-            "time": complete_rows.time[order],
-            "score": scores[order],
-            "severity": model.classify_rarity(scores[order]).astype(np.int8),
-            "anomaly": anomalous[order],
-            "amount": reduce(complete_rows.values, axis=1)[order],
-        }
-    )
-    explained_rows = complete_rows.take_rows(top)
-    expected, spread = model.baseline.predict_values(explained_rows)
-    deviations = model.baseline.compute_deviations(explained_rows)
-    rows["expected"] = np.nan
-    rows.loc[: len(top) - 1, "expected"] = reduce(expected, axis=1)
-    rows["causes"] = ""
-    rows.loc[: len(top) - 1, "causes"] = _format_causes(deviations)
-    return rows, _build_cells(explained_rows, expected, spread, deviations)
-
-
-def _format_causes(deviations: pd.DataFrame) -> list[str]:
-    """Return the columns that deviate most, up to three per row, as "19:00 +9.1σ, …"."""
-    values = deviations.to_numpy()
-    names = list(deviations.columns)
-    top_columns = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :MAX_CAUSES]
-    return [
-        ", ".join(f"{names[column]} {values[row, column]:+.1f}σ" for column in columns)
-        for row, columns in enumerate(top_columns)
-    ]
-
-
-def _build_cells(
-    dataset: Dataset, expected: NDArray[np.float64], spread: NDArray[np.float64], deviations: pd.DataFrame
-) -> pd.DataFrame:
-    count = len(dataset.columns)
-    return pd.DataFrame(
-        {
-            "row": np.repeat(np.arange(len(dataset), dtype=np.int32), count),
-            "column": pd.Categorical.from_codes(np.tile(np.arange(count), len(dataset)), dataset.columns),
-            "value": dataset.values.ravel().astype(np.float32),
-            "expected": expected.ravel().astype(np.float32),
-            "low": (expected - BAND_HALF_WIDTH * spread).ravel().astype(np.float32),
-            "high": (expected + BAND_HALF_WIDTH * spread).ravel().astype(np.float32),
-            "deviation": deviations[dataset.columns].to_numpy().ravel().astype(np.float32),
-        }
-    )
+def _pad(values: list[Any], filler: Any, count: int) -> list[Any]:
+    """Return `values` of the first rows, then the filler up to `count` rows."""
+    return values + [filler] * (count - len(values))

@@ -20,7 +20,9 @@ from core.runs.stored_runs import load_result
 from core.runs.tracked_run import Run, track_run
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.tasks.anomalies import figures
-from core.tasks.anomalies.result import Detection, rank_rows
+from core.tasks.anomalies.explanation import rank_rows
+from core.tasks.anomalies.incidents import find_row_step
+from core.tasks.anomalies.result import Detection
 from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 
@@ -57,6 +59,7 @@ def detect(
             target_rate=threshold.target_rate,
             notes=(threshold.note,),
             promise_kept=None if threshold.target_rate is None else True,
+            step_seconds=find_row_step(dataset),
         )
         _save_result(run, detection, part)
         _save_model(run, model, complete_rows)
@@ -123,6 +126,7 @@ def _score_rows(
             cells=cells,
             target_rate=target_rate,
             promise_kept=_check_promise(complete_rows, rows, target_rate),
+            step_seconds=find_row_step(dataset),
         )
         _save_result(run, detection, part)
         if isinstance(spec, ThresholdSpec):

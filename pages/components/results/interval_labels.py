@@ -10,7 +10,7 @@ from core.messages import N_
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.spec import list_series_forecasters
 from pages.components.i18n import _, format_percent, format_value, get_date_format
-from pages.components.results.anomalies import SEVERITY_MARKS
+from pages.components.results.anomaly_list import SEVERITY_MARKS
 
 SEVERITY_LABELS = {"low": N_("low"), "medium": N_("medium"), "high": N_("high"), "critical": N_("critical")}
 KIND_LABELS = {"high": N_("too high"), "low": N_("too low"), "level_shift": N_("new level")}

@@ -6,7 +6,7 @@ from core.tasks.anomalies.result import SEVERITIES
 from core.tasks.sequences import figures
 from core.tasks.sequences.result import SequenceDetection
 from pages.components.i18n import _, format_value
-from pages.components.results.anomalies import SEVERITY_MARKS
+from pages.components.results.anomaly_list import SEVERITY_MARKS
 from pages.components.results.run_widgets import show_chart
 
 

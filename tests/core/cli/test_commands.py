@@ -85,9 +85,11 @@ def test_detect_command_on_gas_files(gas_files: list[Path], tmp_path: Path) -> N
     assert process.returncode == 0, process.stderr
     answer = json.loads(process.stdout)
     assert (answer["metrics"]["rows"], answer["metrics"]["anomalies"]) == (33_675, 337)
-    assert set(answer) == {"run_id", "recorded", "metrics", "notes", "seconds", "emissions_kg"}
+    keys = {"run_id", "recorded", "metrics", "notes", "seconds", "emissions_kg", "incidents", "promise_kept"}
+    assert set(answer) == keys
+    assert answer["incidents"][0]["explanation"]
     assert answer["recorded"] is True
-    scores = pd.read_csv(out)
+    scores = pd.read_csv(out, low_memory=False)
     assert len(scores) == 33_675
     assert scores["score"].is_monotonic_decreasing
     assert scores["anomaly"].sum() == 337
