@@ -289,10 +289,10 @@ def _compute_hit_rates(
     """Return the hit rates of the detector's shares and of the moving mean; empty without causes."""
     if not causes:
         return {}
-    distances = compute_moving_mean_distance(test)
+    squares = compute_moving_mean_distance(test) ** 2  # the list of causes that events show, see `weigh_causes`
     return {
         "detector": compute_explanation_metrics(scores.shares, causes),
-        "moving_mean": compute_explanation_metrics(distances, causes),
+        "moving_mean": compute_explanation_metrics(squares, causes),
     }
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from core.data.dataset import Dataset
+from core.evaluation.events import merge_anomalies
 from core.figures.style import (
     BAND_COLOUR,
     HIGHLIGHT_COLOUR,
@@ -23,7 +24,6 @@ from core.figures.style import (
 from core.messages import N_
 from core.tasks.anomalies.figures import SEVERITY_SYMBOLS
 from core.tasks.anomalies.result import SEVERITIES
-from core.tasks.sequences.events import merge_anomalies
 from core.tasks.sequences.result import SequenceDetection
 
 SHADE_COLOUR = "rgba(213, 94, 0, 0.20)"
@@ -252,10 +252,10 @@ def _build_panels(titles: list[str]) -> go.Figure:
     return figure
 
 
-def draw_event(detection: SequenceDetection, number: int, ranking: str, translate: Translate = str) -> go.Figure:
-    """Draw the columns that explain one event, ranked `ranking` "share" or "distance", with their expected bands."""
-    cells = detection.cells[(detection.cells["event"] == number) & (detection.cells[f"by_{ranking}"] < MAX_PANELS)]
-    columns = [str(name) for name in cells.drop_duplicates("column").sort_values(f"by_{ranking}")["column"]]
+def draw_event(detection: SequenceDetection, number: int, translate: Translate = str) -> go.Figure:
+    """Draw the first causes of one event with their usual ranges, and the range in which it is not flagged."""
+    cells = detection.cells[(detection.cells["event"] == number) & (detection.cells["rank"] < MAX_PANELS)]
+    columns = [str(name) for name in cells.drop_duplicates("column").sort_values("rank")["column"]]
     event_rows, figure = detection.events.iloc[[number]], _build_panels(columns)
     for panel, column in enumerate(columns, start=1):
         column_cells, subplot = cells[cells["column"] == column], {"row": panel, "col": 1}
@@ -264,7 +264,8 @@ def draw_event(detection: SequenceDetection, number: int, ranking: str, translat
             (float(np.nanmin(measured)), float(np.nanmax(measured))) if np.isfinite(measured).any() else (0.0, 1.0)
         )
         _shade_events(figure, event_rows, axis_range, detection, translate(N_("event")), **subplot)
-        _draw_expected_band(figure, column_cells, translate, panel)
+        _draw_usual_range(figure, column_cells, translate, panel)
+        _draw_unflagged_range(figure, detection.events.loc[number], column_cells, translate, panel)
         figure.add_scatter(
             x=column_cells["time"],
             y=column_cells["value"],
@@ -281,8 +282,29 @@ def draw_event(detection: SequenceDetection, number: int, ranking: str, translat
     return figure.update_layout(margin={"t": 60}, legend={"y": 1 + 24 / height})  # above the name of the first panel
 
 
-def _draw_expected_band(figure: go.Figure, column_cells: pd.DataFrame, translate: Translate, panel: int) -> None:
-    """Draw the expected band and its middle; nothing for a detector without expectation."""
+def _draw_unflagged_range(
+    figure: go.Figure, event: pd.Series, column_cells: pd.DataFrame, translate: Translate, panel: int
+) -> None:
+    """Draw the range in which this column alone would not have been flagged; nothing for another column."""
+    if event["unflagged_by"] != "one column" or event["unflagged_column"] != column_cells["column"].iloc[0]:
+        return
+    for level in (event["unflagged_low"], event["unflagged_high"]):
+        figure.add_scatter(
+            x=column_cells["time"].iloc[[0, -1]],
+            y=[level, level],
+            mode="lines",
+            name=translate(N_("not flagged between")),
+            legendgroup="unflagged",
+            showlegend=level == event["unflagged_low"],
+            line={"color": HIGHLIGHT_COLOUR, "dash": "dot", "width": 1.3},
+            hoverinfo="skip",
+            row=panel,
+            col=1,
+        )
+
+
+def _draw_usual_range(figure: go.Figure, column_cells: pd.DataFrame, translate: Translate, panel: int) -> None:
+    """Draw the usual range and its middle; nothing where they are unknown."""
     if column_cells["expected"].isna().all():
         return
     subplot = {"row": panel, "col": 1}
@@ -303,7 +325,7 @@ def _draw_expected_band(figure: go.Figure, column_cells: pd.DataFrame, translate
         fill="tonexty",
         fillcolor=BAND_COLOUR,
         hoverinfo="skip",
-        name=translate(N_("expected ± 2σ")),
+        name=translate(N_("usual range")),
         legendgroup="band",
         showlegend=panel == 1,
         **subplot,
