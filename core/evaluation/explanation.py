@@ -17,7 +17,8 @@ from core.evaluation.validation import Indices
 from core.messages import N_
 
 Shares = NDArray[np.float32] | Floats
-WINDOW_ROWS = 21  # rows
+WINDOW_ROWS = 21  # rows of the moving mean
+CAUSE_WINDOW_ROWS = 41  # the same for the causes of events: best for the labelled causes of servers
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ def weigh_causes(distance: Floats, shares: Shares, start: int, stop: int) -> Flo
     """Return the weight of each column as a cause of the event in the rows `start` to before `stop`, (columns,).
 
     The weight is the part of a column in the sum of the squared distances to the moving mean, see
-    `compute_moving_mean_distance`; weights sum to 1. Where no column moved, it is the part in the `shares` of the
-    detector; 0 if these are 0, too. `distance` and `shares` have the shape (rows, columns).
+    `compute_moving_mean_distance` with `CAUSE_WINDOW_ROWS`; weights sum to 1. Where no column moved, it is the part in
+    the `shares` of the detector; 0 if these are 0, too. `distance` and `shares` have the shape (rows, columns).
     Raises DataError for rows that do not exist.
 
     Example:

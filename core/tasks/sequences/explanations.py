@@ -8,7 +8,7 @@ from core.array_types import Floats
 from core.detectors.base import SequenceScores
 from core.detectors.sequence_model import SequenceModel
 from core.evaluation.events import EventSpan
-from core.evaluation.explanation import compute_moving_mean_distance, weigh_causes
+from core.evaluation.explanation import CAUSE_WINDOW_ROWS, compute_moving_mean_distance, weigh_causes
 from core.evaluation.validation import Flags, Indices
 from core.tasks.sequences.counterfactual import Bounds, Rescorer, Sides, find_counterfactual
 from core.tasks.sequences.usual_range import NEIGHBOUR_ROWS, UsualRange, choose_usual_range, find_extreme_row
@@ -48,7 +48,7 @@ class SeriesExplainer:
         """Compute the distance of the series to its moving mean."""
         self.model, self.columns, self.values, self.scores = model, columns, values, scores
         self.usual_positions = np.flatnonzero(is_usual)
-        self.distance = compute_moving_mean_distance(values)
+        self.distance = compute_moving_mean_distance(values, CAUSE_WINDOW_ROWS)
         self.rescorer = Rescorer(model, values, scores.score.astype(np.float64), anomaly)
 
     def rank_causes(self, span: EventSpan) -> tuple[Indices, Floats]:

@@ -295,7 +295,7 @@ def _draw_unflagged_range(
             mode="lines",
             name=translate(N_("not flagged between")),
             legendgroup="unflagged",
-            showlegend=level == event["unflagged_low"],
+            showlegend=bool(level == event["unflagged_low"]),
             line={"color": HIGHLIGHT_COLOUR, "dash": "dot", "width": 1.3},
             hoverinfo="skip",
             row=panel,
