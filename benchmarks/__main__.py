@@ -20,6 +20,7 @@ BENCHMARKS = (
     "page_weight",
     "clustering",
     "sequences",
+    "event_merging",
     "sgmvrnn",
     "sgmvrnn_backward",
     "sgmvrnn_accuracy",
