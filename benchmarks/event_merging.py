@@ -276,14 +276,11 @@ def _check_counterfactuals(name: str, sets: Sequence[Scored]) -> ResultLine:
         scores, anomaly, levels = scored.flag(RATES[0])
         spans = find_events(scores, anomaly, levels)
         scored.model.threshold_ = levels.threshold
-        is_usual = np.ones(len(scores), dtype=bool)
-        for span in spans:
-            is_usual[span.first : span.last + 1] = False
         columns = [str(column) for column in range(scored.arrays.test.shape[1])]
-        explainer = SeriesExplainer(scored.model, columns, scored.arrays.test, scored.scores, anomaly, is_usual)
+        explainer = SeriesExplainer(scored.model, columns, scored.arrays.test, scored.scores, anomaly, spans)
         began = time.perf_counter()
         answers = [
-            (span, explainer.find_counterfactual(span))
+            (span, explainer.find_counterfactual(span) or [])
             for span in [span for span in spans if span.kind == "anomaly" and not _is_within(span, spans)][:MAX_EVENTS]
         ]
         seconds += time.perf_counter() - began

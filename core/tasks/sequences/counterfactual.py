@@ -6,6 +6,7 @@ Technology 31, 2018.
 """
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -24,6 +25,10 @@ MARGIN_SHARE = 1e-3  # of the distance from the usual score to the threshold: sc
 SHOWN_DIGITS = 3  # significant digits of a range, relative to its width
 
 
+class OutOfTimeError(Exception):
+    """The time for the search is over."""
+
+
 class Bounds(NamedTuple):
     """Range that a column has to stay in."""
 
@@ -34,7 +39,7 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True)
 class Sides:
-    """What is usual for a column during an event, and its lowest and highest value in it.
+    """Usual range of a column during an event, and its lowest and highest value in it.
 
     centre  expected value, from `low` to `high`, the usual range
     """
@@ -67,12 +72,14 @@ class Rescorer:
     values   (rows, columns), in the units of the data
     scores   (rows,), scores of the whole series
     anomaly  (rows,), flagged rows
+    deadline  moment of the monotonic clock, in seconds, after which nothing is scored any more
     """
 
     model: SequenceModel
     values: Floats
     scores: Floats
     anomaly: Flags
+    deadline: float = math.inf
     context_rows: int = field(default=MIN_CONTEXT_ROWS, init=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +99,9 @@ class Rescorer:
             self.context_rows *= 2
 
     def score(self, values: Floats) -> Floats:
-        """Return the scores of values (rows, columns)."""
+        """Return the scores of values (rows, columns). Raises OutOfTimeError after the deadline."""
+        if time.monotonic() > self.deadline:
+            raise OutOfTimeError
         [scores] = self.model.score_series([values])
         return scores.score.astype(np.float64)
 
@@ -141,7 +150,7 @@ def find_counterfactual(stretch: Stretch, sides: Sequence[Sequence[Sides]]) -> l
     """Return the widest ranges found with which the event would not have been flagged, [] without such ranges.
 
     `sides` holds, for each of the first causes, what is usual for it; a column may have several answers. The first
-    columns are tried alone, then the first 2, 3 and 5 together.
+    columns are tried alone, then the first 2, 3 and 5 together. Raises OutOfTimeError.
 
     Example:
         >>> from core.detectors.scaling import Scaling
@@ -155,8 +164,6 @@ def find_counterfactual(stretch: Stretch, sides: Sequence[Sequence[Sides]]) -> l
         >>> bounds.low, 1.8 < bounds.high < 2.0  # a distance of 2 has the score 4
         (-1.0, True)
     """
-    if not stretch.can_answer:
-        return []
     singles = [[answers] for answers in sides[:MAX_SINGLE_COLUMNS]]
     combinations = [sides[:size] for size in COMBINATION_SIZES if size <= len(sides)]
     for columns in [*singles, *combinations]:

@@ -1,6 +1,7 @@
 """Tables of a `SequenceDetection`: scored rows, events, the columns that explain them, values around them."""
 
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -12,9 +13,8 @@ from core.detectors.base import SequenceScores
 from core.detectors.sequence_model import SequenceModel
 from core.evaluation.events import EventSpan, ScoreLevels, find_events
 from core.evaluation.thresholds import compute_p_values
-from core.evaluation.validation import Flags
 from core.tasks.sequences.cells import bin_values, build_cells, join_cells
-from core.tasks.sequences.counterfactual import Bounds
+from core.tasks.sequences.counterfactual import Bounds, OutOfTimeError
 from core.tasks.sequences.explanations import SeriesExplainer
 from core.tasks.sequences.scored_dataset import ScoredDataset
 
@@ -97,7 +97,9 @@ def _build_events(
         spans = find_events(series_rows["score"].to_numpy(dtype=float), anomaly, levels)
         if not spans:
             continue
-        explainers[number] = _build_explainer(data, number, scores, anomaly, spans)
+        explainers[number] = SeriesExplainer(
+            data.model, list(data.dataset.columns), series.values, scores, anomaly, spans
+        )
         for span in spans:
             found.append(_Event(number, span, int(starts[number])))
             records.append({"entity": series.entity, **_describe_event(series_rows, span, explainers[number])})
@@ -114,17 +116,6 @@ def _build_events(
         events.astype({"entity": pd.CategoricalDtype(data.dataset.entities)}),
         [found[index] for index in order],
         explainers,
-    )
-
-
-def _build_explainer(
-    data: ScoredDataset, number: int, scores: SequenceScores, anomaly: Flags, spans: list[EventSpan]
-) -> SeriesExplainer:
-    is_usual = np.ones(len(anomaly), dtype=bool)
-    for span in spans:
-        is_usual[span.first : span.last + 1] = False
-    return SeriesExplainer(
-        data.model, list(data.dataset.columns), data.series[number].values, scores, anomaly, is_usual
     )
 
 
@@ -201,16 +192,17 @@ def _find_counterfactuals(found: list[_Event], explainers: dict[int, SeriesExpla
     Lasting changes, and events within them, have none: their level is flagged as well. The others have one if they are
     among the first `MAX_CELL_EVENTS` and `COUNTERFACTUAL_SECONDS` suffice.
     """
-    deadline = time.monotonic() + COUNTERFACTUAL_SECONDS
+    for explainer in explainers.values():
+        explainer.rescorer.deadline = time.monotonic() + COUNTERFACTUAL_SECONDS
     lasting = [event for event in found if event.span.kind == "lasting change"]
     answers = []
     for number, event in enumerate(found):
+        explainer, bounds = explainers[event.series], None
         is_within = any(other.series == event.series and _holds(other.span, event.span) for other in lasting)
-        if is_within or number >= MAX_CELL_EVENTS or time.monotonic() > deadline:
-            answers.append(_describe_bounds(None, []))
-            continue
-        explainer = explainers[event.series]
-        answers.append(_describe_bounds(explainer.find_counterfactual(event.span), explainer.columns))
+        if number < MAX_CELL_EVENTS and not is_within:
+            with suppress(OutOfTimeError):
+                bounds = explainer.find_counterfactual(event.span)
+        answers.append(_describe_bounds(bounds, explainer.columns))
     return {name: [answer[name] for answer in answers] for name in COUNTERFACTUAL_COLUMNS}
 
 

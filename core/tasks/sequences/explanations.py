@@ -1,5 +1,6 @@
 """Explanation of the events of one series: causes, measured and usual values, and what would not have been flagged."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,6 @@ class SeriesExplainer:
     columns  names of the columns
     values   (rows, columns), in the units of the data
     anomaly  (rows,), flagged rows
-    is_usual  (rows,), rows outside all events
     """
 
     def __init__(
@@ -43,17 +43,20 @@ class SeriesExplainer:
         values: Floats,
         scores: SequenceScores,
         anomaly: Flags,
-        is_usual: Flags,
+        spans: Sequence[EventSpan],
     ) -> None:
-        """Compute the distance of the series to its moving mean."""
+        """Weigh the causes of the events."""
         self.model, self.columns, self.values, self.scores = model, columns, values, scores
-        self.usual_positions = np.flatnonzero(is_usual)
-        self.distance = compute_moving_mean_distance(values, CAUSE_WINDOW_ROWS)
         self.rescorer = Rescorer(model, values, scores.score.astype(np.float64), anomaly)
+        distance, is_usual = compute_moving_mean_distance(values, CAUSE_WINDOW_ROWS), np.ones(len(values), dtype=bool)
+        self.weights = {span: weigh_causes(distance, scores.shares, span.first, span.last + 1) for span in spans}
+        for span in spans:
+            is_usual[span.first : span.last + 1] = False
+        self.usual_positions = np.flatnonzero(is_usual)
 
     def rank_causes(self, span: EventSpan) -> tuple[Indices, Floats]:
         """Return all columns, the heaviest cause first, and the weight of each column, both (columns,)."""
-        weights = weigh_causes(self.distance, self.scores.shares, span.first, span.last + 1)
+        weights = self.weights[span]
         return np.argsort(-weights, kind="stable"), weights
 
     def name_causes(self, span: EventSpan) -> str:
@@ -84,12 +87,16 @@ class SeriesExplainer:
             self.columns[column[0]], float(values[row, 0]), float(usual.low[row, 0]), float(usual.high[row, 0])
         )
 
-    def find_counterfactual(self, span: EventSpan) -> list[Bounds]:
-        """Return ranges of the first causes with which no row of the event would have been flagged; [] without any."""
+    def find_counterfactual(self, span: EventSpan) -> list[Bounds] | None:
+        """Return ranges of the first causes with which no row of the event would have been flagged; [] without any.
+
+        None without an answer: no column moved, or the scores depend on more than the values. Raises OutOfTimeError.
+        """
         order, weights = self.rank_causes(span)
-        columns = np.array([column for column in order[:MAX_CAUSES] if weights[column] > 0], dtype=np.intp)
+        columns = [int(column) for column in order[:MAX_CAUSES] if weights[column] > 0]
         sides = [answers for column in columns if (answers := self._list_sides(span, column))]
-        return find_counterfactual(self.rescorer.cut_stretch(span.first, span.last), sides) if sides else []
+        stretch = self.rescorer.cut_stretch(span.first, span.last)
+        return find_counterfactual(stretch, sides) if sides and stretch.can_answer else None
 
     def _list_sides(self, span: EventSpan, column: int) -> list[Sides]:
         """Return what is usual for a column: the range that is shown, and that of the model if it is another one."""
@@ -106,7 +113,7 @@ class SeriesExplainer:
             ends = np.array([array[:, 0] for array in (usual.expected, usual.low, usual.high)])
             if not np.isfinite(ends).all(axis=1).any():
                 continue
-            centre, low, high = np.nanmedian(ends[:, np.isfinite(ends).all(axis=0)], axis=1)
+            centre, low, high = np.median(ends[:, np.isfinite(ends).all(axis=0)], axis=1)
             sides = Sides(column, centre, low, high, float(np.nanmin(values)), float(np.nanmax(values)))
             if sides not in answers:
                 answers.append(sides)

@@ -27,6 +27,7 @@ from core.tasks.anomalies.result import SEVERITIES
 from core.tasks.sequences.result import SequenceDetection
 
 SHADE_COLOUR = "rgba(213, 94, 0, 0.20)"
+LASTING_COLOUR = "rgba(213, 94, 0, 0.07)"
 MAX_SHADED_EVENTS = 1000
 AXIS_TOP_THRESHOLDS = 5.0  # end of the score axis, in distances of the threshold to the usual score
 MAX_PANELS = 6
@@ -44,7 +45,7 @@ def draw_timeline(detection: SequenceDetection, entity: str, translate: Translat
     figure, rows = go.Figure(), detection.select_rows(entity)
     events = detection.select_events(entity).head(MAX_SHADED_EVENTS)
     low, high = _compute_score_range(rows["score"].to_numpy(dtype=float), detection.threshold)
-    _shade_events(figure, events, (low, high), detection, translate(N_("event")))
+    _shade_events(figure, events, (low, high), detection, translate)
     for is_train, name, colour in ((True, N_("training rows"), NEUTRAL_COLOUR), (False, N_("score"), PALETTE[0])):
         part = rows[rows["fitted"].to_numpy() == is_train]
         line_rows = part.iloc[downsample(part["score"].to_numpy(dtype=float), MAX_POINTS)]
@@ -105,12 +106,29 @@ def _shade_events(
     events: pd.DataFrame,
     axis_range: tuple[float, float],
     detection: SequenceDetection,
-    name: str,
+    translate: Translate,
     **subplot: Any,
 ) -> None:
-    """Draw all events as one polygon, each as wide as its rows; `ends` is the range of the y axis."""
-    if events.empty:
-        return
+    """Shade the events, lasting changes lighter; `axis_range` is the range of the y axis."""
+    is_lasting = events["kind"] == "lasting change"
+    for mask, name, colour in (
+        (is_lasting, N_("lasting change"), LASTING_COLOUR),
+        (~is_lasting, N_("event"), SHADE_COLOUR),
+    ):
+        if mask.any():
+            _shade_spans(figure, events[mask], axis_range, detection, translate(name), colour, **subplot)
+
+
+def _shade_spans(
+    figure: go.Figure,
+    events: pd.DataFrame,
+    axis_range: tuple[float, float],
+    detection: SequenceDetection,
+    name: str,
+    colour: str,
+    **subplot: Any,
+) -> None:
+    """Draw all events as one polygon, each as wide as its rows."""
     half_interval = compute_half_interval(detection)
     x: list[object] = []
     y: list[float | None] = []
@@ -122,11 +140,11 @@ def _shade_events(
         y=y,
         mode="lines",
         fill="toself",
-        fillcolor=SHADE_COLOUR,
-        line={"width": 1, "color": SHADE_COLOUR},
+        fillcolor=colour,
+        line={"width": 1, "color": colour},
         name=name,
         hoverinfo="skip",
-        legendgroup="event",
+        legendgroup=name,
         **({"showlegend": False} if subplot else {}),
         **subplot,
     )
@@ -226,7 +244,7 @@ def draw_values(
         positions = downsample(column_values, MAX_POINTS // 2)
         finite_values = column_values[np.isfinite(column_values)]
         axis_range = (float(finite_values.min()), float(finite_values.max())) if len(finite_values) else (0.0, 1.0)
-        _shade_events(figure, events, axis_range, detection, translate(N_("event")), row=number, col=1)
+        _shade_events(figure, events, axis_range, detection, translate, row=number, col=1)
         figure.add_scatter(
             x=entity_rows.time[order][positions],
             y=to_float32(column_values[positions]),
@@ -263,7 +281,7 @@ def draw_event(detection: SequenceDetection, number: int, translate: Translate =
         axis_range = (
             (float(np.nanmin(measured)), float(np.nanmax(measured))) if np.isfinite(measured).any() else (0.0, 1.0)
         )
-        _shade_events(figure, event_rows, axis_range, detection, translate(N_("event")), **subplot)
+        _shade_events(figure, event_rows, axis_range, detection, translate, **subplot)
         _draw_usual_range(figure, column_cells, translate, panel)
         _draw_unflagged_range(figure, detection.events.loc[number], column_cells, translate, panel)
         figure.add_scatter(

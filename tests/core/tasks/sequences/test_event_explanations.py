@@ -19,6 +19,7 @@ from core.detectors.sequence_model import SequenceModel
 from core.evaluation.events import EventSpan, ScoreLevels, find_events
 from core.progress import Progress
 from core.runs.model_files import load_model
+from core.tasks.sequences import events, figures
 from core.tasks.sequences.counterfactual import Bounds, Rescorer, Sides, clip_rows
 from core.tasks.sequences.explanations import SeriesExplainer
 from core.tasks.sequences.result import SequenceDetection
@@ -67,9 +68,9 @@ def test_ranges_of_random_faults_hold_and_exclude_the_fault(seed: int, name: str
     model.threshold_ = float(model.calibration_.max()) * 1.2
     values[start : start + length, column] += random.choice([-6.0, 6.0])
     explainer = make_explainer(model, values)
-    events = find_faults(explainer, start, start + length)
-    assert events
-    for span in events:
+    faults = find_faults(explainer, start, start + length)
+    assert faults
+    for span in faults:
         bounds, rows = explainer.find_counterfactual(span), slice(span.first, span.last + 1)
         if not bounds:
             continue
@@ -81,16 +82,17 @@ def test_ranges_of_random_faults_hold_and_exclude_the_fault(seed: int, name: str
 
 
 def make_explainer(model: SequenceModel, values: np.ndarray) -> SeriesExplainer:
+    """Make an explainer of a series that the model has not seen."""
     [scores] = model.score_series([values])
     anomaly = scores.score > model.threshold_
-    return SeriesExplainer(model, ["a", "b", "c"][: values.shape[1]], values, scores, anomaly, ~anomaly)
+    levels = ScoreLevels.from_calibration(model.calibration_, model.threshold_)
+    spans = find_events(scores.score.astype(float), anomaly, levels)
+    return SeriesExplainer(model, ["a", "b", "c"], values, scores, anomaly, spans)
 
 
 def find_faults(explainer: SeriesExplainer, start: int, stop: int) -> list[EventSpan]:
-    """Return the events that share rows with the rows `start` to before `stop`."""
-    levels = ScoreLevels.from_calibration(explainer.model.calibration_, explainer.model.threshold_)
-    spans = find_events(explainer.scores.score.astype(float), explainer.rescorer.anomaly, levels)
-    return [span for span in spans if span.first < stop and span.last >= start and span.kind == "anomaly"]
+    """Return the anomalies that share rows with the rows `start` to before `stop`."""
+    return [span for span in explainer.weights if span.first < stop and span.last >= start and span.kind == "anomaly"]
 
 
 class FarLookingDetector(SequenceDetector):
@@ -118,6 +120,13 @@ def test_stretch_grows_until_scores_are_those_of_whole_series() -> None:
     assert stretch.can_answer
     assert stretch.rows.start <= 700
     assert stretch.rows.stop - stretch.rows.start < 2000
+
+
+def test_search_for_ranges_ends_with_its_time(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "COUNTERFACTUAL_SECONDS", -1.0)
+    detection, _ = train(make_rate_spec("pca-residual"), load_sample("server_kpis"), workspace=workspace, actor=ALICE)
+    assert set(detection.events["unflagged_by"]) == {""}
+    assert detection.events["unflagged_low"].isna().all()
 
 
 @given(st.floats(-10, 10), st.floats(0, 5), st.floats(0, 5), st.floats(-20, 20), st.floats(0, 20), st.floats(0, 1))
@@ -180,6 +189,9 @@ def test_lasting_change_has_no_counterfactual(workspace: Workspace) -> None:
     assert lasting["unflagged_by"] == ""
     assert not lasting["known"], "one labelled row of 140 does not make a lasting change a true alarm"
     assert lasting["column"] == "b"
+    timeline = figures.draw_timeline(detection, "s0")
+    assert "lasting change" in {trace.name for trace in timeline.data}
+    figures.draw_event(detection, int(lasting.name)).to_json()
 
 
 # ---- runs of earlier versions ---------------------------------------------------------------------------------------
