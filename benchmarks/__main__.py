@@ -23,6 +23,7 @@ BENCHMARKS = (
     "clustering",
     "sequences",
     "alarm_promises",
+    "event_merging",
     "sgmvrnn",
     "sgmvrnn_backward",
     "sgmvrnn_accuracy",

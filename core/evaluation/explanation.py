@@ -1,7 +1,8 @@
 """Columns that caused an event, and the accuracy of such a ranking where the causes are known.
 
-There are two rankings: the shares of a detector show what raised its score, the distance to the moving mean shows
-the columns that moved. The second finds the true causes more often, because a residual spreads over correlated columns.
+`weigh_causes` is the one list that every table, picture and file shows. It weighs columns by their squared distance to
+the moving mean. This finds the true causes more often than the shares of a detector, because a residual spreads over
+correlated columns, and than other distances and combinations (docs/results/anomalies-events.md).
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,8 @@ from core.evaluation.validation import Indices
 from core.messages import N_
 
 Shares = NDArray[np.float32] | Floats
-WINDOW_ROWS = 21  # rows
+WINDOW_ROWS = 21  # rows of the moving mean
+CAUSE_WINDOW_ROWS = 41  # the same for the causes of events: best for the labelled causes of servers
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,32 @@ def rank_causes(shares: Shares, start: int, stop: int) -> Indices:
         >>> rank_causes(np.array([[0.0, 9.0, 0.0], [1.0, 0.0, 2.0]]), start=1, stop=2).tolist()
         [2, 0, 1]
     """
-    if not 0 <= start < stop <= len(shares):
-        raise DataError(
-            N_("Rows {start} to {stop} do not exist. The data have {rows} rows."),
-            start=start,
-            stop=stop,
-            rows=len(shares),
-        )
+    _check_rows(shares, start, stop)
     mean = np.nan_to_num(shares[start:stop]).mean(axis=0, dtype=np.float64)
     return np.argsort(-mean, kind="stable")
+
+
+def weigh_causes(distance: Floats, shares: Shares, start: int, stop: int) -> Floats:
+    """Return the weight of each column as a cause of the event in the rows `start` to before `stop`, (columns,).
+
+    The weight is the part of a column in the sum of the squared distances to the moving mean, see
+    `compute_moving_mean_distance` with `CAUSE_WINDOW_ROWS`; weights sum to 1. Where no column moved, it is the part in
+    the `shares` of the detector; 0 if these are 0, too. `distance` and `shares` have the shape (rows, columns).
+    Raises DataError for rows that do not exist.
+
+    Example:
+        >>> distance = np.array([[0.0, 0.0], [1.0, 3.0], [0.0, 0.0]])
+        >>> weigh_causes(distance, np.ones((3, 2)), start=1, stop=2).tolist()
+        [0.1, 0.9]
+        >>> weigh_causes(distance, np.array([[3.0, 1.0]] * 3), start=2, stop=3).tolist()  # nothing moved
+        [0.75, 0.25]
+    """
+    _check_rows(distance, start, stop)
+    squares = np.square(np.nan_to_num(distance[start:stop], nan=0.0)).sum(axis=0)
+    if not squares.any():
+        squares = np.maximum(np.nan_to_num(shares[start:stop]), 0).sum(axis=0, dtype=np.float64)
+    total = float(squares.sum())
+    return squares / total if total > 0 else squares
 
 
 def compute_hit_rate(ranking: Indices, causes: Sequence[int], share: float = 1.0) -> float:
@@ -137,6 +156,16 @@ def compute_explanation_metrics(shares: Shares, events: Sequence[RootCause]) -> 
             [compute_chance_hit_rate(shares.shape[1], causes, share) for _, causes in rankings]
         )
     return metrics | {"events": float(len(events))}
+
+
+def _check_rows(values: Shares, start: int, stop: int) -> None:
+    if not 0 <= start < stop <= len(values):
+        raise DataError(
+            N_("Rows {start} to {stop} do not exist. The data have {rows} rows."),
+            start=start,
+            stop=stop,
+            rows=len(values),
+        )
 
 
 def _sum_windows(values: Floats, window: int) -> Floats:

@@ -207,13 +207,26 @@ def to_lines(detection: SequenceDetection, run: Run) -> Iterator[str]:
     for event in detection.build_event_table().head(MAX_EVENTS).itertuples():
         yield (
             f"  {event.event:>3}  {event.start!s:19.19}  {event.end!s:19.19}  {event.entity:24.24}  "
-            f"{event.peak:>10.4g}  {event.severity:8}  {event.causes}"
+            f"{event.peak:>10.4g}  {event.severity:8}  {event.kind:14}  {event.causes}; {describe_values(event)}"
         )
 
 
 def to_answer(detection: SequenceDetection, run: Run) -> dict[str, Any]:
     """Return whether the promised rate of false alarms was kept; None without a promise."""
     return {"promise_kept": detection.promise_kept}
+
+
+def describe_values(event: Any) -> str:
+    """Return measured and usual values of the first cause of an event, and what would not have been flagged.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> values = {"column": "latency", "measured": 310.0, "usual_low": 90.0, "usual_high": 140.0}
+        >>> describe_values(SimpleNamespace(**values, unflagged="latency 85 … 152"))
+        'latency: 310, usually 90 … 140; not flagged with latency 85 … 152'
+    """
+    usual = f"{event.column}: {event.measured:.4g}, usually {event.usual_low:.4g} … {event.usual_high:.4g}"
+    return f"{usual}; not flagged with {event.unflagged}" if event.unflagged else usual
 
 
 def format_score_card(metrics_by_name: Mapping[str, Mapping[str, float | None]]) -> Iterator[str]:

@@ -23,7 +23,12 @@ from core.detectors.sequences.moving_mean import MovingMean
 from core.detectors.sequences.pca_residual import PcaResidual
 from core.errors import DataError, UnreadableFileError
 from core.evaluation.detection_metrics import compute_detection_metrics
-from core.evaluation.explanation import RootCause, compute_explanation_metrics, compute_moving_mean_distance
+from core.evaluation.explanation import (
+    CAUSE_WINDOW_ROWS,
+    RootCause,
+    compute_explanation_metrics,
+    compute_moving_mean_distance,
+)
 from core.evaluation.injection import inject
 from core.exports import CsvFormat, write_csv
 from core.messages import N_, Message
@@ -289,10 +294,10 @@ def _compute_hit_rates(
     """Return the hit rates of the detector's shares and of the moving mean; empty without causes."""
     if not causes:
         return {}
-    distances = compute_moving_mean_distance(test)
+    squares = compute_moving_mean_distance(test, CAUSE_WINDOW_ROWS) ** 2  # as events show them, see `weigh_causes`
     return {
         "detector": compute_explanation_metrics(scores.shares, causes),
-        "moving_mean": compute_explanation_metrics(distances, causes),
+        "moving_mean": compute_explanation_metrics(squares, causes),
     }
 
 

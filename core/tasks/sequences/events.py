@@ -1,57 +1,55 @@
 """Tables of a `SequenceDetection`: scored rows, events, the columns that explain them, values around them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
-from core.data.dataset import Dataset
-from core.data.series import EntitySeries
-from core.detectors.base import Floats32, SequenceScores
+from core.detectors.base import SequenceScores
 from core.detectors.sequence_model import SequenceModel
-from core.evaluation.explanation import compute_moving_mean_distance, rank_causes
+from core.evaluation.events import EventSpan, ScoreLevels, find_events
 from core.evaluation.thresholds import compute_p_values
+from core.tasks.sequences.cells import bin_values, build_cells, join_cells
+from core.tasks.sequences.counterfactual import Bounds, OutOfTimeError
+from core.tasks.sequences.explanations import SeriesExplainer
+from core.tasks.sequences.scored_dataset import ScoredDataset
 
-MAX_GAP_ROWS = 3  # maximum of normal rows inside an event
 SEVERITY_BORDERS = (1.5, 3.0, 6.0)  # borders of the severities, see `_grade_peaks`
-MAX_CAUSES = 5
-MAX_CELL_EVENTS, MAX_CELL_ROWS, MAX_CELL_COLUMNS = 200, 240, 6
-MARGIN_ROWS = (15, 120)  # minimum and maximum of rows shown before and after an event
-MAX_BINS, MIN_BINS, MAX_BIN_CELLS = 2000, 40, 4_000_000  # heat map: maximum and minimum per entity, maximum of cells
+MAX_CELL_EVENTS = 200  # events with cells and counterfactuals
+COUNTERFACTUAL_SECONDS = 20.0  # limit for all events together
+KNOWN_SHARE = 0.5  # of labelled rows in a lasting change that counts as known
+COUNTERFACTUAL_COLUMNS = ("unflagged_by", "unflagged_column", "unflagged_low", "unflagged_high", "unflagged")
 
 
 @dataclass(frozen=True)
-class ScoredDataset:
-    """Scores of a dataset by a model.
+class _Event:
+    """Event of one series: its number, its explanation, its positions in the series, and its first row in `rows`."""
 
-    series  series of the dataset, and `scored` their scores in the same order
-    fitted  (rows of the dataset,), True for training rows
-    limits  (rows of the dataset,), threshold of each row if it adapts; None for the threshold of the model
-    """
-
-    dataset: Dataset
-    series: Sequence[EntitySeries]
-    series_scores: Sequence[SequenceScores]
-    train_mask: NDArray[np.bool_]
-    model: SequenceModel
-    limits: Floats | None = None
+    series: int
+    span: EventSpan
+    offset: int
 
 
 def build_tables(data: ScoredDataset) -> dict[str, pd.DataFrame]:
     """Return the tables rows, events, shares, categories and cells of a `SequenceDetection`."""
     rows = _build_rows(data)
-    events, top_columns = _build_events(data, rows)
+    events, ranked_events, explainers = _build_events(data, rows)
     rows["event"] = _number_rows(rows, events)
+    first_events = ranked_events[:MAX_CELL_EVENTS]
+    cells = [
+        build_cells(data.dataset.time[data.series[event.series].row_positions], explainers[event.series], event.span, n)
+        for n, event in enumerate(first_events)
+    ]
     return {
         "rows": rows,
-        "events": events,
-        "cells": _build_cells(data, events, top_columns),
-        "shares": _bin_values(data, [scores.shares for scores in data.series_scores], np.maximum),
-        "categories": _bin_values(data, [scores.categories for scores in data.series_scores], np.add),
+        "events": events.assign(**_find_counterfactuals(ranked_events, explainers, data.limits is None)),
+        "cells": join_cells(cells),
+        "shares": bin_values(data, [scores.shares for scores in data.series_scores], np.maximum),
+        "categories": bin_values(data, [scores.categories for scores in data.series_scores], np.add),
     }
 
 
@@ -88,96 +86,57 @@ def _find_categories(scores: SequenceScores) -> NDArray[np.int16]:
 # ---- events ---------------------------------------------------------------------------------------------------------
 
 
-def merge_anomalies(anomaly: NDArray[np.bool_], gap: int = MAX_GAP_ROWS) -> list[tuple[int, int]]:
-    """Return the positions of the first and last row of every event.
-
-    Anomalies with at most `gap` normal rows between them are one event.
-
-    Example:
-        >>> import numpy as np
-        >>> scores = np.array([0.1, 3.2, 0.4, 2.9, 0.2, 0.1, 0.3, 5.0])
-        >>> merge_anomalies(scores > 2.0, gap=2)
-        [(1, 3), (7, 7)]
-    """
-    positions = np.flatnonzero(anomaly)
-    if not len(positions):
-        return []
-    spans = np.split(positions, np.flatnonzero(np.diff(positions) > gap + 1) + 1)
-    return [(int(span[0]), int(span[-1])) for span in spans]
-
-
-def _build_events(data: ScoredDataset, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[NDArray[np.intp]]]:
-    """Return the events of all series, the highest peak first, and the columns to show for each event."""
-    records, top_columns = [], []
+def _build_events(
+    data: ScoredDataset, rows: pd.DataFrame
+) -> tuple[pd.DataFrame, list[_Event], dict[int, SeriesExplainer]]:
+    """Return the events of all series, the highest peak first, as table and as list, and the explainers by series."""
+    levels = ScoreLevels.from_calibration(data.model.calibration_, data.model.threshold_)
+    records, all_events, explainers = [], [], {}
     starts = np.cumsum([0, *(len(series.row_positions) for series in data.series)])
     for number, (series, scores) in enumerate(zip(data.series, data.series_scores, strict=True)):
-        series_rows = _SeriesRows.from_rows(rows.iloc[starts[number] : starts[number + 1]])
-        spans = merge_anomalies(series_rows.anomaly)
-        distances = compute_moving_mean_distance(series.values) if spans else np.zeros(0)
-        for first, last in spans:
-            event, columns = _describe_event(data, series_rows, (first, last), scores.shares, distances)
-            records.append(
-                {"entity": series.entity, **event, "first": starts[number] + first, "last": starts[number] + last}
-            )
-            top_columns.append(columns)
+        series_rows = rows.iloc[starts[number] : starts[number + 1]]
+        anomaly = series_rows["anomaly"].to_numpy()
+        spans = find_events(series_rows["score"].to_numpy(dtype=float), anomaly, levels)
+        if not spans:
+            continue
+        explainers[number] = SeriesExplainer(
+            data.model, list(data.dataset.columns), series.values, scores, anomaly, spans
+        )
+        for span in spans:
+            all_events.append(_Event(number, span, int(starts[number])))
+            records.append({"entity": series.entity, **_describe_event(series_rows, span, explainers[number])})
     if not records:
-        return _build_empty_events(data), []
+        return _build_empty_events(data), [], {}
     events = pd.DataFrame(records)
+    events["first"] = [event.offset + event.span.first for event in all_events]
+    events["last"] = [event.offset + event.span.last for event in all_events]
     order = np.argsort(-events["peak"].to_numpy(), kind="stable")
     events = events.iloc[order].reset_index(drop=True)
     events["odds"] = compute_p_values(data.model.calibration_, events["peak"])
     events["severity"] = _grade_peaks(data.model, events["peak"].to_numpy(dtype=float))
-    return events.astype({"entity": pd.CategoricalDtype(data.dataset.entities)}), [
-        top_columns[index] for index in order
-    ]
+    return (
+        events.astype({"entity": pd.CategoricalDtype(data.dataset.entities)}),
+        [all_events[index] for index in order],
+        explainers,
+    )
 
 
-@dataclass(frozen=True)
-class _SeriesRows:
-    """Rows of one series as arrays."""
-
-    time: NDArray[np.generic]
-    score: Floats32
-    anomaly: NDArray[np.bool_]
-    label: NDArray[np.bool_] | None
-
-    @classmethod
-    def from_rows(cls, rows: pd.DataFrame) -> "_SeriesRows":
-        """Return the rows of one series from a table of scored rows."""
-        label = rows["label"].to_numpy() if "label" in rows else None
-        return cls(rows["time"].to_numpy(), rows["score"].to_numpy(), rows["anomaly"].to_numpy(), label)
-
-
-def _describe_event(
-    data: ScoredDataset, series_rows: _SeriesRows, span: tuple[int, int], shares: Floats32, distances: Floats
-) -> tuple[dict[str, object], NDArray[np.intp]]:
-    """Return one event, and its first columns by share and by distance to the moving mean, shape (2, columns).
-
-    `span` holds the positions of its first and last row. `distances` is the distance of the series to the moving mean,
-    (rows, columns).
-    """
-    event_slice = slice(span[0], span[1] + 1)
-    flagged = series_rows.anomaly[event_slice]
-    share = shares[event_slice][flagged].mean(axis=0, dtype=float)
-    by_share, by_distance = np.argsort(-share, kind="stable"), rank_causes(distances, span[0], span[1] + 1)
+def _describe_event(rows: pd.DataFrame, span: EventSpan, explainer: SeriesExplainer) -> dict[str, object]:
+    """Return one event of the `rows` of a series, as a line of the table."""
+    event_rows = rows.iloc[span.first : span.last + 1]
     event: dict[str, object] = {
-        "start": series_rows.time[span[0]],
-        "end": series_rows.time[span[1]],
-        "rows": int(flagged.sum()),
-        "peak": float(series_rows.score[event_slice].max()),
-        "causes": _format_causes(data.dataset.columns, share, by_share),
-        "ranked": ", ".join(data.dataset.columns[column] for column in by_distance[:MAX_CAUSES]),
+        "start": event_rows["time"].iloc[0],
+        "end": event_rows["time"].iloc[-1],
+        "rows": int(event_rows["anomaly"].sum()),
+        "peak": float(event_rows["score"].max()),
+        "kind": span.kind,
+        "causes": explainer.name_causes(span),
+        **asdict(explainer.describe_first_cause(span)),
     }
-    if series_rows.label is not None:
-        event["known"] = bool(series_rows.label[event_slice].any())
-    return event, np.stack([by_share[:MAX_CELL_COLUMNS], by_distance[:MAX_CELL_COLUMNS]])
-
-
-def _format_causes(columns: list[str], share: Floats, order: NDArray[np.intp]) -> str:
-    """Return the columns with the largest shares of a score, as "latency 61 %, errors 20 %"."""
-    total = max(float(np.maximum(share, 0).sum()), 1e-12)
-    top_columns = [column for column in order[:MAX_CAUSES] if share[column] > 0.01 * total]
-    return ", ".join(f"{columns[column]} {100 * share[column] / total:.0f} %" for column in top_columns)
+    if "label" in rows:
+        share = float(event_rows["label"].mean())
+        event["known"] = share >= KNOWN_SHARE if span.kind == "lasting change" else share > 0
+    return event
 
 
 def _grade_peaks(model: SequenceModel, peaks: Floats) -> NDArray[np.int8]:
@@ -191,136 +150,85 @@ def _grade_peaks(model: SequenceModel, peaks: Floats) -> NDArray[np.int8]:
 
 
 def _number_rows(rows: pd.DataFrame, events: pd.DataFrame) -> NDArray[np.int32]:
-    """Return the event of every row, (rows,); −1 for rows without an event."""
+    """Return the event of every row, (rows,); −1 without one.
+
+    A row of an event within a lasting change belongs to the event.
+    """
     numbers = np.full(len(rows), -1, dtype=np.int32)
-    for event, (first, last) in enumerate(zip(events["first"], events["last"], strict=True)):
-        numbers[first : last + 1] = event
+    order = np.argsort(events["kind"].to_numpy() != "lasting change", kind="stable")
+    for event in order:
+        numbers[events["first"].iloc[event] : events["last"].iloc[event] + 1] = event
     return numbers
 
 
 def _build_empty_events(data: ScoredDataset) -> pd.DataFrame:
-    time = pd.Series(data.dataset.time[:0])
-    empty = pd.DataFrame(
+    no_time = pd.Series(data.dataset.time[:0])
+    return pd.DataFrame(
         {
             "entity": pd.Categorical([], data.dataset.entities),
-            "start": time,
-            "end": time,
+            "start": no_time,
+            "end": no_time,
             "rows": np.zeros(0, int),
             "peak": np.zeros(0),
+            "kind": np.zeros(0, object),
             "causes": np.zeros(0, object),
-            "ranked": np.zeros(0, object),
+            "column": np.zeros(0, object),
+            "measured": np.zeros(0),
+            "usual_low": np.zeros(0),
+            "usual_high": np.zeros(0),
+            **({} if data.dataset.labels is None else {"known": np.zeros(0, bool)}),
             "first": np.zeros(0, int),
             "last": np.zeros(0, int),
             "odds": np.zeros(0),
             "severity": np.zeros(0, np.int8),
         }
     )
-    return empty if data.dataset.labels is None else empty.assign(known=np.zeros(0, bool))
 
 
-# ---- explanations ---------------------------------------------------------------------------------------------------
+# ---- counterfactuals ------------------------------------------------------------------------------------------------
 
 
-def _build_cells(data: ScoredDataset, events: pd.DataFrame, top_columns: list[NDArray[np.intp]]) -> pd.DataFrame:
-    """Return values, expected bands and shares around the first events."""
-    starts = np.cumsum([0, *(len(series.row_positions) for series in data.series)])
-    numbers = {series.entity: number for number, series in enumerate(data.series)}
-    tables = []
-    for event in events.head(MAX_CELL_EVENTS).itertuples():
-        number = numbers[str(event.entity)]
-        span = int(event.first) - starts[number], int(event.last) - starts[number]
-        table = _build_event_cells(data, number, span, top_columns[event.Index])
-        tables.append(table.assign(event=np.int32(event.Index)))
-    if not tables:
-        columns = [
-            "event",
-            "time",
-            "inside",
-            "column",
-            "value",
-            "expected",
-            "low",
-            "high",
-            "share",
-            "by_share",
-            "by_distance",
-        ]
-        return pd.DataFrame({name: np.zeros(0) for name in columns})
-    return pd.concat(tables, ignore_index=True).astype({"column": "category"})
+def _find_counterfactuals(
+    events: list[_Event], explainers: dict[int, SeriesExplainer], has_one_threshold: bool
+) -> dict[str, list[object]]:
+    """Return the columns of the table that say with which values an event would not have been flagged.
+
+    Lasting changes, and events within them, have none: their level is flagged as well. The others have one if they are
+    among the first `MAX_CELL_EVENTS`, `COUNTERFACTUAL_SECONDS` suffice, and the threshold is the same for all rows.
+    """
+    for explainer in explainers.values():
+        explainer.rescorer.deadline = time.monotonic() + COUNTERFACTUAL_SECONDS
+    lasting = [event for event in events if event.span.kind == "lasting change"]
+    answers = []
+    for number, event in enumerate(events):
+        explainer, bounds = explainers[event.series], None
+        is_within = any(other.series == event.series and _holds(other.span, event.span) for other in lasting)
+        if has_one_threshold and number < MAX_CELL_EVENTS and not is_within:
+            with suppress(OutOfTimeError):
+                bounds = explainer.find_counterfactual(event.span)
+        answers.append(_describe_bounds(bounds, explainer.columns))
+    return {name: [answer[name] for answer in answers] for name in COUNTERFACTUAL_COLUMNS}
 
 
-def _build_event_cells(
-    data: ScoredDataset, number: int, span: tuple[int, int], top_columns: NDArray[np.intp]
-) -> pd.DataFrame:
-    """Return the cells of an event and its margins; `top_columns` holds the first columns by share and by distance."""
-    series, scores = data.series[number], data.series_scores[number]
-    first, last = span
-    margin = int(np.clip(last - first + 1, *MARGIN_ROWS))
-    begin, end = max(first - margin, 0), min(last + margin + 1, len(series.row_positions))
-    positions = np.arange(begin, end, max(1, -(-(end - begin) // MAX_CELL_ROWS)))
-    middle, half_width = _compute_expected_band(data.model, scores, positions)
-    by_share, by_distance = (list(ranking) for ranking in top_columns)
-    columns = [*by_share, *(column for column in by_distance if column not in by_share)]
-    count = len(columns)
-    names = pd.Index([data.dataset.columns[column] for column in columns])
-    return pd.DataFrame(
-        {
-            "time": data.dataset.time[series.row_positions[positions]].repeat(count),
-            "inside": np.repeat((positions >= first) & (positions <= last), count),
-            "column": np.tile(np.asarray(names, dtype=object), len(positions)),
-            "value": _to_float32(series.values[np.ix_(positions, columns)]),
-            "expected": _to_float32(middle[:, columns]),
-            "low": _to_float32((middle - half_width)[:, columns]),
-            "high": _to_float32((middle + half_width)[:, columns]),
-            "share": scores.shares[np.ix_(positions, columns)].ravel(),
-            "by_share": np.tile(_rank_columns(columns, by_share), len(positions)),
-            "by_distance": np.tile(_rank_columns(columns, by_distance), len(positions)),
-        }
-    )
+def _holds(outer: EventSpan, inner: EventSpan) -> bool:
+    return outer.first <= inner.first and inner.last <= outer.last
 
 
-def _to_float32(values: Floats) -> Floats32:
-    """Return the values as float32, clipped to its range, to halve their size."""
-    limit = np.finfo(np.float32).max
-    return np.clip(values.ravel(), -limit, limit).astype(np.float32)
-
-
-def _rank_columns(columns: list[int], ranking: list[int]) -> NDArray[np.int8]:
-    """Return the position of every column in a ranking; `MAX_CELL_COLUMNS` for columns outside the ranking."""
-    return np.array(
-        [ranking.index(column) if column in ranking else MAX_CELL_COLUMNS for column in columns], dtype=np.int8
-    )
-
-
-def _compute_expected_band(
-    model: SequenceModel, scores: SequenceScores, positions: NDArray[np.intp]
-) -> tuple[Floats, Floats]:
-    """Return the middle of the expected band and half its width at `places`; NaN without expectation."""
-    selection = SequenceScores(
-        scores.score[positions],
-        scores.shares[positions],
-        *(None if values is None else values[positions] for values in (scores.expected, scores.spread)),
-    )
-    empty = np.full(scores.shares[positions].shape, np.nan)
-    return model.compute_expected_band(selection) or (empty, empty)
-
-
-def _bin_values(data: ScoredDataset, values: Sequence[Floats32 | None], reduce: np.ufunc) -> pd.DataFrame:
-    """Return `values` of every series in bins of equal length: the mean per bin for `np.add`, else the maximum."""
-    tables = []
-    columns = max((series_values.shape[1] for series_values in values if series_values is not None), default=0)
-    bin_count = int(np.clip(MAX_BIN_CELLS // max(columns * len(data.series), 1), MIN_BINS, MAX_BINS))
-    for series, series_values in zip(data.series, values, strict=True):
-        if series_values is None:
-            continue
-        starts = np.unique(np.linspace(0, len(series_values), min(bin_count, len(series_values)) + 1).astype(int))
-        reduced = reduce.reduceat(series_values, starts[:-1], axis=0)
-        if reduce is np.add:
-            reduced = reduced / np.array([last - first for first, last in pairwise(starts)])[:, None]
-        table = pd.DataFrame(
-            reduced.astype(np.float32), columns=[str(column) for column in range(series_values.shape[1])]
+def _describe_bounds(bounds: list[Bounds] | None, columns: list[str]) -> dict[str, object]:
+    """Return a counterfactual as cells of the table; None if there was no search, [] if it found nothing."""
+    kind = "" if bounds is None else ("no column", "one column", "several columns")[min(len(bounds), 2)]
+    ranges = [f"{columns[column]} {low:.10g} … {high:.10g}" for column, low, high in bounds or []]
+    first = bounds[0] if bounds else None
+    return dict(
+        zip(
+            COUNTERFACTUAL_COLUMNS,
+            (
+                kind,
+                columns[first.column] if first else "",
+                first.low if first else float("nan"),
+                first.high if first else float("nan"),
+                ", ".join(ranges),
+            ),
+            strict=True,
         )
-        table.insert(0, "time", data.dataset.time[series.row_positions[starts[:-1]]])
-        table.insert(0, "entity", pd.Categorical([series.entity] * len(table), data.dataset.entities))
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"entity": [], "time": []})
+    )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from core.data.dataset import Dataset
+from core.evaluation.events import merge_anomalies
 from core.figures.style import (
     BAND_COLOUR,
     HIGHLIGHT_COLOUR,
@@ -23,10 +24,10 @@ from core.figures.style import (
 from core.messages import N_
 from core.tasks.anomalies.figures import SEVERITY_SYMBOLS
 from core.tasks.anomalies.result import SEVERITIES
-from core.tasks.sequences.events import merge_anomalies
 from core.tasks.sequences.result import SequenceDetection
 
 SHADE_COLOUR = "rgba(213, 94, 0, 0.20)"
+LASTING_COLOUR = "rgba(213, 94, 0, 0.07)"
 MAX_SHADED_EVENTS = 1000
 AXIS_TOP_THRESHOLDS = 5.0  # end of the score axis, in distances of the threshold to the usual score
 MAX_PANELS = 6
@@ -44,7 +45,7 @@ def draw_timeline(detection: SequenceDetection, entity: str, translate: Translat
     figure, rows = go.Figure(), detection.select_rows(entity)
     events = detection.select_events(entity).head(MAX_SHADED_EVENTS)
     low, high = _compute_score_range(rows["score"].to_numpy(dtype=float), detection.threshold)
-    _shade_events(figure, events, (low, high), detection, translate(N_("event")))
+    _shade_events(figure, events, (low, high), detection, translate)
     for is_train, name, colour in ((True, N_("training rows"), NEUTRAL_COLOUR), (False, N_("score"), PALETTE[0])):
         part = rows[rows["fitted"].to_numpy() == is_train]
         line_rows = part.iloc[downsample(part["score"].to_numpy(dtype=float), MAX_POINTS)]
@@ -105,12 +106,29 @@ def _shade_events(
     events: pd.DataFrame,
     axis_range: tuple[float, float],
     detection: SequenceDetection,
-    name: str,
+    translate: Translate,
     **subplot: Any,
 ) -> None:
-    """Draw all events as one polygon, each as wide as its rows; `ends` is the range of the y axis."""
-    if events.empty:
-        return
+    """Shade the events, lasting changes lighter; `axis_range` is the range of the y axis."""
+    is_lasting = events["kind"] == "lasting change"
+    for mask, name, colour in (
+        (is_lasting, N_("lasting change"), LASTING_COLOUR),
+        (~is_lasting, N_("event"), SHADE_COLOUR),
+    ):
+        if mask.any():
+            _shade_spans(figure, events[mask], axis_range, detection, translate(name), colour, **subplot)
+
+
+def _shade_spans(
+    figure: go.Figure,
+    events: pd.DataFrame,
+    axis_range: tuple[float, float],
+    detection: SequenceDetection,
+    name: str,
+    colour: str,
+    **subplot: Any,
+) -> None:
+    """Draw all events as one polygon, each as wide as its rows."""
     half_interval = compute_half_interval(detection)
     x: list[object] = []
     y: list[float | None] = []
@@ -122,11 +140,11 @@ def _shade_events(
         y=y,
         mode="lines",
         fill="toself",
-        fillcolor=SHADE_COLOUR,
-        line={"width": 1, "color": SHADE_COLOUR},
+        fillcolor=colour,
+        line={"width": 1, "color": colour},
         name=name,
         hoverinfo="skip",
-        legendgroup="event",
+        legendgroup=name,
         **({"showlegend": False} if subplot else {}),
         **subplot,
     )
@@ -232,7 +250,7 @@ def draw_values(
         positions = downsample(column_values, MAX_POINTS // 2)
         finite_values = column_values[np.isfinite(column_values)]
         axis_range = (float(finite_values.min()), float(finite_values.max())) if len(finite_values) else (0.0, 1.0)
-        _shade_events(figure, events, axis_range, detection, translate(N_("event")), row=number, col=1)
+        _shade_events(figure, events, axis_range, detection, translate, row=number, col=1)
         figure.add_scatter(
             x=entity_rows.time[order][positions],
             y=to_float32(column_values[positions]),
@@ -258,10 +276,10 @@ def _build_panels(titles: list[str]) -> go.Figure:
     return figure
 
 
-def draw_event(detection: SequenceDetection, number: int, ranking: str, translate: Translate = str) -> go.Figure:
-    """Draw the columns that explain one event, ranked `ranking` "share" or "distance", with their expected bands."""
-    cells = detection.cells[(detection.cells["event"] == number) & (detection.cells[f"by_{ranking}"] < MAX_PANELS)]
-    columns = [str(name) for name in cells.drop_duplicates("column").sort_values(f"by_{ranking}")["column"]]
+def draw_event(detection: SequenceDetection, number: int, translate: Translate = str) -> go.Figure:
+    """Draw the first causes of one event with their usual ranges, and the range in which it is not flagged."""
+    cells = detection.cells[(detection.cells["event"] == number) & (detection.cells["rank"] < MAX_PANELS)]
+    columns = [str(name) for name in cells.drop_duplicates("column").sort_values("rank")["column"]]
     event_rows, figure = detection.events.iloc[[number]], _build_panels(columns)
     for panel, column in enumerate(columns, start=1):
         column_cells, subplot = cells[cells["column"] == column], {"row": panel, "col": 1}
@@ -269,8 +287,9 @@ def draw_event(detection: SequenceDetection, number: int, ranking: str, translat
         axis_range = (
             (float(np.nanmin(measured)), float(np.nanmax(measured))) if np.isfinite(measured).any() else (0.0, 1.0)
         )
-        _shade_events(figure, event_rows, axis_range, detection, translate(N_("event")), **subplot)
-        _draw_expected_band(figure, column_cells, translate, panel)
+        _shade_events(figure, event_rows, axis_range, detection, translate, **subplot)
+        _draw_usual_range(figure, column_cells, translate, panel)
+        _draw_unflagged_range(figure, detection.events.loc[number], column_cells, translate, panel)
         figure.add_scatter(
             x=column_cells["time"],
             y=column_cells["value"],
@@ -287,8 +306,29 @@ def draw_event(detection: SequenceDetection, number: int, ranking: str, translat
     return figure.update_layout(margin={"t": 60}, legend={"y": 1 + 24 / height})  # above the name of the first panel
 
 
-def _draw_expected_band(figure: go.Figure, column_cells: pd.DataFrame, translate: Translate, panel: int) -> None:
-    """Draw the expected band and its middle; nothing for a detector without expectation."""
+def _draw_unflagged_range(
+    figure: go.Figure, event: pd.Series, column_cells: pd.DataFrame, translate: Translate, panel: int
+) -> None:
+    """Draw the range in which this column alone would not have been flagged; nothing for another column."""
+    if event["unflagged_by"] != "one column" or event["unflagged_column"] != column_cells["column"].iloc[0]:
+        return
+    for level in (event["unflagged_low"], event["unflagged_high"]):
+        figure.add_scatter(
+            x=column_cells["time"].iloc[[0, -1]],
+            y=[level, level],
+            mode="lines",
+            name=translate(N_("not flagged between")),
+            legendgroup="unflagged",
+            showlegend=bool(level == event["unflagged_low"]),
+            line={"color": HIGHLIGHT_COLOUR, "dash": "dot", "width": 1.3},
+            hoverinfo="skip",
+            row=panel,
+            col=1,
+        )
+
+
+def _draw_usual_range(figure: go.Figure, column_cells: pd.DataFrame, translate: Translate, panel: int) -> None:
+    """Draw the usual range and its middle; nothing where they are unknown."""
     if column_cells["expected"].isna().all():
         return
     subplot = {"row": panel, "col": 1}
@@ -309,7 +349,7 @@ def _draw_expected_band(figure: go.Figure, column_cells: pd.DataFrame, translate
         fill="tonexty",
         fillcolor=BAND_COLOUR,
         hoverinfo="skip",
-        name=translate(N_("expected ± 2σ")),
+        name=translate(N_("usual range")),
         legendgroup="band",
         showlegend=panel == 1,
         **subplot,

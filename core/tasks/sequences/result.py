@@ -1,11 +1,14 @@
 """Result of the sequences task: scored rows, events, explanations and metrics."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from core.data.dataset import DataSummary
 from core.evaluation.alarm_rates import convert_rate_to_alarms
@@ -15,6 +18,22 @@ from core.runs.result import Result
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.tasks.anomalies.result import SEVERITIES
 from core.tasks.sequences.spec import PER_1000_ROWS, Period, SequenceSpec
+
+NEW_EVENT_COLUMNS: Mapping[str, Any] = {
+    "kind": "anomaly",
+    "column": "",
+    "measured": np.nan,
+    "usual_low": np.nan,
+    "usual_high": np.nan,
+    "unflagged_by": "",
+    "unflagged_column": "",
+    "unflagged_low": np.nan,
+    "unflagged_high": np.nan,
+    "unflagged": "",
+}
+"""Columns of events that runs of earlier versions did not store, with their default."""
+
+MAX_CELL_COLUMNS = 6  # columns with cells per event
 
 
 @dataclass(frozen=True)
@@ -32,13 +51,18 @@ class SequenceDetection(Result):
     rows        entity, time, score, anomaly, fitted (training row; never an anomaly), event (position in `events`, −1
                 without), category (most likely mode, −1 without), label (only with labels), threshold (only if it
                 adapts). The rows of an entity are together, in chronological order.
-    events      entity, start, end, rows (number of anomalies), peak, severity (0 … 3), odds (conformal p-value of the
-                peak), causes (by the detector's shares), ranked (by distance to the moving mean). Also known (contains
-                a labelled row; only with labels), first and last (positions in `rows`). The highest peak is first.
+    events      entity, start, end, rows (number of anomalies), peak, kind (anomaly, or lasting change), causes (first
+                columns with their weights), column (first cause) with its measured value and the ends of its usual
+                range (usual_low, usual_high), severity (0 … 3), odds (conformal p-value of the peak). Also known
+                (contains a labelled row; half of the rows for a lasting change; only with labels), first and last
+                (positions in `rows`). The highest peak is first.
+                unflagged holds ranges with which no row of the event would have been flagged; unflagged_column,
+                unflagged_low and unflagged_high are the first of them. unflagged_by is "one column", "several columns",
+                "no column" (no range was found), or "" (there was no search).
     shares      entity, time and "0", "1" …: largest share of every column per bin, at most 2,000 bins per entity.
     categories  entity, time and "0", "1" …: mean membership in every mode per bin; empty without modes.
     cells       values around the first 200 events, for the columns that explain them: event, time, inside, column,
-                value, expected, low, high, share, by_share and by_distance (rank of the column).
+                value, expected, low and high (usual range), share, rank (of the column among the causes).
     curves      curve, step, value: training curves.
     card        line (name of detector or baseline) and a column per metric, the detector first; empty without labels.
     figures     other measurements: alarm rate with its confidence interval, rows per second, hit rates ….
@@ -63,6 +87,12 @@ class SequenceDetection(Result):
     card: pd.DataFrame
     measurements: dict[str, float]
     notes: tuple[Message, ...] = ()
+
+    @classmethod
+    @override
+    def load(cls, folder: Path) -> Self:
+        result = super().load(folder)
+        return replace(result, events=_upgrade_events(result.events), cells=_upgrade_cells(result.cells))
 
     @property
     def is_labelled(self) -> bool:
@@ -187,3 +217,23 @@ class SequenceDetection(Result):
     def list_scores(self) -> NDArray[np.float64]:
         """Return the scores of the test rows, which the threshold is compared with, (rows,)."""
         return self.test_rows["score"].to_numpy(dtype=np.float64)
+
+
+def _upgrade_events(events: pd.DataFrame) -> pd.DataFrame:
+    """Return the events with the columns that runs of earlier versions did not store.
+
+    They stored two lists of causes. The one by distance to the moving mean is kept.
+    """
+    if "ranked" in events:
+        first_cause = events["ranked"].str.split(", ").str[0]
+        events = events.assign(causes=events["ranked"], column=first_cause).drop(columns="ranked")
+    missing = {name: value for name, value in NEW_EVENT_COLUMNS.items() if name not in events}
+    return events.assign(**missing)
+
+
+def _upgrade_cells(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells with one rank of the columns; runs of earlier versions stored two."""
+    if "by_distance" not in cells:
+        return cells
+    shown = cells[cells["by_distance"] < MAX_CELL_COLUMNS]
+    return shown.rename(columns={"by_distance": "rank"}).drop(columns="by_share")

@@ -34,8 +34,9 @@ from core.runs.tracked_run import MAX_EXPORTED_ROWS, Run, track_run
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.tasks.sequences import figures
 from core.tasks.sequences.evaluation import VUS_WINDOW_ROWS, compute_baseline_metrics
-from core.tasks.sequences.events import ScoredDataset, build_tables
+from core.tasks.sequences.events import build_tables
 from core.tasks.sequences.result import SequenceDetection
+from core.tasks.sequences.scored_dataset import ScoredDataset
 from core.tasks.sequences.spec import PER_1000_ROWS, Period, SequenceSpec
 from core.tasks.sequences.split import build_training_mask, compute_sampling_seconds
 from core.workspace import Workspace

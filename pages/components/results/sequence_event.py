@@ -1,5 +1,10 @@
-"""One event in detail: its columns with their expected bands, in the order of a ranking."""
+"""One event in detail: in words, and its columns with their usual ranges."""
 
+import math
+import re
+from typing import Any
+
+import pandas as pd
 import streamlit as st
 
 from core.tasks.anomalies.result import SEVERITIES
@@ -8,6 +13,9 @@ from core.tasks.sequences.result import SequenceDetection
 from pages.components.i18n import _, format_value
 from pages.components.results.anomaly_list import SEVERITY_MARKS
 from pages.components.results.run_widgets import show_chart
+
+LASTING_CHANGE = "lasting change"
+HOUR_S, DAY_S = 3600, 86_400
 
 
 def show(detection: SequenceDetection, number: int) -> None:
@@ -20,36 +28,94 @@ def show(detection: SequenceDetection, number: int) -> None:
         _format_span(event["start"], event["end"]),
     ]
     st.subheader(" · ".join(title_parts))
-    if (detection.cells["event"] != number).all():
+    has_cells = bool((detection.cells["event"] == number).any())
+    st.markdown(" ".join(_list_sentences(detection, event, has_cells)))
+    if not has_cells:
         st.caption(_("Values are saved only for the events with the highest scores."))
         return
-    ranking = (
-        st.segmented_control(
-            _("Order of the columns"),
-            ["distance", "share"],
-            default="distance",
-            required=True,
-            key="event-ranking",
-            format_func={"share": _("the detector's shares"), "distance": _("distance to the moving mean")}.__getitem__,
-            help=_(
-                "The share is the contribution of a column to this score. The distance to the "
-                "moving mean finds the true causes more often, because a residual spreads over "
-                "correlated columns."
-            ),
-        )
-        or "distance"
-    )
-    columns = event["causes"] if ranking == "share" else event["ranked"]
-    st.caption(_("Order: {columns}.").format(columns=columns or "–"))
-    alt = _("Values of the columns that explain the event, with their expected bands")
-    show_chart(
-        figures.draw_event(detection, number, ranking, _), "sequence-event", alt, has_time_axis=detection.is_dated
-    )
+    alt = _("Values of the columns that explain the event, with their usual ranges")
+    show_chart(figures.draw_event(detection, number, _), "sequence-event", alt, has_time_axis=detection.is_dated)
 
 
 def format_severity(level: int) -> str:
     """Return a severity as a mark and a word, so that it does not depend on colour."""
     return f"{SEVERITY_MARKS[level]} {_(SEVERITIES[level])}"
+
+
+def format_causes(event: Any) -> str:
+    """Return the causes of an event; the text tells a lasting change."""
+    causes = str(event["causes"]) or "–"
+    return _("lasting change: {causes}").format(causes=causes) if event["kind"] == LASTING_CHANGE else causes
+
+
+def format_amount(amount: float) -> str:
+    """Return a value with four significant digits; a dash for a missing value."""
+    return "–" if math.isnan(amount) else format_value(float(f"{amount:.4g}"))
+
+
+def format_usual(event: Any) -> str:
+    """Return the usual range of the first cause of an event."""
+    low, high = (format_amount(event[name]) for name in ("usual_low", "usual_high"))
+    return low if low == high else f"{low} … {high}"
+
+
+def format_duration(detection: SequenceDetection, event: Any) -> str:
+    """Return how long an event lasts, from its first row to the end of its last row."""
+    if not detection.is_dated:
+        return _("{count} rows").format(count=format_value(int(event["last"] - event["first"] + 1)))
+    length = pd.Timedelta(event["end"] - event["start"]).total_seconds() + (detection.sampling_seconds or 0)
+    days, rest = divmod(round(length), DAY_S)
+    hours, minutes, seconds = rest // HOUR_S, rest % HOUR_S // 60, rest % 60
+    if days:
+        return _("{days} d {hours} h").format(days=format_value(days), hours=hours)
+    if hours:
+        return _("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
+    return _("{minutes} min").format(minutes=minutes) if minutes else _("{seconds} s").format(seconds=seconds)
+
+
+def _list_sentences(detection: SequenceDetection, event: "pd.Series[Any]", has_cells: bool) -> list[str]:
+    """Return the event in words: measured and usual values, causes, and what would not have been flagged."""
+    sentences = [_describe_values(detection, event)] if not math.isnan(event["measured"]) else []
+    sentences.append(_("Causes: {columns}.").format(columns=_escape_markdown(event["causes"]) or "–"))
+    if event["kind"] == LASTING_CHANGE:
+        return [
+            *sentences,
+            _(
+                "A lasting change: the scores stay up for longer than an anomaly. Rises within it are events of "
+                "their own."
+            ),
+        ]
+    if event["unflagged_by"] in ("one column", "several columns"):
+        sentences.append(
+            _("It would not have been flagged with **{ranges}**.").format(ranges=_escape_markdown(event["unflagged"]))
+        )
+    elif event["unflagged_by"] == "no column":
+        sentences.append(
+            _("No range of one column, nor of the first five causes together, would have kept it below the threshold.")
+        )
+    elif has_cells:
+        sentences.append(_("There was no search for ranges that would not have been flagged."))
+    return sentences
+
+
+def _describe_values(detection: SequenceDetection, event: "pd.Series[Any]") -> str:
+    unit = f" {detection.data.unit}" if detection.data.unit else ""
+    is_usual = event["usual_low"] <= event["measured"] <= event["usual_high"]
+    text = (
+        _("**{column}: {measured}**, inside its usual range {usual}. The columns together are unusual.")
+        if is_usual and len(detection.data.columns) > 1
+        else _("**{column}: {measured}**, usually {usual}.")
+    )
+    return text.format(
+        column=_escape_markdown(event["column"]),
+        measured=format_amount(event["measured"]) + unit,
+        usual=format_usual(event),
+    )
+
+
+def _escape_markdown(text: str) -> str:
+    """Return names of columns as they are, without Markdown."""
+    return re.sub(r"([\\`*_\[\]$~])", r"\\\1", text)
 
 
 def _format_span(start: object, end: object) -> str:

@@ -16,7 +16,7 @@ from pages.components import feedback_form
 from pages.components.i18n import _, format_value, get_date_format, translate_message
 from pages.components.results import model, score_card, sequence_event
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
-from pages.components.results.sequence_event import format_severity
+from pages.components.results.sequence_event import format_amount, format_severity
 
 MAX_SHOWN_EVENTS = 2000
 MAX_DEFAULT_COLUMNS = 4
@@ -223,13 +223,12 @@ def _show_values(detection: SequenceDetection, dataset: Dataset, entity: str) ->
 
 
 def _rank_columns(detection: SequenceDetection, entity: str) -> list[str]:
-    """Return the columns with the largest shares in the entity's events, else the first columns."""
+    """Return the first causes of the entity's events, the highest peak first, else the first columns."""
     entity_cells = detection.cells[detection.cells["event"].isin(detection.select_events(entity).index)]
     if entity_cells.empty:
         return list(detection.data.columns[:MAX_DEFAULT_COLUMNS])
-    inside = entity_cells[entity_cells["inside"].astype(bool)]
-    ranked = inside.groupby("column", observed=True)["share"].sum().sort_values(ascending=False)
-    return [str(column) for column in ranked.index[:MAX_DEFAULT_COLUMNS]]
+    causes = entity_cells.sort_values(["rank", "event"], kind="stable")["column"].drop_duplicates()
+    return [str(column) for column in causes.iloc[:MAX_DEFAULT_COLUMNS]]
 
 
 def _show_training(detection: SequenceDetection) -> None:
@@ -253,12 +252,12 @@ def _show_events(detection: SequenceDetection, run: str) -> None:
     visible = events.head(MAX_SHOWN_EVENTS)
     st.caption(
         _(
-            "{count} events, highest score first. Anomalies at most three rows apart form one "
-            "event. Select an event to see its causes."
+            "{count} events, highest score first. An event ends when the scores have returned half-way to "
+            "their usual level for more than three rows. Select an event to see its causes."
         ).format(count=format_value(len(events)))
     )
     selected_rows = st.dataframe(
-        _build_table(visible, feedback_form.list_verdicts(run, visible.rename(columns={"start": "time"}))),
+        _build_table(detection, visible, feedback_form.list_verdicts(run, visible.rename(columns={"start": "time"}))),
         hide_index=True,
         width="stretch",
         key="sequence-events",
@@ -302,20 +301,23 @@ def _filter_events(detection: SequenceDetection) -> pd.DataFrame:
     return events[mask & events["severity"].isin(levels)] if levels else events[mask]
 
 
-def _build_table(events: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
-    """Return the displayed columns of the events."""
+def _build_table(detection: SequenceDetection, events: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
+    """Return the displayed columns of the events: what happened first, scores and numbers last."""
     table = pd.DataFrame(
         {
-            "number": events.index + 1,
             "severity": [format_severity(level) for level in events["severity"]],
-            "verdict": verdicts,
             "entity": events["entity"].astype(str),
             "start": events["start"],
-            "end": events["end"],
+            "duration": [sequence_event.format_duration(detection, event) for _number, event in events.iterrows()],
+            "causes": [sequence_event.format_causes(event) for _number, event in events.iterrows()],
+            "measured": [format_amount(amount) for amount in events["measured"]],
+            "usual": [sequence_event.format_usual(event) for _number, event in events.iterrows()],
+            "verdict": verdicts,
+            "unflagged": events["unflagged"],
             "rows": events["rows"],
-            "causes": events["causes"],
             "peak": events["peak"].round(3),
             "odds": [_format_odds(odds) for odds in events["odds"]],
+            "number": events.index + 1,
         }
     )
     return table.assign(known=events["known"].to_numpy()) if "known" in events else table
@@ -332,15 +334,36 @@ def _build_column_config(detection: SequenceDetection) -> dict[str, ColumnConfig
     def build_time_column(label: str) -> ColumnConfig:
         return st.column_config.DatetimeColumn(label, format=time_format) if detection.is_dated else number(label)
 
+    unit = f" ({detection.data.unit})" if detection.data.unit else ""
     return {
-        "number": number(_("Number"), width="small"),
         "severity": text(_("Severity"), width="small"),
-        "verdict": feedback_form.build_verdict_column(),
-        "entity": text(_("Entity")),
+        "entity": text(_("Entity"), width="small"),
         "start": build_time_column(_("Start")),
-        "end": build_time_column(_("End")),
-        "rows": number(_("Rows"), width="small"),
-        "causes": text(_("Causes found by the detector"), width="large"),
+        "duration": text(_("Duration"), width="small"),
+        "causes": text(
+            _("What"),
+            width="medium",
+            help=_(
+                "Columns that moved most, with their part of the squared distance to the moving mean. A lasting "
+                "change is an event whose scores stay up for longer than an anomaly."
+            ),
+        ),
+        "measured": text(
+            _("Measured") + unit, width="small", help=_("Most unusual value of the first column in the event.")
+        ),
+        "usual": text(
+            _("Usual") + unit,
+            width="small",
+            help=_(
+                "Nine of ten values of the first column around the event. Where the event stays among them, it is "
+                "the range that the detector expects."
+            ),
+        ),
+        "verdict": feedback_form.build_verdict_column(),
+        "unflagged": text(
+            _("Not flagged with"), help=_("Ranges with which no row of the event is above the threshold.")
+        ),
+        "rows": number(_("Rows flagged"), width="small"),
         "peak": number(_("Peak"), format="localized", width="small"),
         "odds": text(
             _("Rarity"),
@@ -349,6 +372,7 @@ def _build_column_config(detection: SequenceDetection) -> dict[str, ColumnConfig
                 "is one in the number of held-out rows."
             ),
         ),
+        "number": number(_("Number"), width="small"),
         "known": st.column_config.CheckboxColumn(
             _("Labelled"), help=_("At least one row of the event is labelled abnormal.")
         ),

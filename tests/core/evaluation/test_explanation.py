@@ -11,12 +11,14 @@ from hypothesis.extra.numpy import arrays
 from core.data.root_causes import read_root_causes
 from core.errors import DataError
 from core.evaluation.explanation import (
+    CAUSE_WINDOW_ROWS,
     compute_chance_hit_rate,
     compute_explanation_metrics,
     compute_hit_rate,
     compute_moving_mean_distance,
     compute_moving_mean_residual,
     rank_causes,
+    weigh_causes,
 )
 
 quick = settings(max_examples=60, deadline=None)
@@ -69,6 +71,24 @@ def test_ranked_causes_sort_by_mean_share() -> None:
     assert rank_causes(shares, 0, 1).tolist() == [0, 1, 2, 3]
 
 
+@quick
+@given(tables, st.data())
+def test_weights_of_causes_sum_to_one_or_nothing_moved(values: np.ndarray, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(values) - 1))
+    stop = data.draw(st.integers(start + 1, len(values)))
+    distance = compute_moving_mean_distance(values)
+    weights = weigh_causes(distance, np.zeros(values.shape), start, stop)
+    assert (weights >= 0).all()
+    has_moved = np.nan_to_num(distance[start:stop]).any()
+    assert weights.sum() == pytest.approx(1.0 if has_moved else 0.0)
+    assert rank_causes(distance**2, start, stop)[0] == weights.argmax()
+
+
+def test_causes_of_event_without_movement_are_shares() -> None:
+    shares = np.array([[1.0, 3.0], [0.0, 0.0]])
+    assert weigh_causes(np.full((2, 2), np.nan), shares, 0, 2).tolist() == [0.25, 0.75]
+
+
 @pytest.mark.parametrize(("start", "stop"), [(2, 2), (-1, 2), (0, 5), (3, 1)])
 def test_ranked_causes_reject_invalid_rows(start: int, stop: int) -> None:
     with pytest.raises(DataError, match=rf"Rows {start} to {stop} do not exist\. The data have 4"):
@@ -112,6 +132,7 @@ def compute_mean_metrics(folder: Path, name: str, ranking: str) -> dict[str, flo
         mean, spread = server["train"].mean(axis=0), server["train"].std(axis=0)
         rankings = {
             "distance": compute_moving_mean_distance,
+            "causes": lambda values: compute_moving_mean_distance(values, CAUSE_WINDOW_ROWS) ** 2,
             "residual": compute_moving_mean_residual,
             "z": lambda values, mean=mean, spread=spread: np.abs(values - mean) / np.where(spread > 1e-6, spread, 1),
         }
@@ -129,9 +150,11 @@ def compute_mean_metrics(folder: Path, name: str, ranking: str) -> dict[str, flo
     [
         ("smd", "residual", (0.774, 0.850)),
         ("smd", "distance", (0.827, 0.909)),
+        ("smd", "causes", (0.863, 0.928)),
         ("smd", "z", (0.598, 0.748)),
         ("asd", "residual", (0.857, 0.931)),
         ("asd", "distance", (0.873, 0.919)),
+        ("asd", "causes", (0.939, 0.971)),
         ("asd", "z", (0.770, 0.901)),
     ],
 )
@@ -139,7 +162,8 @@ def test_ranked_causes_of_real_servers(shared_data: Path, name: str, ranking: st
     """The data are 71 events of 4 machines of SMD and 38 events of 6 servers of ASD.
 
     Published for the residual on twice as many events: 0.78 and 0.875 (SMD), 0.81 and 0.93 (ASD). In units of the
-    usual distance of each column the hit rate at 100 % is higher. Other tools show the z-score.
+    usual distance of each column the hit rate at 100 % is higher. Events show the squares of wider windows, which find
+    most. Other tools show the z-score.
     """
     metrics = compute_mean_metrics(shared_data, name, ranking)
     assert [metrics["hit_100"], metrics["hit_150"]] == pytest.approx(hits, abs=6e-4)

@@ -1,5 +1,6 @@
 """Sequences page in Streamlit's test harness, with a worker that executes its jobs."""
 
+import re
 import time
 from typing import Any
 
@@ -33,6 +34,11 @@ def kpis() -> Dataset:
 
 def read_metrics(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
+
+
+def get_table(app: AppTest, key: str) -> pd.DataFrame:
+    """Return the table of the page that has the column `key`."""
+    return next(element.value for element in app.dataframe if key in element.value.columns)
 
 
 def list_tabs(app: AppTest) -> set[str]:
@@ -233,9 +239,14 @@ def test_sequences_page_promotes_model_by_force(page_workspace: Workspace, kpis:
 def test_sequences_page_explains_event(page_workspace: Workspace, kpis: Dataset) -> None:
     app = open_page(PAGE, **fit_model(page_workspace, kpis))
     assert "#1 · ★ extreme · sample_server_kpis" in read_page_text(app)
-    assert "Order: errors" in read_page_text(app)
-    app = get_widget(app, "event-ranking").set_value("share").run()
-    assert "errors 9" in read_page_text(app)
+    page_text = read_page_text(app)
+    assert re.search(r"Causes: errors \d\d %", page_text)
+    assert "**errors: 0.8598**, usually 0." in page_text
+    assert "It would not have been flagged with **errors 0." in page_text
+    table = get_table(app, "causes")
+    assert list(table)[:7] == ["severity", "entity", "start", "duration", "causes", "measured", "usual"]
+    assert str(table["causes"].iloc[0]) in page_text, "the table and the event name the same causes"
+    assert table["duration"].iloc[0].endswith(" min")
     app = get_widget(app, "event-severity").set_value([2]).run()
     assert not app.exception
 

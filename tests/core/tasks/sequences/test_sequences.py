@@ -2,15 +2,12 @@
 
 import json
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from mlflow import MlflowClient
 
 from core.actor import Actor
@@ -27,8 +24,8 @@ from core.spec.codec import encode
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.spec.task import run_job
 from core.tasks.sequences import figures, share_figures
-from core.tasks.sequences.events import MARGIN_ROWS, MAX_CELL_COLUMNS, MAX_CELL_ROWS, MAX_GAP_ROWS, merge_anomalies
-from core.tasks.sequences.result import SequenceDetection
+from core.tasks.sequences.cells import MARGIN_ROWS, MAX_CELL_ROWS
+from core.tasks.sequences.result import MAX_CELL_COLUMNS, SequenceDetection
 from core.tasks.sequences.run import apply_model, apply_threshold, load_sequences, train
 from core.tasks.sequences.spec import FAST_DETECTORS, PER_1000_ROWS, SequenceSpec, list_detectors
 from core.tasks.sequences.split import build_training_mask, compute_sampling_seconds, find_default_split
@@ -85,17 +82,16 @@ def test_sequences_find_incidents_within_target_rate(server_kpis: Dataset, works
 
 def test_sequences_causes_name_changed_columns(server_kpis: Dataset, workspace: Workspace) -> None:
     detection, _ = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
-    middle, ranked, named = len(server_kpis) // 2, [], []
+    middle, named = len(server_kpis) // 2, []
     for event in detection.events.itertuples():
         [causes] = [
             causes
             for after, length, causes in INCIDENTS
             if middle + after <= event.last and event.first < middle + after + length
         ]
-        named.append(event.causes.split(" ")[0] in causes)
-        ranked.append(event.ranked.split(", ")[0] in causes)
+        named.append(event.column in causes)
+        assert event.causes.startswith(event.column)
     assert np.mean(named) >= 0.8
-    assert np.mean(ranked) >= 0.8, "a moving mean adapts to anomalies that are longer than its window"
     assert set(SERVER_KPIS) == set(detection.data.columns)
 
 
@@ -268,28 +264,6 @@ def test_sequences_reject_unknown_scaling(server_kpis: Dataset, workspace: Works
 # ---- events ---------------------------------------------------------------------------------------------------------
 
 
-def test_merge_anomalies_bridges_small_gaps() -> None:
-    flags = np.zeros(40, dtype=bool)
-    flags[[3, 4, 4 + MAX_GAP_ROWS + 1, 20, 39]] = True
-    assert merge_anomalies(flags) == [(3, 8), (20, 20), (39, 39)]
-    assert merge_anomalies(flags, gap=0)[0] == (3, 4)
-    assert merge_anomalies(np.zeros(5, dtype=bool)) == []
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.booleans(), max_size=200), st.integers(0, 6))
-def test_merge_anomalies_covers_all_and_separates_events(raised: list[bool], gap: int) -> None:
-    flags = np.array(raised, dtype=bool)
-    spans = merge_anomalies(flags, gap)
-    covered = np.zeros(len(flags), dtype=bool)
-    for first, last in spans:
-        assert flags[first]
-        assert flags[last]
-        covered[first : last + 1] = True
-    assert covered[flags].all()
-    assert all(after[0] - before[1] > gap + 1 for before, after in pairwise(spans))
-
-
 def test_sequences_find_event_of_every_series(workspace: Workspace) -> None:
     dataset = make_series()
     order = np.random.default_rng(1).permutation(len(dataset))
@@ -319,8 +293,9 @@ def test_sequences_cells_explain_event(server_kpis: Dataset, workspace: Workspac
     event = detection.events.iloc[0]
     assert cells["time"].min() == event["start"] - pd.Timedelta(minutes=MARGIN_ROWS[0])
     assert cells.loc[cells["inside"], "time"].agg(["min", "max"]).tolist() == [event["start"], event["end"]]
-    assert cells["column"].nunique() <= 2 * MAX_CELL_COLUMNS
-    worst = cells[(cells["by_share"] == 0) & cells["inside"]]
+    assert cells["column"].nunique() == MAX_CELL_COLUMNS
+    worst = cells[(cells["rank"] == 0) & cells["inside"]]
+    assert set(worst["column"]) == {event["column"]}
     assert (worst["value"] > worst["high"]).mean() > 0.5
     assert (worst["low"] < worst["expected"]).all()
     calm = cells[~cells["inside"]]
@@ -527,7 +502,7 @@ def test_sequences_accept_unusual_data(name: str, workspace: Workspace) -> None:
         figures.draw_timeline(detection, entity).to_json()
         share_figures.draw_shares(detection, entity).to_json()
     if len(detection.events):
-        figures.draw_event(detection, 0, "distance").to_json()
+        figures.draw_event(detection, 0).to_json()
     applied, _ = apply_model(ApplySpec(run.id), dataset, workspace=workspace, actor=ALICE)
     assert np.array_equal(applied.rows["score"], detection.rows["score"])
 
@@ -590,10 +565,9 @@ def test_sequences_figures_show_series_and_events(server_kpis: Dataset, workspac
         "errors",
         "event",
     }
-    for order in ("share", "distance"):
-        event_figure = figures.draw_event(detection, 0, order)
-        assert {"expected", "expected ± 2σ", "measured", "event"} <= list_trace_names(event_figure)
-        assert event_figure.layout.annotations[0].text == "errors"
+    event_figure = figures.draw_event(detection, 0)
+    assert {"expected", "usual range", "measured", "event", "not flagged between"} <= list_trace_names(event_figure)
+    assert event_figure.layout.annotations[0].text == "errors"
     heatmap = share_figures.draw_shares(detection, entity).data[0]
     assert list(heatmap.y) == list(SERVER_KPIS)
     assert np.asarray(heatmap.z).shape == (12, 2000)
