@@ -2,11 +2,10 @@
 
 from core.messages import Message
 from core.runs.card_data import (
+    CHOICE_REASONS,
     NO_LABELS_NOTE,
     SHARE_REASON,
     TAIL_REASON,
-    VERDICTS_METHOD,
-    VERDICTS_REASON,
     CardData,
     build_score_histogram,
     describe_part,
@@ -35,8 +34,9 @@ def describe(detection: Detection) -> CardData:
 def _describe_threshold(detection: Detection, share: float) -> CardThreshold:
     spec, value = detection.model_spec, detection.threshold
     if detection.threshold_run:
-        reason = Message(VERDICTS_REASON, {"run": detection.threshold_run})
-        return CardThreshold(value, VERDICTS_METHOD, spec.risk or spec.contamination, "rows", reason, None, share)
+        method = detection.method if detection.method in CHOICE_REASONS else "verdicts"  # of earlier versions
+        reason = Message(CHOICE_REASONS[method])
+        return CardThreshold(value, method, spec.risk or spec.contamination, "rows", reason, None, share)
     if spec.risk is not None:
         return CardThreshold(
             value, "pot", spec.risk, "rows", Message(TAIL_REASON, {"share": spec.risk}), spec.risk, share

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from core.data.dataset import Dataset, DataSummary
 from core.detectors.row_model import RowModel
+from core.evaluation.threshold_views import ScoredRows
 from core.messages import N_, Message
 from core.runs.result import Result
 from core.spec.spec import ApplySpec, ThresholdSpec
@@ -102,9 +103,9 @@ class Detection(Result):
         """Return entity, time and score of every row, for feedback."""
         return self.rows[["entity", "time", "score"]]
 
-    def list_scores(self) -> NDArray[np.float64]:
-        """Return the scores that the threshold is compared with, (rows,)."""
-        return self.rows["score"].to_numpy(dtype=np.float64)
+    def list_scored_rows(self) -> ScoredRows:
+        """Return all rows, which the threshold is compared with."""
+        return ScoredRows.from_table(self.rows)
 
 
 def rank_rows(

@@ -1,4 +1,4 @@
-"""Functions that run the anomalies task: fit a detector, apply a model, apply a threshold from feedback."""
+"""Functions that run the anomalies task: fit a detector, apply a model, apply a threshold that a user chose."""
 
 from dataclasses import replace
 
@@ -73,7 +73,7 @@ def apply_model(
 def apply_threshold(
     spec: ThresholdSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[Detection, Run]:
-    """Flag the rows of an earlier run again, by a threshold from feedback, and save the model with that threshold.
+    """Flag the rows of an earlier run again, by a threshold that a user chose, and save the model with that threshold.
 
     Raises the errors of `load_detection` and `load_model`.
     """
@@ -84,7 +84,8 @@ def apply_threshold(
     )
     model = load_model(source_spec.model if isinstance(source_spec, ApplySpec) else spec.run, RowModel, workspace)
     model.threshold_ = spec.threshold
-    return _score_rows(spec, replace(source_detection, threshold_run=spec.run), model, dataset, workspace, actor)
+    moved = replace(source_detection, threshold_run=spec.run, method=spec.origin, target_rate=None, notes=(spec.note,))
+    return _score_rows(spec, moved, model, dataset, workspace, actor)
 
 
 def load_detection(run_id: str, workspace: Workspace) -> Detection:

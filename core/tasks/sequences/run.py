@@ -1,4 +1,4 @@
-"""Functions that run the sequences task: fit a detector, apply a model, apply a threshold from feedback."""
+"""Functions that run the sequences task: fit a detector, apply a model, apply a threshold that a user chose."""
 
 import time
 from copy import copy
@@ -103,7 +103,7 @@ def apply_model(
 def apply_threshold(
     spec: ThresholdSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[SequenceDetection, Run]:
-    """Flag the rows of an earlier run again, by a threshold from feedback, and save the model with that threshold.
+    """Flag the rows of an earlier run again, by a threshold that a user chose, and save the model with that threshold.
 
     Raises the errors of `load_sequences` and `load_model`.
     """
@@ -114,8 +114,7 @@ def apply_threshold(
     )
     model = load_model(source_spec.model if isinstance(source_spec, ApplySpec) else spec.run, SequenceModel, workspace)
     model.threshold_ = spec.threshold
-    note = N_("The threshold was chosen from verdicts on run {run}. It has no target false-alarm rate.")
-    threshold = Threshold(spec.threshold, "verdicts", None, Message(note, {"run": spec.run[:12]}))
+    threshold = Threshold(spec.threshold, spec.origin, None, spec.note)
     params = _build_apply_params(source_detection, spec, source_detection.has_train_rows)
     with track_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
         part, until = spec.select(dataset), source_detection.model_spec.until
