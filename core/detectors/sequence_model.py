@@ -57,7 +57,7 @@ class SequenceModel:
 
     def fit_series(self, series: Sequence[NDArray[np.float64]], progress: Progress | None = None) -> Self:
         """Fit the model on arrays of shape (rows, columns), as `fit` does."""
-        train_series = [values[: _count_train_rows(len(values))] for values in series]
+        train_series = [values[: count_train_rows(len(values))] for values in series]
         rows = sum(map(len, train_series))
         if rows < MIN_TRAIN_ROWS:
             raise DataError(
@@ -70,7 +70,7 @@ class SequenceModel:
         series_scores = self.score_series(series)
         self.calibration_ = np.concatenate(
             [
-                scores.score[_count_train_rows(len(values)) :]
+                scores.score[count_train_rows(len(values)) :]
                 for scores, values in zip(series_scores, series, strict=True)
             ]
         ).astype(np.float64)
@@ -110,6 +110,6 @@ class SequenceModel:
         return pd.DataFrame({"entity": dataset.entity, "time": dataset.time, "score": scores})
 
 
-def _count_train_rows(rows: int) -> int:
+def count_train_rows(rows: int) -> int:
     """Return how many of the first rows of a series are training rows."""
     return max(rows - int(rows * CALIBRATION_SHARE), 1)

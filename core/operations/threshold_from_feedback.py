@@ -16,16 +16,10 @@ from core.evaluation.feedback_metrics import (
 )
 from core.evaluation.threshold_views import ScoredRows, list_thresholds, tabulate_thresholds
 from core.messages import N_, Message
-from core.operations.feedback import (
-    RowKey,
-    compute_majorities,
-    list_run_ids,
-    make_row_key,
-    select_row_verdicts,
-    serialise_row,
-)
+from core.operations.feedback import serialise_row
 from core.runs.result import AlarmResult
 from core.runs.stored_runs import load_run, load_task_result
+from core.runs.verdicts import RowKey, compute_majorities, list_run_ids, make_row_key, select_row_verdicts
 from core.spec.spec import ThresholdOrigin, ThresholdSpec
 from core.spec.task import Task, find_task, get_task
 from core.workspace import Workspace

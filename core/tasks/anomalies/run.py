@@ -3,11 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from core.actor import Actor
+from core.array_types import Floats
 from core.data.dataset import Dataset
+from core.data.series import split_by_entity
 from core.detectors.baselines import BASELINE_CLASSES
 from core.detectors.row_model import RowModel
+from core.evaluation.planted_faults import measure_planted_recall, select_planted_rows
 from core.evaluation.thresholds import SHARE_NOTE, Threshold, fit_contamination_threshold, fit_pot_threshold
 from core.progress import Progress
 from core.runs.model_files import load_model, save_model
@@ -54,6 +58,7 @@ def detect(
             notes=(threshold.note,),
         )
         _save_result(run, detection, part)
+        run.metrics |= _measure_planted_recall(model, complete_rows)
         _save_model(run, model, complete_rows)
     return detection, run
 
@@ -119,6 +124,7 @@ def _score_rows(
         )
         _save_result(run, detection, part)
         if isinstance(spec, ThresholdSpec):
+            run.metrics |= _measure_planted_recall(model, complete_rows)
             _save_model(run, model, complete_rows)
     return detection, run
 
@@ -128,6 +134,26 @@ def _choose_threshold(spec: DetectionSpec, scores: np.ndarray[tuple[int], np.dty
         return fit_pot_threshold(scores, spec.risk)
     value = fit_contamination_threshold(scores, spec.contamination)
     return Threshold(value, "contamination", None, SHARE_NOTE)
+
+
+def _measure_planted_recall(model: RowModel, complete_rows: Dataset) -> dict[str, float]:
+    """Return the share of faults planted in the last rows of some entities that the model finds."""
+    series = split_by_entity(complete_rows)
+    chosen = [
+        series[number].row_positions[rows]
+        for number, rows in select_planted_rows([len(part.row_positions) for part in series])
+    ]
+    if not chosen:
+        return {}
+    rows = complete_rows.take_rows(np.concatenate(chosen))
+    ends = np.cumsum([len(positions) for positions in chosen])[:-1]
+
+    def score(arrays: list[Floats]) -> list[Floats]:
+        """Return the scores of the chosen rows with other values."""
+        frame = pd.DataFrame(np.concatenate(arrays), index=rows.frame.index, columns=rows.frame.columns)
+        return np.split(model.score(rows.replace(frame=frame)), ends)
+
+    return measure_planted_recall(np.split(rows.values, ends), score, model.threshold_)
 
 
 def _save_result(run: Run, detection: Detection, part: Dataset) -> None:

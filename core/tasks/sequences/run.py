@@ -14,9 +14,10 @@ from core.array_types import Floats
 from core.data.dataset import Dataset
 from core.data.series import split_by_entity
 from core.detectors.scaling import Scaling
-from core.detectors.sequence_model import SequenceModel
+from core.detectors.sequence_model import SequenceModel, count_train_rows
 from core.evaluation.alarm_rates import measure_alarm_rate
 from core.evaluation.detection_metrics import compute_detection_metrics
+from core.evaluation.planted_faults import measure_planted_recall, select_planted_rows
 from core.evaluation.thresholds import (
     SHARE_NOTE,
     Threshold,
@@ -70,6 +71,7 @@ def train(
         progress.report(0.9, FINISHING_STAGE)
         detection = _build_result(spec, spec, dataset, scores, threshold, spec.per, _collect_curves(progress))
         _save_result(run, detection)
+        run.metrics |= _measure_planted_recall(model, part, train_mask)
         _save_model(run, model, part)
     return detection, run
 
@@ -128,6 +130,7 @@ def apply_threshold(
             spec, source_detection.model_spec, dataset, scores, threshold, source_detection.per, source_detection.curves
         )
         _save_result(run, detection)
+        run.metrics |= _measure_planted_recall(model, part, train_mask)
         _save_model(run, model, part)
     return detection, run
 
@@ -293,6 +296,18 @@ def _build_apply_params(
     """
     params = replace(source_detection.model_spec, entities=(), start="", end="").to_params() | spec.to_params()
     return params if has_train_rows else {name: value for name, value in params.items() if name != "until"}
+
+
+def _measure_planted_recall(model: SequenceModel, part: Dataset, train_mask: NDArray[np.bool_]) -> dict[str, float]:
+    """Return the share of faults planted in held-out training rows that the model finds; empty without such rows."""
+    held_out = [
+        series.values[train_mask[series.row_positions]][count_train_rows(int(train_mask[series.row_positions].sum())) :]
+        for series in split_by_entity(part)
+    ]
+    chosen = [held_out[number][rows] for number, rows in select_planted_rows([len(values) for values in held_out])]
+    return measure_planted_recall(
+        chosen, lambda arrays: [scores.score for scores in model.score_series(arrays)], model.threshold_
+    )
 
 
 def _save_result(run: Run, detection: SequenceDetection) -> None:

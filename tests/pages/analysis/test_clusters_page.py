@@ -15,7 +15,7 @@ from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
 from core.workspace import Workspace
 from pages.components import i18n
 from tests.conftest import run_worker, wait_for_job
-from tests.support.app_pages import click_button, open_page, promote_by_force, read_page_text
+from tests.support.app_pages import click_button, open_page, promote_first_model, read_page_text
 
 BOB = Actor("bob", "tests")
 PAGE = "analysis/clusters.py"
@@ -155,7 +155,7 @@ def test_clusters_page_promotes_model_by_force(page_workspace: Workspace, sample
     _, run = cluster(
         ClusteringSpec(list_clusterers()["kmeans"](n_clusters=3)), sample, workspace=page_workspace, actor=BOB
     )
-    promote_by_force(open_page(PAGE, dataset=page_workspace.datasets.save(sample), run=run.id), "clusters")
+    promote_first_model(open_page(PAGE, dataset=page_workspace.datasets.save(sample), run=run.id), "clusters")
     app = set_widget(open_page(PAGE, dataset=page_workspace.datasets.save(sample)), "button_group", "clusters-mode", 1)
     assert get_widget(app, "clusters-model-run").value == "clusters@champion"
     app = submit_form(app)
