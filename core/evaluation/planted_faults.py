@@ -30,11 +30,10 @@ def select_planted_rows(lengths: Sequence[int]) -> list[tuple[int, slice]]:
         [(0, slice(4000, 5000, None)), (2, slice(0, 300, None))]
     """
     long_enough = np.flatnonzero(np.asarray(lengths) >= MIN_ROWS)
+    if not len(long_enough):
+        return []
     chosen = long_enough[np.unique(np.linspace(0, len(long_enough) - 1, MAX_SERIES).round().astype(int))]
-    return [
-        (int(number), slice(max(lengths[number] - MAX_SERIES_ROWS, 0), lengths[number]))
-        for number in (chosen if len(long_enough) else [])
-    ]
+    return [(int(number), slice(max(lengths[number] - MAX_SERIES_ROWS, 0), lengths[number])) for number in chosen]
 
 
 def measure_planted_recall(series: Sequence[Floats], score: Score, threshold: float) -> dict[str, float]:

@@ -281,7 +281,7 @@ def submit_verdicts(run: str, true_alarms: int, false_alarms: int, workspace: Wo
         (
             {"promise_kept": 1.0, "planted_recall": 0.1},
             {"promise_kept": 0.0, "planted_recall": 0.9},
-            "promise_kept is 0.0 instead of 1.0",
+            "promise_kept is 0 instead of 1",
         ),
         ({"promise_kept": 1.0, "planted_recall": 0.5}, {"promise_kept": 1.0, "planted_recall": 0.6}, ""),
         ({"promise_kept": 1.0, "planted_recall": 0.5}, {"planted_recall": 0.5}, ""),
