@@ -461,7 +461,7 @@ def test_cluster_command_applies_saved_model(vigie: Command, tmp_path: Path) -> 
         (["--clusterer", "stars"], "dbscan, kmeans"),
         (["--set", "eps=1"], "n_clusters"),
         (["--set", "n_clusters=1"], "2 to 100"),
-        (["--of", "entities"], "Too few"),
+        (["--of", "entities", "--set", "n_clusters=4"], "Too few"),
         (["--of", "weeks"], "days, entities"),
         (["--model", "champion", "--look", "shape"], "--look cannot be combined with --model"),
     ],
