@@ -13,6 +13,7 @@ from core.cli.sample import sample
 from core.cli.sequences import sequences
 from core.cli.serve import serve
 from core.cli.task_commands import add_task_commands
+from core.cli.threshold import threshold
 from core.cli.users import users
 from core.cli.worker import worker
 
@@ -23,7 +24,7 @@ def build_app() -> typer.Typer:
     groups = {"models": models, "runs": runs, "convert": convert, "sequences": sequences, "users": users}
     app.command()(doctor)
     add_task_commands(app, groups)
-    for command in (sample, serve, worker, health):
+    for command in (threshold, sample, serve, worker, health):
         app.command()(command)
     for name, group in groups.items():
         app.add_typer(group, name=name)

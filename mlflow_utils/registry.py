@@ -8,9 +8,9 @@ The tags of a version hold the metrics of its backtest and the definition of tha
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from mlflow_utils.tracking import KEY_TAG, MlflowUnavailableError, Tracking
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 MODEL_FOLDER = "model"  # folder of the model within a run
 FIGURE_PREFIX, TEST_PREFIX = "figure.", "backtest."
+DEFINITION_SEPARATOR = "; then "
 
 
 class ModelNotFoundError(Exception):
@@ -40,6 +41,8 @@ class PromotionMetric:
     params, tags   names of parameters and tags of runs that define the backtest; a run that lacks one is not
                    comparable
     optional_params  names of further parameters that define it, where a run has them
+    then    metrics that decide, in their order, where this one is equal or unknown; this one alone then accepts no
+            version that is merely equal
     """
 
     metric: str
@@ -47,11 +50,24 @@ class PromotionMetric:
     params: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     optional_params: tuple[str, ...] = ()
+    then: tuple["PromotionMetric", ...] = ()
+
+    @property
+    def all_params(self) -> tuple[str, ...]:
+        """Parameters of the backtests of this metric and of those that follow."""
+        own = (*self.params, *self.optional_params)
+        return tuple(dict.fromkeys([*own, *(name for metric in self.then for name in metric.all_params)]))
+
+    @property
+    def all_tags(self) -> tuple[str, ...]:
+        """Tags of the backtests of this metric and of those that follow."""
+        return tuple(dict.fromkeys([*self.tags, *(name for metric in self.then for name in metric.all_tags)]))
 
     @property
     def definition(self) -> str:
         """Metric and direction of improvement, as text."""
-        return f"{self.metric}, {'lower' if self.lower_is_better else 'higher'} is better"
+        own = f"{self.metric}, {'lower' if self.lower_is_better else 'higher'} is better"
+        return DEFINITION_SEPARATOR.join([own, *(metric.definition for metric in self.then)])
 
 
 @dataclass(frozen=True)
@@ -180,9 +196,17 @@ def get_by_alias(tracking: Tracking, name: str, alias: str) -> ModelVersion:
 
 
 def promote(
-    tracking: Tracking, name: str, number: int | None, metric: PromotionMetric | None, decision: PromotionRequest
+    tracking: Tracking,
+    name: str,
+    number: int | None,
+    metric: PromotionMetric | None,
+    decision: PromotionRequest,
+    measure: Callable[[ModelVersion], Mapping[str, float]] = lambda version: {},
 ) -> tuple[ModelVersion, PromotionCheck | None]:
     """Promote a version (default: the challenger) to champion. The former champion becomes `previous`.
+
+    The first champion of a name has nothing to be compared with and is accepted. `measure` returns metrics of a version
+    that its run could not know, such as those from verdicts.
 
     Returns the new champion and its comparison with the former one, None without a former champion or without a metric.
     Raises PromotionRejectedError, unless the decision is forced, where the comparison rejects the version or the task
@@ -193,8 +217,12 @@ def promote(
         old = next((version for version in _list_versions(client, name) if CHAMPION in version.aliases), None)
         if old is not None and old.number == new.number:
             return new, None
-        comparison = compare_versions(old, new, metric) if old and metric else None
-        is_accepted = comparison.is_accepted if comparison else metric is not None
+        comparison = (
+            compare_versions(_add_figures(old, measure(old)), _add_figures(new, measure(new)), metric)
+            if old and metric
+            else None
+        )
+        is_accepted = comparison.is_accepted if comparison else old is None
         if not is_accepted and not decision.force:
             raise PromotionRejectedError(old, new, comparison)
         for tag, text in _build_promotion_tags(old, comparison, decision).items():
@@ -208,13 +236,26 @@ def promote(
 
 
 def compare_versions(champion: ModelVersion, challenger: ModelVersion, metric: PromotionMetric) -> PromotionCheck:
-    """Compare two versions on `metric`. A part of the backtest or a value that one of them lacks is a difference."""
+    """Compare two versions on `metric`, and on those that follow it where it is equal or unknown.
+
+    A part of the backtest or a value that one of them lacks is a difference: the metric is unknown. The check is that
+    of the metric that decided, or of the last one where none did.
+    """
+    check = _compare_metric(champion, challenger, metric)
+    checks = [_compare_metric(champion, challenger, following) for following in metric.then]
+    for decisive in (check, *checks):
+        if not decisive.differences and decisive.figures[0] != decisive.figures[1]:
+            return decisive
+    return next((equal for equal in checks if not equal.differences), (check, *checks)[-1])
+
+
+def _compare_metric(champion: ModelVersion, challenger: ModelVersion, metric: PromotionMetric) -> PromotionCheck:
     required_names = (*metric.tags, *metric.params)
     pairs = {
         test: (champion.test.get(test, ""), challenger.test.get(test, ""))
         for test in (*required_names, *metric.optional_params)
     }
-    pairs["metric"] = (champion.tags.get("metric", ""), challenger.tags.get("metric", ""))
+    pairs["metric"] = _extract_definition(champion, metric), _extract_definition(challenger, metric)
     differences = {
         test: pair for test, pair in pairs.items() if pair[0] != pair[1] or (test in required_names and not pair[0])
     }
@@ -222,6 +263,16 @@ def compare_versions(champion: ModelVersion, challenger: ModelVersion, metric: P
     if not (math.isfinite(old) and math.isfinite(new)):
         differences[metric.metric] = (_format_figure(old), _format_figure(new))
     return PromotionCheck(metric.metric, (old, new), differences, new > old if metric.lower_is_better else new < old)
+
+
+def _extract_definition(version: ModelVersion, metric: PromotionMetric) -> str:
+    """Return the definition of a metric in the tag of a version; the whole tag where it has another metric."""
+    text = version.tags.get("metric", "")
+    return next((part for part in text.split(DEFINITION_SEPARATOR) if part.startswith(f"{metric.metric},")), text)
+
+
+def _add_figures(version: ModelVersion, figures: Mapping[str, float]) -> ModelVersion:
+    return replace(version, tags={**version.tags, **{FIGURE_PREFIX + name: repr(x) for name, x in figures.items()}})
 
 
 def _format_figure(value: float) -> str:
@@ -241,10 +292,8 @@ def _build_version_tags(run: Record, metric: PromotionMetric | None, user: str) 
     }
     if metric is None:
         return tags
-    definition = {name: run.tags[name] for name in metric.tags if name in run.tags}
-    definition |= {
-        name: str(run.params[name]) for name in (*metric.params, *metric.optional_params) if name in run.params
-    }
+    definition = {name: run.tags[name] for name in metric.all_tags if name in run.tags}
+    definition |= {name: str(run.params[name]) for name in metric.all_params if name in run.params}
     return tags | {"metric": metric.definition} | {TEST_PREFIX + name: text for name, text in definition.items()}
 
 

@@ -7,14 +7,11 @@ import pandas as pd
 
 from core.array_types import Floats
 from core.clusterers.exact_dbscan import compute_rotation_axes
-from core.clusterers.kmeans import KMeans
-from core.errors import DataError
-from core.evaluation.cluster_metrics import compute_cluster_metrics, find_knee, sample_rows
+from core.clusterers.kmeans import find_best_count, score_cluster_counts
+from core.evaluation.cluster_metrics import find_knee, sample_rows
 
-MAX_CLUSTERS = 10
 MAX_ELBOW_POINTS = 20_000
 MAX_CURVE_POINTS = 2000
-KMEANS_STARTS = 3
 KNEE_SEARCH_SHARE = 0.998  # share of the points in which the knee is sought: one remote point would move it
 
 
@@ -51,25 +48,11 @@ def suggest_parameters(features: Floats, min_samples: int) -> ClusterSuggestion:
         (3, True)
     """
     sample = features[sample_rows(len(features), MAX_ELBOW_POINTS)]
-    kmeans_scores = _score_cluster_counts(sample)
-    complete_scores = kmeans_scores.dropna()
-    best = int(complete_scores.loc[complete_scores["silhouette"].idxmax(), "k"]) if len(complete_scores) else 0
+    kmeans_scores = score_cluster_counts(sample)
+    best = find_best_count(kmeans_scores)
     curve = compute_neighbour_distances(features, min_samples)
     search_curve = curve[: max(int(KNEE_SEARCH_SHARE * len(curve)), min(len(curve), 20))]
     return ClusterSuggestion(kmeans_scores, best, curve, float(search_curve[find_knee(search_curve)]), len(sample))
-
-
-def _score_cluster_counts(features: Floats) -> pd.DataFrame:
-    rows = []
-    for k in range(2, min(MAX_CLUSTERS, len(features) - 1) + 1):
-        try:
-            metrics = compute_cluster_metrics(
-                features, KMeans(n_clusters=k, n_init=KMEANS_STARTS).fit(features).labels_
-            )
-        except DataError:  # fewer distinct points than clusters
-            break
-        rows.append({"k": k, "inertia": metrics["inertia"], "silhouette": metrics.get("silhouette", np.nan)})
-    return pd.DataFrame(rows, columns=["k", "inertia", "silhouette"])
 
 
 def compute_neighbour_distances(features: Floats, min_samples: int) -> Floats:

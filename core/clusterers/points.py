@@ -56,10 +56,14 @@ def to_daily_profiles(dataset: Dataset) -> Dataset:
 
     Raises DataError for a timestamp that is no multiple of the step.
     """
-    has_day_times = (
-        dataset.has_dates and dataset.step is not None and dataset.step < DAY and DAY % dataset.step == pd.Timedelta(0)
-    )
-    return dataset.to_profile() if has_day_times and not dataset.profile and len(dataset.columns) == 1 else dataset
+    return dataset.to_profile() if has_daily_profiles(dataset) and not dataset.profile else dataset
+
+
+def has_daily_profiles(dataset: Dataset) -> bool:
+    """Tell whether the rows of a dataset are daily profiles, or make up some: one measurement, several times a day."""
+    if dataset.profile or not dataset.has_dates or dataset.step is None or len(dataset.columns) != 1:
+        return dataset.profile
+    return bool(dataset.step < DAY and DAY % dataset.step == pd.Timedelta(0))
 
 
 def make_points(dataset: Dataset, kind: PointKind) -> Points:

@@ -94,6 +94,17 @@ class ReviewedRows:
         )
         return ThresholdCandidate(float(threshold), removed, lost)
 
+    def measure_precision(self, threshold: float) -> AlarmPrecision:
+        """Return the precision of the reviewed rows that another threshold flags.
+
+        Example:
+            >>> rows = ReviewedRows.from_arrays([5, 6, 7, 8], [False, False, True, True], current_threshold=4.0)
+            >>> rows.measure_precision(5.5)
+            AlarmPrecision(true_alarms=2, false_alarms=1)
+        """
+        flagged = self.is_true_alarm[self.scores > threshold]
+        return AlarmPrecision(int(flagged.sum()), int((~flagged).sum()))
+
     def list_thresholds(self) -> list[float]:
         """Return the current threshold, one between every two reviewed scores, one below and one above all."""
         values = np.unique(self.scores)

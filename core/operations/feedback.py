@@ -8,21 +8,17 @@ from typing import Any
 import pandas as pd
 
 from core.actor import Actor
-from core.errors import InputError, NotFoundError
-from core.evaluation.feedback_metrics import FALSE_ALARM, TRUE_ALARM, UNSURE, AlarmPrecision, find_majority
+from core.errors import InputError
+from core.evaluation.feedback_metrics import FALSE_ALARM, TRUE_ALARM, UNSURE, AlarmPrecision
 from core.messages import N_
-from core.runs.stored_runs import load_run
 from core.runs.tracked_run import record_event
+from core.runs.verdicts import compute_majorities, find_record
 from core.storage.feedback import MAX_COMMENT_CHARS, Feedback, FeedbackStatus, Verdict
 from core.workspace import Workspace
-from mlflow_utils.run_record import Record
 
 VERDICT_LABELS = {TRUE_ALARM: N_("true alarm"), FALSE_ALARM: N_("false alarm"), UNSURE: N_("unsure")}
 MAX_NAME_LENGTH = 200
 TIMESTAMP_COLUMNS = ("time", "start", "end")
-ROW_KEY_COLUMNS = ("entity", "time", "end", "step", "measure")
-"""Columns that tell the rows of a result apart, where it has them; text only, because scores may lose digits."""
-RowKey = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ def submit_feedback(feedback_input: FeedbackInput, *, workspace: Workspace, acto
         verdict=feedback_input.verdict,
         rating=feedback_input.rating,
     ) as inputs:
-        run = _find_record(feedback_input.run_id, workspace)
+        run = find_record(feedback_input.run_id, workspace)
         tags = run.tags if run else {}
         record = Feedback(
             user=workspace.pseudonymise(actor.user)[:MAX_NAME_LENGTH],
@@ -88,13 +84,6 @@ def submit_feedback(feedback_input: FeedbackInput, *, workspace: Workspace, acto
     return status
 
 
-def _find_record(run_id: str, workspace: Workspace) -> Record | None:
-    try:
-        return load_run(run_id, workspace).record if run_id else None
-    except NotFoundError:  # feedback is stored even without its run
-        return None
-
-
 # ---- by row ---------------------------------------------------------------------------------------------------------
 
 
@@ -110,45 +99,6 @@ def serialise_row(row: Mapping[str, Any]) -> dict[str, str | float]:
         else:
             serialised[name] = str(value)
     return serialised
-
-
-def make_row_key(row: Mapping[str, Any]) -> RowKey:
-    """Return the key of a row within its run: its values of `ROW_KEY_COLUMNS`, "" for those that it lacks."""
-    return tuple(str(row.get(name, "")) for name in ROW_KEY_COLUMNS)
-
-
-def list_run_ids(run_id: str, workspace: Workspace) -> frozenset[str]:
-    """Return all ids of a run: `run_id`, the key that it has before delivery, and the id of MLflow."""
-    record = _find_record(run_id, workspace)
-    return frozenset({run_id, record.key, record.run_id} - {""}) if record else frozenset({run_id})
-
-
-def select_row_verdicts(records: Iterable[Feedback], run_ids: Iterable[str]) -> list[Feedback]:
-    """Return the verdicts on rows of the run with the ids `run_ids`, oldest first."""
-    ids = set(run_ids)
-    return [
-        record for record in records if record.run_id in ids and record.row is not None and record.verdict is not None
-    ]
-
-
-def group_latest_verdicts(records: Iterable[Feedback]) -> dict[RowKey, list[Feedback]]:
-    """Return row → the latest verdict of each user. `records` are of one run, oldest first."""
-    latest: dict[tuple[RowKey, str], Feedback] = {}
-    for record in records:
-        if record.row is not None and record.verdict is not None:
-            latest[make_row_key(record.row), record.user] = record
-    verdicts_by_row: dict[RowKey, list[Feedback]] = {}
-    for (row, _), record in latest.items():
-        verdicts_by_row.setdefault(row, []).append(record)
-    return verdicts_by_row
-
-
-def compute_majorities(records: Iterable[Feedback]) -> dict[RowKey, str]:
-    """Return row → the majority verdict, with one vote per user. A tie gives "unsure"."""
-    return {
-        row: find_majority(str(record.verdict) for record in row_records)
-        for row, row_records in group_latest_verdicts(records).items()
-    }
 
 
 # ---- over all runs --------------------------------------------------------------------------------------------------

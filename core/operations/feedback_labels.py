@@ -8,16 +8,10 @@ import pandas as pd
 from core.data.dataset import Dataset
 from core.errors import NotFoundError
 from core.evaluation.feedback_metrics import TRUE_ALARM, UNSURE
-from core.operations.feedback import (
-    RowKey,
-    compute_majorities,
-    list_run_ids,
-    make_row_key,
-    select_row_verdicts,
-    serialise_row,
-)
+from core.operations.feedback import serialise_row
 from core.runs.result import AlarmResult
 from core.runs.stored_runs import load_task_result
+from core.runs.verdicts import RowKey, compute_majorities, list_run_ids, make_row_key, select_row_verdicts
 from core.storage.feedback import Feedback
 from core.workspace import Workspace
 

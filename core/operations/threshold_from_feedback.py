@@ -1,13 +1,12 @@
-"""Threshold proposed from the verdicts on the alarms of a run, and its effect."""
+"""Another threshold for the alarms of a run: its effect, and the one that the verdicts of users propose."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from core.errors import InputError
+from core.errors import InputError, NotFoundError
 from core.evaluation.feedback_metrics import (
     FALSE_ALARM,
     TRUE_ALARM,
@@ -15,32 +14,27 @@ from core.evaluation.feedback_metrics import (
     ThresholdCandidate,
     find_best_threshold,
 )
+from core.evaluation.threshold_views import ScoredRows, list_thresholds, tabulate_thresholds
 from core.messages import N_, Message
-from core.operations.feedback import (
-    RowKey,
-    compute_majorities,
-    list_run_ids,
-    make_row_key,
-    select_row_verdicts,
-    serialise_row,
-)
+from core.operations.feedback import serialise_row
 from core.runs.result import AlarmResult
 from core.runs.stored_runs import load_run, load_task_result
-from core.spec.spec import ThresholdSpec
+from core.runs.verdicts import RowKey, compute_majorities, list_run_ids, make_row_key, select_row_verdicts
+from core.spec.spec import ThresholdOrigin, ThresholdSpec
 from core.spec.task import Task, find_task, get_task
 from core.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class FlaggedRows:
-    """Flagged rows of a run, and the verdicts on them.
+    """Alarms of a run with the verdicts on them, and its scored rows.
 
     task       name of the task
     run_id     id of the run
     dataset    digest of the dataset
     threshold  rows with a higher score are flagged
     rows       alarms: entity, time, (end, where alarms span several rows), score, verdict ("" for none)
-    scores     (rows,) scores of all rows, flagged or not
+    scored_rows  all rows that the threshold is compared with, with labels where the data have some
     """
 
     task: str
@@ -48,7 +42,7 @@ class FlaggedRows:
     dataset: str
     threshold: float
     rows: pd.DataFrame
-    scores: NDArray[np.float64]
+    scored_rows: ScoredRows
 
     @property
     def reviewed_rows(self) -> ReviewedRows:
@@ -60,17 +54,17 @@ class FlaggedRows:
 
     def count_flagged_rows(self, threshold: float) -> int:
         """Return the number of rows above a threshold."""
-        return int((self.scores > threshold).sum())
+        return int((self.scored_rows.scores > threshold).sum())
 
     def select_removed_rows(self, threshold: float) -> pd.DataFrame:
         """Return the flagged rows that another threshold would no longer flag, highest score first."""
         removed_rows = self.rows[(self.rows["score"] > self.threshold) & (self.rows["score"] <= threshold)]
         return removed_rows.sort_values("score", ascending=False).reset_index(drop=True)
 
-    def build_spec(self, threshold: float) -> ThresholdSpec:
-        """Return the spec of a run with the same rows and model, and another threshold."""
+    def build_spec(self, threshold: float, origin: ThresholdOrigin = "verdicts") -> ThresholdSpec:
+        """Return the spec of a run with the same rows and model, and another threshold of this origin."""
         spec_class = get_task(self.task).find_spec_class(ThresholdSpec) or ThresholdSpec
-        return spec_class(run=self.run_id, threshold=threshold, dataset=self.dataset)
+        return spec_class(run=self.run_id, threshold=threshold, dataset=self.dataset, origin=origin)
 
 
 @dataclass(frozen=True)
@@ -93,23 +87,63 @@ def load_run_task(run_id: str, workspace: Workspace) -> Task:
 
 
 def load_flagged_rows(run_id: str, workspace: Workspace) -> FlaggedRows:
-    """Return the flagged rows of a run with their majority verdicts. Raises the errors of `load_run_task`."""
+    """Return the alarms of a run with their majority verdicts. Raises the errors of `load_run_task`."""
     task = load_run_task(run_id, workspace)
     verdicts = compute_majorities(
         select_row_verdicts(workspace.feedback.read_records(), list_run_ids(run_id, workspace))
     )
     result = cast(AlarmResult, load_task_result(run_id, workspace))
     rows = _add_verdicts(result.list_alarms(), verdicts)
-    return FlaggedRows(task.name, run_id, result.spec.dataset, result.threshold, rows, result.list_scores())
+    scored_rows = _add_labels(result.list_scored_rows(), result.spec.dataset, workspace)
+    return FlaggedRows(task.name, run_id, result.spec.dataset, result.threshold, rows, scored_rows)
+
+
+def tabulate_alarms(flagged: FlaggedRows, threshold: float | None = None) -> pd.DataFrame:
+    """Return the alarms of a range of thresholds, or of one, as `tabulate_thresholds` does.
+
+    With verdicts there are three more columns: verdicts_true and verdicts_false, the reviewed alarms above the
+    threshold, and verdicts_precision. Raises OptionError for a threshold that is not finite.
+    """
+    rows, reviewed = flagged.scored_rows, flagged.reviewed_rows
+    if threshold is not None:
+        flagged.build_spec(threshold).check()
+    thresholds = list_thresholds(rows.scores, flagged.threshold) if threshold is None else [threshold]
+    table = tabulate_thresholds(rows, thresholds)
+    if not len(reviewed.scores):
+        return table
+    precisions = [reviewed.measure_precision(value) for value in thresholds]
+    return table.assign(
+        verdicts_true=[precision.true_alarms for precision in precisions],
+        verdicts_false=[precision.false_alarms for precision in precisions],
+        verdicts_precision=[precision.share for precision in precisions],
+    )
+
+
+def _add_labels(rows: ScoredRows, digest: str, workspace: Workspace) -> ScoredRows:
+    """Return `rows` with the labels of their dataset; unchanged where they have some or the dataset has none."""
+    try:
+        labels = None if rows.labels is not None else workspace.datasets.load(digest).labels
+    except NotFoundError:  # the dataset is no longer stored
+        return rows
+    if labels is None:
+        return rows
+    abnormal = labels.index[labels.to_numpy(dtype=bool)]
+    names = np.asarray(rows.entities, dtype=object)[rows.codes]
+    is_abnormal = pd.MultiIndex.from_arrays([names, rows.times]).isin(
+        pd.MultiIndex.from_arrays([abnormal.get_level_values(0).astype(str), abnormal.get_level_values(1)])
+    )
+    return replace(rows, labels=is_abnormal)
 
 
 def _add_verdicts(rows: pd.DataFrame, verdicts: dict[RowKey, str]) -> pd.DataFrame:
     """Return `rows` with a column of verdicts. The scores are those of the result, not of the feedback."""
-    table = rows.assign(entity=rows["entity"].astype(str)).reset_index(drop=True)
+    table = rows.assign(entity=rows["entity"].astype(str), verdict="").reset_index(drop=True)
+    reviewed = table[table["entity"].isin({key[0] for key in verdicts})]
     columns = [name for name in ("entity", "time", "end") if name in table]
-    row_values: Any = table[columns].itertuples(index=False)
+    row_values: Any = reviewed[columns].itertuples(index=False)
     keys = [make_row_key(serialise_row(dict(zip(columns, values, strict=True)))) for values in row_values]
-    return table.assign(verdict=[verdicts.get(key, "") for key in keys])
+    table.loc[reviewed.index, "verdict"] = [verdicts.get(key, "") for key in keys]
+    return table
 
 
 def propose_threshold(flagged: FlaggedRows) -> ThresholdProposal | None:
@@ -117,7 +151,7 @@ def propose_threshold(flagged: FlaggedRows) -> ThresholdProposal | None:
     reviewed_rows = flagged.reviewed_rows
     if not len(reviewed_rows.scores):
         return None
-    candidate = find_best_threshold(reviewed_rows, flagged.scores)
+    candidate = find_best_threshold(reviewed_rows, flagged.scored_rows.scores)
     true_count = int(reviewed_rows.is_true_alarm.sum())
     counts = {
         "removed": candidate.false_alarms_removed,

@@ -156,7 +156,7 @@ def _build_repeat(record: Record, result: Result | None, description: CardData, 
         notes.append(
             Message(
                 N_(
-                    "The threshold was chosen from verdicts of users. The command applies the "
+                    "The threshold was chosen by a user. The command applies the "
                     "saved model of this run, with this threshold, to all rows."
                 )
             )

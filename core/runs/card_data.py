@@ -17,12 +17,15 @@ from core.spec.spec import DataSpec, PartSpec
 from core.spec.task import find_task, load_entry_point
 
 HISTOGRAM_BINS = 30
-VERDICTS_METHOD = "verdicts"
 SHARE_REASON = N_("The threshold flags a fixed share of the rows: {share}. It has no target false-alarm rate.")
 TAIL_REASON = N_(
     "Computed from the tail of the scores (peaks over threshold). Target share of normal rows above it: {share}."
 )
-VERDICTS_REASON = N_("Chosen from the verdicts of users on the run {run}. It has no target false-alarm rate.")
+CHOICE_REASONS = {
+    "verdicts": N_("Chosen from the verdicts of users. It has no target false-alarm rate."),
+    "chosen": N_("Chosen by hand. It has no target false-alarm rate."),
+}
+"""Origin of a threshold that a user chose → its reason."""
 NO_LABELS_NOTE = N_("The data have no labels, so the precision of these results is unknown.")
 
 

@@ -11,6 +11,7 @@ from core.messages import N_
 from core.runs.model_files import load_model
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import MODEL_SAVED, MODEL_TAG, record_event
+from core.runs.verdicts import measure_model_precision
 from core.spec.task import find_task
 from core.workspace import Workspace
 from mlflow_utils import model_io, registry
@@ -31,14 +32,12 @@ from mlflow_utils.tracking import MlflowUnavailableError
 T = TypeVar("T")
 
 MAX_LISTED_MODELS = 100
+MIN_VERDICTS = 10  # reviewed alarms of a model; with fewer, their precision decides nothing
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def get_promotion_metric(task: str) -> PromotionMetric | None:
-    """Return the metric that compares two models of a task; None where only a user can decide.
-
-    Without labels, no metric can tell which of two detectors or clusterers is better.
-    """
+    """Return the metric that compares two models of a task; None where only a user can decide."""
     known_task = find_task(task)
     return known_task.promotion if known_task else None
 
@@ -77,6 +76,8 @@ def promote(
 ) -> tuple[ModelVersion, PromotionCheck | None]:
     """Promote a version (default: the challenger) to champion of `name` if it is not worse on the same backtest.
 
+    The first champion of a name has nothing to be compared with and is accepted.
+
     `force`, with a reason, overrides the comparison; both are tags of the version. The comparison is None where there
     was nothing to compare with. Raises DataError for a rejected promotion, OptionError for force without a reason,
     NotFoundError for an unknown name or version, VigieError where MLflow does not answer.
@@ -89,9 +90,22 @@ def promote(
         task, decision = _find_task_of_name(name, workspace), PromotionRequest(actor.user, force, reason.strip())
         if not task:
             raise NotFoundError(N_("The model {name} is not registered."), name=name)
-        champion, comparison = registry.promote(workspace.tracking, name, version, get_promotion_metric(task), decision)
+        champion, comparison = registry.promote(
+            workspace.tracking,
+            name,
+            version,
+            get_promotion_metric(task),
+            decision,
+            lambda candidate: measure_verdicts(candidate.run_id, workspace),
+        )
         inputs["version"] = champion.number
     return champion, comparison
+
+
+def measure_verdicts(run_id: str, workspace: Workspace) -> dict[str, float]:
+    """Return the precision of the alarms of a model as `verdict_precision`; empty for fewer than 10 verdicts."""
+    precision = measure_model_precision(run_id, workspace)
+    return {"verdict_precision": precision.share} if precision.reviewed_count >= MIN_VERDICTS else {}
 
 
 def list_versions(workspace: Workspace, name: str = "") -> list[ModelVersion]:

@@ -6,11 +6,10 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from core.errors import NotFoundError, OptionError
+from core.evaluation.threshold_views import ScoredRows
 from core.messages import N_
 from core.spec.codec import CLASS_KEY, decode, encode
 from core.spec.spec import Spec
@@ -86,7 +85,7 @@ def load_mode_result(task: Task, folder: Path) -> Result:
 
 
 class AlarmResult(Protocol):
-    """A result with alarms that users review: any result of a task with a `ThresholdSpec`."""
+    """A result with alarms and a threshold that users can move: any result of a task with a `ThresholdSpec`."""
 
     @property
     def spec(self) -> Any:
@@ -104,6 +103,6 @@ class AlarmResult(Protocol):
         """Return the alarms to review: entity, time, end (only where alarms span several rows) and score."""
         ...
 
-    def list_scores(self) -> NDArray[np.float64]:
-        """Return the scores, (rows,), that are compared with the threshold."""
+    def list_scored_rows(self) -> ScoredRows:
+        """Return the rows that are compared with the threshold, with labels where the result has some."""
         ...

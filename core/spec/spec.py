@@ -1,11 +1,12 @@
 """Specs: the parameters of a task, one frozen dataclass for each of its modes."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 from core.errors import OptionError
-from core.messages import N_
+from core.messages import N_, Message
 from core.spec.hyperparameters import (
     check_hyperparameters,
     get_hyperparameters,
@@ -13,6 +14,12 @@ from core.spec.hyperparameters import (
     hyperparameter,
     is_algorithm,
 )
+
+ThresholdOrigin = Literal["verdicts", "chosen"]
+THRESHOLD_NOTES: Mapping[ThresholdOrigin, str] = {
+    "verdicts": N_("The threshold was chosen from verdicts on run {run}. It has no target false-alarm rate."),
+    "chosen": N_("The threshold was chosen by hand on run {run}. It has no target false-alarm rate."),
+}
 
 
 class Selectable(Protocol):
@@ -135,16 +142,25 @@ class ApplySpec(PartSpec):
 
 @dataclass(frozen=True)
 class ThresholdSpec(PartSpec):
-    """Parameters to apply another threshold to the scores of an earlier run, chosen from the verdicts of users.
+    """Parameters to apply another threshold to the scores of an earlier run.
 
     run        the earlier run, with its dataset and selection
     threshold  rows with a higher score are anomalies
+    origin     "verdicts": chosen from the verdicts of users; "chosen": chosen by a user who looked at its alarms
     """
 
     selector_field: ClassVar[str] = "run"
 
     run: str = hyperparameter("", help=N_("Run with the reviewed rows."))
     threshold: float = hyperparameter(0.0, help=N_("Rows with a higher score are anomalies."))
+    origin: ThresholdOrigin = hyperparameter(
+        "verdicts", help=N_("How the threshold was chosen."), choices=tuple(THRESHOLD_NOTES)
+    )
+
+    @property
+    def note(self) -> Message:
+        """Origin of the threshold, and what is not known about it."""
+        return Message(THRESHOLD_NOTES[self.origin], {"run": self.run[:12]})
 
     def check(self) -> None:
         """Raise OptionError if a value is not accepted or the threshold is not finite."""
@@ -156,7 +172,7 @@ class ThresholdSpec(PartSpec):
 
     def to_params(self) -> dict[str, Any]:
         """Return the threshold, its origin and the source run."""
-        return {"threshold_from": "verdicts", "threshold_value": self.threshold, "source_run": self.run}
+        return {"threshold_from": self.origin, "threshold_value": self.threshold, "source_run": self.run}
 
 
 def _join_values(values: tuple[Any, ...]) -> str:

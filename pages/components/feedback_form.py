@@ -13,18 +13,15 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import InputError
-from core.operations.feedback import (
+from core.operations.feedback import VERDICT_LABELS, FeedbackInput, serialise_row, submit_feedback
+from core.runs.verdicts import (
     ROW_KEY_COLUMNS,
-    VERDICT_LABELS,
-    FeedbackInput,
     RowKey,
     compute_majorities,
     group_latest_verdicts,
     list_run_ids,
     make_row_key,
     select_row_verdicts,
-    serialise_row,
-    submit_feedback,
 )
 from core.spec.task import find_task
 from core.storage.feedback import MAX_COMMENT_CHARS, Feedback, FeedbackStatus, Verdict

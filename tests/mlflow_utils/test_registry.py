@@ -19,10 +19,12 @@ from core.data.samples import load_sample
 from core.detectors.baselines import BASELINE_CLASSES
 from core.detectors.row_model import RowModel
 from core.errors import DataError, NotFoundError, OptionError, UnreadableFileError, VigieError
+from core.operations.feedback import FeedbackInput, submit_feedback
 from core.runs.model_files import save_model
 from core.runs.promotion import get_version, list_versions, load_by_alias, promote, register
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import track_run
+from core.spec.task import list_tasks
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
@@ -244,14 +246,106 @@ def test_promote_rejects_backtest_without_parameters(model: RowModel, sample: Da
         promote(MODEL_NAME, workspace=workspace, actor=ALICE)
 
 
-def test_promote_detector_requires_force(sample: Dataset, workspace: Workspace) -> None:
-    spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
-    _, run = detect(spec, sample, workspace=workspace, actor=ALICE)
-    assert register(run.id, workspace=workspace, actor=ALICE).name == "anomalies"
-    with pytest.raises(DataError, match="no labels"):
+def test_promote_first_model_of_every_task_needs_no_force(
+    model: RowModel, sample: Dataset, workspace: Workspace
+) -> None:
+    for task in [task for task in list_tasks() if task.saves_model]:
+        register_model(task.name, {}, model, sample, workspace)
+        champion, comparison = promote(task.name, workspace=workspace, actor=ALICE)
+        assert (champion.aliases, comparison, champion.tags["promoted.forced"]) == (("champion",), None, "false")
+
+
+def register_model(
+    task: str, metrics: dict[str, float], model: RowModel, dataset: Dataset, workspace: Workspace, **params: str
+) -> str:
+    """Record a run of `task` with these metrics, register its model under the name of the task, and return the run."""
+    with track_run(task, "Detector", params, dataset, ALICE, workspace) as run:
+        save_model(run.folder / "model", model, make_input_table(dataset, 5))
+        run.metrics = metrics
+    register(run.id, task, workspace=workspace, actor=ALICE)
+    return run.id
+
+
+def submit_verdicts(run: str, true_alarms: int, false_alarms: int, workspace: Workspace) -> None:
+    for number in range(true_alarms + false_alarms):
+        verdict = "true_alarm" if number < true_alarms else "false_alarm"
+        row: dict[str, str | float] = {"entity": f"e{number}", "time": "2024-01-01"}
+        submit_feedback(FeedbackInput("anomalies", run, row, verdict), workspace=workspace, actor=ALICE)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", ["anomalies", "sequences"])
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ({"promise_kept": 0.0, "planted_recall": 0.9}, {"promise_kept": 1.0, "planted_recall": 0.1}, ""),
+        (
+            {"promise_kept": 1.0, "planted_recall": 0.1},
+            {"promise_kept": 0.0, "planted_recall": 0.9},
+            "promise_kept is 0 instead of 1",
+        ),
+        ({"promise_kept": 1.0, "planted_recall": 0.5}, {"promise_kept": 1.0, "planted_recall": 0.6}, ""),
+        ({"promise_kept": 1.0, "planted_recall": 0.5}, {"planted_recall": 0.5}, ""),
+        ({"planted_recall": 0.5}, {"planted_recall": 0.4}, "planted_recall is 0.4 instead of 0.5"),
+        ({"promise_kept": 1.0}, {"promise_kept": 1.0}, "planted_recall: - ≠ -"),
+        ({"planted_recall": 0.5}, {}, "planted_recall: - ≠ 0.5"),
+        ({}, {}, "planted_recall: - ≠ -"),
+    ],
+)
+def test_promote_alarm_model_by_promise_then_planted_recall(
+    model: RowModel,
+    sample: Dataset,
+    workspace: Workspace,
+    task: str,
+    old: dict[str, float],
+    new: dict[str, float],
+    words: str,
+) -> None:
+    register_model(task, old, model, sample, workspace)
+    promote(task, workspace=workspace, actor=ALICE)
+    register_model(task, new, model, sample, workspace)
+    if words:
+        with pytest.raises(DataError) as error:
+            promote(task, workspace=workspace, actor=ALICE)
+        assert words in str(error.value)
+        promote(task, workspace=workspace, actor=ALICE, force=True, reason="looked at both")
+    else:
+        promote(task, workspace=workspace, actor=ALICE)
+    assert list_aliases(workspace, task) == {2: ("champion",), 1: ("previous",)}
+
+
+def test_promote_compares_planted_recall_on_same_rows_only(
+    model: RowModel, sample: Dataset, workspace: Workspace
+) -> None:
+    register_model("anomalies", {"planted_recall": 0.5}, model, sample, workspace)
+    promote("anomalies", workspace=workspace, actor=ALICE)
+    register_model("anomalies", {"planted_recall": 0.9}, model, sample, workspace, start="2024-01-01")
+    with pytest.raises(DataError, match="start: 2024-01-01 ≠ -"):
         promote("anomalies", workspace=workspace, actor=ALICE)
-    promote("anomalies", workspace=workspace, actor=ALICE, force=True, reason="found the planted faults")
-    assert get_version("anomalies", workspace=workspace).number == 1
+
+
+def test_promote_alarm_model_by_ten_verdicts_before_planted_recall(
+    model: RowModel, sample: Dataset, workspace: Workspace
+) -> None:
+    """Verdicts on a run that applied the model count too; with nine verdicts the planted faults decide."""
+    old = register_model("anomalies", {"planted_recall": 0.9}, model, sample, workspace)
+    promote("anomalies", workspace=workspace, actor=ALICE)
+    new = register_model("anomalies", {"planted_recall": 0.5}, model, sample, workspace)
+    submit_verdicts(old, 5, 7, workspace)
+    submit_verdicts(new, 4, 2, workspace)
+    with track_run("anomalies", "Detector", {"model_run": new}, sample, ALICE, workspace) as applied:
+        applied.metrics = {}
+    submit_verdicts(applied.id, 3, 0, workspace)
+    with pytest.raises(DataError, match=r"planted_recall is 0\.5 instead of 0\.9"):
+        promote("anomalies", workspace=workspace, actor=ALICE)
+    submit_feedback(
+        FeedbackInput("anomalies", applied.id, {"entity": "f", "time": "2024-01-02"}, "true_alarm"),
+        workspace=workspace,
+        actor=ALICE,
+    )
+    champion, comparison = promote("anomalies", workspace=workspace, actor=ALICE)
+    assert comparison is not None
+    assert (comparison.metric, comparison.figures) == ("verdict_precision", (5 / 12, 0.8))
+    assert champion.run_id == new
 
 
 def test_promote_rejects_other_metric_definition(create_backtest_run: Callable[..., str], workspace: Workspace) -> None:

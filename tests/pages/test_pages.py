@@ -19,7 +19,7 @@ from mlflow_utils.tracking import Tracking
 from pages.components import i18n
 from pages.navigation import SECTIONS
 from tests.conftest import find_free_port, wait_for_job
-from tests.support.app_pages import choose_saved_model, click_button, open_page, promote_by_force, read_page_text
+from tests.support.app_pages import choose_saved_model, click_button, open_page, promote_first_model, read_page_text
 
 
 def test_load_page_offers_samples(page_workspace: Workspace) -> None:
@@ -157,7 +157,7 @@ def test_pages_report_failed_run_on_own_page(page_workspace: Workspace, sample: 
 
 def test_anomalies_page_promotes_and_applies_model(page_workspace: Workspace, sample: Dataset, worker: Worker) -> None:
     _, run = detect(make_forest_spec(), sample, workspace=page_workspace, actor=Actor("bob", "tests"))
-    promote_by_force(
+    promote_first_model(
         open_page("analysis/anomalies.py", dataset=page_workspace.datasets.save(sample), run=run.id), "anomalies"
     )
     app = open_page("analysis/anomalies.py", dataset=page_workspace.datasets.save(sample))

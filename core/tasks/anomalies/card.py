@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 from core.messages import N_, Message
 from core.runs.card_data import (
+    CHOICE_REASONS,
     NO_LABELS_NOTE,
     SHARE_REASON,
     TAIL_REASON,
-    VERDICTS_METHOD,
-    VERDICTS_REASON,
     CardData,
     build_score_histogram,
     describe_part,
@@ -64,8 +63,9 @@ def _describe_incidents(detection: Detection) -> Iterator[Message]:
 def _describe_threshold(detection: Detection, share: float) -> CardThreshold:
     spec, value = detection.model_spec, detection.threshold
     if detection.threshold_run:
-        reason = Message(VERDICTS_REASON, {"run": detection.threshold_run})
-        return CardThreshold(value, VERDICTS_METHOD, _get_amount(spec), "rows", reason, None, share)
+        method = detection.method if detection.method in CHOICE_REASONS else "verdicts"  # of earlier versions
+        reason = Message(CHOICE_REASONS[method])
+        return CardThreshold(value, method, _get_amount(spec), "rows", reason, None, share)
     if spec.risk is not None:
         return CardThreshold(
             value, "pot", spec.risk, "rows", Message(TAIL_REASON, {"share": spec.risk}), spec.risk, share

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from typing_extensions import override
 
 from core.data.dataset import DataSummary
+from core.evaluation.threshold_views import ScoredRows
 from core.messages import N_, Message
 from core.runs.result import Result
 from core.spec.spec import ApplySpec, ThresholdSpec
@@ -190,9 +190,9 @@ class Detection(Result):
         """Return entity, time and score of every row, for feedback."""
         return self.rows[["entity", "time", "score"]]
 
-    def list_scores(self) -> NDArray[np.float64]:
-        """Return the scores that the threshold is compared with, (rows,)."""
-        return self.rows["score"].to_numpy(dtype=np.float64)
+    def list_scored_rows(self) -> ScoredRows:
+        """Return all rows, which the threshold is compared with."""
+        return ScoredRows.from_table(self.rows)
 
 
 def _pad(values: list[Any], filler: Any, count: int) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Functions that run the anomalies task: fit a detector, apply a model, apply a threshold from feedback."""
+"""Functions that run the anomalies task: fit a detector, apply a model, apply a threshold that a user chose."""
 
 from dataclasses import replace
 
@@ -8,9 +8,11 @@ import pandas as pd
 from core.actor import Actor
 from core.array_types import Floats
 from core.data.dataset import Dataset
+from core.data.series import split_by_entity
 from core.detectors.baselines import BASELINE_CLASSES
 from core.detectors.row_model import RowModel
 from core.evaluation.alarm_rates import measure_alarm_rate
+from core.evaluation.planted_faults import measure_planted_recall, select_planted_rows
 from core.evaluation.stand_out import fit_stand_out_threshold
 from core.evaluation.thresholds import SHARE_NOTE, Threshold, fit_contamination_threshold, fit_pot_threshold
 from core.progress import Progress
@@ -62,6 +64,7 @@ def detect(
             step_seconds=find_row_step(dataset),
         )
         _save_result(run, detection, part)
+        run.metrics |= _measure_planted_recall(model, complete_rows)
         _save_model(run, model, complete_rows)
     return detection, run
 
@@ -81,7 +84,7 @@ def apply_model(
 def apply_threshold(
     spec: ThresholdSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[Detection, Run]:
-    """Flag the rows of an earlier run again, by a threshold from feedback, and save the model with that threshold.
+    """Flag the rows of an earlier run again, by a threshold that a user chose, and save the model with that threshold.
 
     Raises the errors of `load_detection` and `load_model`.
     """
@@ -92,7 +95,8 @@ def apply_threshold(
     )
     model = load_model(source_spec.model if isinstance(source_spec, ApplySpec) else spec.run, RowModel, workspace)
     model.threshold_ = spec.threshold
-    return _score_rows(spec, replace(source_detection, threshold_run=spec.run), model, dataset, workspace, actor)
+    moved = replace(source_detection, threshold_run=spec.run, method=spec.origin, target_rate=None, notes=(spec.note,))
+    return _score_rows(spec, moved, model, dataset, workspace, actor)
 
 
 def load_detection(run_id: str, workspace: Workspace) -> Detection:
@@ -130,6 +134,7 @@ def _score_rows(
         )
         _save_result(run, detection, part)
         if isinstance(spec, ThresholdSpec):
+            run.metrics |= _measure_planted_recall(model, complete_rows)
             _save_model(run, model, complete_rows)
     return detection, run
 
@@ -162,6 +167,26 @@ def _check_promise(complete_rows: Dataset, rows: pd.DataFrame, target_rate: floa
     return not measure_alarm_rate(flags, 0.5, None if labels is None else labels.to_numpy(dtype=bool)[order]).exceeds(
         target_rate
     )
+
+
+def _measure_planted_recall(model: RowModel, complete_rows: Dataset) -> dict[str, float]:
+    """Return the share of faults planted in the last rows of some entities that the model finds."""
+    series = split_by_entity(complete_rows)
+    chosen = [
+        series[number].row_positions[rows]
+        for number, rows in select_planted_rows([len(part.row_positions) for part in series])
+    ]
+    if not chosen:
+        return {}
+    rows = complete_rows.take_rows(np.concatenate(chosen))
+    ends = np.cumsum([len(positions) for positions in chosen])[:-1]
+
+    def score(arrays: list[Floats]) -> list[Floats]:
+        """Return the scores of the chosen rows with other values."""
+        frame = pd.DataFrame(np.concatenate(arrays), index=rows.frame.index, columns=rows.frame.columns)
+        return np.split(model.score(rows.replace(frame=frame)), ends)
+
+    return measure_planted_recall(np.split(rows.values, ends), score, model.threshold_)
 
 
 def _save_result(run: Run, detection: Detection, part: Dataset) -> None:

@@ -1,6 +1,7 @@
 """Declaration of the anomalies task."""
 
 from core.messages import N_
+from core.spec.alarm_promotion import ALARM_PROMOTION
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.spec.task import Mode, Task
 from core.tasks.anomalies.spec import DetectionSpec
@@ -21,5 +22,6 @@ TASK = Task(
     action=N_("Find anomalies"),
     icon="troubleshoot",
     headline="anomalies",
+    promotion=ALARM_PROMOTION,
     saves_model=True,
 )

@@ -12,6 +12,7 @@ from core.tasks.clusters.quality import choose_contamination
 from core.tasks.clusters.result import Clustering
 
 HIGH_NOISE_RATIO = 0.9
+TRIVIAL_SHARE = 0.95  # of the points in one cluster, or of the variance on one axis
 
 
 def describe_data(clustering: Clustering) -> Iterator[Message]:
@@ -62,5 +63,36 @@ def describe_fit(clustering: Clustering, clusterer: Clusterer) -> Iterator[Messa
         )
     if len(clustering.sizes) == 1:
         yield Message(N_("Only one cluster was found. Choose a smaller eps, or KMeans."))
+    yield from _describe_trivial_answer(clustering)
     if clusterer.sampled_:
         yield Message(clusterer.sampling_note, {"count": clusterer.sampled_})
+
+
+def _describe_trivial_answer(clustering: Clustering) -> Iterator[Message]:
+    """Yield what to try where one cluster or one axis is nearly all, or where no entity differs from the others."""
+    spec, sizes = clustering.model_spec, clustering.sizes
+    if len(sizes) < 2:
+        return
+    if max(sizes) > TRIVIAL_SHARE * len(clustering.rows):
+        yield Message(
+            N_("One cluster holds {share} % of the points. Compare by shape, or choose another number of clusters."),
+            {"share": round(100 * max(sizes) / len(clustering.rows), 1)},
+        )
+    if spec.look == "level" and clustering.explained_shares and clustering.explained_shares[0] > TRIVIAL_SHARE:
+        yield Message(
+            N_(
+                "{share} % of the differences lie on one axis: the clusters are large and small points. To see which "
+                "points behave alike, compare by shape."
+            ),
+            {"share": round(100 * clustering.explained_shares[0], 1)},
+        )
+    counts = clustering.count_by_entity()
+    most_frequent = counts.idxmax(axis=1)
+    if spec.of == "days" and len(counts) > 1 and most_frequent.nunique() == 1:
+        yield Message(
+            N_(
+                "Cluster {cluster} is the most frequent one of every entity, so the clusters do not tell the entities "
+                "apart. To see which entities behave alike, group entities by shape."
+            ),
+            {"cluster": int(most_frequent.iloc[0])},
+        )

@@ -9,12 +9,12 @@ from core.array_types import Floats
 from core.clusterers import model_selection
 from core.clusterers.base import Labels
 from core.clusterers.cluster_model import ClusterModel
-from core.clusterers.kmeans import KMeans
+from core.clusterers.kmeans import MAX_CHOSEN_CLUSTERS, KMeans
 from core.clusterers.model_selection import ClusterSuggestion
 from core.clusterers.points import Points, to_daily_profiles
 from core.data.dataset import Dataset
 from core.evaluation import cluster_metrics
-from core.messages import N_
+from core.messages import N_, Message
 from core.progress import Progress
 from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
@@ -55,17 +55,19 @@ def cluster(
     `progress` was cancelled.
     """
     spec.check()
-    spec, progress = replace(spec, dataset=dataset.digest), progress or Progress()
+    spec, progress = spec.fill_defaults(dataset), progress or Progress()
     model = _build_model(spec)
     with track_run(TASK, type(spec.clusterer).__name__, spec.to_params(), dataset, actor, workspace) as run:
         progress.report(0.0, N_("Grouping similar points"))
         selected_rows = to_daily_profiles(spec.select(dataset))
         assignment = Assignment(*model.fit(selected_rows))
+        spec, choice_notes = _fix_cluster_count(spec, model)
+        run.params |= spec.to_params()
         progress.report(0.4, N_("Evaluating the clusters"))
         clustering = _build_result(spec, spec, dataset, selected_rows, model, assignment)
         stability = measure_stability(model.clusterer, assignment.features, assignment.labels)
         progress.report(0.8, N_("Saving metrics and results"))
-        notes = (*clustering.notes, *describe_fit(clustering, model.clusterer))
+        notes = (*choice_notes, *clustering.notes, *describe_fit(clustering, model.clusterer))
         clustering = replace(clustering, quality=clustering.quality | stability, notes=notes)
         _save_result(run, clustering)
         _save_model(run, model, selected_rows)
@@ -102,6 +104,7 @@ def load_clustering(run_id: str, workspace: Workspace) -> Clustering:
 def suggest_parameters(spec: ClusteringSpec, dataset: Dataset) -> ClusterSuggestion:
     """Return the suggestion for k and eps on the data of `spec`. Raises the errors of `cluster`; makes no run."""
     spec.check()
+    spec = spec.fill_defaults(dataset)
     model = _build_model(replace(spec, clusterer=KMeans(n_clusters=2), components=0))
     return model_selection.suggest_parameters(
         model.prepare_features(to_daily_profiles(spec.select(dataset))), get_min_samples(spec)
@@ -118,7 +121,22 @@ def get_min_samples(spec: ClusteringSpec) -> int:
 
 def _build_model(spec: ClusteringSpec) -> ClusterModel:
     clusterer = replace(spec.clusterer)  # type: ignore[type-var]  # a copy: fitted attributes do not belong to the spec
+    assert spec.of  # filled in, as the next one
+    assert spec.look
     return ClusterModel(clusterer, spec.of, spec.look, spec.incomplete, spec.components)
+
+
+def _fix_cluster_count(spec: ClusteringSpec, model: ClusterModel) -> tuple[ClusteringSpec, tuple[Message, ...]]:
+    """Return the spec with the number of clusters that a fit chose, and a note; unchanged where it was given."""
+    clusterer = model.clusterer
+    if not isinstance(clusterer, KMeans) or clusterer.n_clusters:
+        return spec, ()
+    clusterer.n_clusters = len(clusterer.centers_)
+    note = Message(
+        N_("k = {k} was chosen: it has the highest silhouette of 2 to {most} clusters."),
+        {"k": clusterer.n_clusters, "most": MAX_CHOSEN_CLUSTERS},
+    )
+    return replace(spec, clusterer=replace(spec.clusterer, n_clusters=clusterer.n_clusters)), (note,)  # type: ignore[type-var]
 
 
 def _build_result(

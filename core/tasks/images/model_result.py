@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from typing_extensions import override
 
 from core.data.images.image_set import ImageSet
@@ -72,10 +71,6 @@ class ScoredImages(Result):
     def list_alarms(self) -> pd.DataFrame:
         """Return the images to review, the most abnormal first: entity (name of the image) and score."""
         return self.rows.rename(columns={"image": "entity"})[ALARM_COLUMNS]
-
-    def list_scores(self) -> NDArray[np.float64]:
-        """Return the scores that the threshold is compared with, (rows,)."""
-        return self.rows["score"].to_numpy(np.float64)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Choices for the screen: classes to fit on, thresholds to move between, and images to look at."""
+"""Choices for the screen: classes to fit on, the threshold to begin with, and images to look at."""
 
 import numpy as np
 import pandas as pd
@@ -6,10 +6,6 @@ import pandas as pd
 from core.data.images.image_set import ImageSet
 from core.data.images.one_class_split import MIN_TRAINING_IMAGES, TEST_SHARE
 from core.tasks.images.model_result import TEST, ImageModelResult
-
-MAX_THRESHOLDS = 201
-MARGIN = 0.001  # of the largest score, in absolute terms
-DIGITS = 6  # significant digits that tell two thresholds apart
 
 MOST, LEAST, FALSE_ALARMS, MISSED = "most", "least", "false", "missed"
 GALLERIES = (MOST, LEAST, FALSE_ALARMS, MISSED)
@@ -30,22 +26,6 @@ def list_fitting_classes(images: ImageSet) -> list[str]:
     return [
         name for name, count in zip(images.classes, counts, strict=True) if int(count * share) >= MIN_TRAINING_IMAGES
     ]
-
-
-def list_thresholds(result: ImageModelResult) -> list[float]:
-    """Return thresholds from little to very sensitive, at most 202: scores of the test part, and that of the model.
-
-    Thresholds with the same six digits are one. Empty without a test part.
-    """
-    scores = result.test_rows["score"].to_numpy(np.float64)
-    if not len(scores):
-        return []
-    steps = np.quantile(scores, np.linspace(1, 0, MAX_THRESHOLDS), method="nearest")
-    lowest = scores.min() - MARGIN * (np.abs(scores).max() or 1.0)  # all images are alarms
-    candidates = [*([] if result.threshold is None else [result.threshold]), *steps.tolist(), float(lowest)]
-    # The threshold of the model wins. Adding zero turns -0.0 into 0.0: equal thresholds have one text.
-    by_text = {f"{value + 0.0:.{DIGITS}g}": value + 0.0 for value in reversed(candidates)}
-    return sorted(by_text.values(), reverse=True)
 
 
 def choose_start(result: ImageModelResult, thresholds: list[float]) -> float:

@@ -2,10 +2,10 @@
 
 from core.messages import N_, Message
 from core.runs.card_data import (
+    CHOICE_REASONS,
     NO_LABELS_NOTE,
     SHARE_REASON,
     TAIL_REASON,
-    VERDICTS_METHOD,
     CardData,
     build_score_card,
     build_score_histogram,
@@ -72,8 +72,8 @@ def _describe_threshold(detection: SequenceDetection) -> CardThreshold:
 def _explain_threshold(detection: SequenceDetection) -> Message:
     """Return the origin of the threshold."""
     spec = detection.model_spec
-    if detection.method == VERDICTS_METHOD:
-        return Message(N_("Chosen from the verdicts of users. It has no target false-alarm rate."))
+    if detection.method in CHOICE_REASONS:
+        return Message(CHOICE_REASONS[detection.method])
     if spec.threshold == "alarms":
         return Message(ALARM_REASONS[detection.per], {"amount": spec.amount})
     if spec.threshold == "best_f1":

@@ -7,11 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from typing_extensions import override
 
 from core.data.dataset import DataSummary
 from core.evaluation.alarm_rates import convert_rate_to_alarms
+from core.evaluation.events import MAX_GAP_ROWS
+from core.evaluation.threshold_views import ScoredRows
 from core.exports import write_likelihoods
 from core.messages import Message
 from core.runs.result import Result
@@ -214,9 +215,9 @@ class SequenceDetection(Result):
         events = self.events.rename(columns={"start": "time", "peak": "score"})
         return events[["entity", "time", "end", "score"]]
 
-    def list_scores(self) -> NDArray[np.float64]:
-        """Return the scores of the test rows, which the threshold is compared with, (rows,)."""
-        return self.test_rows["score"].to_numpy(dtype=np.float64)
+    def list_scored_rows(self) -> ScoredRows:
+        """Return the test rows, which the threshold is compared with, and their labels."""
+        return ScoredRows.from_table(self.test_rows, self.test_rows.get("label"), MAX_GAP_ROWS)
 
 
 def _upgrade_events(events: pd.DataFrame) -> pd.DataFrame:

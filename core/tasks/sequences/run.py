@@ -1,4 +1,4 @@
-"""Functions that run the sequences task: fit a detector, apply a model, apply a threshold from feedback."""
+"""Functions that run the sequences task: fit a detector, apply a model, apply a threshold that a user chose."""
 
 import time
 from copy import copy
@@ -14,9 +14,10 @@ from core.array_types import Floats
 from core.data.dataset import Dataset
 from core.data.series import split_by_entity
 from core.detectors.scaling import Scaling
-from core.detectors.sequence_model import SequenceModel
+from core.detectors.sequence_model import CALIBRATION_SHARE, SequenceModel
 from core.evaluation.alarm_rates import measure_alarm_rate
 from core.evaluation.detection_metrics import compute_detection_metrics
+from core.evaluation.planted_faults import measure_planted_recall, select_planted_rows
 from core.evaluation.promises import adapt_threshold, detect_drift
 from core.evaluation.thresholds import (
     SHARE_NOTE,
@@ -73,6 +74,7 @@ def train(
         progress.report(0.9, FINISHING_STAGE)
         detection = _build_result(spec, spec, dataset, scores, threshold, spec.per, _collect_curves(progress))
         _save_result(run, detection)
+        run.metrics |= _measure_planted_recall(model, part, train_mask)
         _save_model(run, model, part)
     return detection, run
 
@@ -108,7 +110,7 @@ def apply_model(
 def apply_threshold(
     spec: ThresholdSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[SequenceDetection, Run]:
-    """Flag the rows of an earlier run again, by a threshold from feedback, and save the model with that threshold.
+    """Flag the rows of an earlier run again, by a threshold that a user chose, and save the model with that threshold.
 
     Raises the errors of `load_sequences` and `load_model`.
     """
@@ -119,8 +121,7 @@ def apply_threshold(
     )
     model = load_model(source_spec.model if isinstance(source_spec, ApplySpec) else spec.run, SequenceModel, workspace)
     model.threshold_ = spec.threshold
-    note = N_("The threshold was chosen from verdicts on run {run}. It has no target false-alarm rate.")
-    threshold = Threshold(spec.threshold, "verdicts", None, Message(note, {"run": spec.run[:12]}))
+    threshold = Threshold(spec.threshold, spec.origin, None, spec.note)
     params = _build_apply_params(source_detection, spec, source_detection.has_train_rows)
     with track_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
         part, until = spec.select(dataset), source_detection.model_spec.until
@@ -134,6 +135,7 @@ def apply_threshold(
             spec, source_detection.model_spec, dataset, scores, threshold, source_detection.per, source_detection.curves
         )
         _save_result(run, detection)
+        run.metrics |= _measure_planted_recall(model, part, train_mask)
         _save_model(run, model, part)
     return detection, run
 
@@ -336,6 +338,16 @@ def _build_apply_params(
     """
     params = replace(source_detection.model_spec, entities=(), start="", end="").to_params() | spec.to_params()
     return params if has_train_rows else {name: value for name, value in params.items() if name != "until"}
+
+
+def _measure_planted_recall(model: SequenceModel, part: Dataset, train_mask: NDArray[np.bool_]) -> dict[str, float]:
+    """Return the share of faults planted in the last training rows that the model finds; empty without such rows."""
+    train_series = [series.values[train_mask[series.row_positions]] for series in split_by_entity(part)]
+    last_rows = [values[len(values) - int(len(values) * CALIBRATION_SHARE) :] for values in train_series]
+    chosen = [last_rows[number][rows] for number, rows in select_planted_rows([len(values) for values in last_rows])]
+    return measure_planted_recall(
+        chosen, lambda arrays: [scores.score for scores in model.score_series(arrays)], model.threshold_
+    )
 
 
 def _save_result(run: Run, detection: SequenceDetection) -> None:

@@ -1,6 +1,7 @@
 """Declaration of the sequences task."""
 
 from core.messages import N_
+from core.spec.alarm_promotion import ALARM_PROMOTION
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.spec.task import Mode, Task
 from core.tasks.sequences.spec import SequenceSpec
@@ -34,5 +35,6 @@ TASK = Task(
     icon="monitoring",
     headline="events",
     accuracy="vus_pr",
+    promotion=ALARM_PROMOTION,
     saves_model=True,
 )

@@ -4,17 +4,20 @@ import pandas as pd
 import streamlit as st
 
 from core.data.dataset import Dataset
+from core.messages import Message
+from core.spec.spec import THRESHOLD_NOTES
 from core.tasks.anomalies import figures
 from core.tasks.anomalies.result import Detection
 from core.tasks.anomalies.spec import PER_1000_ROWS, PERIOD_LABELS
 from pages.components.i18n import _, format_percent, format_value, translate_message
-from pages.components.results import anomaly_list, model
+from pages.components.results import anomaly_list, live_threshold, model
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 
 
 def show_detection(detection: Detection, dataset: Dataset | None, run: str) -> None:
     """Show the result; `dataset` has the selected rows for the charts, None if they are not loaded."""
     _show_metrics(detection, run)
+    live_threshold.show(run)
     if detection.anomalies.empty:
         st.info(_("Nothing stands out: no row has a score above the threshold."), icon=":material/check_circle:")
     else:
@@ -49,9 +52,9 @@ def _show_metrics(detection: Detection, run: str) -> None:
 def _describe_threshold(detection: Detection) -> str:
     spec, threshold = detection.model_spec, format_value(round(detection.threshold, 4))
     if detection.threshold_run:
-        return _(
-            "Rows with a score above {threshold} are flagged. The threshold was chosen from verdicts on run {run}."
-        ).format(threshold=threshold, run=detection.threshold_run[:12])
+        notes = detection.notes or (Message(THRESHOLD_NOTES["verdicts"], {"run": detection.threshold_run[:12]}),)
+        flagged = _("Rows with a score above {threshold} are flagged.").format(threshold=threshold)
+        return " ".join([flagged, *(translate_message(note) for note in notes)])
     if spec.risk is not None:
         return _(
             "Rows with a score above {threshold} are flagged. The target is 1 normal row in "

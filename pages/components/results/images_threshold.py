@@ -3,16 +3,17 @@
 import streamlit as st
 
 from core.evaluation.one_class import Confusion
+from core.evaluation.threshold_views import list_thresholds
 from core.tasks.images import figures
 from core.tasks.images.model_result import ImageModelResult
-from core.tasks.images.views import choose_start, list_thresholds
+from core.tasks.images.views import choose_start
 from pages.components.i18n import _, format_percent, format_value
 from pages.components.results.run_widgets import show_chart
 
 
 def show(result: ImageModelResult, run: str) -> None:
     """Show the promise of the threshold, and what every other threshold would do."""
-    thresholds = list_thresholds(result)
+    thresholds = list_thresholds(result.test_rows["score"], result.threshold)
     if not thresholds:
         st.info(_("These images have no test part, so no threshold can be judged."))
         return

@@ -45,7 +45,11 @@ def show(run: str, task: str) -> None:
         versions = promotion.list_versions(cache.get_workspace(), name)
         run_version = next((version for version in versions if version.run_id == run), None)
         with _show_errors():
-            _show_register_button(run, name, task) if run_version is None else _show_promotion(run_version, task)
+            if run_version is None:
+                _show_register_button(run, name, task)
+            else:
+                has_champion = any("champion" in version.aliases for version in versions)
+                _show_promotion(run_version, task, has_champion)
         _show_versions(versions, run, task)
 
 
@@ -72,7 +76,7 @@ def _show_register_button(run: str, name: str, task: str) -> None:
         st.rerun()
 
 
-def _show_promotion(version: "ModelVersion", task: str) -> None:
+def _show_promotion(version: "ModelVersion", task: str, has_champion: bool) -> None:
     """Show the promotion form of a version that is not champion; a worse version needs force and a reason."""
     from core.runs import promotion
 
@@ -82,6 +86,7 @@ def _show_promotion(version: "ModelVersion", task: str) -> None:
             icon=":material/trophy:",
         )
         return
+    first_template = _("The model of this run is version {number}. It becomes the first champion of this name.")
     metric_template = _(
         "The model of this run is version {number}. It can become champion if it is not worse on the same backtest."
     )
@@ -89,10 +94,9 @@ def _show_promotion(version: "ModelVersion", task: str) -> None:
         "The model of this run is version {number}. This task has no metric to compare two "
         "versions. You decide, and you give the reason."
     )
-    st.caption(
-        (metric_template if promotion.get_promotion_metric(task) else reason_template).format(number=version.number)
-    )
-    force = st.toggle(_("Promote even if the comparison does not allow it"), key="promote-force")
+    template = metric_template if promotion.get_promotion_metric(task) else reason_template
+    st.caption((template if has_champion else first_template).format(number=version.number))
+    force = has_champion and st.toggle(_("Promote even if the comparison does not allow it"), key="promote-force")
     reason = st.text_input(_("Reason (saved with the version)"), key="promote-reason") if force else ""
     if st.button(_("Promote to champion"), icon=":material/trophy:", key="promote"):
         cache.submit_once(

@@ -14,7 +14,7 @@ from core.tasks.sequences.result import SequenceDetection
 from core.tasks.sequences.spec import PER_1000_ROWS, PERIOD_LABELS
 from pages.components import feedback_form
 from pages.components.i18n import _, format_value, get_date_format, translate_message
-from pages.components.results import model, score_card, sequence_event
+from pages.components.results import live_threshold, model, score_card, sequence_event
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 from pages.components.results.sequence_event import format_amount, format_severity
 
@@ -31,6 +31,7 @@ def show_detection(detection: SequenceDetection, dataset: Dataset | None, run: s
     if detection.exceeds_target_rate:
         st.warning(_describe_excess(detection), icon=":material/trending_up:")
     show_record(run)
+    live_threshold.show(run)
     views: dict[str, Callable[[], None]] = {_("Over time"): lambda: _show_scores(detection, dataset)}
     if not detection.card.empty:
         views[_("Score card")] = lambda: score_card.show(detection)

@@ -94,11 +94,15 @@ def test_models_command_promotion_needs_force_and_reason(
     assert get_version("gas-forecast", workspace=workspace).number == 2
 
 
-def test_models_command_needs_force_for_detector(models: Command, sample: Dataset, workspace: Workspace) -> None:
+def test_models_command_promotes_first_detector_without_force(
+    models: Command, sample: Dataset, workspace: Workspace
+) -> None:
     spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
     _, run = detect(spec, sample, workspace=workspace, actor=ALICE)
     assert "anomalies" in models("register", run.id).stdout
-    assert_one_line_error(models("promote", "anomalies"), 2, "no labels")
+    answer = read_json_output(models("promote", "anomalies", "--json"))
+    assert (answer["aliases"], answer["promoted"]["forced"], answer["comparison"]) == (["champion"], "false", None)
+    assert 0 <= answer["metrics"]["planted_recall"] <= 1
 
 
 def test_models_command_reports_bad_input_in_one_line(models: Command, workspace: Workspace) -> None:

@@ -115,9 +115,9 @@ def test_kmeans_refuses_too_few_rows(rows: np.ndarray, words: str) -> None:
 
 
 def test_kmeans_fits_large_data_on_sample(features: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    unsampled = KMeans().fit(features)
+    unsampled = KMeans(n_clusters=4).fit(features)
     monkeypatch.setattr("core.clusterers.kmeans.MAX_START_ROWS", 200)
-    sampled = KMeans().fit(features)
+    sampled = KMeans(n_clusters=4).fit(features)
     assert (unsampled.sampled_, sampled.sampled_) == (0, 200)
     assert cluster_metrics.compute_mean_ari(unsampled.labels_, [sampled.labels_]) == pytest.approx(1.0)
     assert len(sampled.labels_) == len(features)

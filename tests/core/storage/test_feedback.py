@@ -34,6 +34,7 @@ from core.operations.feedback_labels import add_label_column, build_label_table
 from core.operations.threshold_from_feedback import load_flagged_rows, propose_threshold
 from core.outbox import deliver
 from core.progress import Progress
+from core.runs.verdicts import compute_majorities
 from core.settings import ROOT, Settings
 from core.spec.codec import encode
 from core.spec.spec import ApplySpec
@@ -555,7 +556,7 @@ def test_majority_verdict_uses_latest_of_each_user(workspace: Workspace, detecti
         ("true_alarm", "ann"),
     ):
         submit_verdict(workspace, detection_run, 0, verdict, user)
-    assert list(feedback_operations.compute_majorities(workspace.feedback.read_records()).values()) == ["true_alarm"]
+    assert list(compute_majorities(workspace.feedback.read_records()).values()) == ["true_alarm"]
     [line] = feedback_operations.build_precision_table(workspace.feedback.read_records()).to_dict("records")
     assert (line["page"], line["model"], line["true"], line["false"], line["reviewed"]) == (
         "anomalies",

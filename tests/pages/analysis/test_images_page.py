@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.actor import Actor
 from core.data.images.image_set import ImageSet
+from core.evaluation.threshold_views import list_thresholds
 from core.settings import ROOT
 from core.tasks.images.comparison import compare
 from core.tasks.images.comparison_figures import average_published
@@ -22,7 +23,6 @@ from core.tasks.images.fit import fit_detector
 from core.tasks.images.model_result import ImageModelResult
 from core.tasks.images.score import apply_model
 from core.tasks.images.spec import LINE_TO_BEAT, ImagesCompareSpec, ImagesFitSpec, ImagesScoreSpec
-from core.tasks.images.views import list_thresholds
 from core.workspace import Workspace
 from pages.components.results import images_comparison
 from tests.conftest import create_workspace, run_worker, wait_for_job
@@ -273,7 +273,7 @@ def test_threshold_moves_and_figures_follow(fit_run: tuple[ImageModelResult, str
     assert slider.value == result.threshold
     confusion = result.count_confusion()
     assert f"| **abnormal** | {confusion.true_alarms} | {confusion.missed} |" in read_page_text(app)
-    app = slider.set_value(list_thresholds(result)[-1]).run()
+    app = slider.set_value(list_thresholds(result.test_rows["score"], result.threshold)[-1]).run()
     assert not app.exception
     metrics = read_metrics(app)
     assert (metrics["Sensitivity"], metrics["Specificity"]) == ("100%", "0%")

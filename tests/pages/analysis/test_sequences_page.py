@@ -19,7 +19,7 @@ from core.tasks.sequences.run import load_sequences, train
 from core.tasks.sequences.spec import SequenceSpec, list_detectors
 from core.workspace import Workspace
 from pages.components import forms, i18n
-from tests.support.app_pages import click_button, open_page, promote_by_force, read_page_text
+from tests.support.app_pages import click_button, open_page, promote_first_model, read_page_text
 from tests.support.sample_sequences import make_series
 
 BOB = Actor("bob", "tests")
@@ -230,7 +230,7 @@ def test_sequences_page_promotes_model_by_force(page_workspace: Workspace, kpis:
     address = fit_model(page_workspace, kpis)
     app = open_page(PAGE, **address)
     app.session_state["sequence-view"] = "Model"
-    promote_by_force(app.run(), "sequences")
+    promote_first_model(app.run(), "sequences")
 
 
 # ---- result ---------------------------------------------------------------------------------------------------------

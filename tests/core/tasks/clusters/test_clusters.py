@@ -461,7 +461,7 @@ def test_cluster_command_applies_saved_model(vigie: Command, tmp_path: Path) -> 
         (["--clusterer", "stars"], "dbscan, kmeans"),
         (["--set", "eps=1"], "n_clusters"),
         (["--set", "n_clusters=1"], "2 to 100"),
-        (["--of", "entities"], "Too few"),
+        (["--of", "entities", "--set", "n_clusters=4"], "Too few"),
         (["--of", "weeks"], "days, entities"),
         (["--model", "champion", "--look", "shape"], "--look cannot be combined with --model"),
     ],
@@ -473,3 +473,44 @@ def test_cluster_command_rejects_bad_input(vigie: Command, tmp_path: Path, argum
     assert process.returncode == 2
     assert words in process.stderr
     assert len(process.stderr.strip().splitlines()) == 1
+
+
+# ---- the default answer ---------------------------------------------------------------------------------------------
+
+
+def test_default_clustering_of_gas_files_tells_regions_apart(gas: Dataset, workspace: Workspace) -> None:
+    clustering, run = cluster(ClusteringSpec(), gas, workspace=workspace, actor=ALICE)
+    assert (run.params["of"], run.params["look"], run.params["n_clusters"]) == ("entities", "shape", 2)
+    groups = clustering.rows.groupby("cluster")["entity"].apply(lambda names: {name.split(" ")[0] for name in names})
+    assert groups.tolist() == [{"GRTgaz"}, {"Teréga"}], "the regions of one operator have the same shape"
+    assert clustering.quality["silhouette"] > 0.5
+    assert "k = 2 was chosen" in str(clustering.notes[0])
+    repeated, _ = cluster(clustering.model_spec, gas, workspace=workspace, actor=ALICE)
+    assert repeated.rows["cluster"].equals(clustering.rows["cluster"])
+
+
+def test_clustering_that_tells_no_entities_apart_says_what_to_try(sample: Dataset, workspace: Workspace) -> None:
+    same = sample.filter_rows(sample.entities[:1])
+    copies = pd.concat([same.frame.rename({same.entities[0]: name}, level=0) for name in ("a", "b")])
+    index = make_index(copies.index.get_level_values(0).astype(str), copies.index.get_level_values(1))
+    twins = same.replace(frame=copies.set_axis(index, axis=0), covariates=None, context=None, labels=None, fold=None)
+    by_day, _ = cluster(ClusteringSpec(make_kmeans(2)), twins, workspace=workspace, actor=ALICE)
+    text = " ".join(map(str, by_day.notes))
+    assert "is the most frequent one of every entity" in text
+    assert "% of the differences lie on one axis" in text
+    by_shape, _ = cluster(ClusteringSpec(make_kmeans(2), look="shape"), twins, workspace=workspace, actor=ALICE)
+    assert "lie on one axis" not in " ".join(map(str, by_shape.notes))
+
+
+def test_clustering_with_one_giant_cluster_says_so(workspace: Workspace) -> None:
+    values = np.concatenate([np.random.default_rng(0).normal(size=(200, 2)), [[90.0, 90.0]]])
+    frame = pd.DataFrame(values, index=make_index(["a"] * 201, list(range(201))), columns=["x", "y"])
+    clustering, _ = cluster(
+        ClusteringSpec(make_kmeans(2)), Dataset(frame, layout="demo"), workspace=workspace, actor=ALICE
+    )
+    assert "One cluster holds 99.5 % of the points" in " ".join(map(str, clustering.notes))
+
+
+def test_clustering_rejects_one_cluster(sample: Dataset, workspace: Workspace) -> None:
+    with pytest.raises(OptionError, match="2 to 100"):
+        cluster(ClusteringSpec(make_kmeans(1)), sample, workspace=workspace, actor=ALICE)

@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from core.data.images.image_set import ImageSet
 from core.data.images.panels import join_panels, overlay_heat
+from core.evaluation.threshold_views import list_thresholds
 from core.figures.class_counts import draw_class_counts
 from core.progress import Progress
 from core.tasks.images.comparison_figures import draw_means
@@ -20,12 +19,10 @@ from core.tasks.images.spec import LINE_TO_BEAT, ImagesCompareSpec, ImagesFitSpe
 from core.tasks.images.views import (
     FALSE_ALARMS,
     LEAST,
-    MAX_THRESHOLDS,
     MISSED,
     MOST,
     choose_start,
     list_fitting_classes,
-    list_thresholds,
     select_gallery,
 )
 from tests.support.toy_images import ToyImages, make_images, registered_images
@@ -57,33 +54,10 @@ def with_scores(model_result: ImageModelResult, scores: list[float], threshold: 
     return replace(model_result, rows=rows.assign(is_abnormal=rows.index % 2 == 1), threshold=threshold)
 
 
-@given(st.lists(st.floats(-1e6, 1e6), max_size=400), st.none() | st.floats(-1e6, 1e6))
-def test_thresholds_go_from_no_alarm_to_all(
-    model_result: ImageModelResult, scores: list[float], threshold: float | None
-) -> None:
-    result = with_scores(model_result, scores, threshold)
-    thresholds = list_thresholds(result)
-    assert thresholds == sorted(set(thresholds), reverse=True)
-    assert len(thresholds) <= MAX_THRESHOLDS + 2
-    if not scores:
-        assert thresholds == []
-        return
-    assert threshold is None or threshold in thresholds
-    assert choose_start(result, thresholds) in thresholds
-    assert not (np.array(scores) > thresholds[0]).any() or thresholds[0] >= np.float64(f"{max(scores):.6g}")
-
-
-@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=400))
-def test_lowest_threshold_alarms_every_image(model_result: ImageModelResult, scores: list[int]) -> None:
-    thresholds = list_thresholds(with_scores(model_result, [float(score) for score in scores], None))
-    assert min(scores) > thresholds[-1]
-    assert thresholds[0] == max(scores)
-
-
 def test_threshold_without_calibration_begins_at_accepted_false_alarms(model_result: ImageModelResult) -> None:
     scores = [float(value) for value in range(200)]  # even scores are normal
     result = with_scores(model_result, scores, None)
-    start = choose_start(result, list_thresholds(result))
+    start = choose_start(result, list_thresholds(scores))
     share = (result.normal_test_rows["score"] > start).mean()
     assert share == pytest.approx(model_result.spec.false_alarm_rate, abs=0.02)
 

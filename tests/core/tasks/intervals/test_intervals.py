@@ -14,10 +14,11 @@ from core.data.dataset import Dataset
 from core.errors import DataError, OptionError
 from core.forecasters.seasonal_naive import SeasonalNaive
 from core.forecasters.series.feed_forward import FeedForward
-from core.operations.feedback import compute_majorities, make_row_key, serialise_row
+from core.operations.feedback import serialise_row
 from core.progress import CancelledError, Progress
 from core.runs.card_data import describe_result
 from core.runs.stored_runs import load_result
+from core.runs.verdicts import compute_majorities, make_row_key
 from core.spec.plugins import register_class
 from core.storage.feedback import Feedback
 from core.tasks.intervals.result import Intervals

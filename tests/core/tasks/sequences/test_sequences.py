@@ -388,7 +388,7 @@ def test_sequences_apply_threshold_from_verdicts(server_kpis: Dataset, workspace
         ThresholdSpec(applied_run.id, detection.threshold), server_kpis, workspace=workspace, actor=ALICE
     )
     assert not applied_restored.has_train_rows
-    assert applied_restored.list_scores().shape == (len(server_kpis),)
+    assert len(applied_restored.list_scored_rows().scores) == len(server_kpis)
     assert len(detection.list_alarms()) == len(detection.events)
     assert list(detection.list_alarms()) == ["entity", "time", "end", "score"]
 
