@@ -73,6 +73,7 @@ class SequenceDetector(ABC):
     name: ClassVar[str]
     label: ClassVar[str]
     mode: str = N_("in windows of rows")  # how rows are scored; shown with the result
+    step_seconds_: float | None = None  # seconds from row to row, set before `fit`; None for rows without dates
 
     @abstractmethod
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:

@@ -48,11 +48,7 @@ class ReconstructionDetector(SequenceDetector):
         train_windows = self._sample_windows(series)
         self._fit_windows(train_windows)
         progress.report(0.8)
-        squares = np.zeros(len(self.column_mean_))
-        for block in _iterate_blocks(len(train_windows), train_windows.shape[1]):
-            residual = train_windows[block] - self._reconstruct(train_windows[block])
-            squares += np.square(residual).reshape(-1, len(self.column_mean_)).sum(axis=0, dtype=np.float64)
-        self.spread_ = np.sqrt(squares / (len(train_windows) * self.window)).astype(np.float32)
+        self.spread_ = self._measure_spread(train_windows)
         progress.report(1.0)
         return self
 
@@ -75,6 +71,14 @@ class ReconstructionDetector(SequenceDetector):
             shares, expected = residuals, expected[self.window - 1 :]
         score: Floats32 = shares.sum(axis=1, dtype=np.float64).astype(np.float32)
         return SequenceScores(score, shares, expected, np.broadcast_to(self.spread_, shares.shape))
+
+    def _measure_spread(self, train_windows: Floats32) -> Floats32:
+        """Return the root mean square of the residuals of the training windows, (columns,)."""
+        squares = np.zeros(len(self.column_mean_))
+        for block in _iterate_blocks(len(train_windows), train_windows.shape[1]):
+            residual = train_windows[block] - self._reconstruct(train_windows[block])
+            squares += np.square(residual).reshape(-1, len(self.column_mean_)).sum(axis=0, dtype=np.float64)
+        return np.sqrt(squares / (len(train_windows) * self.window)).astype(np.float32)
 
     def _measure_residuals(self, batch: Floats32) -> tuple[Floats32, Floats32]:
         """Return the squared residual of each column per window, and the reconstruction.
@@ -143,6 +147,23 @@ def compute_slice_means(values: NDArray[Any], first: NDArray[np.intp], last: NDA
         np.cumsum(values[start:stop], axis=0, dtype=np.float64, out=sums[1:])
         means[block] = (sums[last[block] - start] - sums[first[block] - start]) / (last - first)[block, None]
     return means
+
+
+def compute_known_means(values: Floats32, first: NDArray[np.intp], last: NDArray[np.intp]) -> Floats32:
+    """Return the means of `compute_slice_means` over the values that are not missing; NaN for a slice without any.
+
+    Example:
+        >>> import numpy as np
+        >>> values = np.array([[1.0], [np.nan], [6.0]], dtype=np.float32)
+        >>> compute_known_means(values, np.array([0, 1, 1]), np.array([2, 2, 3])).tolist()
+        [[1.0], [nan], [6.0]]
+    """
+    is_known = ~np.isnan(values)
+    if is_known.all():
+        return compute_slice_means(values, first, last)
+    known_share = compute_slice_means(is_known, first, last)
+    means = compute_slice_means(np.where(is_known, values, np.float32(0)), first, last)
+    return np.divide(means, known_share, out=np.full_like(means, np.nan), where=known_share > 0)
 
 
 def _pad_rows(series: Floats32, window: int, *, look_ahead: bool = True) -> Floats32:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.data.compatibility import check_compatible
-from core.data.dataset import Dataset, make_index
+from core.data.dataset import DAY, Dataset, make_index
 from core.data.series import split_by_entity
 from core.detectors.base import SequenceDetector, SequenceScores
 from core.detectors.scaling import Scaling
@@ -53,6 +53,7 @@ class SequenceModel:
         """
         self.columns_, self.unit_, self.profile_ = dataset.columns, dataset.unit, dataset.profile
         self.step_seconds_ = dataset.step.total_seconds() if dataset.step else None
+        self.detector.step_seconds_ = DAY.total_seconds() if dataset.profile else self.step_seconds_
         return self.fit_series([series.values for series in split_by_entity(dataset)], progress)
 
     def fit_series(self, series: Sequence[NDArray[np.float64]], progress: Progress | None = None) -> Self:
