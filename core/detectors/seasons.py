@@ -12,7 +12,8 @@ from core.detectors.base import Floats32
 
 DAY_S, WEEK_S = 86_400.0, 604_800.0
 MIN_PERIOD_ROWS = 4  # a shorter season cannot be told from noise
-MIN_CYCLES = 2  # seasons in a series, at least, that is decomposed by itself
+MIN_CYCLES = 2  # seasons in the longest training series, at least
+DECOMPOSED_CYCLES = 7  # seasons in a series, at least, that is decomposed by itself: with fewer, outliers seem seasonal
 MIN_CORRELATION = 0.2  # with the values one period earlier; below it, no season is assumed
 JUMP_SHARE = 0.1  # share of a smoother's window from one computed row to the next; the rows between are interpolated
 MAD_FACTOR = 1.4826  # standard deviation of a normal distribution, in median absolute deviations
@@ -26,8 +27,9 @@ class Seasons:
     periods_  rows in each season, the shortest first; empty for series without season
     profile_  (rows of the longest season, columns), mean season of the training rows; it starts at any phase
 
-    A series of at least two seasons is decomposed by itself (MSTL: Bandara, Hyndman, Bergmeir, 2021), so that its
-    season may change slowly. A shorter series gets the season of the training rows, in the phase that fits it best.
+    A series of at least seven seasons is decomposed by itself, so that its season may change slowly (robust STL, one
+    period after the other as in MSTL). A shorter series gets the season of the training rows, in the phase that fits it
+    best. Cleveland et al.: STL, 1990; Bandara, Hyndman, Bergmeir: MSTL, 2021.
 
     Example:
         >>> import numpy as np
@@ -57,14 +59,14 @@ class Seasons:
         self.profile_ = np.zeros((1, longest.shape[1]), dtype=np.float32)
         if self.periods_:
             season, rows = self._decompose(longest), self.periods_[-1]
-            self.profile_ = np.stack([season[phase::rows].mean(axis=0) for phase in range(rows)])
+            self.profile_ = np.stack([np.median(season[phase::rows], axis=0) for phase in range(rows)])
         return self
 
     def compute_season(self, values: Floats32) -> Floats32:
         """Return the season of every row of one series, (rows, columns), around 0."""
         if not self.periods_:
             return np.zeros_like(values)
-        if len(values) >= MIN_CYCLES * self.periods_[-1]:
+        if len(values) >= DECOMPOSED_CYCLES * self.periods_[-1]:
             return self._decompose(values)
         phases = (_find_phase(values, self.profile_) + np.arange(len(values))) % len(self.profile_)
         return self.profile_[phases]
@@ -116,8 +118,8 @@ def _find_phase(values: Floats32, profile: Floats32) -> int:
         spectrum = np.conj(np.fft.rfft(first, axis=0)) * np.fft.rfft(second, axis=0)
         return np.asarray(np.fft.irfft(spectrum, rows, axis=0).sum(axis=1), dtype=np.float64)
 
-    profile = profile.astype(np.float64)
-    return int(np.argmin(correlate(count, profile**2) - 2 * correlate(total, profile)))
+    season = profile.astype(np.float64)
+    return int(np.argmin(correlate(count, season**2) - 2 * correlate(total, season)))
 
 
 def _decompose_column(column: Floats32, periods: Sequence[int]) -> Floats32:

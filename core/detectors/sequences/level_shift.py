@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from core.detectors.base import Floats32, SequenceDetector, SequenceScores
-from core.detectors.reconstruction import compute_known_means
+from core.detectors.reconstruction import compute_known_means, compute_slice_means
 from core.detectors.seasons import Seasons, compute_robust_spread
 from core.messages import N_
 from core.progress import Progress
@@ -65,9 +66,21 @@ class LevelShift(SequenceDetector):
         return SequenceScores(shares.sum(axis=1), shares, before, np.broadcast_to(self.spread_, shares.shape))
 
     def _compute_levels(self, series: Floats32) -> tuple[Floats32, Floats32]:
-        """Return the values of each row that the rows before it and from it on suggest; NaN without such rows."""
+        """Return the values of each row that the rows before it and from it on suggest.
+
+        NaN where less than half of the `window` rows are known.
+        """
         season = self.seasons_.compute_season(series)
-        level, row, end = series - season, np.arange(len(series)), len(series)
-        before = compute_known_means(level, np.maximum(row - self.window, 0), np.maximum(row, 1))
-        after = compute_known_means(level, row, np.minimum(row + self.window, end))
-        return season + before, season + after
+        row, end = np.arange(len(series)), len(series)
+        level = np.where(np.isnan(series), np.float32(np.nan), series - season)
+        sides = (np.maximum(row - self.window, 0), np.maximum(row, 1)), (row, np.minimum(row + self.window, end))
+        before, after = (
+            season
+            + np.where(self._count_known(level, *side) >= self.window / 2, compute_known_means(level, *side), np.nan)
+            for side in sides
+        )
+        return before.astype(np.float32), after.astype(np.float32)
+
+    @staticmethod
+    def _count_known(level: Floats32, first: NDArray[np.intp], last: NDArray[np.intp]) -> Floats32:
+        return compute_slice_means(~np.isnan(level), first, last) * (last - first)[:, None].astype(np.float32)

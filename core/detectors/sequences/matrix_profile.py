@@ -17,10 +17,11 @@ class MatrixProfile(ReconstructionDetector):
 
     This is the AB-join of the matrix profile of the scored series with the training series, in scaled units. It is not
     z-normalised, because that hides changes of level. Every column is compared by itself, so a broken relation between
-    columns is not seen. Works poorly where the level drifts after training. Yeh et al.: Matrix profile I, ICDM 2016;
-    scikit-learn finds the nearest windows.
+    columns is not seen. Rows that are windows of their own, such as days of 24 hours, are compared as a whole. Works
+    poorly where the level drifts after training. Yeh et al.: Matrix profile I, ICDM 2016; scikit-learn finds the
+    nearest windows.
 
-    references_  (references, window, columns), training windows
+    references_  (references, values, groups), training windows; the values of a group are compared together
     spread_      (columns,), root mean square distance between windows of one half of the training rows and the other
 
     Example:
@@ -36,7 +37,9 @@ class MatrixProfile(ReconstructionDetector):
     name = "matrix-profile"
     label = N_("Matrix profile (nearest windows)")
 
-    window: int = hyperparameter(20, low=2, high=1000, help=N_("Rows in a window."))
+    window: int = hyperparameter(
+        0, low=0, high=1000, help=N_("Rows in a window. 0: 20 rows, or one day of rows if that is less.")
+    )
     references: int = hyperparameter(
         4000,
         low=10,
@@ -54,7 +57,7 @@ class MatrixProfile(ReconstructionDetector):
         self.references_ = self._sample_references(train_windows)
 
     def _reconstruct(self, flat_windows: Floats32) -> Floats32:
-        return _find_nearest(self._split_columns(flat_windows), self.references_).reshape(flat_windows.shape)
+        return _find_nearest(self._split_groups(flat_windows), self.references_).reshape(flat_windows.shape)
 
     @override
     def _measure_spread(self, train_windows: Floats32) -> Floats32:
@@ -64,26 +67,27 @@ class MatrixProfile(ReconstructionDetector):
             return np.zeros(len(self.column_mean_), dtype=np.float32)
         first, second = (self._sample_references(half) for half in (train_windows[:middle], train_windows[middle:]))
         residual = np.concatenate([first - _find_nearest(first, second), second - _find_nearest(second, first)])
-        spread: Floats32 = np.sqrt(np.square(residual).mean(axis=(0, 1)))
-        return spread
+        squares = np.square(residual).reshape(-1, len(self.column_mean_)).mean(axis=0)
+        return np.sqrt(squares).astype(np.float32)
 
     def _sample_references(self, train_windows: Floats32) -> Floats32:
-        """Return at most `references` windows, evenly spaced, (references, window, columns)."""
+        """Return at most `references` windows, evenly spaced, (references, values, groups)."""
         count = min(self.references, len(train_windows))
-        return self._split_columns(train_windows[np.linspace(0, len(train_windows) - 1, count).astype(np.intp)])
+        return self._split_groups(train_windows[np.linspace(0, len(train_windows) - 1, count).astype(np.intp)])
 
-    def _split_columns(self, flat_windows: Floats32) -> Floats32:
-        return flat_windows.reshape(len(flat_windows), self.window, -1)
+    def _split_groups(self, flat_windows: Floats32) -> Floats32:
+        """Return (windows, values, groups): a column is a group, or the whole row where a window is one row."""
+        groups = len(self.column_mean_) if self.window_rows > 1 else 1
+        return flat_windows.reshape(len(flat_windows), -1, groups)
 
 
 def _find_nearest(windows: Floats32, references: Floats32) -> Floats32:
-    """Return for every column of every window the nearest reference of that column, (windows, window, columns)."""
+    """Return for every group of every window the nearest reference of that group, (windows, values, groups)."""
     from sklearn.metrics import pairwise_distances_argmin
 
     nearest = np.empty_like(windows)
-    for column in range(windows.shape[2]):
-        candidates = np.ascontiguousarray(references[:, :, column])
-        nearest[:, :, column] = candidates[
-            pairwise_distances_argmin(np.ascontiguousarray(windows[:, :, column]), candidates)
-        ]
+    for group in range(windows.shape[2]):
+        candidates = np.ascontiguousarray(references[:, :, group])
+        positions = pairwise_distances_argmin(np.ascontiguousarray(windows[:, :, group]), candidates)
+        nearest[:, :, group] = candidates[positions]
     return nearest
