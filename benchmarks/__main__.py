@@ -20,6 +20,7 @@ BENCHMARKS = (
     "page_weight",
     "clustering",
     "sequences",
+    "series_detectors",
     "sgmvrnn",
     "sgmvrnn_backward",
     "sgmvrnn_accuracy",

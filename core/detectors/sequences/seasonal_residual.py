@@ -17,7 +17,7 @@ from core.spec.hyperparameters import hyperparameter
 
 @dataclass
 class SeasonalResidual(SequenceDetector):
-    """Score a row by its squared distance to its season and the level of the rows around it, summed over the columns.
+    """Score a row by the distance of its values to their season and the level around them, averaged over the columns.
 
     Season and level come from a robust decomposition (see `core.detectors.seasons`), which uses later rows as well. The
     level is a moving mean of the values without their season. Works poorly on anomalies longer than the level's
@@ -55,7 +55,7 @@ class SeasonalResidual(SequenceDetector):
     @override
     def score(self, series: Floats32) -> SequenceScores:
         expected = self._compute_expected(series)
-        shares = np.nan_to_num(np.square(series - expected))
+        shares = np.nan_to_num(np.abs(series - expected)) / np.float32(series.shape[1])
         return SequenceScores(shares.sum(axis=1), shares, expected, np.broadcast_to(self.spread_, shares.shape))
 
     def _compute_expected(self, series: Floats32) -> Floats32:
