@@ -148,7 +148,7 @@ def summarise(name: str, cards: list[tuple[LabelledSeries, float, float, float]]
     return ResultLine(name, f"{means[0]:.3f} → {means[1]:.3f}", f"{seconds:.0f} s", "  →  ".join(parts))
 
 
-# ---- planted faults ----------------------------------------------------------------------------------------------------
+# ---- planted faults --------------------------------------------------------------------------------------------------
 
 
 def measure_planted_faults() -> list[ResultLine]:

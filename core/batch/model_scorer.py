@@ -145,7 +145,7 @@ def _load_model(path: Path, manifest: str, trusted: tuple[str, ...], streaming: 
 def _is_compatible(model: SequenceModel, source: SourceDataset, skipped: list[SkippedFile]) -> bool:
     """Tell whether the dataset matches the model. The files of a dataset that does not are added to `skipped`."""
     try:
-        check_compatible(source.dataset, model.columns_, model.profile_, model.unit_)
+        check_compatible(source.dataset, model.columns_, model.profile_, model.unit_, by_position=True)
     except DataError as error:
         skipped += [SkippedFile(name, error.message) for name in source.file_names]
         return False

@@ -86,7 +86,7 @@ class SequenceModel:
 
         Raises DataError if the columns or the unit differ from those of the training data.
         """
-        check_compatible(dataset, self.columns_, self.profile_, self.unit_)
+        check_compatible(dataset, self.columns_, self.profile_, self.unit_, by_position=True)
         return self.score_series([series.values for series in split_by_entity(dataset)])
 
     def compute_expected_band(self, scores: SequenceScores) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
