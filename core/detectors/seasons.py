@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.detectors.base import Floats32
@@ -123,15 +125,27 @@ def _find_phase(values: Floats32, profile: Floats32) -> int:
 
 
 def _decompose_column(column: Floats32, periods: Sequence[int]) -> Floats32:
-    """Return the season of one column, (rows,); missing values are interpolated for it."""
+    """Return the season of one column, (rows,)."""
     known = np.flatnonzero(~np.isnan(column))
     if not len(known) or np.ptp(column[known]) == 0:
         return np.zeros_like(column)
-    filled = np.interp(np.arange(len(column)), known, column[known])
+    filled = _fill_gaps(column, known, periods[-1])
     season = np.zeros(len(column))
     for rows in periods:
         season += _compute_stl_season(filled - season, rows)
     return season.astype(np.float32)
+
+
+def _fill_gaps(column: Floats32, known: NDArray[np.intp], rows: int) -> Floats:
+    """Fill missing values by the median of their phase, at a level that is interpolated over the gap."""
+    values = column.astype(np.float64)
+    if len(known) == len(values):
+        return values
+    usual = (
+        pd.Series(values).groupby(np.arange(len(values)) % rows).transform("median").fillna(np.median(values[known]))
+    )
+    usual_values = usual.to_numpy(dtype=np.float64)
+    return np.asarray(np.interp(np.arange(len(values)), known, (values - usual_values)[known]) + usual_values)
 
 
 def _compute_stl_season(values: Floats, rows: int) -> Floats:
