@@ -24,6 +24,7 @@ BENCHMARKS = (
     "sequences",
     "alarm_promises",
     "event_merging",
+    "series_detectors",
     "sgmvrnn",
     "sgmvrnn_backward",
     "sgmvrnn_accuracy",

@@ -16,7 +16,7 @@ from core.batch.output import atomic_write
 from core.batch.read_files import SourceDataset, read_files
 from core.batch.scorer import SUMMARY_SCHEMA, TIMESTAMP_TYPE, WORD_TYPE, BatchTables, encode_words, to_utf8
 from core.data.compatibility import check_compatible
-from core.data.dataset import Dataset
+from core.data.dataset import DAY, Dataset
 from core.data.ingest.files import SkippedFile
 from core.data.series import EntitySeries, split_by_entity
 from core.detectors.base import SequenceScores
@@ -93,6 +93,7 @@ def _fit_model(job: JobSpec, datasets: Sequence[Dataset]) -> SequenceModel:
     model = SequenceModel(copy(job.fit.detector), Scaling(job.fit.scaling, job.fit.counts))
     model.columns_, model.unit_, model.profile_ = first.columns, first.unit, first.profile
     model.step_seconds_ = first.step.total_seconds() if first.step else None
+    model.detector.step_seconds_ = DAY.total_seconds() if first.profile else model.step_seconds_
     matching_datasets = [
         dataset
         for dataset in datasets
@@ -143,7 +144,7 @@ def _load_model(path: Path, manifest: str, trusted: tuple[str, ...], streaming: 
 def _is_compatible(model: SequenceModel, source: SourceDataset, skipped: list[SkippedFile]) -> bool:
     """Tell whether the dataset matches the model. The files of a dataset that does not are added to `skipped`."""
     try:
-        check_compatible(source.dataset, model.columns_, model.profile_, model.unit_)
+        check_compatible(source.dataset, model.columns_, model.profile_, model.unit_, by_position=True)
     except DataError as error:
         skipped += [SkippedFile(name, error.message) for name in source.file_names]
         return False

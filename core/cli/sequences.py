@@ -14,7 +14,7 @@ from core.cli.output import CsvFormatOption, TerminalProgress, check_csv_format,
 from core.detectors.scaling import ScalingMethod
 from core.spec.metric import BASELINE_NAMES
 
-DEFAULT_DETECTOR = "pca-residual"
+DEFAULT_DETECTOR = "sub-pca"
 
 sequences = typer.Typer(no_args_is_help=True, help="Series of many KPIs: train a detector, score with it, evaluate it.")
 

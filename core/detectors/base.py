@@ -75,6 +75,7 @@ class SequenceDetector(ABC):
     label: ClassVar[str]
     mode: str = N_("in windows of rows")  # how rows are scored; shown with the result
     calibration_fits: ClassVar[int] = 5  # further fits, each without a part of the rows; 1 for detectors slow to fit
+    step_seconds_: float | None = None  # seconds from row to row, set before `fit`; None for rows without dates
 
     @abstractmethod
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.data.compatibility import check_compatible
-from core.data.dataset import Dataset, make_index
+from core.data.dataset import DAY, Dataset, make_index
 from core.data.series import split_by_entity
 from core.detectors.base import SequenceDetector, SequenceScores
 from core.detectors.scaling import Scaling
@@ -67,6 +67,7 @@ class SequenceModel:
         """
         self.columns_, self.unit_, self.profile_ = dataset.columns, dataset.unit, dataset.profile
         self.step_seconds_ = dataset.step.total_seconds() if dataset.step else None
+        self.detector.step_seconds_ = DAY.total_seconds() if dataset.profile else self.step_seconds_
         return self.fit_series([series.values for series in split_by_entity(dataset)], progress)
 
     def fit_series(self, series: Sequence[NDArray[np.float64]], progress: Progress | None = None) -> Self:
@@ -144,7 +145,7 @@ class SequenceModel:
 
         Raises DataError if the columns or the unit differ from those of the training data.
         """
-        check_compatible(dataset, self.columns_, self.profile_, self.unit_)
+        check_compatible(dataset, self.columns_, self.profile_, self.unit_, by_position=True)
         return self.score_series([series.values for series in split_by_entity(dataset)])
 
     def compute_expected_band(self, scores: SequenceScores) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

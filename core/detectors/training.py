@@ -30,6 +30,7 @@ else:
     torch = LazyModule("torch")
 
 CHECKPOINT = "checkpoint.npz"
+HELD_OUT_CURVE = N_("held-out rows")  # name of the curve of the loss on held-out rows
 CHECKPOINT_INTERVAL_S = 5.0
 VALIDATION_INTERVAL_STEPS = 50
 REPORT_INTERVAL_STEPS = 10
@@ -227,7 +228,7 @@ class Trainer:
     loss: Loss
     config: TrainingConfig
     after_validation: Callable[[TrainingState], None] | None = None
-    held_out_curve: str = N_("held-out rows")
+    held_out_curve: str = HELD_OUT_CURVE
 
     def train(self, state: TrainingState, progress: Progress, fingerprint: str) -> "Tensor":
         """Train from `state` on; return the best weights, or the last ones if early stopping is off.

@@ -104,7 +104,7 @@ def _ask_detector(dataset: Dataset) -> SequenceDetector:
         ),
         help=_(
             "The first detectors take seconds. In benchmarks, the deep model is rarely better "
-            "than all of them. Compare several detectors."
+            "than all of them. The seasonal residual suits hourly rows with a daily rhythm. Compare several detectors."
         ),
     )
     with st.popover(_("Settings of the detector"), icon=":material/settings:"):

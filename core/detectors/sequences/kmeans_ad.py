@@ -34,7 +34,9 @@ class KMeansAD(ReconstructionDetector):
     name = "kmeans-ad"
     label = N_("KMeansAD (typical windows)")
 
-    window: int = hyperparameter(20, low=1, high=1000, help=N_("Rows in a window."))
+    window: int = hyperparameter(
+        0, low=0, high=1000, help=N_("Rows in a window. 0: 20 rows, or one day of rows if that is less.")
+    )
     clusters: int = hyperparameter(20, low=1, high=1000, help=N_("Number of typical windows (clusters)."))
     centred: bool = hyperparameter(
         True,

@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from core.detectors.base import Floats32, SequenceDetector, SequenceScores
-from core.detectors.reconstruction import compute_slice_means
+from core.detectors.reconstruction import compute_known_means
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
@@ -66,9 +66,4 @@ class MovingMean(SequenceDetector):
         """Return the mean of the known values in the window of each row, (rows, columns); NaN without any."""
         ends = np.arange(len(series)) + 1 + ((self.window - 1) // 2 if self.centred else 0)
         first, last = np.maximum(ends - self.window, 0), np.minimum(ends, len(series))
-        is_known = ~np.isnan(series)
-        if is_known.all():
-            return compute_slice_means(series, first, last)
-        known_share = compute_slice_means(is_known, first, last)
-        level = compute_slice_means(np.where(is_known, series, np.float32(0)), first, last)
-        return np.divide(level, known_share, out=np.full_like(level, np.nan), where=known_share > 0)
+        return compute_known_means(series, first, last)

@@ -33,6 +33,8 @@ MAX_CALIBRATION_WINDOWS = 4096
 BLOCK_WINDOWS = 4096  # windows scored together
 MAX_STREAM_SERIES = 256  # series streamed together
 FINAL_TAU = 0.3
+SMOOTHING_ROWS = 11  # by default
+MAX_SMOOTHING_S = 3600.0  # by default
 MAX_LOG_SIGMA_GROWTH = 3.0  # largest increase of a column's log σ
 
 
@@ -41,7 +43,8 @@ class SGmVRNN(SequenceDetector):
     """Recurrent generative model of several columns; the score is how unlikely a row is, given the previous rows.
 
     A row's score is the mean over the `smoothing` rows around it, or over the last ones when streaming, because
-    anomalies last several rows.
+    anomalies of servers last several minutes. Rows an hour or more apart are not smoothed: there the mean would ring
+    on rows that are usual.
 
     weights_           (weights,), float32
     steps_             trained batches
@@ -109,10 +112,13 @@ class SGmVRNN(SequenceDetector):
         ),
     )
     smoothing: int = hyperparameter(
-        11,
-        low=1,
+        0,
+        low=0,
         high=1000,
-        help=N_("Number of rows over which a score is averaged: the rows around it, or the last rows when streaming."),
+        help=N_(
+            "Number of rows over which a score is averaged: the rows around it, or the last rows when streaming. "
+            "0: 11 rows, or the rows of one hour if these are fewer."
+        ),
     )
     scoring: Literal["windows", "streaming"] = hyperparameter(
         "windows",
@@ -167,6 +173,15 @@ class SGmVRNN(SequenceDetector):
         )
 
     @property
+    def smoothing_rows(self) -> int:
+        """Rows over which a score is averaged: half an hour to each side at most, unless `smoothing` is set."""
+        if self.fidelity == "original":
+            return 1
+        if self.smoothing or self.step_seconds_ is None:
+            return self.smoothing or SMOOTHING_ROWS
+        return min(SMOOTHING_ROWS, 1 + 2 * int(MAX_SMOOTHING_S / 2 // self.step_seconds_))
+
+    @property
     def dims(self) -> ModelDims:
         """Dimensions of the network for the columns of the training data."""
         return ModelDims(self.columns_, self.categories, self.latent, self.state)
@@ -211,7 +226,7 @@ class SGmVRNN(SequenceDetector):
                 for ends in torch.arange(len(x)).split(BLOCK_WINDOWS)
             ]
             scores = RowScores(*(torch.cat(part) for part in zip(*blocks, strict=True)))
-        return self._smooth_scores(scorer, scores, ahead=self.smoothing // 2)
+        return self._smooth_scores(scorer, scores, ahead=self.smoothing_rows // 2)
 
     def _score_streams(self, series: Sequence[Floats32]) -> list[SequenceScores]:
         """Score series with a state carried from row to row."""
@@ -230,12 +245,12 @@ class SGmVRNN(SequenceDetector):
         return [scores_by_series[i] for i in range(len(series))]
 
     def _smooth_scores(self, scorer: Scorer, scores: RowScores, ahead: int) -> SequenceScores:
-        """Average the scores over `smoothing` rows, `ahead` of them after the row.
+        """Average the scores over `smoothing_rows` rows, `ahead` of them after the row.
 
         Shares count from the smallest possible value.
         """
         nll, mu, sigma, c = (part.numpy() for part in scores)
-        length, ahead = (1, 0) if self.fidelity == "original" else (self.smoothing, ahead)
+        length = self.smoothing_rows
         ends = np.arange(len(nll)) + ahead + 1
         last = np.minimum(ends, len(nll))
         nll = compute_slice_means(nll, np.clip(ends - length, 0, last - 1), last)

@@ -29,7 +29,9 @@ class SubPCA(ReconstructionDetector):
     name = "sub-pca"
     label = N_("Sub-PCA (windows)")
 
-    window: int = hyperparameter(20, low=2, high=1000, help=N_("Rows in a window."))
+    window: int = hyperparameter(
+        0, low=0, high=1000, help=N_("Rows in a window. 0: 20 rows, or one day of rows if that is less.")
+    )
     variance: float = hyperparameter(
         0.95,
         low=0.05,

@@ -15,11 +15,11 @@ from core.spec.command_line import CommandOptions, ExtraOption, OptionValues, to
 from core.spec.hyperparameters import build_from_settings, get_hyperparameters, get_params
 from core.spec.metric import SCORE_CARD_METRICS
 from core.tasks.sequences.result import SequenceDetection
-from core.tasks.sequences.spec import PER_1000_ROWS, SequenceSpec, list_detectors
+from core.tasks.sequences.spec import FAST_DETECTORS, PER_1000_ROWS, SequenceSpec, list_detectors
 from core.tasks.sequences.split import build_training_mask
 
 MAX_EVENTS = 10
-FOLDER_DETECTOR, DEFAULT_DETECTOR = "sgmvrnn", "pca-residual"
+FOLDER_DETECTOR, DEFAULT_DETECTOR = "sgmvrnn", FAST_DETECTORS[0]
 DAY_S = 86_400.0
 EPOCH_SETTINGS = {"steps", "batch_size", "seconds"}
 SETTING_ALIASES = {"seed": ("seed", "random_state")}  # names of one setting in different detectors

@@ -15,10 +15,12 @@ from core.data.dataset import Dataset
 from core.data.series import split_by_entity
 from core.detectors.scaling import Scaling
 from core.detectors.sequence_model import CALIBRATION_SHARE, SequenceModel
+from core.detectors.training import HELD_OUT_CURVE
 from core.evaluation.alarm_rates import measure_alarm_rate
 from core.evaluation.detection_metrics import compute_detection_metrics
 from core.evaluation.planted_faults import measure_planted_recall, select_planted_rows
 from core.evaluation.promises import adapt_threshold, detect_drift
+from core.evaluation.score_checks import check_scores, check_training
 from core.evaluation.thresholds import (
     SHARE_NOTE,
     Threshold,
@@ -275,7 +277,12 @@ def _build_result(
         curves=curves,
         card=_compare_with_baselines(scores),
         measurements=measurements | {"rows_per_second": scores.rows_per_second},
-        notes=(threshold.note, *_find_drift(scores, threshold)),
+        notes=(
+            threshold.note,
+            *_find_drift(scores, threshold),
+            *check_scores(scores.model.calibration_),
+            *check_training(_group_curves(curves), HELD_OUT_CURVE),
+        ),
     )
 
 
@@ -327,6 +334,13 @@ def _compare_with_baselines(scores: _ScoringOutput) -> pd.DataFrame:
 def _collect_curves(progress: Progress) -> pd.DataFrame:
     points = [(name, step, value) for name, curve in progress.curves.items() for step, value in curve]
     return pd.DataFrame(points, columns=["curve", "step", "value"])
+
+
+def _group_curves(curves: pd.DataFrame) -> dict[str, list[tuple[float, float]]]:
+    """Return name → [(step, value), …] of the training curves."""
+    return {
+        str(name): list(zip(points["step"], points["value"], strict=True)) for name, points in curves.groupby("curve")
+    }
 
 
 def _build_apply_params(
