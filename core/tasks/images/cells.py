@@ -135,6 +135,7 @@ def run_cell(
         "seed": spec.seed,
         "run": "",
         "auc_roc": float("nan"),
+        "auc_roc_error": float("nan"),
         "auc_pr": float("nan"),
         "seconds": float("nan"),
         "emissions_kg": float("nan"),
@@ -158,6 +159,7 @@ def run_cell(
     return row | {
         "run": run.id,
         "auc_roc": measured["auc_roc"],
+        "auc_roc_error": measured["auc_roc_error"],
         "auc_pr": measured["auc_pr"],
         "seconds": measured["fit_seconds"] + len(result.rows) / measured["images_per_second"],
         "emissions_kg": run.emissions_kg,

@@ -94,7 +94,8 @@ def _describe_winner(comparison: ImageComparison) -> str:
     if comparison.winner:
         second = ranking.iloc[1]
         sentence = _(
-            "**Winner: {name}**, {area} %. Its lead over {second} ({other} %) exceeds the spread of the seeds."
+            "**Winner: {name}**, {area} %. Its lead over {second} ({other} %) exceeds the spread of the seeds and "
+            "the error by the test images."
         ).format(
             name=name_detector(comparison.winner),
             area=format_area(ranking.iloc[0]["auc_roc"]),
@@ -107,8 +108,8 @@ def _describe_winner(comparison: ImageComparison) -> str:
     if comparison.spec.seeds < 2:
         return _("**No winner is named**: one seed does not tell how much the figures vary. Compare with two or more.")
     return _(
-        "**No winner**: the lead of the first over the second does not exceed the spread of the seeds. More seeds or "
-        "more classes may tell them apart."
+        "**No winner**: the lead of the first over the second does not exceed the spread of the seeds and the error "
+        "by the test images. More seeds, classes or test images may tell them apart."
     )
 
 

@@ -37,6 +37,7 @@ from core.tasks.images.comparison_result import (
     ImageComparison,
     build_cells,
     choose_winner,
+    measure_lead,
     rank_detectors,
     tabulate_classes,
 )
@@ -289,6 +290,22 @@ def test_winner_leads_by_more_than_the_spread(areas: dict[str, tuple[list[float]
     if abs(lead - spread) > 1e-9 and lead > 1e-9:
         assert winner == (first if lead > spread else "")
     assert choose_winner(cells.sample(frac=1, random_state=0)) == winner or lead < 1e-9
+
+
+@pytest.mark.parametrize(("error", "winner"), [(0.001, "a"), (0.02, "")])
+def test_winner_without_randomness_needs_a_lead_beyond_the_test_images(error: float, winner: str) -> None:
+    cells = make_cells({"a": {"0": [0.92, 0.92], "1": [0.9, 0.9]}, "b": {"0": [0.9, 0.9], "1": [0.88, 0.88]}})
+    cells["auc_roc_error"] = error
+    lead = measure_lead(cells)
+    assert lead is not None
+    assert lead.spread == 0
+    assert lead.error == pytest.approx(1.96 * error)  # √2 for the difference, 1 / √2 for the mean of two classes
+    assert choose_winner(cells) == winner
+
+
+def test_comparison_of_an_earlier_version_has_no_error_by_the_test_images() -> None:
+    cells = make_cells({"a": {"0": [0.92, 0.92]}, "b": {"0": [0.9, 0.9]}}).drop(columns="auc_roc_error")
+    assert choose_winner(cells) == "a"
 
 
 def test_no_winner_with_one_seed_or_failed_cells() -> None:
