@@ -21,7 +21,7 @@ from core.tasks.images.spec import (
     list_detectors,
 )
 from core.tasks.images.views import list_fitting_classes
-from pages.components import cache, image_picker, task_page, url_state
+from pages.components import cache, image_picker, job_progress, task_page, url_state
 from pages.components.i18n import _, format_value
 from pages.components.image_picker import ImagePicker
 from pages.components.results import images_comparison, images_model, images_scores
@@ -119,17 +119,24 @@ def _show_comparison(task: Task, images: ImageSet) -> None:
         kind=ImageComparison,
         widgets=form.widgets,
         before_fields=form.ask_names,
-        after_button=_show_effort,
+        after_button=form.show_effort,
+        cancelled=_("The comparison is cancelled. Its finished fits are saved: the same one goes on from there."),
     )
+    running = _find_running_spec(task, images)
+    if running is not None:
+        images_comparison.watch_unfinished(running, images)
+    elif form.spec is not None and not url_state.get_run_id():
+        images_comparison.show_unfinished(form.spec, images)
 
 
 class _CompareForm:
-    """Detectors and classes at full width, above the fields of the spec."""
+    """Detectors and classes at full width, above the fields of the spec. `spec` is the one that was asked for."""
 
     def __init__(self, images: ImageSet) -> None:
         self.images = images
         self.detectors: tuple[str, ...] = ()
         self.classes: tuple[str, ...] = ()
+        self.spec: ImagesCompareSpec | None = None
 
     @property
     def widgets(self) -> dict[str, Any]:
@@ -161,6 +168,18 @@ class _CompareForm:
             help=_("Each of them is the normal class in turn; all other images of the test part are abnormal then."),
         )
         self.detectors, self.classes = (LINE_TO_BEAT, *names), tuple(classes or choices)
+
+    def show_effort(self, spec: Any) -> None:
+        """Keep the spec, and show how many fits it makes."""
+        self.spec = spec
+        _show_effort(spec)
+
+
+def _find_running_spec(task: Task, images: ImageSet) -> ImagesCompareSpec | None:
+    """Return the spec of the comparison of these images that is running; None for another job or none."""
+    job = job_progress.find_running_job()
+    spec = task.decode_spec(job.arguments) if job is not None and job.task == task.name else None
+    return spec if isinstance(spec, ImagesCompareSpec) and spec.images == images.digest else None
 
 
 def _show_effort(spec: Any) -> None:

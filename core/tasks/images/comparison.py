@@ -12,7 +12,13 @@ from core.progress import Progress
 from core.runs.stored_runs import load_result
 from core.runs.tracked_run import Run, track_run
 from core.tasks.images.cells import CellProgress, CellStore, describe_cell, plan_cells, run_cell
-from core.tasks.images.comparison_result import ImageComparison, build_cells, measure_lead, rank_detectors
+from core.tasks.images.comparison_result import (
+    ImageComparison,
+    UnfinishedComparison,
+    build_cells,
+    measure_lead,
+    rank_detectors,
+)
 from core.tasks.images.fit import TASK, load_images
 from core.tasks.images.model_result import ImageFacts
 from core.tasks.images.published import list_published
@@ -49,11 +55,15 @@ def load_comparison(run_id: str, workspace: Workspace) -> ImageComparison:
     return load_result(run_id, ImageComparison, workspace)
 
 
-def load_finished_cells(spec: ImagesCompareSpec, images: ImageSet, workspace: Workspace) -> pd.DataFrame:
-    """Return the cells of a comparison that are finished, while it runs or after it was cancelled."""
-    store = CellStore.from_workspace(workspace)
-    rows = [store.find(cell) for cell in plan_cells(spec.fill_defaults(images))]
-    return build_cells([row for row in rows if row is not None])
+def load_unfinished(spec: ImagesCompareSpec, images: ImageSet, workspace: Workspace) -> UnfinishedComparison:
+    """Return the finished cells of a comparison, while it runs or after it was cancelled.
+
+    Raises the errors of `compare` for a spec that is not accepted.
+    """
+    spec.check()
+    store, cells = CellStore.from_workspace(workspace), plan_cells(spec.fill_defaults(images))
+    rows = [store.find(cell) for cell in cells]
+    return UnfinishedComparison(build_cells([row for row in rows if row is not None]), len(cells))
 
 
 def _run_cells(
@@ -63,7 +73,7 @@ def _run_cells(
     store, cells = CellStore.from_workspace(workspace), plan_cells(spec)
     rows, earlier = [], 0
     for number, cell in enumerate(cells):
-        stage = f"{number + 1} of {len(cells)}: {describe_cell(cell)}"
+        stage = describe_cell(cell, number, len(cells)).dump()
         progress.report(number / len(cells), stage)
         row = store.find(cell)
         earlier += row is not None

@@ -106,6 +106,29 @@ class ImageComparison(Result):
         return dataset
 
 
+@dataclass(frozen=True)
+class UnfinishedComparison:
+    """Finished cells of a comparison, see `CELL_COLUMNS`, and the number of all its cells."""
+
+    cells: pd.DataFrame
+    total: int
+
+    @property
+    def areas(self) -> pd.DataFrame:
+        """Mean area over the finished seeds, detector × class; NaN where none is finished.
+
+        It has no mean over the classes: means over different classes are not comparable.
+
+        Example:
+            >>> cells = build_cells([{"detector": "vae", "normal_class": "0", "seed": seed, "auc_roc": 0.5 + seed / 4,
+            ...                       "training_images": 2} for seed in (0, 1)])
+            >>> UnfinishedComparison(cells, total=8).areas.loc["vae", "0"]
+            0.625
+        """
+        table = self.cells.pivot_table("auc_roc", "detector", "normal_class", sort=False)
+        return table.rename_axis(index=None, columns=None)
+
+
 def build_cells(rows: list[dict[str, object]]) -> pd.DataFrame:
     """Return cells as a table with the types of `CELL_COLUMNS`."""
     return pd.DataFrame(rows, columns=list(CELL_COLUMNS)).astype(CELL_COLUMNS)

@@ -24,6 +24,7 @@ from core.__main__ import build_app
 from core.actor import Actor
 from core.data.images.image_set import ImageSet
 from core.errors import DataError, OptionError
+from core.messages import Message
 from core.progress import CancelledError, Progress
 from core.runs.card import build_run_card
 from core.runs.stored_runs import load_run
@@ -32,7 +33,7 @@ from core.spec.codec import encode
 from core.tasks.images import figures
 from core.tasks.images.cells import CellStore, plan_cells
 from core.tasks.images.command import to_answer, to_lines
-from core.tasks.images.comparison import compare, load_comparison, load_finished_cells
+from core.tasks.images.comparison import compare, load_comparison, load_unfinished
 from core.tasks.images.comparison_result import (
     ImageComparison,
     build_cells,
@@ -186,10 +187,12 @@ def test_cancelled_comparison_keeps_its_cells(workspace: Workspace) -> None:
     progress = Cancelling()
     with pytest.raises(CancelledError):
         run_comparison(workspace, images, progress)
-    assert progress.stages[2] == f"3 of 12: {LINE_TO_BEAT}, class 1, seed 0"
+    assert str(Message.load(progress.stages[2])) == f"3 of 12: {LINE_TO_BEAT}, class 1, seed 0"
     spec = ImagesCompareSpec(images.digest, detectors=("toy-images",))
-    finished = load_finished_cells(spec, images, workspace)
-    assert len(finished) == 3
+    unfinished = load_unfinished(spec, images, workspace)
+    finished = unfinished.cells
+    assert (len(finished), unfinished.total) == (3, 12)
+    assert unfinished.areas.isna().to_numpy().tolist() == [[False, False], [False, True]]
     result, _ = run_comparison(workspace, images)
     pd.testing.assert_frame_equal(result.cells.head(3), finished)
     assert "3 of 12 cells were computed earlier" in " ".join(map(str, result.notes))
