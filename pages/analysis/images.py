@@ -18,6 +18,7 @@ from core.tasks.images.spec import (
     ImagesFitSpec,
     ImagesScoreSpec,
     choose_normal_class,
+    list_comparable,
     list_detectors,
 )
 from core.tasks.images.views import list_fitting_classes
@@ -31,6 +32,7 @@ from pages.components.task_links import ANALYSIS_FOLDER
 COMPARE, MODEL, PICTURES = "compare", "model", "pictures"
 SECTION_BY_RESULT: dict[type[Result], str] = {ImageComparison: COMPARE, ImageModelResult: MODEL, ImageScores: PICTURES}
 SECONDS_PER_MINUTE = 60
+ABNORMAL_FIELD = "abnormal_count"
 
 
 def page() -> None:
@@ -149,7 +151,8 @@ class _CompareForm:
 
     def ask_names(self) -> None:
         """Ask for detectors and normal classes. A class that is in the test part only cannot be normal."""
-        known, choices = list_detectors(), list_fitting_classes(self.images)
+        known = list_comparable(st.session_state.get(f"images-{ABNORMAL_FIELD}") or 0)
+        choices = list_fitting_classes(self.images)
         names = st.multiselect(
             _("Detectors"),
             [name for name in known if name != LINE_TO_BEAT],
@@ -160,6 +163,8 @@ class _CompareForm:
                 name=name_detector(LINE_TO_BEAT)
             ),
         )
+        if len(known) < len(list_detectors()):
+            st.caption(_("Supervised detectors can be chosen when “Labelled abnormal images” is above 0."))
         classes = st.multiselect(
             _("Normal classes"),
             choices,

@@ -33,6 +33,11 @@ def list_detectors() -> dict[str, type[ImageDetector]]:
     return discover_classes(detectors, ImageDetector)
 
 
+def list_comparable(abnormal_count: int) -> dict[str, type[ImageDetector]]:
+    """Return the detectors that can be compared, by name: supervised ones only with labelled abnormal images."""
+    return {name: cls for name, cls in list_detectors().items() if abnormal_count or not cls.needs_abnormal}
+
+
 def choose_normal_class(images: ImageSet, name: str = "") -> str:
     """Return the class `name`; without a name the class called normal, good or ok, else the first.
 
@@ -279,7 +284,10 @@ def check_abnormal_count(classes: Iterable[type[ImageDetector]], abnormal_count:
     supervised = sorted(cls.name for cls in classes if cls.needs_abnormal)
     if supervised and not abnormal_count:
         raise OptionError(
-            N_("{detector} learns from labelled abnormal images. Give their number: {option}."),
+            N_(
+                "{detector} learns from labelled abnormal images. Give their number: “Labelled abnormal images” in the "
+                "form, {option} on the command line."
+            ),
             detector=", ".join(supervised),
             option="--abnormal-count",
         )

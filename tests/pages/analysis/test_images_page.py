@@ -234,6 +234,16 @@ def test_page_shows_finished_fits_while_a_comparison_runs(page_workspace: Worksp
     assert "of 8 fits are saved" in read_page_text(app)
 
 
+def test_supervised_detectors_can_be_compared_once_abnormal_images_are_given(digest: str) -> None:
+    app = open_images(images=digest)
+    label = "VAE encoder → random forest (supervised)"
+    assert label not in get_widget(app, "multiselect", "images-detectors").options
+    assert "Supervised detectors can be chosen when" in read_page_text(app)
+    app = get_widget(app, "number_input", "images-abnormal_count").set_value(5).run()
+    assert label in get_widget(app, "multiselect", "images-detectors").options
+    assert "Supervised detectors can be chosen when" not in read_page_text(app)
+
+
 def test_comparison_names_failures_and_no_mean_for_them(comparison_run: tuple[ImageComparison, str]) -> None:
     comparison, run = comparison_run
     app = open_images(run=run)
