@@ -1,11 +1,12 @@
 """One-class support vector machine on pixels."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from typing_extensions import override
 
 from core.detectors.images.pixel_detector import PixelDetector
-from core.detectors.vectors.one_class_svm import Gamma, OneClassSVM, declare_gamma, declare_nu, declare_sample_seed
+from core.detectors.vectors.one_class_svm import OneClassSVM, declare_gamma, declare_nu, declare_sample_seed
 from core.messages import N_
 
 
@@ -20,7 +21,7 @@ class OneClassSVMPixels(PixelDetector[OneClassSVM]):
     label = N_("One-class SVM (pixels)")
 
     nu: float = declare_nu()
-    gamma: Gamma = declare_gamma()
+    gamma: Literal["nearest", "scale"] = declare_gamma()
     seed: int = declare_sample_seed()
 
     @override

@@ -13,8 +13,6 @@ from core.detectors.vectors.distances import compute_squared_distances, sample_r
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter
 
-Gamma = Literal["nearest", "scale"]
-
 
 def declare_nu() -> Any:
     """Declare the share of the training data outside the boundary."""
@@ -59,7 +57,7 @@ class OneClassSVM(Detector):
     label = N_("One-class SVM")
 
     nu: float = declare_nu()
-    gamma: Gamma = declare_gamma()
+    gamma: Literal["nearest", "scale"] = declare_gamma()
     seed: int = declare_sample_seed()
 
     @override
