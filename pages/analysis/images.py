@@ -13,11 +13,11 @@ from core.tasks.images.comparison_result import ImageComparison
 from core.tasks.images.model_result import ImageModelResult, ImageScores
 from core.tasks.images.spec import (
     LINE_TO_BEAT,
-    QUICK_DETECTORS,
     ImagesCompareSpec,
     ImagesFitSpec,
     ImagesScoreSpec,
     choose_normal_class,
+    choose_quick_detectors,
     list_comparable,
     list_detectors,
 )
@@ -156,9 +156,9 @@ class _CompareForm:
         names = st.multiselect(
             _("Detectors"),
             [name for name in known if name != LINE_TO_BEAT],
-            [name for name in QUICK_DETECTORS if name in known and name != LINE_TO_BEAT],
+            [name for name in choose_quick_detectors(self.images) if name != LINE_TO_BEAT],
             format_func=name_detector,
-            key="images-detectors",
+            key="images-detectors-colour" if self.images.is_colour else "images-detectors",
             help=_("{name} learns nothing and takes part in every comparison: it is the line to beat.").format(
                 name=name_detector(LINE_TO_BEAT)
             ),

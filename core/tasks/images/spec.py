@@ -19,6 +19,9 @@ LINE_TO_BEAT = "knn-pixels"
 QUICK_DETECTORS = (LINE_TO_BEAT, "gradient-knn", "pca-pixels", "isolation-forest-pixels", "oc-nn", "vae")
 """Detectors of a comparison that names none."""
 
+COLOUR_DETECTORS = ("transformation-ensemble",)
+"""Detectors that such a comparison of colour images has in addition: on photographs only learning pays."""
+
 NORMAL_NAMES = ("normal", "good", "ok")
 """Class names that mean normal, in the order of preference."""
 
@@ -36,6 +39,17 @@ def list_detectors() -> dict[str, type[ImageDetector]]:
 def list_comparable(abnormal_count: int) -> dict[str, type[ImageDetector]]:
     """Return the detectors that can be compared, by name: supervised ones only with labelled abnormal images."""
     return {name: cls for name, cls in list_detectors().items() if abnormal_count or not cls.needs_abnormal}
+
+
+def choose_quick_detectors(images: ImageSet) -> tuple[str, ...]:
+    """Return the detectors of a comparison that names none.
+
+    Example:
+        >>> import numpy as np
+        >>> choose_quick_detectors(ImageSet(np.zeros((1, 8, 8, 3), np.uint8), ("1",)))[-1]
+        'transformation-ensemble'
+    """
+    return (*QUICK_DETECTORS, *COLOUR_DETECTORS) if images.is_colour else QUICK_DETECTORS
 
 
 def choose_normal_class(images: ImageSet, name: str = "") -> str:
@@ -248,7 +262,7 @@ class ImagesCompareSpec(ImagesSpec):
         classes = _split_words(self.classes, images.classes) or usable
         for name in classes:
             require_choice("classes", name, usable)
-        names = self.split_detectors() or QUICK_DETECTORS
+        names = self.split_detectors() or choose_quick_detectors(images)
         return replace(
             self, images=images.digest, classes=classes, detectors=tuple(dict.fromkeys((LINE_TO_BEAT, *names)))
         )

@@ -131,6 +131,15 @@ def test_quick_selection_begins_with_line_to_beat() -> None:
     assert {spec.held_out for spec in specs} == {0.0}
 
 
+def test_quick_selection_of_colour_images_contains_the_ensemble_with_its_time() -> None:
+    grey = make_images()
+    colour = replace(grey, pixels=grey.pixels.repeat(3, axis=3))
+    assert "transformation-ensemble" not in ImagesCompareSpec().fill_defaults(grey).detectors
+    specs = plan_cells(ImagesCompareSpec(seconds_per_fit=60.0).fill_defaults(colour))
+    [seconds] = {spec.detector.seconds for spec in specs if spec.detector.name == "transformation-ensemble"}  # type: ignore[attr-defined]
+    assert seconds == 60.0
+
+
 # ---- cells ----------------------------------------------------------------------------------------------------------
 
 
