@@ -22,7 +22,7 @@ from core.runs.tracked_run import Run, get_revision
 from core.settings import ROOT
 from core.tasks.images.comparison import compare
 from core.tasks.images.comparison_result import ImageComparison
-from core.tasks.images.spec import ImagesCompareSpec, list_detectors
+from core.tasks.images.spec import ImagesCompareSpec, list_comparable
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 
@@ -37,7 +37,7 @@ def main(words: list[str]) -> None:
     images = read_image_set([options.data])
     spec = ImagesCompareSpec(
         workspace.image_sets.save(images),
-        tuple(options.detectors.split(",")) if options.detectors else list_all_detectors(),
+        tuple(options.detectors.split(",")) if options.detectors else tuple(list_comparable(0)),
         tuple(options.classes.split(",")) if options.classes else (),
         options.seeds,
         options.seconds,
@@ -70,11 +70,6 @@ def open_workspace(folder: Path) -> Workspace:
     folder = folder.resolve()
     tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri(), folder / "runs")
     return Workspace.in_folder(folder, tracking)
-
-
-def list_all_detectors() -> tuple[str, ...]:
-    """Return the detectors that need no labelled abnormal images."""
-    return tuple(name for name, cls in list_detectors().items() if not cls.needs_abnormal)
 
 
 # ---- document -------------------------------------------------------------------------------------------------------

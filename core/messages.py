@@ -1,5 +1,6 @@
 """Translatable messages: a template and its values."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -53,3 +54,21 @@ class Message:
 
     def __str__(self) -> str:
         return self.render(str, format_plain)
+
+    def dump(self) -> str:
+        """Return the message as one line of JSON, for a place that holds a text."""
+        return json.dumps({"template": self.template, "values": dict(self.values)})
+
+    @classmethod
+    def load(cls, text: str) -> "Message":
+        """Return the message that `dump` wrote; any other text is a template without values.
+
+        Example:
+            >>> message = Message("{number} of {total}", {"number": 3, "total": 40})
+            >>> Message.load(message.dump()) == message, Message.load("Saving the model").template
+            (True, 'Saving the model')
+        """
+        if not text.startswith('{"template": '):
+            return cls(text)
+        fields = json.loads(text)
+        return cls(fields["template"], fields["values"])

@@ -12,7 +12,7 @@ class Progress:
     """Progress of a task, shared by the task and its observers.
 
     share   finished share of the work, 0–1
-    stage   current stage, as text
+    stage   current stage, a text to be translated or a message as `Message.dump` writes it
     curves  name → [(step, value), …], drawn while the task runs; the training loss, for example
     folder  folder of the checkpoints of a task that may be killed; None without checkpoints
     """

@@ -9,6 +9,7 @@ import pandas as pd
 import typer
 
 from core.exports import CSV_MARKS, CsvFormat, write_csv
+from core.messages import Message
 from core.progress import Progress
 from core.runs.result import Result
 from core.runs.tracked_run import Run
@@ -32,7 +33,7 @@ class TerminalProgress(Progress):
         super().report(share, stage)
         if sys.stderr.isatty():
             end = "\n" if share >= 1 else ""
-            sys.stderr.write(f"\r{self.stage:40.40} {share:4.0%}{end}")
+            sys.stderr.write(f"\r{Message.load(self.stage)!s:40.40} {share:4.0%}{end}")
             sys.stderr.flush()
 
 

@@ -13,15 +13,16 @@ from core.tasks.images.comparison_result import ImageComparison
 from core.tasks.images.model_result import ImageModelResult, ImageScores
 from core.tasks.images.spec import (
     LINE_TO_BEAT,
-    QUICK_DETECTORS,
     ImagesCompareSpec,
     ImagesFitSpec,
     ImagesScoreSpec,
     choose_normal_class,
+    choose_quick_detectors,
+    list_comparable,
     list_detectors,
 )
 from core.tasks.images.views import list_fitting_classes
-from pages.components import cache, image_picker, task_page, url_state
+from pages.components import cache, image_picker, job_progress, task_page, url_state
 from pages.components.i18n import _, format_value
 from pages.components.image_picker import ImagePicker
 from pages.components.results import images_comparison, images_model, images_scores
@@ -31,6 +32,7 @@ from pages.components.task_links import ANALYSIS_FOLDER
 COMPARE, MODEL, PICTURES = "compare", "model", "pictures"
 SECTION_BY_RESULT: dict[type[Result], str] = {ImageComparison: COMPARE, ImageModelResult: MODEL, ImageScores: PICTURES}
 SECONDS_PER_MINUTE = 60
+ABNORMAL_FIELD = "abnormal_count"
 
 
 def page() -> None:
@@ -119,17 +121,24 @@ def _show_comparison(task: Task, images: ImageSet) -> None:
         kind=ImageComparison,
         widgets=form.widgets,
         before_fields=form.ask_names,
-        after_button=_show_effort,
+        after_button=form.show_effort,
+        cancelled=_("The comparison is cancelled. Its finished fits are saved: the same one goes on from there."),
     )
+    running = _find_running_spec(task, images)
+    if running is not None:
+        images_comparison.watch_unfinished(running, images)
+    elif form.spec is not None and not url_state.get_run_id():
+        images_comparison.show_unfinished(form.spec, images)
 
 
 class _CompareForm:
-    """Detectors and classes at full width, above the fields of the spec."""
+    """Detectors and classes at full width, above the fields of the spec. `spec` is the one that was asked for."""
 
     def __init__(self, images: ImageSet) -> None:
         self.images = images
         self.detectors: tuple[str, ...] = ()
         self.classes: tuple[str, ...] = ()
+        self.spec: ImagesCompareSpec | None = None
 
     @property
     def widgets(self) -> dict[str, Any]:
@@ -142,17 +151,20 @@ class _CompareForm:
 
     def ask_names(self) -> None:
         """Ask for detectors and normal classes. A class that is in the test part only cannot be normal."""
-        known, choices = list_detectors(), list_fitting_classes(self.images)
+        known = list_comparable(st.session_state.get(f"images-{ABNORMAL_FIELD}") or 0)
+        choices = list_fitting_classes(self.images)
         names = st.multiselect(
             _("Detectors"),
             [name for name in known if name != LINE_TO_BEAT],
-            [name for name in QUICK_DETECTORS if name in known and name != LINE_TO_BEAT],
+            [name for name in choose_quick_detectors(self.images) if name != LINE_TO_BEAT],
             format_func=name_detector,
-            key="images-detectors",
+            key="images-detectors-colour" if self.images.is_colour else "images-detectors",
             help=_("{name} learns nothing and takes part in every comparison: it is the line to beat.").format(
                 name=name_detector(LINE_TO_BEAT)
             ),
         )
+        if len(known) < len(list_detectors()):
+            st.caption(_("Supervised detectors can be chosen when “Labelled abnormal images” is above 0."))
         classes = st.multiselect(
             _("Normal classes"),
             choices,
@@ -161,6 +173,18 @@ class _CompareForm:
             help=_("Each of them is the normal class in turn; all other images of the test part are abnormal then."),
         )
         self.detectors, self.classes = (LINE_TO_BEAT, *names), tuple(classes or choices)
+
+    def show_effort(self, spec: Any) -> None:
+        """Keep the spec, and show how many fits it makes."""
+        self.spec = spec
+        _show_effort(spec)
+
+
+def _find_running_spec(task: Task, images: ImageSet) -> ImagesCompareSpec | None:
+    """Return the spec of the comparison of these images that is running; None for another job or none."""
+    job = job_progress.find_running_job()
+    spec = task.decode_spec(job.arguments) if job is not None and job.task == task.name else None
+    return spec if isinstance(spec, ImagesCompareSpec) and spec.images == images.digest else None
 
 
 def _show_effort(spec: Any) -> None:

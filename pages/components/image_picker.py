@@ -187,17 +187,8 @@ def show_overview(images: ImageSet) -> None:
         _show_sheet(images)
     if images.classes:
         with counts:
-            figure = localise_figure(draw_class_counts(count_parts(images), _), has_time_axis=False)
+            figure = localise_figure(draw_class_counts(images.count_parts(MAX_SHOWN_CLASSES), _), has_time_axis=False)
             st.plotly_chart(figure, key="image-counts", alt=_("Images per class"), config={"displayModeBar": False})
-
-
-def count_parts(images: ImageSet) -> dict[str, tuple[int, int]]:
-    """Return class → number of its images outside and in the test part, for the first classes."""
-    in_test = images.is_test & images.has_test_part
-    return {
-        name: (int(((images.labels == number) & ~in_test).sum()), int(((images.labels == number) & in_test).sum()))
-        for number, name in enumerate(images.classes[:MAX_SHOWN_CLASSES])
-    }
 
 
 def _show_sheet(images: ImageSet) -> None:

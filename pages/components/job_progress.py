@@ -16,6 +16,7 @@ import streamlit as st
 from core import jobs
 from core.errors import ServiceUnavailableError
 from core.jobs import Job
+from core.messages import Message
 from pages.components import auth, cache, url_state
 from pages.components.i18n import _, format_percent, translate_message
 
@@ -38,6 +39,15 @@ def submit_job(task: str, arguments: dict[str, Any]) -> None:
 def is_job_running() -> bool:
     """Tell whether the URL holds the key of a job."""
     return bool(url_state.get_query_param("work"))
+
+
+def find_running_job() -> Job | None:
+    """Return the job of the URL until it is taken as finished; None without one, or if the queue does not answer."""
+    key = url_state.get_query_param("work")
+    try:
+        return jobs.find(key, cache.get_workspace()) if key else None
+    except ServiceUnavailableError:  # `show` shows the error
+        return None
 
 
 def take_finished_job() -> Job | None:
@@ -64,10 +74,11 @@ def open_finished_run(dataset: str) -> Job | None:
     return job
 
 
-def show(job: Job | None) -> None:
+def show(job: Job | None, cancelled: str = "") -> None:
     """Show the progress of the job of the URL, or why the finished `job` has no result.
 
-    Raises the error of a failed job.
+    `cancelled` tells what a cancelled job leaves behind, where that is more than nothing. Raises the error of a failed
+    job.
     """
     if job is None:
         if is_job_running():
@@ -75,7 +86,7 @@ def show(job: Job | None) -> None:
     elif job is UNKNOWN_JOB:
         st.info(_("This job is no longer known. Start it again."), icon=":material/cancel:")
     elif job.status == "cancelled":
-        st.info(_("The job is cancelled. No result was saved."), icon=":material/cancel:")
+        st.info(cancelled or _("The job is cancelled. No result was saved."), icon=":material/cancel:")
     else:
         jobs.raise_error(job)
 
@@ -115,8 +126,9 @@ def _describe_stage(job: Job) -> str:
     if job.is_stale:
         return _("The worker process does not respond. Another one takes over …")
     if job.status == "running":
+        stage = translate_message(Message.load(job.stage)) if job.stage else ""
         attempt = _("attempt {number}").format(number=job.attempt) + " · " if job.attempt > 1 else ""
-        return f"{attempt}{_(job.stage) or _('Starting …')} · {format_percent(round(job.share, 2))}"
+        return f"{attempt}{stage or _('Starting …')} · {format_percent(round(job.share, 2))}"
     if job.read_at - job.submitted < STARTING_S:
         return _("Starting …")
     return (

@@ -53,6 +53,7 @@ def ask_and_show(
     after_button: Callable[[Spec], None] = lambda spec: None,
     actions: Callable[[Spec | None], None] = lambda spec: None,
     prepare: Callable[[Spec], Spec | None] = lambda spec: spec,
+    cancelled: str = "",
 ) -> None:
     """Show the form, submit the job, and show the result of the run in the URL.
 
@@ -64,6 +65,7 @@ def ask_and_show(
     before, after   content above the fields, and below the button for the current spec
     actions         more buttons next to the first one; called with the current spec, None without one
     prepare         called on a click with the spec of the form, returns the one to submit; None to submit nothing
+    cancelled       what a cancelled job leaves behind; "" for nothing
     """
     loaded = cache.load_result(task.name, load_task_result)
     result = loaded if isinstance(loaded, kind) else None
@@ -86,7 +88,7 @@ def ask_and_show(
             if prepared is not None:
                 submit_spec(task, prepared)
             after_button(spec)
-    job_progress.show(finished_job)
+    job_progress.show(finished_job, cancelled)
     if result is not None and not job_progress.is_job_running():
         _show_result(result, dataset, render)
 

@@ -108,6 +108,19 @@ class ImageSet:
         """Return class → number of its images."""
         return {name: int((self.labels == number).sum()) for number, name in enumerate(self.classes)}
 
+    def count_parts(self, limit: int) -> dict[str, tuple[int, int]]:
+        """Return class → number of its images outside and in the test part, for the first `limit` classes.
+
+        Example:
+            >>> pixels, labels = np.zeros((3, 8, 8, 1), np.uint8), np.array([0, 0, 1])
+            >>> images = ImageSet(pixels, ("1", "2", "3"), ("a", "b"), labels, np.array([False, True, False]))
+            >>> images.count_parts(limit=2)
+            {'a': (1, 1), 'b': (1, 0)}
+        """
+        in_test = self.is_test & self.has_test_part
+        members = {name: self.labels == number for number, name in enumerate(self.classes[:limit])}
+        return {name: (int((mask & ~in_test).sum()), int((mask & in_test).sum())) for name, mask in members.items()}
+
     def select(self, positions: NDArray[Any]) -> "ImageSet":
         """Return the images at `positions`, a mask or numbers, with the same classes."""
         numbers = np.arange(len(self))[positions]

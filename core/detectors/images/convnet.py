@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from core.detectors.images.fast_layers import apply_tanh, contract_maps, expand_maps, is_trained_fast, order_batch_last
 from core.lazy_import import LazyModule
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class ConvNet:
         features = images
         for level in range(len(self.map_sizes) - 1):
             name = f"encoder.{level}"
-            features = functional.conv2d(features, weights[name], weights.get(f"{name}.bias"), stride=2, padding=1)
+            features = contract_maps(features, weights[name], weights.get(f"{name}.bias"))
             features = self._activate(self._scale_maps(weights, name, features, condition))
         return torch.cat([features, self._attend(weights, features)], dim=1) if self.attention else features
 
@@ -173,11 +174,12 @@ class ConvNet:
             features = features.view(len(latent), *self.map_sizes[-1], self.map_channels[-1]).permute(0, 3, 1, 2)
         else:
             features = functional.conv2d(latent, weights["decoder"], weights["decoder.bias"])
+        if is_trained_fast(features, weights["decoder"]):
+            features = order_batch_last(features)
         for level in reversed(range(len(self.map_sizes) - 1)):
             name, (height, width) = f"decoder.{level}", self.map_sizes[level]
             features = self._activate(self._scale_maps(weights, name, features, condition))
-            features = functional.conv_transpose2d(features, weights[name], weights[f"{name}.bias"], 2, 1)
-            features = features[:, :, :height, :width]
+            features = expand_maps(features, weights[name], weights[f"{name}.bias"], height, width)
         return torch.sigmoid(features.float())
 
     def _activate(self, features: "Tensor") -> "Tensor":
@@ -189,7 +191,7 @@ class ConvNet:
             case "relu":
                 return functional.relu(features)
             case "tanh":
-                return torch.tanh(features)
+                return apply_tanh(features)
 
     def _scale_maps(self, weights: Weights, name: str, features: "Tensor", condition: "Tensor | None") -> "Tensor":
         """Multiply each map by a function of the condition: FiLM (Perez et al. 2018) without its shift.

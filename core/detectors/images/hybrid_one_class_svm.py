@@ -6,9 +6,8 @@ from typing_extensions import override
 
 from core.detectors.base import Detector
 from core.detectors.images.hybrid_detector import HybridDetector
-from core.detectors.vectors.one_class_svm import OneClassSVM
+from core.detectors.vectors.one_class_svm import OneClassSVM, declare_nu
 from core.messages import N_
-from core.spec.hyperparameters import hyperparameter
 
 
 @dataclass
@@ -21,9 +20,7 @@ class HybridOneClassSVM(HybridDetector):
     name = "hybrid-one-class-svm"
     label = N_("VAE encoder → one-class SVM")
 
-    nu: float = hyperparameter(
-        0.1, low=0.001, high=0.9, help=N_("Largest share of the training data outside the boundary (0–1).")
-    )
+    nu: float = declare_nu()
 
     @override
     def build_model(self) -> Detector:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Literal
 
 from core.lazy_import import LazyModule
+from core.messages import N_
 
 if TYPE_CHECKING:
     import torch
@@ -13,7 +14,7 @@ else:
     functional = LazyModule("torch.nn.functional")
 
 TransformationSet = Literal["rotations", "rotations-shifts", "rotations-shifts-mirrors"]
-CHOICES = {"rotation": 4, "shift down": 3, "shift right": 3, "mirror": 2}  # name of a question → number of answers
+CHOICES = {N_("rotation"): 4, N_("shift down"): 3, N_("shift right"): 3, N_("mirror"): 2}  # question → its answers
 CENTRE = 1  # answer of a shift that leaves the image in its place
 SHIFT_SHARE = 0.25  # of the side of the image
 

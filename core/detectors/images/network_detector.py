@@ -28,6 +28,13 @@ else:
     torch = LazyModule("torch")
     functional = LazyModule("torch.nn.functional")
 
+GRADIENT_CURVES = {
+    N_("reconstruction"): N_("gradient of reconstruction"),
+    N_("divergence"): N_("gradient of divergence"),
+    N_("distance"): N_("gradient of distance"),
+    N_("weight decay"): N_("gradient of weight decay"),
+}
+"""Term of a loss → curve of the norm of its gradient."""
 SMOOTHING_PIXELS = 3  # side of the window of a heat map
 
 
@@ -167,7 +174,7 @@ class NetworkDetector(TrainedDetector):
         with torch.no_grad():
             terms = {name: float(term) for name, term in loss.compute_validation_terms(vector).items()}
         gradients = loss.measure_gradients(vector, self.find_latent_weights())
-        return {**terms, **{f"gradient of {name}": norm for name, norm in gradients.items()}}
+        return {**terms, **{GRADIENT_CURVES[name]: norm for name, norm in gradients.items()}}
 
     def find_latent_weights(self) -> slice:
         """Return where the weights of the latent layer stand in the vector."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from core.data.images.image_set import Pixels
 from core.detectors.base import Floats32
+from core.detectors.images.training_threads import use_idle_cores
 from core.errors import OptionError
 from core.lazy_import import LazyModule
 from core.messages import N_
@@ -94,7 +95,7 @@ def iterate_batches(images: Pixels, device: str) -> Iterator["Tensor"]:
 
 def map_batches(images: Pixels, device: str, function: Callable[["Tensor"], "Tensor"]) -> Floats32:
     """Return `function` of the values 0–1 of all images, (images, …), computed in batches without gradients."""
-    with torch.no_grad():
+    with torch.no_grad(), use_idle_cores():
         return np.concatenate([function(batch).float().cpu().numpy() for batch in iterate_batches(images, device)])
 
 

@@ -77,6 +77,23 @@ class OCVAE(VAE, CentredDetector, WeightedDetector):
 
     # ---- training ---------------------------------------------------------------------------------------------------
 
+    def prepare(self, images: Pixels) -> None:
+        """Set the attributes that the training images decide.
+
+        Raises the errors of `fit`, and OptionError for balanced losses with all weights. Of losses of the same size,
+        the distance has by far the larger gradient: 77 times that of the error on the digit 8 of MNIST. The one network
+        for all weights then learns little but the distance, and draws badly at every weight.
+        """
+        if self.train_all_weights and self.balance == "losses":
+            raise OptionError(
+                N_(
+                    "balance = losses does not go with train_all_weights: of losses of the same size, the distance has "
+                    "by far the larger gradient, and the network for all weights learns little else. Choose gradients "
+                    "or fixed."
+                )
+            )
+        super().prepare(images)
+
     def init_vector(self, loss: ImageLoss, progress: Progress, fingerprint: str) -> "Tensor":
         """Return initial weights with their centre and their factor of the distance."""
         vector = super().init_vector(loss, progress, fingerprint)

@@ -1,13 +1,13 @@
 """One-class support vector machine on pixels."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from typing_extensions import override
 
 from core.detectors.images.pixel_detector import PixelDetector
-from core.detectors.vectors.one_class_svm import Gamma, OneClassSVM
+from core.detectors.vectors.one_class_svm import OneClassSVM, declare_gamma, declare_nu, declare_sample_seed
 from core.messages import N_
-from core.spec.hyperparameters import hyperparameter
 
 
 @dataclass
@@ -20,18 +20,9 @@ class OneClassSVMPixels(PixelDetector[OneClassSVM]):
     name = "one-class-svm-pixels"
     label = N_("One-class SVM (pixels)")
 
-    nu: float = hyperparameter(
-        0.1, low=0.001, high=0.9, help=N_("Largest share of the training data outside the boundary (0–1).")
-    )
-    gamma: Gamma = hyperparameter(
-        "nearest",
-        choices=("nearest", "scale"),
-        help=N_(
-            "Width of the kernel. nearest: γ = 1 / the median squared distance to the nearest neighbour. "
-            "scale: γ = 1 / (columns × variance), the rule of scikit-learn."
-        ),
-    )
-    seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed of the sample of more than 3,000 rows."))
+    nu: float = declare_nu()
+    gamma: Literal["nearest", "scale"] = declare_gamma()
+    seed: int = declare_sample_seed()
 
     @override
     def build_model(self) -> OneClassSVM:

@@ -14,6 +14,7 @@ from core.data.images.image_set import Pixels
 from core.detectors.images.base import ImageDetector, Monitor
 from core.detectors.images.image_checks import require_training_images
 from core.detectors.images.network_training import ImageLoss, choose_device
+from core.detectors.images.training_threads import use_idle_cores
 from core.detectors.training import Trainer, TrainingConfig, TrainingState
 from core.lazy_import import LazyModule
 from core.messages import N_
@@ -110,10 +111,11 @@ class TrainedDetector(ImageDetector):
         self.prepare(images)
         before, during = self.split_progress(progress)
         loss, fingerprint = self.build_loss(images), self._compute_fingerprint(images)
-        state = TrainingState.start(self.init_vector(loss, before, fingerprint), self.seed, fused=True)
-        vector = self._build_trainer(loss, during, monitor).train(state, during, fingerprint)
-        self.epochs_ = state.step // loss.steps_per_epoch
-        self.set_vector(vector, loss)
+        with use_idle_cores():
+            state = TrainingState.start(self.init_vector(loss, before, fingerprint), self.seed, fused=True)
+            vector = self._build_trainer(loss, during, monitor).train(state, during, fingerprint)
+            self.epochs_ = state.step // loss.steps_per_epoch
+            self.set_vector(vector, loss)
         progress.report(1.0)
         return self
 

@@ -1,7 +1,7 @@
 """One-class support vector machine: vectors outside a smooth boundary around the training vectors."""
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn import svm
@@ -13,7 +13,29 @@ from core.detectors.vectors.distances import compute_squared_distances, sample_r
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter
 
-Gamma = Literal["nearest", "scale"]
+
+def declare_nu() -> Any:
+    """Declare the share of the training data outside the boundary."""
+    return hyperparameter(
+        0.1, low=0.001, high=0.9, help=N_("Largest share of the training data outside the boundary (0–1).")
+    )
+
+
+def declare_gamma() -> Any:
+    """Declare the width of the kernel."""
+    return hyperparameter(
+        "nearest",
+        choices=("nearest", "scale"),
+        help=N_(
+            "Width of the kernel. nearest: γ = 1 / the median squared distance to the nearest neighbour. "
+            "scale: γ = 1 / (columns × variance), the rule of scikit-learn."
+        ),
+    )
+
+
+def declare_sample_seed() -> Any:
+    """Declare the seed of the sample of a large training set."""
+    return hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed of the sample of more than 3,000 rows."))
 
 
 @dataclass
@@ -34,18 +56,9 @@ class OneClassSVM(Detector):
     name = "one-class-svm"
     label = N_("One-class SVM")
 
-    nu: float = hyperparameter(
-        0.1, low=0.001, high=0.9, help=N_("Largest share of the training data outside the boundary (0–1).")
-    )
-    gamma: Gamma = hyperparameter(
-        "nearest",
-        choices=("nearest", "scale"),
-        help=N_(
-            "Width of the kernel. nearest: γ = 1 / the median squared distance to the nearest neighbour. "
-            "scale: γ = 1 / (columns × variance), the rule of scikit-learn."
-        ),
-    )
-    seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed of the sample of more than 3,000 rows."))
+    nu: float = declare_nu()
+    gamma: Literal["nearest", "scale"] = declare_gamma()
+    seed: int = declare_sample_seed()
 
     @override
     def fit(self, features: Floats) -> Self:

@@ -13,6 +13,7 @@ from typing import Any
 from core.actor import Actor
 from core.data.images.image_set import ImageSet
 from core.errors import VigieError
+from core.messages import N_, Message
 from core.progress import Progress
 from core.runs.tracked_run import track_run
 from core.settings import ROOT
@@ -97,9 +98,18 @@ def plan_cells(spec: ImagesCompareSpec) -> list[ImagesFitSpec]:
     ]
 
 
-def describe_cell(spec: ImagesFitSpec) -> str:
-    """Return the name of a cell for the progress: detector, class and seed."""
-    return f"{spec.detector.name}, class {spec.normal_class}, seed {spec.seed}"
+def describe_cell(spec: ImagesFitSpec, number: int, count: int) -> Message:
+    """Return what is computed, for the progress: cell `number` (from 0) of `count`, its detector, class and seed."""
+    return Message(
+        N_("{number} of {count}: {detector}, class {name}, seed {seed}"),
+        {
+            "number": number + 1,
+            "count": count,
+            "detector": spec.detector.name,
+            "name": spec.normal_class,
+            "seed": spec.seed or 0,
+        },
+    )
 
 
 class CellProgress(Progress):
@@ -135,6 +145,7 @@ def run_cell(
         "seed": spec.seed,
         "run": "",
         "auc_roc": float("nan"),
+        "auc_roc_error": float("nan"),
         "auc_pr": float("nan"),
         "seconds": float("nan"),
         "emissions_kg": float("nan"),
@@ -152,12 +163,13 @@ def run_cell(
     except VigieError as error:
         return row | {"reason": workspace.redact(str(error))}
     except Exception as error:  # the other cells are still of use; its text is for the log only
-        logger.warning("the cell %s failed", describe_cell(spec), exc_info=True)
+        logger.warning("a cell of %s failed", spec.detector.name, exc_info=True)
         return row | {"reason": type(error).__name__}
     measured = result.measurements
     return row | {
         "run": run.id,
         "auc_roc": measured["auc_roc"],
+        "auc_roc_error": measured["auc_roc_error"],
         "auc_pr": measured["auc_pr"],
         "seconds": measured["fit_seconds"] + len(result.rows) / measured["images_per_second"],
         "emissions_kg": run.emissions_kg,

@@ -12,7 +12,13 @@ from core.progress import Progress
 from core.runs.stored_runs import load_result
 from core.runs.tracked_run import Run, track_run
 from core.tasks.images.cells import CellProgress, CellStore, describe_cell, plan_cells, run_cell
-from core.tasks.images.comparison_result import ImageComparison, build_cells, choose_winner, rank_detectors
+from core.tasks.images.comparison_result import (
+    ImageComparison,
+    UnfinishedComparison,
+    build_cells,
+    measure_lead,
+    rank_detectors,
+)
 from core.tasks.images.fit import TASK, load_images
 from core.tasks.images.model_result import ImageFacts
 from core.tasks.images.published import list_published
@@ -49,11 +55,15 @@ def load_comparison(run_id: str, workspace: Workspace) -> ImageComparison:
     return load_result(run_id, ImageComparison, workspace)
 
 
-def load_finished_cells(spec: ImagesCompareSpec, images: ImageSet, workspace: Workspace) -> pd.DataFrame:
-    """Return the cells of a comparison that are finished, while it runs or after it was cancelled."""
-    store = CellStore.from_workspace(workspace)
-    rows = [store.find(cell) for cell in plan_cells(spec.fill_defaults(images))]
-    return build_cells([row for row in rows if row is not None])
+def load_unfinished(spec: ImagesCompareSpec, images: ImageSet, workspace: Workspace) -> UnfinishedComparison:
+    """Return the finished cells of a comparison, while it runs or after it was cancelled.
+
+    Raises the errors of `compare` for a spec that is not accepted.
+    """
+    spec.check()
+    store, cells = CellStore.from_workspace(workspace), plan_cells(spec.fill_defaults(images))
+    rows = [store.find(cell) for cell in cells]
+    return UnfinishedComparison(build_cells([row for row in rows if row is not None]), len(cells))
 
 
 def _run_cells(
@@ -63,7 +73,7 @@ def _run_cells(
     store, cells = CellStore.from_workspace(workspace), plan_cells(spec)
     rows, earlier = [], 0
     for number, cell in enumerate(cells):
-        stage = f"{number + 1} of {len(cells)}: {describe_cell(cell)}"
+        stage = describe_cell(cell, number, len(cells)).dump()
         progress.report(number / len(cells), stage)
         row = store.find(cell)
         earlier += row is not None
@@ -118,29 +128,26 @@ def _list_notes(spec: ImagesCompareSpec, cells: pd.DataFrame, earlier: int) -> I
 
 def _judge_lead(spec: ImagesCompareSpec, cells: pd.DataFrame) -> Message:
     """Return the winner, or why there is none."""
-    ranking = rank_detectors(cells)
-    ranking = ranking[ranking["is_complete"]]
-    if len(ranking) < 2:
+    lead = measure_lead(cells)
+    if lead is None:
         return Message(N_("No winner: fewer than two detectors have figures for all classes."))
-    first, second = ranking.iloc[0], ranking.iloc[1]
-    values = {
-        "first": first["detector"],
-        "second": second["detector"],
-        "lead": round(float(first["auc_roc"] - second["auc_roc"]), 4),
-    }
+    values: dict[str, object] = {"first": lead.first, "second": lead.second, "lead": round(lead.lead, 4)}
     if spec.seeds < 2:
         return Message(
             N_("No winner: {first} leads {second} by {lead}, but one seed does not tell how much seeds differ."), values
         )
-    values["spread"] = round(float(max(first["spread"], second["spread"])), 4)
-    if choose_winner(cells):
-        return Message(
-            N_("{first} wins: its lead of {lead} over {second} exceeds the spread of the seeds, {spread}."), values
+    values |= {"spread": round(lead.spread, 4), "error": round(lead.error, 4), "chance": round(lead.chance, 4)}
+    if lead.is_clear:
+        template = N_(
+            "{first} wins: its lead of {lead} over {second} exceeds what chance explains, {chance}. That is the spread "
+            "of the seeds, {spread}, together with the error by the test images, {error}."
         )
-    return Message(
-        N_("No winner: the lead of {first} over {second}, {lead}, does not exceed the spread of the seeds, {spread}."),
-        values,
-    )
+    else:
+        template = N_(
+            "No winner: the lead of {first} over {second}, {lead}, may be chance, which explains up to {chance}. That "
+            "is the spread of the seeds, {spread}, together with the error by the test images, {error}."
+        )
+    return Message(template, values)
 
 
 def _list_below(cells: pd.DataFrame) -> Iterator[Message]:

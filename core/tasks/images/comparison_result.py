@@ -18,6 +18,7 @@ CELL_COLUMNS = {
     "seed": "int64",
     "run": "str",
     "auc_roc": "float64",
+    "auc_roc_error": "float64",
     "auc_pr": "float64",
     "seconds": "float64",
     "emissions_kg": "float64",
@@ -25,7 +26,12 @@ CELL_COLUMNS = {
     "collapse": "str",
     "reason": "str",
 }
-"""Columns of a cell → type; `reason` tells why a cell has no figure, "" for a cell that has one."""
+"""Columns of a cell → type; `reason` tells why a cell has no figure, "" for a cell that has one.
+
+auc_roc_error is the standard error of the area by the test images. Comparisons of earlier versions lack it.
+"""
+
+CERTAINTY = 1.96  # standard errors that 95 % of the values lie within
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class ImageComparison(Result):
 
     @property
     def winner(self) -> str:
-        """Name of the best detector; "" where its lead does not exceed the spread of the seeds, see `choose_winner`."""
+        """Name of the best detector; "" where its lead may be chance, see `choose_winner`."""
         return choose_winner(self.cells)
 
     @property
@@ -100,6 +106,29 @@ class ImageComparison(Result):
         return dataset
 
 
+@dataclass(frozen=True)
+class UnfinishedComparison:
+    """Finished cells of a comparison, see `CELL_COLUMNS`, and the number of all its cells."""
+
+    cells: pd.DataFrame
+    total: int
+
+    @property
+    def areas(self) -> pd.DataFrame:
+        """Mean area over the finished seeds, detector × class; NaN where none is finished.
+
+        It has no mean over the classes: means over different classes are not comparable.
+
+        Example:
+            >>> cells = build_cells([{"detector": "vae", "normal_class": "0", "seed": seed, "auc_roc": 0.5 + seed / 4,
+            ...                       "training_images": 2} for seed in (0, 1)])
+            >>> UnfinishedComparison(cells, total=8).areas.loc["vae", "0"]
+            0.625
+        """
+        table = self.cells.pivot_table("auc_roc", "detector", "normal_class", sort=False)
+        return table.rename_axis(index=None, columns=None)
+
+
 def build_cells(rows: list[dict[str, object]]) -> pd.DataFrame:
     """Return cells as a table with the types of `CELL_COLUMNS`."""
     return pd.DataFrame(rows, columns=list(CELL_COLUMNS)).astype(CELL_COLUMNS)
@@ -121,6 +150,7 @@ def rank_detectors(cells: pd.DataFrame) -> pd.DataFrame:
     comparable.
 
     auc_roc             mean over the seeds of the mean over the classes
+    error               standard error of that mean by the test images; 0 where it is unknown
     sd, spread          standard deviation and range of that mean over the seeds; NaN for one seed
     worst, worst_class  least mean of a class
     auc_pr, seconds     mean of the cells
@@ -145,6 +175,7 @@ def rank_detectors(cells: pd.DataFrame) -> pd.DataFrame:
             {
                 "detector": detector,
                 "auc_roc": by_seed.mean() if is_complete else float("nan"),
+                "error": _measure_error(part),
                 "sd": by_seed.std() if len(by_seed) > 1 else float("nan"),
                 "spread": by_seed.max() - by_seed.min() if len(by_seed) > 1 else float("nan"),
                 "worst": by_class.min() if is_complete else float("nan"),
@@ -160,25 +191,75 @@ def rank_detectors(cells: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines).sort_values("auc_roc", ascending=False, kind="stable", ignore_index=True)
 
 
-def choose_winner(cells: pd.DataFrame) -> str:
-    """Return the detector with the best mean area, or "" where the seeds do not tell it from the second.
+def _measure_error(cells: pd.DataFrame) -> float:
+    """Return the standard error by the test images of the mean area of a detector; more seeds do not make it smaller.
 
-    The rule: the mean over classes is computed for each seed. The lead of the best detector over the second must exceed
-    the range of these means over the seeds, the larger of the two. One seed has no range, so it names no winner; a
-    detector with a failed cell takes no part.
+    The classes count as if each had test images of its own.
+    """
+    if "auc_roc_error" not in cells:
+        return 0.0
+    by_class = cells.groupby("normal_class")["auc_roc_error"].mean().fillna(0.0)
+    return float(np.sqrt((by_class**2).sum()) / max(len(by_class), 1))
+
+
+@dataclass(frozen=True)
+class Lead:
+    """Lead of the best detector over the second, and what of it may be chance, in areas (0–1).
+
+    lead    difference of the means over the classes
+    spread  range of these means over the seeds, the larger of the two; NaN for one seed
+    error   1.96 standard errors of the difference by the test images, as if they had other images: a careful choice
+    """
+
+    first: str
+    second: str
+    lead: float
+    spread: float
+    error: float
+
+    @property
+    def chance(self) -> float:
+        """Lead up to which chance explains it: spread and error, whose squares add up; NaN for one seed."""
+        return float(np.hypot(self.spread, self.error))
+
+    @property
+    def is_clear(self) -> bool:
+        """True where the lead exceeds what chance explains; False for one seed."""
+        return self.lead > self.chance + 1e-12
+
+
+def measure_lead(cells: pd.DataFrame) -> Lead | None:
+    """Return the lead of the best detector over the second; None for fewer than two with figures for all cells.
 
     Example:
         >>> areas = {"vae": (0.90, 0.92), "oc-nn": (0.94, 0.95)}
-        >>> lines = [{"detector": name, "normal_class": "0", "seed": seed, "auc_roc": area, "reason": ""}
-        ...          for name, pair in areas.items() for seed, area in enumerate(pair)]
-        >>> cells = build_cells([{"training_images": 2, **line} for line in lines])
-        >>> choose_winner(cells)  # the lead of 0.035 exceeds the range of 0.02
-        'oc-nn'
+        >>> lines = [{"detector": name, "normal_class": "0", "seed": seed, "auc_roc": area, "auc_roc_error": 0.01,
+        ...           "reason": ""} for name, pair in areas.items() for seed, area in enumerate(pair)]
+        >>> lead = measure_lead(build_cells([{"training_images": 2, **line} for line in lines]))
+        >>> lead.first, round(lead.lead, 4), round(lead.spread, 4), round(lead.error, 4), lead.is_clear
+        ('oc-nn', 0.035, 0.02, 0.0277, True)
     """
     ranking = rank_detectors(cells)
     ranking = ranking[ranking["is_complete"]]
-    if len(ranking) < 2 or ranking["spread"].isna().any():
-        return ""
+    if len(ranking) < 2:
+        return None
     first, second = ranking.iloc[0], ranking.iloc[1]
-    lead = first["auc_roc"] - second["auc_roc"]
-    return str(first["detector"]) if lead > max(first["spread"], second["spread"]) + 1e-12 else ""
+    spreads = (float(first["spread"]), float(second["spread"]))
+    return Lead(
+        str(first["detector"]),
+        str(second["detector"]),
+        float(first["auc_roc"] - second["auc_roc"]),
+        float(np.max(spreads)),
+        CERTAINTY * float(np.hypot(first["error"], second["error"])),
+    )
+
+
+def choose_winner(cells: pd.DataFrame) -> str:
+    """Return the detector with the best mean area, or "" where its lead over the second may be chance.
+
+    The lead must exceed the range over the seeds and the error by the test images taken together, see `Lead`. A
+    detector without randomness has no range, but its test images are a sample as well. One seed names no winner; a
+    detector with a failed cell takes no part.
+    """
+    lead = measure_lead(cells)
+    return lead.first if lead is not None and lead.is_clear else ""

@@ -1,5 +1,7 @@
 """Figures of images: scores, ROC curve, embeddings, moments, training curves, and the comparison of detectors."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -52,7 +54,12 @@ def draw_score_histogram(
     return apply_layout(figure, translate, x=translate(N_("score")), y=translate(N_("share of the images")))
 
 
-def draw_roc(result: ImageModelResult, threshold: float | None = None, translate: Translate = str) -> go.Figure:
+def draw_roc(
+    result: ImageModelResult,
+    threshold: float | None = None,
+    translate: Translate = str,
+    format_area: Callable[[float], str] = "{:.3f}".format,
+) -> go.Figure:
     """Draw the ROC curve of the test part, and the point of a threshold (default: that of the model)."""
     figure = go.Figure()
     chance = {"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1}
@@ -64,7 +71,7 @@ def draw_roc(result: ImageModelResult, threshold: float | None = None, translate
             y=roc["sensitivity"],
             mode="lines",
             line={"color": PALETTE[0], "width": 2, "shape": "hv"},
-            name=f"AUC {result.measurements['auc_roc']:.3f}",
+            name=translate(N_("area {value}")).format(value=format_area(result.measurements["auc_roc"])),
             customdata=roc["threshold"],
             hovertemplate="%{x:.1%} → %{y:.1%}<br>%{customdata:.4~g}<extra></extra>",
         )

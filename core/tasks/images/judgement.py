@@ -19,6 +19,7 @@ from core.evaluation.one_class import (
     build_roc_table,
     classify_severity,
     fit_normal_threshold,
+    measure_area_error,
     measure_areas,
     measure_collapse,
 )
@@ -144,14 +145,17 @@ def _score_parts(
 def _add_scores(result: ImageModelResult, scored: ScoredParts) -> ImageModelResult:
     """Return a result with scored rows and what follows from them: threshold, ROC curve and areas."""
     test, threshold = scored.rows[scored.rows["part"] == TEST], scored.threshold
-    auc_roc, auc_pr = measure_areas(test["is_abnormal"], test["score"]) if len(test) else (float("nan"), float("nan"))
+    auc_roc = error = auc_pr = float("nan")
+    if len(test):
+        auc_roc, auc_pr = measure_areas(test["is_abnormal"], test["score"])
+        error = measure_area_error(test["is_abnormal"], test["score"])
     return replace(
         result,
         threshold=threshold.value if threshold else None,
         promised_rate=threshold.target_rate if threshold else None,
         rows=scored.rows,
         roc=build_roc_table(test["is_abnormal"], test["score"]) if len(test) else pd.DataFrame(),
-        measurements=result.measurements | {"auc_roc": auc_roc, "auc_pr": auc_pr},
+        measurements=result.measurements | {"auc_roc": auc_roc, "auc_roc_error": error, "auc_pr": auc_pr},
     )
 
 

@@ -19,6 +19,9 @@ LINE_TO_BEAT = "knn-pixels"
 QUICK_DETECTORS = (LINE_TO_BEAT, "gradient-knn", "pca-pixels", "isolation-forest-pixels", "oc-nn", "vae")
 """Detectors of a comparison that names none."""
 
+COLOUR_DETECTORS = ("transformation-ensemble",)
+"""Detectors that such a comparison of colour images has in addition: on photographs only learning pays."""
+
 NORMAL_NAMES = ("normal", "good", "ok")
 """Class names that mean normal, in the order of preference."""
 
@@ -31,6 +34,22 @@ CONTAMINATION_STEPS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4)
 def list_detectors() -> dict[str, type[ImageDetector]]:
     """Return the classes of all detectors of images, by name."""
     return discover_classes(detectors, ImageDetector)
+
+
+def list_comparable(abnormal_count: int) -> dict[str, type[ImageDetector]]:
+    """Return the detectors that can be compared, by name: supervised ones only with labelled abnormal images."""
+    return {name: cls for name, cls in list_detectors().items() if abnormal_count or not cls.needs_abnormal}
+
+
+def choose_quick_detectors(images: ImageSet) -> tuple[str, ...]:
+    """Return the detectors of a comparison that names none.
+
+    Example:
+        >>> import numpy as np
+        >>> choose_quick_detectors(ImageSet(np.zeros((1, 8, 8, 3), np.uint8), ("1",)))[-1]
+        'transformation-ensemble'
+    """
+    return (*QUICK_DETECTORS, *COLOUR_DETECTORS) if images.is_colour else QUICK_DETECTORS
 
 
 def choose_normal_class(images: ImageSet, name: str = "") -> str:
@@ -243,7 +262,7 @@ class ImagesCompareSpec(ImagesSpec):
         classes = _split_words(self.classes, images.classes) or usable
         for name in classes:
             require_choice("classes", name, usable)
-        names = self.split_detectors() or QUICK_DETECTORS
+        names = self.split_detectors() or choose_quick_detectors(images)
         return replace(
             self, images=images.digest, classes=classes, detectors=tuple(dict.fromkeys((LINE_TO_BEAT, *names)))
         )
@@ -279,7 +298,10 @@ def check_abnormal_count(classes: Iterable[type[ImageDetector]], abnormal_count:
     supervised = sorted(cls.name for cls in classes if cls.needs_abnormal)
     if supervised and not abnormal_count:
         raise OptionError(
-            N_("{detector} learns from labelled abnormal images. Give their number: {option}."),
+            N_(
+                "{detector} learns from labelled abnormal images. Give their number: “Labelled abnormal images” in the "
+                "form, {option} on the command line."
+            ),
             detector=", ".join(supervised),
             option="--abnormal-count",
         )

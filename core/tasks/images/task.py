@@ -51,6 +51,7 @@ TASK = Task(
         Metric("images_per_second", N_("images per second"), higher_is_better=True),
         Metric("fit_seconds", N_("seconds of the training"), "s", higher_is_better=False),
         Metric("latent_spread", N_("spread of the embeddings")),
+        Metric("auc_roc_error", N_("standard error of the AUC-ROC"), higher_is_better=False),
         Metric("cells", N_("cells")),
         Metric("cells_failed", N_("failed cells"), higher_is_better=False),
     ),

@@ -6,17 +6,21 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from core.data.images.image_set import ImageSet
+from core.errors import VigieError
+from core.tasks.images.comparison import load_unfinished
 from core.tasks.images.comparison_figures import draw_means
 from core.tasks.images.comparison_result import ImageComparison
 from core.tasks.images.figures import draw_comparison
-from core.tasks.images.spec import LINE_TO_BEAT, list_detectors
-from pages.components import downloads
+from core.tasks.images.spec import LINE_TO_BEAT, ImagesCompareSpec, list_detectors
+from pages.components import cache, downloads
 from pages.components.i18n import _, format_fixed, format_percent, format_value, translate_message
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 from pages.components.task_links import ANALYSIS_FOLDER
 
 PUBLISHED_COLOUR = "rgba(122, 139, 153, 0.18)"
 BEST_RGB, MAX_OPACITY = "0, 114, 178", 0.55
+UNFINISHED_INTERVAL_S = 2.0
 CHANCE = 0.5  # areas at chance and below have no colour
 DETECTOR_COLUMN, MEAN_COLUMN = "detector", "mean"
 PERCENT = 100.0
@@ -36,6 +40,38 @@ def show_comparison(comparison: ImageComparison, run: str) -> None:
             st.caption("\n".join(f"- {translate_message(note)}" for note in comparison.notes))
     show_downloads(comparison.to_frame, "images", _("Table of areas ({kind})"))
     show_record(run)
+
+
+@st.fragment(run_every=UNFINISHED_INTERVAL_S)
+def watch_unfinished(spec: ImagesCompareSpec, images: ImageSet) -> None:
+    """Show the finished fits of a comparison while it runs."""
+    show_unfinished(spec, images)
+
+
+def show_unfinished(spec: ImagesCompareSpec, images: ImageSet) -> None:
+    """Show the finished fits of a comparison that has no result; nothing without any."""
+    try:
+        unfinished = load_unfinished(spec, images, cache.get_workspace())
+    except VigieError:  # a form that is not complete; the button tells what is missing
+        return
+    if unfinished.cells.empty:
+        return
+    st.subheader(_("Finished so far: area under the ROC curve, %"))
+    areas, text = unfinished.areas, st.column_config.TextColumn
+    texts = areas.map(format_area).set_axis([str(number) for number in range(areas.shape[1])], axis="columns")
+    texts.insert(0, DETECTOR_COLUMN, [name_detector(name) for name in areas.index])
+    st.dataframe(
+        texts,
+        hide_index=True,
+        width="stretch",
+        key="images-unfinished",
+        column_config={
+            DETECTOR_COLUMN: text(_("Detector"), pinned=True),
+            **{str(number): text(name) for number, name in enumerate(areas)},
+        },
+    )
+    template = _("{done} of {total} fits are saved. This comparison computes only the others.")
+    st.caption(template.format(done=format_value(len(unfinished.cells)), total=format_value(unfinished.total)))
 
 
 def name_detector(name: str) -> str:
@@ -94,7 +130,8 @@ def _describe_winner(comparison: ImageComparison) -> str:
     if comparison.winner:
         second = ranking.iloc[1]
         sentence = _(
-            "**Winner: {name}**, {area} %. Its lead over {second} ({other} %) exceeds the spread of the seeds."
+            "**Winner: {name}**, {area} %. Its lead over {second} ({other} %) exceeds the spread of the seeds and "
+            "the error by the test images."
         ).format(
             name=name_detector(comparison.winner),
             area=format_area(ranking.iloc[0]["auc_roc"]),
@@ -107,8 +144,8 @@ def _describe_winner(comparison: ImageComparison) -> str:
     if comparison.spec.seeds < 2:
         return _("**No winner is named**: one seed does not tell how much the figures vary. Compare with two or more.")
     return _(
-        "**No winner**: the lead of the first over the second does not exceed the spread of the seeds. More seeds or "
-        "more classes may tell them apart."
+        "**No winner**: the lead of the first over the second does not exceed the spread of the seeds and the error "
+        "by the test images. More seeds, classes or test images may tell them apart."
     )
 
 

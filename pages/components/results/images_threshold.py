@@ -7,7 +7,7 @@ from core.evaluation.threshold_views import list_thresholds
 from core.tasks.images import figures
 from core.tasks.images.model_result import ImageModelResult
 from core.tasks.images.views import choose_start
-from pages.components.i18n import _, format_percent, format_value
+from pages.components.i18n import _, format_fixed, format_percent, format_value
 from pages.components.results.run_widgets import show_chart
 
 
@@ -76,7 +76,7 @@ def _show_threshold(result: ImageModelResult, thresholds: list[float], run: str)
     if len(result.roc):
         with roc:
             show_chart(
-                figures.draw_roc(result, value, _),
+                figures.draw_roc(result, value, _, lambda area: format_fixed(area, 3)),
                 "images-roc",
                 _("ROC curve with the point of the threshold"),
                 has_time_axis=False,

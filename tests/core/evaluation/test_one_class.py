@@ -13,6 +13,7 @@ from core.evaluation.one_class import (
     compute_alarm_band,
     count_confusion,
     fit_normal_threshold,
+    measure_area_error,
     measure_areas,
     measure_collapse,
     measure_top_precision,
@@ -110,3 +111,16 @@ def test_collapse_needs_equal_scores_or_embeddings() -> None:
 
 def test_severity_follows_p_value() -> None:
     assert classify_severity(np.array([1.0, 0.011, 0.009, 0.001, 1e-4, np.nan])).tolist() == [0, 0, 1, 2, 3, 0]
+
+
+def test_error_of_the_area_is_its_deviation_over_samples() -> None:
+    random = np.random.default_rng(0)
+    flags = np.repeat([False, True], [60, 90])
+    samples = [np.round(random.normal(size=150) + flags, 1) for _ in range(400)]
+    areas = [measure_areas(flags, scores)[0] for scores in samples]
+    errors = [measure_area_error(flags, scores) for scores in samples]
+    assert np.mean(errors) == pytest.approx(np.std(areas), rel=0.1)
+
+
+def test_error_of_the_area_is_unknown_for_a_single_image_of_a_kind() -> None:
+    assert np.isnan(measure_area_error([0, 0, 1], [1.0, 2.0, 3.0]))

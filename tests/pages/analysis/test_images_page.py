@@ -1,6 +1,7 @@
 """Page of images in Streamlit's test harness: sources, comparison, one model, pictures to inspect, verdicts."""
 
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from streamlit.testing.v1 import AppTest
 from core.actor import Actor
 from core.data.images.image_set import ImageSet
 from core.evaluation.threshold_views import list_thresholds
+from core.messages import Message
+from core.progress import CancelledError, Progress
 from core.settings import ROOT
 from core.tasks.images.comparison import compare
 from core.tasks.images.comparison_figures import average_published
@@ -190,6 +193,55 @@ def test_page_compares_detectors_and_opens_a_cell(page_workspace: Workspace, dig
     table = app.dataframe[0].value
     assert sorted(table["detector"]) == ["Nearest neighbours (pixels)", "Toy detector of images"]
     assert list(table)[1:] == ["mean", "0", "1"]
+
+
+class StoppingProgress(Progress):
+    """Progress that is cancelled when the third cell begins."""
+
+    def report(self, share: float, stage: str = "") -> None:
+        if "3 of" in str(Message.load(stage)):
+            self.cancel()
+        super().report(share, stage)
+
+
+def test_page_shows_finished_fits_of_a_cancelled_comparison(page_workspace: Workspace, digest: str) -> None:
+    spec = ImagesCompareSpec(digest, detectors=("toy-images",), classes=("1", "2"), contamination=0.1)
+    with pytest.raises(CancelledError):
+        compare(spec, workspace=page_workspace, actor=BOB, progress=StoppingProgress())
+    app = open_images(images=digest)
+    assert "of 8 fits are saved" not in read_page_text(app)
+    get_widget(app, "multiselect", "images-detectors").set_value(["toy-images"])
+    get_widget(app, "multiselect", "images-classes").set_value(["1", "2"])
+    get_widget(app, "select_slider", "images-contamination").set_value(0.1).run()
+    assert not app.exception
+    assert "2 of 8 fits are saved. This comparison computes only the others." in read_page_text(app)
+    table = app.dataframe[0].value
+    assert table["detector"].tolist() == ["Nearest neighbours (pixels)", "Toy detector of images"]
+    assert (table["0"] != "–").all()
+
+
+def test_page_shows_finished_fits_while_a_comparison_runs(page_workspace: Workspace, digest: str) -> None:
+    app = open_images(images=digest)
+    get_widget(app, "multiselect", "images-detectors").set_value(["toy-slow"])
+    get_widget(app, "multiselect", "images-classes").set_value(["0", "2"]).run()
+    app = click_button(app, "images-ask")
+    deadline = time.monotonic() + 30
+    while "fits are saved" not in read_page_text(app) and time.monotonic() < deadline:
+        app = app.run()
+    assert "of 8 fits are saved" in read_page_text(app)
+    app = wait_for_job(click_button(app, "cancel-work"))
+    assert "Its finished fits are saved" in read_page_text(app)
+    assert "of 8 fits are saved" in read_page_text(app)
+
+
+def test_supervised_detectors_can_be_compared_once_abnormal_images_are_given(digest: str) -> None:
+    app = open_images(images=digest)
+    label = "VAE encoder → random forest (supervised)"
+    assert label not in get_widget(app, "multiselect", "images-detectors").options
+    assert "Supervised detectors can be chosen when" in read_page_text(app)
+    app = get_widget(app, "number_input", "images-abnormal_count").set_value(5).run()
+    assert label in get_widget(app, "multiselect", "images-detectors").options
+    assert "Supervised detectors can be chosen when" not in read_page_text(app)
 
 
 def test_comparison_names_failures_and_no_mean_for_them(comparison_run: tuple[ImageComparison, str]) -> None:

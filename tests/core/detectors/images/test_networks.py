@@ -210,3 +210,9 @@ def test_ends_of_the_moved_weight_are_the_models_of_one_loss(digits: tuple[Pixel
     for weight in (0.0, 1.0):
         single = OCVAE(weight=weight, epochs=50, **settings).fit(training_images, Progress())  # type: ignore[arg-type]
         assert measure(movable.with_weight(weight)) == pytest.approx(measure(single), abs=0.05)
+
+
+def test_balanced_losses_are_refused_for_all_weights() -> None:
+    images = np.zeros((20, 8, 8, 1), np.uint8)
+    with pytest.raises(OptionError, match="train_all_weights"):
+        OCVAE(balance="losses", train_all_weights=True).fit(images, Progress())

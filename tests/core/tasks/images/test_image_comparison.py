@@ -24,6 +24,7 @@ from core.__main__ import build_app
 from core.actor import Actor
 from core.data.images.image_set import ImageSet
 from core.errors import DataError, OptionError
+from core.messages import Message
 from core.progress import CancelledError, Progress
 from core.runs.card import build_run_card
 from core.runs.stored_runs import load_run
@@ -32,11 +33,12 @@ from core.spec.codec import encode
 from core.tasks.images import figures
 from core.tasks.images.cells import CellStore, plan_cells
 from core.tasks.images.command import to_answer, to_lines
-from core.tasks.images.comparison import compare, load_comparison, load_finished_cells
+from core.tasks.images.comparison import compare, load_comparison, load_unfinished
 from core.tasks.images.comparison_result import (
     ImageComparison,
     build_cells,
     choose_winner,
+    measure_lead,
     rank_detectors,
     tabulate_classes,
 )
@@ -129,6 +131,15 @@ def test_quick_selection_begins_with_line_to_beat() -> None:
     assert {spec.held_out for spec in specs} == {0.0}
 
 
+def test_quick_selection_of_colour_images_contains_the_ensemble_with_its_time() -> None:
+    grey = make_images()
+    colour = replace(grey, pixels=grey.pixels.repeat(3, axis=3))
+    assert "transformation-ensemble" not in ImagesCompareSpec().fill_defaults(grey).detectors
+    specs = plan_cells(ImagesCompareSpec(seconds_per_fit=60.0).fill_defaults(colour))
+    [seconds] = {spec.detector.seconds for spec in specs if spec.detector.name == "transformation-ensemble"}  # type: ignore[attr-defined]
+    assert seconds == 60.0
+
+
 # ---- cells ----------------------------------------------------------------------------------------------------------
 
 
@@ -185,10 +196,12 @@ def test_cancelled_comparison_keeps_its_cells(workspace: Workspace) -> None:
     progress = Cancelling()
     with pytest.raises(CancelledError):
         run_comparison(workspace, images, progress)
-    assert progress.stages[2] == f"3 of 12: {LINE_TO_BEAT}, class 1, seed 0"
+    assert str(Message.load(progress.stages[2])) == f"3 of 12: {LINE_TO_BEAT}, class 1, seed 0"
     spec = ImagesCompareSpec(images.digest, detectors=("toy-images",))
-    finished = load_finished_cells(spec, images, workspace)
-    assert len(finished) == 3
+    unfinished = load_unfinished(spec, images, workspace)
+    finished = unfinished.cells
+    assert (len(finished), unfinished.total) == (3, 12)
+    assert unfinished.areas.isna().to_numpy().tolist() == [[False, False], [False, True]]
     result, _ = run_comparison(workspace, images)
     pd.testing.assert_frame_equal(result.cells.head(3), finished)
     assert "3 of 12 cells were computed earlier" in " ".join(map(str, result.notes))
@@ -289,6 +302,22 @@ def test_winner_leads_by_more_than_the_spread(areas: dict[str, tuple[list[float]
     if abs(lead - spread) > 1e-9 and lead > 1e-9:
         assert winner == (first if lead > spread else "")
     assert choose_winner(cells.sample(frac=1, random_state=0)) == winner or lead < 1e-9
+
+
+@pytest.mark.parametrize(("error", "winner"), [(0.001, "a"), (0.02, "")])
+def test_winner_without_randomness_needs_a_lead_beyond_the_test_images(error: float, winner: str) -> None:
+    cells = make_cells({"a": {"0": [0.92, 0.92], "1": [0.9, 0.9]}, "b": {"0": [0.9, 0.9], "1": [0.88, 0.88]}})
+    cells["auc_roc_error"] = error
+    lead = measure_lead(cells)
+    assert lead is not None
+    assert lead.spread == 0
+    assert lead.error == pytest.approx(1.96 * error)  # √2 for the difference, 1 / √2 for the mean of two classes
+    assert choose_winner(cells) == winner
+
+
+def test_comparison_of_an_earlier_version_has_no_error_by_the_test_images() -> None:
+    cells = make_cells({"a": {"0": [0.92, 0.92]}, "b": {"0": [0.9, 0.9]}}).drop(columns="auc_roc_error")
+    assert choose_winner(cells) == "a"
 
 
 def test_no_winner_with_one_seed_or_failed_cells() -> None:

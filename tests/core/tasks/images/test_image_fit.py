@@ -273,6 +273,10 @@ def test_figures_draw_a_model() -> None:
     images = make_images(60)
     spec = ImagesFitSpec(detector=ToyImages()).fill_defaults(images)
     _, result = judge_detector(spec, images, Progress(), with_diagnosis=True)
+    french = figures.draw_roc(
+        result, None, {"area {value}": "aire {value}"}.get, lambda area: f"{area:.2f}".replace(".", ",")
+    )
+    assert f"aire {result.measurements['auc_roc']:.2f}".replace(".", ",") in [line.name for line in french.data]
     roc = figures.draw_roc(result, threshold=float(result.rows["score"].median()))
     assert roc.data[0].name == "chance"
     assert len(figures.draw_points(result, "tsne").data) == 3
