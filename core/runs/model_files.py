@@ -29,7 +29,7 @@ SKLEARN_TYPES = (  # skops checks the types of these trees and forests, not that
     "quantile_forest._quantile_forest.RandomForestQuantileRegressor",
     "quantile_forest._quantile_forest_fast.QuantileForest",
 )
-PYOD_TYPES = ("pyod.models.hbos.HBOS",)
+PYOD_TYPES = ("pyod.models.hbos.HBOS",)  # its compiled loop does not check the shapes of its histograms either
 
 
 def save_model(folder: Path, model: Any, example: pd.DataFrame, *, libraries: tuple[str, ...] = ()) -> None:

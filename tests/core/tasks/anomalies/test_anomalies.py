@@ -237,7 +237,7 @@ def test_detect_records_failure_and_raises(sample: Dataset, workspace: Workspace
 @pytest.mark.parametrize(
     ("asked", "error", "words"),
     [
-        ({"baseline": "moon"}, OptionError, "calendar, entity, shape, everything"),
+        ({"baseline": "moon"}, OptionError, "calendar, day, entity, shape, everything"),
         ({"baseline": "calendar", "contamination": 0.9}, OptionError, "contamination"),
         ({"baseline": "calendar", "start": "2030-01-01"}, DataError, "No row"),
     ],
