@@ -18,10 +18,11 @@ PAGE = "analysis/anomalies.py"
 
 @pytest.fixture
 def opened(page_workspace: Workspace, sample: Dataset) -> tuple[Detection, dict[str, str]]:
-    """Detection with cold spells of several days, and its address."""
+    """Detection with cold spells of several days and values above 1,000, and its address."""
+    dataset = sample.replace(frame=sample.frame * 100)
     spec = DetectionSpec(list_detectors()["isolation-forest"](), baseline="entity", contamination=0.03)
-    detection, run = detect(spec, sample, workspace=page_workspace, actor=Actor("eve", "tests"))
-    return detection, {"dataset": page_workspace.datasets.save(sample), "run": run.id}
+    detection, run = detect(spec, dataset, workspace=page_workspace, actor=Actor("eve", "tests"))
+    return detection, {"dataset": page_workspace.datasets.save(dataset), "run": run.id}
 
 
 def read_list(app: AppTest) -> pd.DataFrame:
