@@ -109,7 +109,7 @@ def _name_jumps(baseline: Baseline, dataset: Dataset) -> pd.DataFrame:
     column = (jump / largest).argmax(axis=1)
     jump, largest = jump[lines, column], largest[lines, column]
     is_unusual = jump > largest
-    names = pd.Series(np.asarray(dataset.columns, dtype=object)[column]).where(is_unusual, None)
+    names = pd.Categorical.from_codes(np.where(is_unusual, column, -1), dataset.columns)
     return pd.DataFrame(
         {
             "jump_column": names,

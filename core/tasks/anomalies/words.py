@@ -24,9 +24,9 @@ def describe_value(row: Values, unit: str, columns: int) -> Message:
         >>> row = {"column": "14:00", "value": 3712.0, "low": 1502.4, "high": 2703.1, "deviation": 5.3}
         >>> str(describe_value(row, "MWh", columns=24))
         '14:00: 3,700 MWh, usually 1,500–2,700'
-        >>> row = {"column": None, "jump_column": "06:00", "jump": 312.0, "jump_high": 90.4}
-        >>> str(describe_value(row, "MWh", columns=24))
-        'No single value is unusual. The jump at 06:00 is: 310 MWh from the mean of its neighbours, usually at most 90.'
+        >>> row = {"column": None, "jump_column": "06:00", "jump": 312.0, "jump_high": 140.4}
+        >>> str(describe_value(row, "MW", columns=24))
+        'No single value is unusual. The jump at 06:00 is: 310 MW from the mean of its neighbours, usually at most 140.'
     """
     if not isinstance(row["column"], str):
         if columns == 1:

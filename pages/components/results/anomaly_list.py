@@ -6,7 +6,6 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.data.dataset import Dataset
 from core.tasks.anomalies import figures, words
-from core.tasks.anomalies.explanation import format_deviation
 from core.tasks.anomalies.result import SEVERITIES, Detection
 from pages.components import feedback_form
 from pages.components.i18n import _, format_value, get_date_format, translate_message
@@ -30,6 +29,7 @@ def show(detection: Detection, dataset: Dataset | None, run: str) -> None:
         on_select="rerun",
         selection_mode="single-row",
         column_config=_build_column_config(detection),
+        placeholder="–",
         alt=_("Ranked incidents") if view == "incidents" else _("Ranked rows"),
     )
     if visible.empty:
@@ -53,20 +53,20 @@ def format_severity(level: int) -> str:
 def _select_rows(detection: Detection) -> tuple[str, pd.DataFrame]:
     """Show the filters; return the view and its rows. An incident is listed by its row with the highest score."""
     labels = {"incidents": _("Incidents"), "rows": _("Flagged rows"), "all": _("All rows")}
-    view_column, entity_column, severity_column = st.columns([4, 4, 6], vertical_alignment="bottom")
-    with view_column:
-        view = (
-            st.segmented_control(
-                _("List"),
-                list(labels),
-                default="incidents",
-                required=True,
-                format_func=labels.__getitem__,
-                key="table-view",
-                help=_("Flagged rows of one entity that follow one another are one incident."),
-            )
-            or "incidents"
+    view = (
+        st.segmented_control(
+            _("List"),
+            list(labels),
+            default="incidents",
+            required=True,
+            format_func=labels.__getitem__,
+            key="table-view",
+            label_visibility="collapsed",
+            help=_("Flagged rows of one entity that follow one another are one incident."),
         )
+        or "incidents"
+    )
+    entity_column, severity_column = st.columns([4, 6], vertical_alignment="bottom")
     rows = detection.rows
     with entity_column:
         names = st.multiselect(
@@ -120,13 +120,12 @@ def _build_table(detection: Detection, rows: pd.DataFrame, verdicts: list[str], 
             "severity": [format_severity(level) for level in rows["severity"]],
             "entity": rows["entity"].astype(str),
             "time": rows["start"] if view == "incidents" else rows["time"],
-            "rows": rows["size"] if view == "incidents" else 1,
             "value": [None if values is None else values[0] for values in shown],
             "range": [
                 "" if values is None else translate_message(words.describe_range(*values[1:])) for values in shown
             ],
-            "deviation": ["" if pd.isna(deviation) else format_deviation(deviation) for deviation in rows["deviation"]],
             "causes": _describe_causes(detection, rows),
+            "rows": rows["size"] if view == "incidents" else 1,
             "verdict": verdicts,
             "score": rows["score"].round(3),
             "rank": (rows["incident"] if view == "incidents" else rows.index) + 1,
@@ -136,13 +135,14 @@ def _build_table(detection: Detection, rows: pd.DataFrame, verdicts: list[str], 
 
 
 def _describe_causes(detection: Detection, rows: pd.DataFrame) -> list[str]:
-    """Return what deviates in one line each: the level of the day, the columns; else a jump or the combination."""
+    """Return what deviates in one line each: the columns, else a jump or the combination; and the level of the day."""
     texts = []
     columns = rows[["causes", "jump_column", "expected_amount"]].itertuples(index=False)
     for level, line in zip(detection.describe_levels(rows.index), columns, strict=True):
-        parts = [*([] if level is None else [translate_message(level)]), *([line.causes] if line.causes else [])]
+        parts = [line.causes] if line.causes else []
         if not line.causes and isinstance(line.jump_column, str):
             parts.append(_("jump at {column}").format(column=line.jump_column))
+        parts += [] if level is None else [translate_message(level)]
         is_explained = pd.notna(line.expected_amount)
         texts.append(" · ".join(parts) or (_("the combination of values") if is_explained else ""))
     return texts
@@ -156,16 +156,19 @@ def _build_column_config(detection: Detection) -> dict[str, ColumnConfig]:
     has_times = has_dates and (pd.DatetimeIndex(times).normalize() != times).any()
     time_format = get_date_format() + (" HH:mm" if has_times else "")
     return {
-        "severity": text(_("Severity"), width=90),
-        "entity": text(_("Entity"), width=180),
-        "time": st.column_config.DatetimeColumn(_("Time"), format=time_format, width=140 if has_times else 95)
+        "severity": text(_("Severity"), width=80),
+        "entity": text(_("Entity"), width=160),
+        "time": st.column_config.DatetimeColumn(_("Time"), format=time_format, width=125 if has_times else 90)
         if has_dates
         else number(_("Row"), width=70),
+        "value": number(_("Measured") + unit, format="localized", width=115),
+        "range": text(_("Usually") + unit, width=110, help=_("Expected range (± 2σ) of the value that deviates most.")),
+        "causes": text(
+            _("What deviates"),
+            width=230,
+            help=_("Values outside their expected range, with their distance to the expected value in spreads (σ)."),
+        ),
         "rows": number(_("Rows"), width=55),
-        "value": number(_("Measured") + unit, format="localized", width=120),
-        "range": text(_("Usually") + unit, width=120, help=_("Expected range (± 2σ) of the value that deviates most.")),
-        "deviation": text(_("Deviation"), width=80, help=_("Distance to the expected value in spreads (σ).")),
-        "causes": text(_("What deviates"), width=230),
         "verdict": feedback_form.build_verdict_column(),
         "score": number(_("Score"), format="localized", width=65),
         "rank": number(_("Rank"), width=55),
