@@ -171,8 +171,8 @@ def compute_robust_spread(values: Floats32) -> Floats32:
 
     Example:
         >>> import numpy as np
-        >>> compute_robust_spread(np.array([[-1.0], [1.0], [90.0]], dtype=np.float32)).round(2).tolist()
-        [1.48]
+        >>> bool(compute_robust_spread(np.array([[-1.0], [1.0], [90.0]], dtype=np.float32))[0] == np.float32(1.4826))
+        True
     """
     spread = np.zeros(values.shape[1], dtype=np.float32)
     for column, sizes in enumerate(np.abs(values).T):
