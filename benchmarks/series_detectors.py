@@ -160,7 +160,7 @@ def measure_planted_faults() -> list[ResultLine]:
     names = [name for name in DETECTORS if DETECTORS[name] is not None]
     lines = []
     for name in ("robust z by month, kind of day and hour", *names):
-        counts, precisions = np.zeros(len(KINDS), dtype=int), []
+        counts, precisions = np.zeros(len(KINDS), dtype=int), list[float]()
         for seed in SEEDS:
             faulty, kinds, half = plant_faults(demand, seed)
             series = LabelledSeries("", "", faulty[:half, None], faulty[half:, None], kinds[half:] >= 0, HOUR_S, False)

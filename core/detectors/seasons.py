@@ -17,6 +17,7 @@ MIN_PERIOD_ROWS = 4  # a shorter season cannot be told from noise
 MIN_CYCLES = 2  # seasons in the longest training series, at least
 DECOMPOSED_CYCLES = 7  # seasons in a series, at least, that is decomposed by itself: with fewer, outliers seem seasonal
 MIN_CORRELATION = 0.2  # with the values one period earlier; below it, no season is assumed
+TIE_SHARE = 0.99  # of the highest peak of autocorrelation: peaks above it count as equal
 JUMP_SHARE = 0.1  # share of a smoother's window from one computed row to the next; the rows between are interpolated
 MAD_FACTOR = 1.4826  # standard deviation of a normal distribution, in median absolute deviations
 ROBUST_ROUNDS = 3  # times that rows with large residuals lose weight in the decomposition
@@ -97,14 +98,17 @@ def _compute_autocorrelation(values: Floats32) -> Floats:
 
 
 def _find_peak(correlation: Floats) -> list[int]:
-    """Return the lag of the highest autocorrelation behind its first valley, in a list; [] without such a peak."""
+    """Return the lag of the highest autocorrelation behind its first valley, in a list; [] without such a peak.
+
+    Several periods have about the same peak as one; the shortest is the period.
+    """
     usable = correlation[: len(correlation) // MIN_CYCLES]
     below = np.flatnonzero(usable < 0)
     if not len(below):
         return []
     lags = np.arange(max(int(below[0]), MIN_PERIOD_ROWS), len(usable) - 1)
     peaks = lags[(usable[lags] >= usable[lags - 1]) & (usable[lags] >= usable[lags + 1])]
-    return [int(peaks[np.argmax(usable[peaks])])] if len(peaks) else []
+    return [int(peaks[np.argmax(usable[peaks] >= TIE_SHARE * usable[peaks].max())])] if len(peaks) else []
 
 
 def _find_phase(values: Floats32, profile: Floats32) -> int:
@@ -171,8 +175,8 @@ def compute_robust_spread(values: Floats32) -> Floats32:
 
     Example:
         >>> import numpy as np
-        >>> compute_robust_spread(np.array([[-1.0], [1.0], [90.0]], dtype=np.float32)).round(2).tolist()
-        [1.48]
+        >>> bool(compute_robust_spread(np.array([[-1.0], [1.0], [90.0]], dtype=np.float32))[0] == np.float32(1.4826))
+        True
     """
     spread = np.zeros(values.shape[1], dtype=np.float32)
     for column, sizes in enumerate(np.abs(values).T):

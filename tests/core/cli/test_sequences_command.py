@@ -145,7 +145,7 @@ def test_sequences_command_evaluates_archive(vigie: Command, archive_folder: Pat
     assert list(table) == ["row", "score"]
     assert table["row"].tolist() == list(range(600))
     assert 295 <= table["score"].idxmax() <= 325
-    assert "pca-residual" in vigie("sequences", "evaluate", "--data", archive_folder / "machine.npz").stdout
+    assert "sub-pca" in vigie("sequences", "evaluate", "--data", archive_folder / "machine.npz").stdout
 
 
 def test_sequences_command_compares_detectors(vigie: Command, server_file: Path, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def repeat_run(vigie: Command, run_id: str, folder: Path) -> Path:
     ],
 )
 def test_sequences_command_threshold_options(option: dict[str, Any], fields: dict[str, Any]) -> None:
-    assert TRAIN_OPTIONS.to_fields(option, {}) == {"detector": "pca-residual", "settings": [], **fields}
+    assert TRAIN_OPTIONS.to_fields(option, {}) == {"detector": "sub-pca", "settings": [], **fields}
     for conflicting in ({"threshold": "pot"}, {"amount": 1.0}, {"per": "day"}):
         with pytest.raises(OptionError, match="Use only one of"):
             TRAIN_OPTIONS.to_fields(option, conflicting)
