@@ -122,7 +122,7 @@ class UnfinishedComparison:
         Example:
             >>> cells = build_cells([{"detector": "vae", "normal_class": "0", "seed": seed, "auc_roc": 0.5 + seed / 4,
             ...                       "training_images": 2} for seed in (0, 1)])
-            >>> UnfinishedComparison(cells, total=8).areas.loc["vae", "0"]
+            >>> float(UnfinishedComparison(cells, total=8).areas.loc["vae", "0"])
             0.625
         """
         table = self.cells.pivot_table("auc_roc", "detector", "normal_class", sort=False)
