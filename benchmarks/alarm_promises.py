@@ -190,8 +190,10 @@ def _summarise(detector: str, rate: float, method: str, outcomes: list[Outcome])
         f"{detector}, {1000 * rate:g} per 1,000 rows, {method}",
         f"kept {kept:.0%}",
         f"recall {np.nanmean([outcome.recall for outcome in outcomes]):.2f}",
-        f"{len(outcomes)} stretches: {by_kind}; request kept {share('is_request_kept', outcomes):.0%}; in band {share('is_inside', outcomes):.0%}; weaker promise "
-        f"{share('is_weaker', outcomes):.0%}; measured / asked {median([outcome.ratio for outcome in outcomes]):.2f}",
+        f"{len(outcomes)} stretches: {by_kind}; "
+        f"request kept {share('is_request_kept', outcomes):.0%}; in band {share('is_inside', outcomes):.0%}; "
+        f"weaker promise {share('is_weaker', outcomes):.0%}; "
+        f"measured / asked {median([outcome.ratio for outcome in outcomes]):.2f}",
         "≥ 90%" if method != "before" else "",
         "" if method == "before" else "met" if kept >= 0.9 else "MISSED",
     )
