@@ -186,20 +186,14 @@ def _summarise(detector: str, rate: float, method: str, outcomes: list[Outcome])
         f"{kind} {share('is_kept', [outcome for outcome in outcomes if outcome.kind == kind]):.0%}" for kind in kinds
     )
     kept = share("is_kept", outcomes)
-    ratio = median([outcome.ratio for outcome in outcomes])
-    counts = ", ".join(
-        f"{name} {share(field, outcomes):.0%}"
-        for field, name in (
-            ("is_request_kept", "request kept"),
-            ("is_inside", "in band"),
-            ("is_weaker", "weaker promise"),
-        )
-    )
     return ResultLine(
         f"{detector}, {1000 * rate:g} per 1,000 rows, {method}",
         f"kept {kept:.0%}",
         f"recall {np.nanmean([outcome.recall for outcome in outcomes]):.2f}",
-        f"{len(outcomes)} stretches: {by_kind}; {counts}; measured / asked {ratio:.2f}",
+        f"{len(outcomes)} stretches: {by_kind}; "
+        f"request kept {share('is_request_kept', outcomes):.0%}; in band {share('is_inside', outcomes):.0%}; "
+        f"weaker promise {share('is_weaker', outcomes):.0%}; "
+        f"measured / asked {median([outcome.ratio for outcome in outcomes]):.2f}",
         "≥ 90%" if method != "before" else "",
         "" if method == "before" else "met" if kept >= 0.9 else "MISSED",
     )
