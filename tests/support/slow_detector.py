@@ -39,6 +39,7 @@ class SlowDetector(SequenceDetector):
 
     name = "slow"
     label = "slow"
+    calibration_fits = 1
 
     log: str = ""
     deadly: float = 1e30  # a series whose first value exceeds this ends the process
