@@ -10,7 +10,8 @@ from core.data.dataset import Dataset
 from core.data.ingest.loading import load
 from core.data.quality import checks
 from core.data.quality.repairs import undo_hour_shift
-from core.detectors.baselines import BASELINE_CLASSES, Baseline, DayBaseline
+from core.detectors.baseline import Baseline
+from core.detectors.baselines import BASELINE_CLASSES, DayBaseline
 from core.detectors.row_model import RowModel
 from core.detectors.tables.isolation_forest import IsolationForest
 from core.tasks.anomalies.spec import list_detectors

@@ -4,95 +4,21 @@ Each baseline is fitted on one dataset. It turns the rows of any dataset into fe
 values, and into the deviations that explain a row.
 """
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.dataset import CACHE_BLOCK_ROWS, Dataset
 from core.data.quality.baseline import GroupMedian
+from core.detectors.baseline import BAND_HALF_WIDTH, MIN_LEVEL_SPREAD_SHARE, Baseline, RowLevels, apply_spread_floor
 from core.detectors.day_features import MIN_PATTERN_SPREADS, measure_patterns
 from core.messages import N_
 
-BAND_HALF_WIDTH = 2.0  # half width of the expected band, in spreads
-MIN_LEVEL_SPREAD_SHARE = 0.02  # share of the expected level: smaller spreads are rounding
 MIN_SHAPE_SPREAD_SHARE = 0.01  # share of the row's level: smaller spreads are rounding
 MIN_LEVEL_SHARE = 0.05  # share of the entity's typical level: smallest unit of a row's shape
-
-
-@dataclass(frozen=True)
-class RowLevels:
-    """Levels of the rows of daily profiles, in the unit of the data.
-
-    measured, expected, spread  (rows,); the spread is one standard deviation of the measured level
-    cell_shift                  (rows, columns), the part of measured − expected values that the level causes; the shape
-                                of the row causes the rest
-    """
-
-    measured: Floats
-    expected: Floats
-    spread: Floats
-    cell_shift: Floats
-
-    @property
-    def is_unusual(self) -> NDArray[np.bool_]:
-        """True for the rows whose level is outside the expected band, (rows,)."""
-        return np.abs(self.measured - self.expected) > BAND_HALF_WIDTH * self.spread
-
-
-class Baseline(ABC):
-    """Contract of a baseline.
-
-    After `fit`, the methods `compute_features`, `compute_deviations` and those that predict treat each row by itself.
-    """
-
-    name: ClassVar[str]
-    label: ClassVar[str]
-    help: ClassVar[str]
-    needs_dates: ClassVar[bool] = False
-    needs_profile: ClassVar[bool] = False
-    group_median_: GroupMedian
-
-    @abstractmethod
-    def fit(self, dataset: Dataset) -> Self:
-        """Fit the baseline on rows without missing values."""
-
-    @abstractmethod
-    def compute_features(self, dataset: Dataset) -> Floats:
-        """Return the input of the detector, shape (rows, features)."""
-
-    @abstractmethod
-    def predict_values(self, dataset: Dataset) -> tuple[Floats, Floats]:
-        """Return the expected value and the spread of every measurement, each of shape (rows, columns).
-
-        The spread is one standard deviation, never 0. Bands and deviations use it.
-        """
-
-    def predict_levels(self, dataset: Dataset) -> RowLevels | None:
-        """Return the levels of the rows; None for a baseline that does not tell the level of a row from its shape."""
-        return None
-
-    def predict_jumps(self, dataset: Dataset) -> tuple[Floats, Floats] | None:
-        """Return the distance of every value to the mean of its neighbours, and its largest usual distance.
-
-        Both have the shape (rows, columns). None for a baseline that does not compare neighbours.
-        """
-        return None
-
-    def compute_deviations(self, dataset: Dataset) -> pd.DataFrame:
-        """Return the signed deviation of every measurement in the spreads of `predict_values`, (rows, columns)."""
-        center, spread = self.predict_values(dataset)
-        return pd.DataFrame((dataset.values - center) / spread, columns=dataset.columns)
-
-    def _widen_spread(self, center: Floats, spread: Floats) -> tuple[Floats, Floats]:
-        """Return `center`, and spreads of at least 1 % of the largest spread of their column."""
-        max_spread = np.nanmax(self.group_median_.spread_, axis=0, initial=0.0)
-        return center, _apply_spread_floor(spread, center, 0.01 * max_spread)
 
 
 class GlobalBaseline(Baseline):
@@ -265,7 +191,7 @@ class CalendarBaseline(Baseline):
         scale = self._compute_shape_scale(dataset, level[:, 0])
         center = level + shape * scale
         spread = np.hypot((1 + shape) * level_spread, shape_spread * scale)
-        return center, _apply_spread_floor(spread, center, MIN_SHAPE_SPREAD_SHARE * scale)
+        return center, apply_spread_floor(spread, center, MIN_SHAPE_SPREAD_SHARE * scale)
 
     @override
     def predict_levels(self, dataset: Dataset) -> RowLevels | None:
@@ -280,7 +206,7 @@ class CalendarBaseline(Baseline):
         return RowLevels(
             level,
             expected_level[:, 0],
-            _apply_spread_floor(spread, expected_level, 0.0)[:, 0],
+            apply_spread_floor(spread, expected_level, 0.0)[:, 0],
             level[:, None] - expected_level + shape * (scale - expected_scale),
         )
 
@@ -402,9 +328,7 @@ class ShapeBaseline(Baseline):
     def predict_values(self, dataset: Dataset) -> tuple[Floats, Floats]:
         mean = self._compute_row_mean(dataset)
         center, spread = self.group_median_.median_[[0]] * mean, self.group_median_.spread_[[0]] * np.abs(mean)
-        return center, _apply_spread_floor(
-            spread, center, 0.0
-        )  # other rows give no bound: it grows with the row's mean
+        return center, apply_spread_floor(spread, center, 0.0)  # other rows give no bound: it grows with the row's mean
 
     def _compute_row_mean(self, dataset: Dataset) -> Floats:
         mean = dataset.values.mean(axis=1, keepdims=True)
@@ -420,11 +344,6 @@ BASELINE_CLASSES: dict[str, type[Baseline]] = {
 def _standardise(values: Floats, center: Floats, spread: Floats, floor: float) -> Floats:
     result: Floats = (values - center) / np.maximum(spread, floor)
     return result
-
-
-def _apply_spread_floor(spread: Floats, center: Floats, min_spread: Floats | float) -> Floats:
-    """Return spreads of at least 2 % of the expected value and at least `min_spread`, never 0."""
-    return np.maximum(spread, np.maximum(MIN_LEVEL_SPREAD_SHARE * np.abs(center), min_spread)).clip(min=1e-12)
 
 
 def _compute_roughness(values: Floats) -> Floats:

@@ -14,7 +14,7 @@ from core.data.dataset import Dataset, make_index
 from core.data.quality.baseline import GroupMedian
 from core.data.quality.fills import impute
 from core.detectors.base import Detector
-from core.detectors.baselines import Baseline
+from core.detectors.baseline import Baseline
 from core.errors import DataError
 from core.evaluation.promises import number_parts
 from core.evaluation.stand_out import measure_largest_deviations

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.dataset import Dataset
-from core.detectors.baselines import BAND_HALF_WIDTH, Baseline
+from core.detectors.baseline import BAND_HALF_WIDTH, Baseline
 from core.detectors.row_model import RowModel
 from core.tasks.anomalies.counterfactual import find_counterfactuals
 from core.tasks.anomalies.incidents import find_row_step, number_incidents

@@ -23,6 +23,7 @@ from core.tasks.anomalies.spec import DetectionSpec
 SEVERITIES = (N_("mild"), N_("notable"), N_("rare"), N_("extreme"))
 """Names of the severities 0 … 3: below the top 1 % of the training scores, in the top 1 %, 1 in 1,000, 1 in 10,000."""
 
+ROUNDING_FACTOR = 1.02  # the requested rate in a note is rounded
 EXPORTED_COLUMNS = (
     *("rank", "severity", "entity", "time", "incident", "anomaly"),
     *("column", "value", "expected", "low", "high", "deviation", "unit", "causes", "explanation"),
@@ -90,6 +91,12 @@ class Detection(Result):
     def incidents(self) -> pd.DataFrame:
         """Incidents, the highest score first: entity, start, end, rows, peak, severity, row (position of the worst)."""
         return build_incidents(self.rows)
+
+    @property
+    def has_weaker_promise(self) -> bool:
+        """True if the rows were too few for the requested rate, so that a higher one is promised."""
+        requested = [rate for note in self.notes if isinstance(rate := note.values.get("asked"), float)]
+        return self.target_rate is not None and any(self.target_rate > ROUNDING_FACTOR * rate for rate in requested)
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics to log."""

@@ -65,12 +65,13 @@ def _describe_threshold(detection: Detection) -> str:
             threshold=threshold, share=format_percent(spec.contamination)
         )
     sentences = [
-        _("Rows with a score above {threshold} are flagged.").format(threshold=threshold),
-        _("At most {count} false alarms per entity {period} are asked for.").format(
+        _("Rows with a score above {threshold} stand out from the others.").format(threshold=threshold),
+        _("False alarms per entity {period}: at most {count}.").format(
             count=format_value(spec.alarms), period=_(PERIOD_LABELS[spec.per or PER_1000_ROWS])
         ),
     ]
-    sentences += [translate_message(note) for note in detection.notes]
+    if detection.anomalies.empty or detection.has_weaker_promise:
+        sentences += [translate_message(note) for note in detection.notes]
     if detection.promise_kept is False:
         sentences.append(_("Promise broken: more rows are flagged. They are abnormal, or the data have changed."))
     return " ".join(sentences)

@@ -80,6 +80,13 @@ def _show_effect(flagged: FlaggedRows, threshold: float) -> None:
         has_time_axis=False,
     )
     _show_tables(flagged, before, after)
+    if rows.gap_rows:
+        st.caption(
+            _(
+                "Here flagged rows at most {count} rows apart are one incident. The events of the result last until "
+                "the scores have returned, so their number can differ."
+            ).format(count=format_value(rows.gap_rows))
+        )
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(_("Keep this threshold"), type="primary", icon=":material/check:", key="keep-threshold"):
             task_page.submit_spec(get_task(flagged.task), flagged.build_spec(threshold, "chosen"))

@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 
 from core.data.dataset import Dataset
 from core.detectors.base import Detector
-from core.detectors.baselines import BASELINE_CLASSES, Baseline
+from core.detectors.baseline import Baseline
+from core.detectors.baselines import BASELINE_CLASSES
 from core.detectors.row_model import RowModel
 from core.errors import DataError, OptionError
 from core.evaluation.thresholds import fit_contamination_threshold

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.evaluation.detection_metrics import compute_detection_metrics
+from core.evaluation.events import merge_anomalies
 from core.evaluation.threshold_views import (
     MAX_THRESHOLDS,
     ScoredRows,
@@ -14,7 +15,6 @@ from core.evaluation.threshold_views import (
     tabulate_thresholds,
     view_threshold,
 )
-from core.tasks.sequences.events import merge_anomalies
 
 SCORES = st.lists(st.floats(-1e6, 1e6), max_size=300)
 

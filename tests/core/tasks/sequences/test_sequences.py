@@ -23,7 +23,7 @@ from core.runs.promotion import runs_with_model
 from core.spec.codec import encode
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.spec.task import run_job
-from core.tasks.sequences import figures, share_figures
+from core.tasks.sequences import events, figures, share_figures
 from core.tasks.sequences.cells import MARGIN_ROWS, MAX_CELL_ROWS
 from core.tasks.sequences.result import MAX_CELL_COLUMNS, SequenceDetection
 from core.tasks.sequences.run import apply_model, apply_threshold, load_sequences, train
@@ -303,10 +303,13 @@ def test_sequences_cells_explain_event(server_kpis: Dataset, workspace: Workspac
     assert ((calm["value"] > calm["low"]) & (calm["value"] < calm["high"])).mean() > 0.8
 
 
-def test_sequences_result_size_is_limited(smd_machine: Dataset, workspace: Workspace) -> None:
+def test_sequences_result_size_is_limited(
+    smd_machine: Dataset, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MAX_CELL_EVENTS", 20)
     detection, _ = train(make_spec("contamination", 0.3), smd_machine, workspace=workspace, actor=ALICE)
-    assert len(detection.events) > 200
-    assert detection.cells["event"].nunique() == 200
+    assert len(detection.events) > 20
+    assert detection.cells["event"].nunique() == 20
     assert detection.cells.groupby(["event", "column"], observed=True).size().max() <= MAX_CELL_ROWS
     assert len(detection.shares) == 2000
     shares = detection.shares.drop(columns=["entity", "time"]).to_numpy()
