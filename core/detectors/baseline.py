@@ -75,6 +75,13 @@ class Baseline(ABC):
         """
         return None
 
+    def predict_patterns(self, dataset: Dataset) -> tuple[Floats, Floats] | None:
+        """Return the longest run of equal values and the gain of a shift of every row, and their largest usual sizes.
+
+        Both have the shape (rows, 2). None for a baseline that does not look for repeats and shifts.
+        """
+        return None
+
     def compute_deviations(self, dataset: Dataset) -> pd.DataFrame:
         """Return the signed deviation of every measurement in the spreads of `predict_values`, (rows, columns)."""
         center, spread = self.predict_values(dataset)

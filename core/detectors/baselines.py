@@ -286,6 +286,13 @@ class DayBaseline(CalendarBaseline):
         deviations = (self._measure_patterns(dataset) - median) / np.maximum(spread, MIN_PATTERN_SPREADS)
         return np.hstack([features, deviations.clip(min=0)])
 
+    @override
+    def predict_patterns(self, dataset: Dataset) -> tuple[Floats, Floats] | None:
+        if not self.profile_:
+            return None
+        median, spread = self.pattern_median_.predict(dataset)
+        return self._measure_patterns(dataset), median + BAND_HALF_WIDTH * np.maximum(spread, MIN_PATTERN_SPREADS)
+
     def _measure_patterns(self, dataset: Dataset) -> Floats:
         """Return the longest run of equal values and the gain of a shift of every day, (rows, 2)."""
         level = dataset.row_median

@@ -16,6 +16,7 @@ from core.tasks.anomalies.incidents import find_row_step, number_incidents
 
 MIN_EXPLAINED_ROWS = 2000
 MAX_CAUSES = 3
+PATTERN_COLUMNS = ("repeats", "repeats_high", "shift_gain")
 NAMED_CELL_COLUMNS = ["column", "value", "expected", "low", "high", "deviation", "level_shift"]
 
 
@@ -52,7 +53,7 @@ def rank_rows(
     if levels is not None:
         rows["level"] = _fill_column(np.where(levels.is_unusual, levels.measured, np.nan), len(rows))
         rows["expected_level"] = _fill_column(np.where(levels.is_unusual, levels.expected, np.nan), len(rows))
-    rows = rows.join(_name_jumps(model.baseline, explained_rows))
+    rows = rows.join(_name_jumps(model.baseline, explained_rows)).join(_name_patterns(model.baseline, explained_rows))
     return _add_counterfactuals(rows, cells, model, explained_rows, threshold)
 
 
@@ -119,6 +120,17 @@ def _name_jumps(baseline: Baseline, dataset: Dataset) -> pd.DataFrame:
     )
 
 
+def _name_patterns(baseline: Baseline, dataset: Dataset) -> pd.DataFrame:
+    """Return unusual patterns of every row: repeats (equal values in a row), repeats_high, shift_gain (0–1)."""
+    answer = baseline.predict_patterns(dataset)
+    if answer is None:
+        return pd.DataFrame({name: np.full(len(dataset), np.nan) for name in PATTERN_COLUMNS})
+    patterns, largest = answer
+    repeats, gain = np.where(patterns > largest, patterns, np.nan).T
+    high = np.where(np.isnan(repeats), np.nan, np.floor(largest[:, 0]) + 1)
+    return pd.DataFrame(dict(zip(PATTERN_COLUMNS, (repeats + 1, high, gain), strict=True)))
+
+
 def format_deviation(deviation: float) -> str:
     """Return a deviation in spreads as text.
 
@@ -145,6 +157,7 @@ def upgrade_tables(
     rows = rows.join(name_columns(cells, len(columns))).fillna({"causes": ""})
     rows = rows.assign(level=np.nan, expected_level=np.nan, counterfactual="")
     rows = rows.assign(jump_column=None, jump=np.nan, jump_high=np.nan)
+    rows = rows.assign(**dict.fromkeys(PATTERN_COLUMNS, np.nan))
     rows["incident"] = number_incidents(rows, None)
     return rows, cells
 

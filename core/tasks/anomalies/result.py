@@ -45,7 +45,9 @@ class Detection(Result):
                    high, deviation and level_shift (see `cells`) of the value farthest outside its band; causes (up to
                    three such columns, as text); level and expected_level of the day where the level is unusual;
                    jump_column, jump and jump_high where the distance of a value to the mean of its neighbours is
-                   unusual; counterfactual (kind, see `Counterfactuals`).
+                   unusual; repeats and repeats_high where more values in a row are equal than usual; shift_gain, the
+                   share of the distance to the usual shape that a move removes, where it is unusual; counterfactual
+                   (kind, see `Counterfactuals`).
     cells          cells of the explained rows (every anomaly, and at least the top rows): row, column, value, expected,
                    low, high, deviation (spreads), level_shift (part of value − expected that the level of the day
                    causes), unflagged_low and unflagged_high (interval within which the row is not flagged).
@@ -146,7 +148,7 @@ class Detection(Result):
         """Return the explanation of a row, given its position in `rows`, in sentences.
 
         The first tells the value that deviates most and its usual range. The others tell the level of the day, its part
-        in the deviation, and what would not have been flagged.
+        in the deviation, repeats and shifts, and what would not have been flagged.
         """
         return self._describe(self.rows.loc[row].to_dict(), self._list_intervals(row))
 
@@ -159,6 +161,10 @@ class Detection(Result):
         """Return how far the level of the day is from the usual one for each row; None for a usual level."""
         return [words.describe_level(row, self.data.unit) for row in self._take_records(rows)]
 
+    def describe_patterns(self, rows: Iterable[int]) -> list[tuple[Message, ...]]:
+        """Return the unusual patterns of each row: values that repeat, hours that lie too early or too late."""
+        return [words.describe_patterns(row) for row in self._take_records(rows)]
+
     def _take_records(self, rows: Iterable[int]) -> list[dict[Hashable, Any]]:
         return self.rows.loc[list(rows)].to_dict("records")
 
@@ -169,6 +175,7 @@ class Detection(Result):
         return (
             words.describe_value(row, self.data.unit, len(self.data.columns)),
             *(part for part in parts if part is not None),
+            *words.describe_patterns(row),
             *words.describe_counterfactual(str(row["counterfactual"]), intervals, self.data.unit),
         )
 

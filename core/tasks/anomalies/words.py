@@ -32,6 +32,8 @@ def describe_value(row: Values, unit: str, columns: int) -> Message:
         if columns == 1:
             return Message(N_("The expected value was not computed for this row."))
         if not isinstance(row["jump_column"], str):
+            if describe_patterns(row):
+                return Message(N_("No single value is unusual."))
             return Message(N_("No single value is unusual. The combination of the values is."))
         jump, _, highest = round_for_display(row["jump"], 0.0, row["jump_high"])
         return Message(
@@ -67,6 +69,26 @@ def describe_level(row: Values, unit: str) -> Message | None:
         return Message(N_("Whole day: level {value}, usually {expected}"), amounts)
     template = N_("Whole day {percent} % above usual") if level > expected else N_("Whole day {percent} % below usual")
     return Message(template, {"percent": percent})
+
+
+def describe_patterns(row: Values) -> tuple[Message, ...]:
+    """Return the unusual patterns of a day in words: values that repeat, hours that lie too early or too late.
+
+    Example:
+        >>> row = {"repeats": 7.0, "repeats_high": 2.0, "shift_gain": 0.8}
+        >>> [str(text) for text in describe_patterns(row)]
+        ['7 values in a row are equal, usually at most 2.', 'Moved by up to 3 hours, the day fits 80 % better.']
+    """
+    repeats, gain = float(row.get("repeats", np.nan)), float(row.get("shift_gain", np.nan))
+    messages = []
+    if not np.isnan(repeats):
+        counts = {"count": round(repeats), "highest": round(row["repeats_high"])}
+        messages.append(Message(N_("{count} values in a row are equal, usually at most {highest}."), counts))
+    if not np.isnan(gain):
+        messages.append(
+            Message(N_("Moved by up to 3 hours, the day fits {percent} % better."), {"percent": round(100 * gain)})
+        )
+    return tuple(messages)
 
 
 def describe_parts(cell: Values, unit: str) -> Message | None:

@@ -138,11 +138,13 @@ def _describe_causes(detection: Detection, rows: pd.DataFrame) -> list[str]:
     """Return what deviates in one line each: the columns, else a jump or the combination; and the level of the day."""
     texts = []
     columns = rows[["causes", "jump_column", "expected_amount"]].itertuples(index=False)
-    for level, line in zip(detection.describe_levels(rows.index), columns, strict=True):
+    levels, patterns = detection.describe_levels(rows.index), detection.describe_patterns(rows.index)
+    for level, sentences, line in zip(levels, patterns, columns, strict=True):
         parts = [line.causes] if line.causes else []
         if not line.causes and isinstance(line.jump_column, str):
             parts.append(_("jump at {column}").format(column=line.jump_column))
         parts += [] if level is None else [translate_message(level)]
+        parts += map(translate_message, sentences)
         is_explained = pd.notna(line.expected_amount)
         texts.append(" · ".join(parts) or (_("the combination of values") if is_explained else ""))
     return texts
