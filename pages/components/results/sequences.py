@@ -337,7 +337,7 @@ def _build_column_config(detection: SequenceDetection) -> dict[str, ColumnConfig
 
     unit = f" ({detection.data.unit})" if detection.data.unit else ""
     return {
-        "severity": text(_("Severity"), width="small"),
+        "severity": text(_("Severity"), width=80),
         "entity": text(_("Entity"), width="small"),
         "start": build_time_column(_("Start")),
         "duration": text(_("Duration"), width="small"),
@@ -354,7 +354,7 @@ def _build_column_config(detection: SequenceDetection) -> dict[str, ColumnConfig
         ),
         "usual": text(
             _("Usual") + unit,
-            width="small",
+            width=130,
             help=_(
                 "Nine of ten values of the first column around the event. Where the event stays among them, it is "
                 "the range that the detector expects."
