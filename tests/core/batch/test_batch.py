@@ -576,7 +576,7 @@ def record_model(model: SequenceModel, dataset: Dataset, workspace: Workspace) -
 
 def test_batch_applies_model_of_a_run(tiles: Path, tmp_path: Path, workspace: Workspace) -> None:
     dataset = load([tiles / "Netflix"])
-    run_id = record_model(fit_model(SGmVRNN(steps=5), dataset), dataset, workspace)
+    run_id = record_model(fit_model(SGmVRNN(steps=5, smoothing=3), dataset), dataset, workspace)
     spec = BatchApplySpec(str(tiles / "Waze"), str(tmp_path / "out"), model=run_id)
     result, scoring_run = score_files(spec, workspace=workspace, actor=ALICE)
     assert (result.series, result.rows) == (7, 140)

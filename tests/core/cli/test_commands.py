@@ -80,7 +80,9 @@ def test_detect_command_on_gas_files(gas_files: list[Path], tmp_path: Path) -> N
     """A new process in a new data folder, as a user starts it."""
     out = tmp_path / "scores.csv"
     process = run_vigie_afresh(
-        tmp_path / "data", "detect", *gas_files, "--baseline", "everything", "--out", out, "--json"
+        tmp_path / "data",
+        *("detect", *gas_files, "--detector", "isolation-forest", "--baseline", "everything"),
+        *("--contamination", "0.01", "--out", out, "--json"),
     )
     assert process.returncode == 0, process.stderr
     answer = json.loads(process.stdout)

@@ -27,7 +27,7 @@ def threshold(tmp_path: Path, workspace: Workspace) -> Command:
 
 def detect_rows(dataset: Dataset, workspace: Workspace) -> str:
     workspace.datasets.save(dataset)
-    spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
+    spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity", contamination=0.01)
     return detect(spec, dataset, workspace=workspace, actor=ALICE)[1].id
 
 

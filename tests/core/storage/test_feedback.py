@@ -463,7 +463,7 @@ def detection_run(workspace: Workspace, sample: Dataset) -> str:
 
 
 def make_spec() -> DetectionSpec:
-    return DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
+    return DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity", contamination=0.01)
 
 
 def submit_verdict(workspace: Workspace, run_id: str, position: int, verdict: str, user: str = "bob") -> None:

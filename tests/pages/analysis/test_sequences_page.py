@@ -262,7 +262,7 @@ def test_sequences_page_strikes_point_adjusted_f1_through(page_workspace: Worksp
 
 
 def test_sequences_page_warns_about_excess_alarms(page_workspace: Workspace, kpis: Dataset) -> None:
-    app = open_page(PAGE, **fit_model(page_workspace, kpis, "moving-mean", amount=5.0, per="1000 rows"))
+    app = open_page(PAGE, **fit_model(page_workspace, kpis, "level-shift", amount=1.0, per="1000 rows"))
     assert "The evaluated rows differ from the held-out rows of the" in app.warning[0].value
     unlabelled = kpis.replace(labels=None)
     app = open_page(PAGE, **fit_model(page_workspace, unlabelled, amount=1.0, per="1000 rows"))

@@ -15,13 +15,13 @@ def show_csv_format() -> None:
 
 @pytest.mark.parametrize(("language", "csv_format"), [("en", "point"), ("fr", "comma")])
 def test_csv_format_follows_language(language: str, csv_format: str) -> None:
-    app = AppTest.from_function(show_csv_format)
+    app = AppTest.from_function(show_csv_format, default_timeout=60)
     app.session_state["language"] = language
     assert app.run().text[0].value == csv_format
 
 
 def test_csv_format_of_person_stays_with_language() -> None:
-    app = AppTest.from_function(show_csv_format)
+    app = AppTest.from_function(show_csv_format, default_timeout=60)
     app.session_state["language"] = "fr"
     app.run().radio[0].set_value("point").run()
     assert app.text[0].value == "point"

@@ -67,7 +67,7 @@ def job_worker(page_workspace: Workspace) -> Iterator[None]:
 
 
 def open_job_page(**query: str) -> AppTest:
-    app = AppTest.from_function(draw_page)
+    app = AppTest.from_function(draw_page, default_timeout=60)
     for name, value in query.items():
         app.query_params[name] = value
     return app.run()

@@ -31,7 +31,7 @@ def small_dataset(sample: Dataset) -> Dataset:
 @pytest.fixture
 def run_address(page_workspace: Workspace, small_dataset: Dataset) -> dict[str, str]:
     """Query parameters of a run with anomalies."""
-    spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
+    spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity", contamination=0.01)
     _, run = detect(spec, small_dataset, workspace=page_workspace, actor=ACTOR)
     return {"run": run.id, "dataset": page_workspace.datasets.save(small_dataset)}
 
