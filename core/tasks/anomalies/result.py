@@ -23,6 +23,8 @@ from core.tasks.anomalies.spec import DetectionSpec
 SEVERITIES = (N_("mild"), N_("notable"), N_("rare"), N_("extreme"))
 """Names of the severities 0 … 3: below the top 1 % of the training scores, in the top 1 %, 1 in 1,000, 1 in 10,000."""
 
+TEXT_COLUMNS = ("column", "causes", "explanation")
+NO_TEXT = "–"  # for rows that are not explained; with empty cells pandas would warn about mixed types
 ROUNDING_FACTOR = 1.02  # the requested rate in a note is rounded
 EXPORTED_COLUMNS = (
     *("rank", "severity", "entity", "time", "incident", "anomaly"),
@@ -142,7 +144,8 @@ class Detection(Result):
                 len(rows),
             ),
         )
-        return table[list(EXPORTED_COLUMNS)]
+        texts = table[list(TEXT_COLUMNS)].astype(object).fillna("").replace("", NO_TEXT)
+        return table.assign(**texts)[list(EXPORTED_COLUMNS)]
 
     def describe_row(self, row: int) -> tuple[Message, ...]:
         """Return the explanation of a row, given its position in `rows`, in sentences.

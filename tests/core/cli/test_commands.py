@@ -91,7 +91,7 @@ def test_detect_command_on_gas_files(gas_files: list[Path], tmp_path: Path) -> N
     assert set(answer) == keys
     assert answer["incidents"][0]["explanation"]
     assert answer["recorded"] is True
-    scores = pd.read_csv(out, low_memory=False)
+    scores = pd.read_csv(out)
     assert len(scores) == 33_675
     assert scores["score"].is_monotonic_decreasing
     assert scores["anomaly"].sum() == 337
