@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from core.settings import ROOT
 from tests.conftest import kill_process_tree, wait_until_reachable
@@ -39,4 +39,5 @@ def start_app(folder: Path, port: int, *options: str, **settings: str) -> "subpr
 def open_browser_page(browser: Browser, locale: str = "en-GB", width: int = 1280) -> Page:
     context = browser.new_context(locale=locale, viewport={"width": width, "height": 900})
     context.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     return context.new_page()
