@@ -132,17 +132,21 @@ class DetectionSpec(PartSpec):
 
     @classmethod
     def list_choices(cls, name: str, dataset: "Dataset") -> tuple[Any, ...]:
-        """Return the choices of a field, without those that need dates or days if `dataset` has none."""
+        """Return the choices of a field, without those that need dates or days if `dataset` has none.
+
+        The default baseline of `dataset` is first.
+        """
         if name == "per":
             return ("", *PERIOD_LABELS) if _find_step_seconds(dataset) else ("", PER_1000_ROWS)
         if name != "baseline":
             return super().list_choices(name, dataset)
-        return tuple(
+        names = [
             name
             for name, baseline_class in BASELINE_CLASSES.items()
             if (dataset.has_dates or not baseline_class.needs_dates)
             and (dataset.profile or not baseline_class.needs_profile)
-        )
+        ]
+        return tuple(sorted(names, key=lambda name: name != find_default_baseline(dataset)))
 
     def fill_defaults(self, dataset: "Dataset") -> "DetectionSpec":
         """Return the spec with the digest of `dataset`, and the default baseline and period filled in.

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ from typer.testing import CliRunner
 
 from core.__main__ import build_app
 from core.data.dataset import Dataset
-from core.errors import OptionError
+from core.data.samples import load_sample
+from core.errors import OptionError, VigieError
 from core.jobs.worker import Worker
 from core.progress import Progress
 from core.runs.card import build_run_card
@@ -414,3 +415,26 @@ def test_spec_check_rejects_number_outside_bounds(limit: float) -> None:
     else:
         with pytest.raises(OptionError, match="limit"):
             spec.check()
+
+
+@pytest.mark.parametrize("name", ["gas_daily", "server_kpis"])
+def test_form_begins_with_defaults_of_command(name: str) -> None:
+    """A field without a default value shows its first choice; it is the value that the command fills in."""
+    dataset, checked = load_sample(name), set()
+    for task in list_tasks():
+        for mode in task.form_modes:
+            spec_class: Any = mode.spec
+            if not issubclass(spec_class, DataSpec) or not hasattr(spec_class, "fill_defaults"):
+                continue
+            try:
+                filled = spec_class().fill_defaults(dataset)
+            except (TypeError, VigieError):  # needs an argument, or other data
+                continue
+            for field in fields(spec_class):
+                choices = spec_class.list_choices(field.name, dataset) if field.metadata.get("choices") else ()
+                if (task.name, field.name) == ("sequences", "per"):  # the page chooses its start itself
+                    continue
+                if choices and field.default == "" and "" not in choices:
+                    assert choices[0] == getattr(filled, field.name), (task.name, field.name)
+                    checked.add((task.name, field.name))
+    assert ("anomalies", "baseline") in checked
