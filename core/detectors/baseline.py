@@ -57,6 +57,10 @@ class Baseline(ABC):
     def compute_features(self, dataset: Dataset) -> Floats:
         """Return the input of the detector, shape (rows, features)."""
 
+    def group_features(self, features: Floats) -> list[Floats]:
+        """Return the features by kind, each (rows, …). Rows stand out by one kind, whatever the tails of the others."""
+        return [features]
+
     @abstractmethod
     def predict_values(self, dataset: Dataset) -> tuple[Floats, Floats]:
         """Return the expected value and the spread of every measurement, each of shape (rows, columns).

@@ -287,6 +287,10 @@ class DayBaseline(CalendarBaseline):
         return np.hstack([features, deviations.clip(min=0)])
 
     @override
+    def group_features(self, features: Floats) -> list[Floats]:
+        return [features[:, :-2], features[:, -2:]] if self.profile_ else [features]
+
+    @override
     def predict_patterns(self, dataset: Dataset) -> tuple[Floats, Floats] | None:
         if not self.profile_:
             return None

@@ -108,8 +108,12 @@ class RowModel:
         return self.detector.score(self.baseline.compute_features(complete_rows)) if len(complete_rows) else np.zeros(0)
 
     def measure_deviations(self, complete_rows: Dataset) -> Floats:
-        """Return the largest deviation of each row from what the baseline expects, in robust spreads, (rows,)."""
-        return measure_largest_deviations(self.baseline.compute_features(complete_rows))
+        """Return the largest deviation of each row from what the baseline expects, in robust spreads, (rows, kinds).
+
+        There is a column for every kind of feature, see `Baseline.group_features`.
+        """
+        groups = self.baseline.group_features(self.baseline.compute_features(complete_rows))
+        return np.column_stack([measure_largest_deviations(features) for features in groups])
 
     def score_held_out(self, complete_rows: Dataset) -> tuple[Floats, NDArray[np.intp]]:
         """Return scores by fits that leave out the scored row and those near it in time, and its block of the time.

@@ -22,14 +22,15 @@ def fit_stand_out_threshold(
 
     scores       (rows,), of the rows that the detector was fitted on
     calibration  (calibration rows,), scores of the same kind, each from a fit that left the row out
-    deviations   (rows,), the largest deviation of each row from what is usual, without an upper end; some detectors
-                 have bounded scores, whose tail does not show how far a row is out
+    deviations   (rows,) or (rows, kinds), the largest deviation of each row from what is usual, without an upper end;
+                 some detectors have bounded scores, whose tail does not show how far a row is out
     rate         share of future normal rows above the threshold, at most
     parts        see `fit_promise`
 
-    The number of rows that stand out is found twice, from the scores and from the deviations (`count_outliers`); the
-    larger number counts. As many rows with the highest scores are candidates. The threshold is the lowest that only
-    candidates exceed and that keeps the promise `rate` for the calibration without as many of its highest scores.
+    The number of rows that stand out is found from the scores, and from the kinds of deviations together
+    (`count_outliers`); the larger number counts. As many rows with the highest scores are candidates. The threshold is
+    the lowest that only candidates exceed and that keeps the promise `rate` for the calibration without as many of its
+    highest scores.
     Raises OptionError for a rate outside 0 to 1, DataError for invalid scores.
 
     Example:
@@ -43,7 +44,11 @@ def fit_stand_out_threshold(
         2
     """
     values, held_out = check_scores(scores), check_scores(calibration)
-    count = max(count_outliers(values), count_outliers(deviations))
+    kinds = np.asarray(deviations, dtype=np.float64).reshape(len(values), -1).T
+    is_outlier = np.zeros(len(values), dtype=bool)
+    for kind in kinds:
+        is_outlier[np.argsort(-kind, kind="stable")[: count_outliers(kind)]] = True
+    count = max(count_outliers(values), int(is_outlier.sum()))
     order = np.sort(np.argsort(held_out, kind="stable")[: max(len(held_out) - count, 1)])
     promise = fit_promise(held_out[order], rate, None if parts is None else parts[order])
     ranked = np.sort(values)[::-1]

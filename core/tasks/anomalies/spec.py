@@ -104,7 +104,7 @@ class DetectionSpec(PartSpec):
             "Share of rows to flag, above 0 and at most 0.5, instead of those that stand out. The rows with the "
             "highest scores are flagged, even if these scores are low."
         ),
-        label=N_("Flag a fixed share of the rows instead"),
+        label=N_("Flag a fixed share instead"),
         low=0,
         high=0.5,
         steps=SHARE_STEPS,
