@@ -50,7 +50,7 @@ class ScoreLevels:
         return cls(threshold, usual, max(max_rows, MIN_LASTING_ROWS))
 
     @property
-    def returned(self) -> float:
+    def return_level(self) -> float:
         """Score at or below which a row has returned to usual."""
         return self.usual + RETURN_SHARE * max(self.threshold - self.usual, 0.0)
 
@@ -105,7 +105,7 @@ def find_events(scores: Floats, anomaly: Flags, levels: ScoreLevels) -> list[Eve
         122 122 anomaly
     """
     events = []
-    for first, last in merge_anomalies(anomaly, has_returned=scores <= levels.returned):
+    for first, last in merge_anomalies(anomaly, has_returned=scores <= levels.return_level):
         if last - first < levels.max_rows:
             events.append(EventSpan(first, last))
             continue

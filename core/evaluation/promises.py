@@ -96,7 +96,12 @@ def fit_promise(calibration: ArrayLike, rate: float, parts: ArrayLike | None = N
             "Highest of {count} normal scores, which come in bursts of {size} rows. At most the share {chance} of "
             "normal rows can be promised to lie above it. The requested share {asked} needs more training rows."
         ),
-        {"count": len(scores), "size": round(bound.burst_rows, 1), "chance": _round(smallest), "asked": _round(rate)},
+        {
+            "count": len(scores),
+            "size": round(bound.burst_rows, 1),
+            "chance": round_rate(smallest),
+            "asked": round_rate(rate),
+        },
     )
     return Threshold(float(ranked[0]), "highest", smallest, note)
 
@@ -107,11 +112,12 @@ def _describe_bound(bound: AlarmBound, threshold: float, rate: float) -> Message
             "{share} of {count} normal scores lie above the threshold. In a future part of the time it is at most the "
             "share {chance}, with a confidence of 90 %."
         ),
-        {"share": int((bound.scores > threshold).sum()), "count": len(bound.scores), "chance": _round(rate)},
+        {"share": int((bound.scores > threshold).sum()), "count": len(bound.scores), "chance": round_rate(rate)},
     )
 
 
-def _round(value: float) -> float:
+def round_rate(value: float) -> float:
+    """Return a rate with three significant digits, for display."""
     return float(f"{value:.3g}")
 
 

@@ -26,12 +26,12 @@ FALLING_LOSS_NOTE = N_(
 )
 
 
-def check_scores(calibration: Floats) -> tuple[Message, ...]:
+def check_score_range(calibration: Floats) -> tuple[Message, ...]:
     """Return a note if the calibration scores, (rows,), are constant or nearly so; () without any score.
 
     Example:
         >>> import numpy as np
-        >>> len(check_scores(np.full(50, 3.0))), len(check_scores(np.linspace(0.0, 1.0, 50)))
+        >>> len(check_score_range(np.full(50, 3.0))), len(check_score_range(np.linspace(0.0, 1.0, 50)))
         (1, 0)
     """
     if not len(calibration):

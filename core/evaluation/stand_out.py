@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from core.array_types import Floats
 from core.evaluation.generalised_pareto import predict_exceedance
-from core.evaluation.promises import fit_promise
+from core.evaluation.promises import fit_promise, round_rate
 from core.evaluation.thresholds import MIN_PEAKS, Threshold
 from core.evaluation.validation import check_scores
 from core.messages import N_, Message
@@ -57,8 +57,8 @@ def fit_stand_out_threshold(
     facts = {
         "count": flagged,
         "rows": len(values),
-        "chance": _round(promise.target_rate or rate),
-        "asked": _round(rate),
+        "chance": round_rate(promise.target_rate or rate),
+        "asked": round_rate(rate),
     }
     if not flagged:
         note = Message(
@@ -125,7 +125,3 @@ def measure_largest_deviations(features: Floats) -> Floats:
     spread = np.median(distances, axis=0)
     spread = np.where(spread > 0, spread, distances.mean(axis=0))
     return np.asarray((distances / np.where(spread > 0, spread, 1.0)).max(axis=1))
-
-
-def _round(value: float) -> float:
-    return float(f"{value:.3g}")

@@ -20,7 +20,7 @@ from core.evaluation.alarm_rates import measure_alarm_rate
 from core.evaluation.detection_metrics import compute_detection_metrics
 from core.evaluation.planted_faults import measure_planted_recall, select_planted_rows
 from core.evaluation.promises import adapt_threshold, detect_drift
-from core.evaluation.score_checks import check_scores, check_training
+from core.evaluation.score_checks import check_score_range, check_training
 from core.evaluation.thresholds import (
     SHARE_NOTE,
     Threshold,
@@ -280,7 +280,7 @@ def _build_result(
         notes=(
             threshold.note,
             *_find_drift(scores, threshold),
-            *check_scores(scores.model.calibration_),
+            *check_score_range(scores.model.calibration_),
             *check_training(_group_curves(curves), HELD_OUT_CURVE),
         ),
     )

@@ -69,7 +69,7 @@ def test_events_cover_flagged_rows_and_anomalies_are_short(scores: np.ndarray, f
         assert after.first > before.last or is_inside
         if not is_inside:
             between = scores[before.last + 1 : after.first]
-            assert (between <= LEVELS.returned).sum() > MAX_GAP_ROWS or before.first >= after.first
+            assert (between <= LEVELS.return_level).sum() > MAX_GAP_ROWS or before.first >= after.first
 
 
 def test_scale_of_calibration_is_its_longest_run() -> None:

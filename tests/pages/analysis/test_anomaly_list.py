@@ -17,7 +17,7 @@ PAGE = "analysis/anomalies.py"
 
 
 @pytest.fixture
-def opened(page_workspace: Workspace, sample: Dataset) -> tuple[Detection, dict[str, str]]:
+def saved_detection(page_workspace: Workspace, sample: Dataset) -> tuple[Detection, dict[str, str]]:
     """Detection with cold spells of several days and values above 1,000, and its address."""
     dataset = sample.replace(frame=sample.frame * 100)
     spec = DetectionSpec(list_detectors()["isolation-forest"](), baseline="entity", contamination=0.03)
@@ -33,9 +33,9 @@ def read_sentences(app: AppTest) -> list[str]:
     return [element.value for element in app.text]
 
 
-def test_anomalies_page_lists_incidents_and_their_rows(opened: tuple[Detection, dict[str, str]]) -> None:
+def test_anomalies_page_lists_incidents_and_their_rows(saved_detection: tuple[Detection, dict[str, str]]) -> None:
     """The first incident opens at its worst row; another row of it can be chosen, and all flagged rows listed."""
-    detection, address = opened
+    detection, address = saved_detection
     incident = detection.incidents.iloc[0]
     assert incident["rows"] > 1
     app = open_page(PAGE, **address)
@@ -57,10 +57,10 @@ def test_anomalies_page_lists_incidents_and_their_rows(opened: tuple[Detection, 
 
 
 def test_anomalies_page_formats_words_for_reader(
-    opened: tuple[Detection, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+    saved_detection: tuple[Detection, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The listed values and ranges are those of the stored cells, with the digits of the language."""
-    detection, address = opened
+    detection, address = saved_detection
     worst = detection.rows.loc[detection.incidents["row"]].reset_index(drop=True)
     table = read_list(open_page(PAGE, **address)).reset_index(drop=True)
     is_named = worst["column"].notna()

@@ -17,7 +17,7 @@ from core.detectors.sequences.mean_distance import MeanDistance
 from core.detectors.sequences.seasonal_residual import SeasonalResidual
 from core.detectors.sequences.sgmvrnn_detector import SGmVRNN
 from core.detectors.sequences.sub_pca import SubPCA
-from core.evaluation.score_checks import check_scores, check_training
+from core.evaluation.score_checks import check_score_range, check_training
 from core.progress import Progress
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
@@ -160,4 +160,4 @@ def test_early_stopping_is_not_noted() -> None:
 
 @pytest.mark.parametrize("scores", [np.zeros(100), np.full(100, -8.0), -8 + 1e-3 * np.arange(60) / 60])
 def test_constant_scores_are_noted(scores: np.ndarray) -> None:
-    assert len(check_scores(scores)) == 1
+    assert len(check_score_range(scores)) == 1
