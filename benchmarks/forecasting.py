@@ -59,7 +59,7 @@ def main() -> list[ResultLine]:
     dataset = load(files)
     series = Panel.from_dataset(dataset)
     tables = read_covariates([files[0].parent / name for name in COVARIATE_FILES])
-    covariates = join_covariates(dataset, tables, last_day=series.days[-1] + DAY * (HORIZON + 1))
+    covariates = join_covariates(dataset, tables, last_day=series.periods[-1] + DAY * (HORIZON + 1))
     return [line for name, weather in RUNS for line in _measure_forecaster(name, weather, series, covariates)]
 
 

@@ -32,15 +32,18 @@ AVERAGED_UNITS = (
 
 @dataclass(frozen=True)
 class Panel:
-    """Values of days × entities × times of the day.
+    """Values of periods × entities × times of the day.
 
-    days         every day from the first to the last
+    A period is a day; or a week, a month, or the step of the data, if the forecast is made per step.
+
+    periods      start of every period from the first to the last
     entities     names of the entities
-    slots        times of a day: ("day",) for daily amounts, else "00:00", "01:00" …
-    values       shape (days, entities, slots), NaN for a missing value
+    slots        times of a day: ("day",) for one amount per period, else "00:00", "01:00" …
+    values       shape (periods, entities, slots), NaN for a missing value
     unit         unit of the values
-    is_averaged  True where a daily amount is a mean (power, temperature), False where it is a sum
+    is_averaged  True where an amount is a mean (power, temperature), False where it is a sum
     day_start    hour at which a day begins
+    frequency    alias of the period in pandas: "D", "W-MON", "MS", "15min" …
 
     Example:
         >>> import pandas as pd
@@ -48,19 +51,20 @@ class Panel:
         >>> hours = pd.date_range("2024-01-01", periods=48, freq="h")
         >>> frame = pd.DataFrame({"gas": [1.0] * 24 + [2.0] * 24}, make_index(["north"] * 48, hours))
         >>> dataset = Dataset(frame, "tidy_series", step=pd.Timedelta(hours=1), unit="MWh")
-        >>> Panel.from_dataset(dataset).daily_amounts.ravel().tolist()
+        >>> Panel.from_dataset(dataset).amounts.ravel().tolist()
         [24.0, 48.0]
         >>> Panel.from_dataset(dataset, "hour").values.shape
         (2, 1, 24)
     """
 
-    days: pd.DatetimeIndex
+    periods: pd.DatetimeIndex
     entities: tuple[str, ...]
     slots: tuple[str, ...]
     values: Floats
     unit: str = ""
     is_averaged: bool = False
     day_start: int = 0
+    frequency: str = "D"
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, resolution: Resolution = "day", measure: str = "") -> "Panel":
@@ -88,11 +92,11 @@ class Panel:
         )
 
     def __len__(self) -> int:
-        return len(self.days)
+        return len(self.periods)
 
     @property
-    def daily_amounts(self) -> Floats:
-        """Amount of every day, shape (days, entities)."""
+    def amounts(self) -> Floats:
+        """Amount of every period, shape (periods, entities)."""
         return self.values.mean(axis=2) if self.is_averaged else self.values.sum(axis=2)
 
     @cached_property
@@ -110,7 +114,7 @@ class Panel:
 
     def _mask_outliers(self, centred: bool) -> pd.DataFrame:
         """Return the daily amounts with NaN for outliers, shape (days, entities)."""
-        amounts = pd.DataFrame(self.daily_amounts)
+        amounts = pd.DataFrame(self.amounts)
         rolling_median = amounts.rolling(15, center=centred, min_periods=1).median()
         with np.errstate(divide="ignore", invalid="ignore"):
             is_outlier = (
@@ -118,22 +122,22 @@ class Panel:
             )
         return amounts.mask(is_outlier)
 
-    def select_before(self, day: pd.Timestamp) -> "Panel":
-        """Return the days before `day`."""
-        return self._select_days(slice(int(self.days.searchsorted(day))))
+    def select_before(self, time: pd.Timestamp) -> "Panel":
+        """Return the periods that begin before `time`."""
+        return self._select(slice(int(self.periods.searchsorted(time))))
 
-    def tail(self, days: int) -> "Panel":
-        """Return the last `days` days."""
-        return self._select_days(slice(max(len(self) - days, 0), None))
+    def tail(self, count: int) -> "Panel":
+        """Return the last `count` periods."""
+        return self._select(slice(max(len(self) - count, 0), None))
 
-    def _select_days(self, selection: slice) -> "Panel":
-        return replace(self, days=self.days[selection], values=self.values[selection])
+    def _select(self, selection: slice) -> "Panel":
+        return replace(self, periods=self.periods[selection], values=self.values[selection])
 
     def extend(self, horizon: int) -> "Panel":
-        """Return the panel with `horizon` days of missing values after the last day."""
-        days = pd.date_range(self.days[0], periods=len(self) + horizon, freq="D")
+        """Return the panel with `horizon` periods of missing values after the last one."""
+        periods = pd.date_range(self.periods[0], periods=len(self) + horizon, freq=self.frequency)
         unknown = np.full((horizon, *self.values.shape[1:]), np.nan)
-        return replace(self, days=days, values=np.concatenate([self.values, unknown]))
+        return replace(self, periods=periods, values=np.concatenate([self.values, unknown]))
 
     def make_timestamps(self, days: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """Return the timestamp of every slot of `days`; hours before `day_start` belong to the next date."""

@@ -102,7 +102,7 @@ class RegularSeries:
     @classmethod
     def from_panel(cls, panel: Panel) -> "RegularSeries":
         """Build the series of the daily amounts of a panel."""
-        return cls(panel.days, panel.entities, panel.daily_amounts, DAY, panel.unit)
+        return cls(panel.periods, panel.entities, panel.amounts, DAY, panel.unit)
 
     def __len__(self) -> int:
         return len(self.times)

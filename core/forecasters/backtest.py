@@ -56,9 +56,9 @@ class Backtest:
         return len(self.errors.forecast)
 
     @property
-    def days(self) -> pd.DatetimeIndex:
-        """Days of the test period."""
-        return self.series.days[self.test_start :]
+    def periods(self) -> pd.DatetimeIndex:
+        """Periods of the test."""
+        return self.series.periods[self.test_start :]
 
     def get_actual(self) -> Floats:
         """Return the measured values, (days, entities, slots)."""
@@ -97,7 +97,7 @@ def run_backtest(
     the days before that year; its errors calibrate the first intervals. Raises DataError for too few days before or
     after `start_date`.
     """
-    test_start = int(series.days.searchsorted(start_date))
+    test_start = int(series.periods.searchsorted(start_date))
     errors_start = test_start - _count_calibration_days(test_start)
     if errors_start < MIN_HISTORY_DAYS or len(series) - test_start < horizon:
         raise DataError(
@@ -108,22 +108,22 @@ def run_backtest(
             start=str(start_date)[:10],
             least=2 * MIN_HISTORY_DAYS,
             horizon=horizon,
-            first=str(series.days[0])[:10],
-            last=str(series.days[-1])[:10],
+            first=str(series.periods[0])[:10],
+            last=str(series.periods[-1])[:10],
         )
     day_count = len(series) - errors_start
     forecast = np.full((horizon, day_count, len(series.entities), len(series.slots)), np.nan)
-    columns = select_covariates(series.select_before(series.days[errors_start]), covariates, weather)
+    columns = select_covariates(series.select_before(series.periods[errors_start]), covariates, weather)
     covariate_panel = CovariatePanel.from_covariates(series, covariates, columns, weather, horizon)
     for fold, (begin, end) in enumerate(((errors_start, test_start), (test_start, len(series)))):
-        fold_forecaster, train_series = copy.deepcopy(forecaster), series.select_before(series.days[begin])
+        fold_forecaster, train_series = copy.deepcopy(forecaster), series.select_before(series.periods[begin])
         fold_forecaster.fit(
             train_series,
             CovariatePanel.from_covariates(train_series, covariates, columns, weather, horizon),
             horizon,
             None if progress is None else progress.create_part(fold, 2),
         )
-        fold_series = series.select_before(series.days[end - 1] + DAY)
+        fold_series = series.select_before(series.periods[end - 1] + DAY)
         fold_amounts = fold_forecaster.predict_steps(series, covariate_panel, horizon, begin, end)
         for step in range(1, min(horizon, end - begin) + 1):
             first_day = begin + step - 1

@@ -128,7 +128,7 @@ def _build_rows(
     values |= {format_quantile_name(level): arrays.bands[..., index] for index, level in enumerate(quantiles)}
     if temperature is not None:
         values["temperature"] = np.broadcast_to(temperature[:, :, None].astype(np.float32), arrays.actual.shape)
-    rows = to_frame(backtest.days, backtest.series, values).assign(step=np.int8(arrays.step))
+    rows = to_frame(backtest.periods, backtest.series, values).assign(step=np.int8(arrays.step))
     return rows[rows["forecast"].notna() & rows["actual"].notna()]
 
 
@@ -155,7 +155,7 @@ class _CoverageCounter:
             self.step_rows.append(_build_coverage_row(level, "step", str(step), int(inside.sum()), int(known.sum())))
 
     def build_table(self) -> pd.DataFrame:
-        series, days = self.backtest.series, self.backtest.days
+        series, days = self.backtest.series, self.backtest.periods
         groupings = {
             "all": (0, [""] * len(days)),
             "month": (0, list(days.strftime("%Y-%m"))),

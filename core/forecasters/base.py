@@ -101,7 +101,7 @@ class DirectForecaster(Forecaster):
         share their importance. Breiman: Random Forests, Machine Learning 45, 2001.
         """
         features = self.build_features(series, covariates, step)
-        amounts = series.daily_amounts[first_day:]
+        amounts = series.amounts[first_day:]
         shuffled_days = np.random.default_rng(0).permutation(np.arange(first_day, len(series)))
 
         def compute_error(values: Floats) -> float:

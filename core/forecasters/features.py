@@ -79,7 +79,7 @@ def build_linear_features(
     `history_years` ≥ 2.5.
     """
     builder = _FeatureBuilder(len(panel.entities))
-    days = panel.days
+    days = panel.periods
     weekday = days.dayofweek.to_numpy()
     _add_calendar(builder, days, wave_count=3 if history_years >= MIN_TREND_YEARS else int(history_years))
     if history_years >= MIN_TREND_YEARS:
@@ -118,7 +118,7 @@ def build_tree_features(panel: Panel, covariates: CovariatePanel, last_known: Fl
     `last_known` has the transformed last known amounts, (days, entities).
     """
     builder = _FeatureBuilder(len(panel.entities))
-    days, origin_amounts = panel.days, shift_days(last_known, step)
+    days, origin_amounts = panel.periods, shift_days(last_known, step)
     weekday = days.dayofweek.to_numpy()
     for name, values in (("weekday", weekday), ("day of year", days.dayofyear.to_numpy())):
         builder.add_feature("calendar", name, values.astype(float))

@@ -60,7 +60,7 @@ class ForecastModel:
         self.forecaster.fit(series, covariate_panel, self.horizon, progress)
         self.entities_, self.unit_ = series.entities, series.unit
         self.slots_, self.day_start_ = len(series.slots), series.day_start
-        self.fitted_until_, self.errors_ = str(series.days[-1])[:10], errors.select_last_days(ERROR_HISTORY_DAYS)
+        self.fitted_until_, self.errors_ = str(series.periods[-1])[:10], errors.select_last_days(ERROR_HISTORY_DAYS)
 
     def build_covariate_panel(self, series: Panel, covariates: Covariates) -> CovariatePanel:
         """Return the covariates of all days of the series and of the days that are forecast."""
@@ -103,7 +103,7 @@ class ForecastModel:
         forecast, bands = self.forecast_days(
             series, self.build_covariate_panel(series, covariates), self.horizon, SERVED_QUANTILES
         )
-        days = pd.date_range(series.days[-1] + DAY, periods=self.horizon, freq="D")
+        days = pd.date_range(series.periods[-1] + DAY, periods=self.horizon, freq="D")
         return to_frame(days, series, {"forecast": forecast, "low": bands[..., 0], "high": bands[..., 1]}).astype(
             {"entity": str}
         )

@@ -35,8 +35,8 @@ def check_leakage(series: Panel, covariates: Covariates) -> None:
         ...     print(error.args[1]["columns"])
         copy (R² = 1.0000, +0 d)
     """
-    values = covariates.to_array(series.entities, series.days)
-    amounts = series.daily_amounts
+    values = covariates.to_array(series.entities, series.periods)
+    amounts = series.amounts
     leaks = {
         name: match
         for index, name in enumerate(covariates.columns)

@@ -19,7 +19,7 @@ def score_backtest(backtest: Backtest, spec: ForecastSpec, covariates: Covariate
     """Return the tables of the errors and the coverage of a backtest."""
     temperature = None
     if "temperature" in covariates.columns:
-        temperature = covariates.to_array(backtest.series.entities, backtest.days)[
+        temperature = covariates.to_array(backtest.series.entities, backtest.periods)[
             :, :, covariates.columns.index("temperature")
         ]
     return build_report(backtest, np.array(spec.quantiles), temperature)
@@ -31,7 +31,7 @@ def rebuild_backtest(series: Panel, errors: ResidualHistory, spec: ForecastSpec)
     The test starts at `spec.backtest_from`, or at the first stored forecast if that is later.
     """
     errors_start = len(series) - errors.forecast.shape[1]
-    test_start = max(int(series.days.searchsorted(pd.Timestamp(spec.backtest_from))), errors_start)
+    test_start = max(int(series.periods.searchsorted(pd.Timestamp(spec.backtest_from))), errors_start)
     naive = compute_naive_forecasts(series, errors_start, spec.horizon)
     return Backtest(series, test_start, errors_start, errors, naive, compute_weekly_error(series, test_start))
 
@@ -44,7 +44,7 @@ def measure_importance(backtest: Backtest) -> pd.DataFrame:
     forecaster, covariates, amounts = (
         backtest.forecaster,
         backtest.covariates,
-        backtest.series.daily_amounts[backtest.test_start :],
+        backtest.series.amounts[backtest.test_start :],
     )
     assert forecaster is not None
     assert covariates is not None
@@ -72,14 +72,14 @@ def build_example_table(series: Panel, covariates: Covariates, model: ForecastMo
         {
             "entity": np.tile(np.repeat(np.array(extended_series.entities, dtype=object), slots), days),
             "time": np.repeat(
-                extended_series.make_timestamps(extended_series.days).to_numpy().reshape(days, 1, slots),
+                extended_series.make_timestamps(extended_series.periods).to_numpy().reshape(days, 1, slots),
                 entities,
                 axis=1,
             ).ravel(),
             "value": extended_series.values.ravel(),
         }
     )
-    values = covariates.to_array(extended_series.entities, extended_series.days)
+    values = covariates.to_array(extended_series.entities, extended_series.periods)
     for name in model.covariate_names_:
         table[name] = np.repeat(values[:, :, covariates.columns.index(name)], slots, axis=1).ravel()
     return table

@@ -47,7 +47,7 @@ def _list_assumption_notes(
         model.build_covariate_panel(series, covariates).assumed[len(series) : len(series) + spec.horizon].any(axis=1)
     )
     if is_assumed.any():
-        day = series.days[-1] + DAY * int(np.argmax(is_assumed))
+        day = series.periods[-1] + DAY * int(np.argmax(is_assumed))
         yield Message(
             N_(
                 "Some covariates are missing from {day} on. Their usual values for the date "
@@ -58,11 +58,11 @@ def _list_assumption_notes(
 
 
 def _list_series_notes(series: Panel) -> Iterator[Message]:
-    amounts = series.daily_amounts
+    amounts = series.amounts
     for number, entity in enumerate(series.entities):
         known_days = np.flatnonzero(np.isfinite(amounts[:, number]))
         if not len(known_days) or len(series) - known_days[-1] > STALE_DAYS:
-            last = str(series.days[known_days[-1]])[:10] if len(known_days) else "–"
+            last = str(series.periods[known_days[-1]])[:10] if len(known_days) else "–"
             yield Message(N_("{entity} has no forecast: its data end on {day}."), {"entity": entity, "day": last})
     outlier_count = int((np.isfinite(amounts) & np.isnan(series.training_targets)).sum())
     if outlier_count:

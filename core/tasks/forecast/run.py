@@ -150,7 +150,7 @@ def _build_params(spec: Spec, model_spec: ForecastSpec, series: Panel) -> Mappin
         **model_spec.to_params(),
         **spec.to_params(),
         "entities": ", ".join(series.entities),
-        "backtest_until": str(series.days[-1])[:10],
+        "backtest_until": str(series.periods[-1])[:10],
         "refit": "never",
     }
 
@@ -160,7 +160,7 @@ def _join_covariates(
 ) -> Covariates:
     """Return the covariates up to the day after the horizon."""
     tables = workspace.covariates.load(digest) if digest else ()
-    return join_covariates(selected_rows, tuple(tables), last_day=series.days[-1] + DAY * (horizon + 1))
+    return join_covariates(selected_rows, tuple(tables), last_day=series.periods[-1] + DAY * (horizon + 1))
 
 
 def _build_shared_fields(
@@ -190,7 +190,7 @@ def _build_forecast(
         spec=spec,
         model_spec=spec,
         **_build_shared_fields(spec, model, dataset, series, covariates),
-        backtest_until=str(series.days[-1])[:10],
+        backtest_until=str(series.periods[-1])[:10],
         rows=build_forecast_rows(model, series, covariates, np.array(spec.quantiles)),
         **score_backtest(backtest, spec, covariates),
         importance=measure_importance(backtest),

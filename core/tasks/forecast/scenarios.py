@@ -162,7 +162,7 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Wor
     inputs = {"run": run_id, **{name: str(value) for name, value in asdict(scenario).items() if name != "tables"}}
     with record_event("what_if", actor, workspace, **inputs):
         series = model.select_series(selected_rows)
-        until = series.days[-1] + DAY * (model.horizon + 1)
+        until = series.periods[-1] + DAY * (model.horizon + 1)
         tables = workspace.covariates.load(covariate_digest) if covariate_digest else []
         base_covariates = join_covariates(selected_rows, tables, last_day=until)
         scenario_covariates = (
@@ -174,7 +174,7 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Wor
         low, high = (format_quantile_name(level) for level in outer_quantiles)
         rows, changed_rows = (
             build_forecast_rows(model, series, variant, outer_quantiles)
-            for variant in (base_covariates, scenario.apply(scenario_covariates, series.days[-1] + DAY))
+            for variant in (base_covariates, scenario.apply(scenario_covariates, series.periods[-1] + DAY))
         )
     result = rows[["entity", "time", "step", "forecast"]].assign(low=rows[low], high=rows[high])
     return result.assign(
@@ -190,7 +190,7 @@ def build_forecast_rows(model: ForecastModel, series: Panel, covariates: Covaria
     recent = series.tail(HISTORY_DAYS)
     covariate_panel = model.build_covariate_panel(recent, covariates)
     forecast, bands = model.forecast_days(recent, covariate_panel, model.horizon, quantiles)
-    days = pd.date_range(series.days[-1] + DAY, periods=model.horizon, freq="D")
+    days = pd.date_range(series.periods[-1] + DAY, periods=model.horizon, freq="D")
     naive = compute_naive_forecasts(recent.extend(model.horizon), len(recent), model.horizon)
     step_indices = np.arange(model.horizon)
     values = {"forecast": forecast}
@@ -208,7 +208,7 @@ def compute_response_curve(model: ForecastModel, series: Panel, covariates: Cova
 
     Columns: strike, shift (°C), amount.
     """
-    recent, first = series.tail(HISTORY_DAYS), series.days[-1] + DAY
+    recent, first = series.tail(HISTORY_DAYS), series.periods[-1] + DAY
     shifts = TEMPERATURE_SHIFTS_C if "temperature" in model.covariate_names_ else (0.0,)
     strikes = (False, True) if STRIKE_COLUMN in model.covariate_names_ else (None,)
     rows = []
@@ -236,8 +236,8 @@ def estimate_strike_effects(series: Panel, covariates: Covariates) -> pd.DataFra
     columns = ["method", "change", "low", "high", "days", "episodes"]
     if STRIKE_COLUMN not in covariates.columns:
         return pd.DataFrame(columns=columns)
-    flags = covariates.to_array(series.entities, series.days)[:, :, covariates.columns.index(STRIKE_COLUMN)]
-    amounts, is_strike = _to_series(series, series.daily_amounts), _to_series(series, np.nan_to_num(flags)) > 0
+    flags = covariates.to_array(series.entities, series.periods)[:, :, covariates.columns.index(STRIKE_COLUMN)]
+    amounts, is_strike = _to_series(series, series.amounts), _to_series(series, np.nan_to_num(flags)) > 0
     if is_strike.groupby("day").any().sum() < MIN_EVENT_DAYS:
         return pd.DataFrame(columns=columns)
     effects = [compute_raw_effect(amounts, is_strike), compute_matched_effect(amounts, is_strike)]
@@ -252,5 +252,5 @@ def estimate_strike_effects(series: Panel, covariates: Covariates) -> pd.DataFra
 
 def _to_series(series: Panel, values: Floats) -> pd.Series:
     """Return values (days, entities) as a Series with the index (entity, day)."""
-    index = pd.MultiIndex.from_product([series.entities, series.days], names=["entity", "day"])
+    index = pd.MultiIndex.from_product([series.entities, series.periods], names=["entity", "day"])
     return pd.Series(values.T.ravel(), index=index)

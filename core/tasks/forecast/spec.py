@@ -167,7 +167,7 @@ def has_day_times(dataset: "Dataset") -> bool:
 
 def _choose_default_start(series: "Panel") -> str:
     """Return the first day of the last year, or of the last fifth of a history shorter than five years."""
-    days = series.days
+    days = series.periods
     return str(days[-min(YEAR_DAYS, len(series) // 5)] if len(series) >= 10 else days[-1])[:10]
 
 

@@ -130,7 +130,7 @@ def _select_history(part: Forecast, dataset: Dataset | None, entities: list[str]
         table = part.checked[part.checked["step"] == part.checked["step"].min()]
         return table[table["time"] > table["time"].max() - days].sort_values("time")
     series = Panel.from_dataset(dataset, part.model_spec.resolution, part.model_spec.measure).tail(days.days)
-    table = to_frame(series.days, series, {"actual": series.values})
+    table = to_frame(series.periods, series, {"actual": series.values})
     entity_rows = table[table["entity"].isin(entities)]
     return entity_rows.groupby("time")["actual"].sum(min_count=len(entities)).reset_index()
 

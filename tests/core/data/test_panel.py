@@ -26,7 +26,7 @@ def test_panel_places_amounts_by_day_and_entity() -> None:
     panel = Panel.from_dataset(shuffled)
     assert (panel.entities, panel.slots, len(panel)) == (("a", "b", "c"), ("day",), 30)
     assert np.array_equal(panel.values[:, :, 0], amounts)
-    assert np.array_equal(panel.daily_amounts, amounts)
+    assert np.array_equal(panel.amounts, amounts)
 
 
 def test_panel_sums_profile_or_keeps_hours() -> None:
@@ -35,15 +35,15 @@ def test_panel_sums_profile_or_keeps_hours() -> None:
     assert by_day.values.shape == (30, 2, 1)
     assert by_hour.values.shape == (30, 2, 24)
     assert by_hour.slots == tuple(make_clock_labels(24))
-    assert np.allclose(by_day.daily_amounts, amounts)
-    assert np.allclose(by_hour.daily_amounts, amounts)
+    assert np.allclose(by_day.amounts, amounts)
+    assert np.allclose(by_hour.amounts, amounts)
     assert np.allclose(by_hour.values[3, 0], amounts[3, 0] * HOURLY_SHAPE / HOURLY_SHAPE.sum())
 
 
 def test_panel_averages_power() -> None:
     panel = Panel.from_dataset(make_hourly_dataset(make_consumption(30, 1), unit="MW"))
     assert np.allclose(
-        panel.daily_amounts, Panel.from_dataset(make_hourly_dataset(make_consumption(30, 1)), "hour").daily_amounts / 24
+        panel.amounts, Panel.from_dataset(make_hourly_dataset(make_consumption(30, 1)), "hour").amounts / 24
     )
     assert Panel.from_dataset(make_hourly_dataset(make_consumption(30, 1), unit="MW"), "hour").is_averaged
 
@@ -51,10 +51,10 @@ def test_panel_averages_power() -> None:
 def test_panel_turns_hourly_series_into_days() -> None:
     values = np.arange(72.0)
     panel = Panel.from_dataset(make_hourly_series("2024-02-28", 72, values), "hour")
-    assert [str(day.date()) for day in panel.days] == ["2024-02-28", "2024-02-29", "2024-03-01"]
+    assert [str(day.date()) for day in panel.periods] == ["2024-02-28", "2024-02-29", "2024-03-01"]
     assert np.array_equal(panel.values[1, 0], values[24:48])
     assert np.array_equal(
-        Panel.from_dataset(make_hourly_series("2024-02-28", 72, values)).daily_amounts[:, 0],
+        Panel.from_dataset(make_hourly_series("2024-02-28", 72, values)).amounts[:, 0],
         values.reshape(3, 24).sum(axis=1),
     )
 
@@ -64,8 +64,8 @@ def test_panel_marks_23_hour_day_as_unknown() -> None:
     panel = Panel.from_dataset(make_hourly_series("2024-03-30", 24 + 23 + 24, np.ones(71), "Europe/Paris"), "hour")
     assert len(panel) == 3
     assert np.flatnonzero(np.isnan(panel.values[1, 0])).tolist() == [2]
-    assert panel.daily_amounts[:, 0].tolist()[::2] == [24, 24]
-    assert np.isnan(panel.daily_amounts[1, 0])
+    assert panel.amounts[:, 0].tolist()[::2] == [24, 24]
+    assert np.isnan(panel.amounts[1, 0])
 
 
 def test_panel_rejects_25_hour_day() -> None:
@@ -75,22 +75,22 @@ def test_panel_rejects_25_hour_day() -> None:
 
 def test_panel_gas_day_starts_at_six() -> None:
     panel = Panel.from_dataset(make_hourly_dataset(make_consumption(3, 1), day_start=6), "hour")
-    timestamps = panel.make_timestamps(panel.days)
+    timestamps = panel.make_timestamps(panel.periods)
     assert str(timestamps[0]) == "2021-01-02 00:00:00"
     assert str(timestamps[5]) == "2021-01-02 05:00:00"
     assert str(timestamps[6]) == "2021-01-01 06:00:00"
     assert len(timestamps) == 72
     assert (
         Panel.from_dataset(make_hourly_dataset(make_consumption(3, 1), day_start=6))
-        .make_timestamps(panel.days)
-        .equals(panel.days)
+        .make_timestamps(panel.periods)
+        .equals(panel.periods)
     )
 
 
 def test_panel_hourly_gas_day_matches_profile() -> None:
     profile = make_hourly_dataset(make_consumption(5, 2), day_start=6)
     from_profile, from_series = (Panel.from_dataset(dataset, "hour") for dataset in (profile, profile.to_series()))
-    assert from_profile.days.equals(from_series.days)
+    assert from_profile.periods.equals(from_series.periods)
     assert np.array_equal(from_profile.values, from_series.values)
 
 
@@ -101,7 +101,7 @@ def test_panel_marks_missing_days_as_unknown() -> None:
     early = np.asarray((dataset.entity == "b") & (day >= "2021-02-01"))
     panel = Panel.from_dataset(dataset.take_rows(~gap & ~early))
     assert len(panel) == 40
-    unknown = np.isnan(panel.daily_amounts)
+    unknown = np.isnan(panel.amounts)
     assert np.flatnonzero(unknown[:, 0]).tolist() == [9, 10, 11, 12, 13]
     assert np.flatnonzero(unknown[:, 1]).tolist() == [9, 10, 11, 12, 13, *range(31, 40)]
 
@@ -120,9 +120,9 @@ def test_panel_extends_and_cuts_days() -> None:
     longer = panel.extend(3)
     assert len(longer) == 23
     assert np.isnan(longer.values[20:]).all()
-    assert np.array_equal(longer.select_before(longer.days[20]).values, panel.values)
+    assert np.array_equal(longer.select_before(longer.periods[20]).values, panel.values)
     assert np.array_equal(panel.tail(5).values, panel.values[15:])
-    assert panel.tail(5).days.equals(panel.days[15:])
+    assert panel.tail(5).periods.equals(panel.periods[15:])
     assert len(panel.tail(99)) == 20
 
 
@@ -177,12 +177,12 @@ def test_panel_rejects_mistyped_year(year: int) -> None:
 def test_panel_reads_daily_and_hourly_files(tmp_path: Path) -> None:
     time = pd.date_range("2024-01-01", periods=20, freq="D")
     pd.DataFrame({"date": time, "consumption (MWh)": np.arange(20.0)}).to_csv(tmp_path / "days.csv", index=False)
-    assert Panel.from_dataset(load([tmp_path / "days.csv"])).daily_amounts[:, 0].tolist() == list(range(20))
+    assert Panel.from_dataset(load([tmp_path / "days.csv"])).amounts[:, 0].tolist() == list(range(20))
     time = pd.date_range("2024-01-01", periods=48, freq="h")
     pd.DataFrame({"timestamp": time, "load (MW)": np.arange(48.0)}).to_csv(tmp_path / "hours.csv", index=False)
     panel = Panel.from_dataset(load([tmp_path / "hours.csv"]))
     assert panel.unit == "MW"
-    assert panel.daily_amounts[:, 0].tolist() == [11.5, 35.5]
+    assert panel.amounts[:, 0].tolist() == [11.5, 35.5]
 
 
 def test_panel_reads_gas_files(gas: Dataset) -> None:

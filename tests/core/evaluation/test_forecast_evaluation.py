@@ -328,16 +328,16 @@ def test_backtest_forecasts_only_unknown_days(backtest: Backtest) -> None:
         assert np.isnan(backtest.get_forecast(step)[: step - 1]).all()
         assert np.isfinite(backtest.get_forecast(step)[step - 1 :]).all()
         assert np.allclose(
-            again.get_forecast(step)[step - 1 :], backtest.get_forecast(step)[step - 1 : len(again.days)], rtol=1e-6
+            again.get_forecast(step)[step - 1 :], backtest.get_forecast(step)[step - 1 : len(again.periods)], rtol=1e-6
         )
-    assert (backtest.test_start - backtest.errors_start, len(backtest.days)) == (349, 201)
+    assert (backtest.test_start - backtest.errors_start, len(backtest.periods)) == (349, 201)
 
 
 def test_backtest_scores_match_rows(backtest: Backtest) -> None:
     tables = build_report(backtest, QUANTILES, make_temperatures(900)[backtest.test_start :, None].repeat(2, axis=1))
     scores, rows = tables["scores"].set_index(["entity", "step"]), tables["checked"]
     assert np.allclose(
-        rows["temperature"], make_temperatures(900)[(rows["time"] - backtest.series.days[0]).dt.days], atol=1e-4
+        rows["temperature"], make_temperatures(900)[(rows["time"] - backtest.series.periods[0]).dt.days], atol=1e-4
     )
     assert len(scores) == 3 * 4
     for entity in ("", "a"):
@@ -408,7 +408,7 @@ def test_backtest_evaluates_hours_by_hour() -> None:
     assert set(reliability.loc[reliability["by"] == "hour", "group"]) == {f"{hour:02d}:00" for hour in range(24)}
     early = rows[rows["step"] == 1].iloc[0]
     assert str(early["time"]) == "2021-12-02 00:00:00"
-    assert early["actual"] == pytest.approx(panel.values[panel.days.get_loc("2021-12-01"), 0, 0], rel=1e-6)
+    assert early["actual"] == pytest.approx(panel.values[panel.periods.get_loc("2021-12-01"), 0, 0], rel=1e-6)
 
 
 @pytest.mark.parametrize("start", ["2019-01-01", "2021-06-01", "2023-06-19", "2030-01-01"])

@@ -78,7 +78,7 @@ def fit_forecaster(name: str) -> Forecaster:
 
 
 def replace_values(panel: Panel, values: Floats) -> Panel:
-    return Panel(panel.days, panel.entities, panel.slots, values, panel.unit, panel.is_averaged, panel.day_start)
+    return Panel(panel.periods, panel.entities, panel.slots, values, panel.unit, panel.is_averaged, panel.day_start)
 
 
 def are_equal(first: Floats, second: Floats) -> bool:
@@ -114,7 +114,7 @@ def test_forecaster_ignores_values_after_origin(name: str, later: str) -> None:
 def test_forecaster_ignores_length_of_future(name: str) -> None:
     """A series that ends at day t gives the same forecast as the whole series."""
     t = 350
-    shorter = make_panel().select_before(make_panel().days[t + 1]).extend(3)
+    shorter = make_panel().select_before(make_panel().periods[t + 1]).extend(3)
     for step in HORIZON_STEPS:
         expected = fit_forecaster(name).predict(make_panel(), make_inputs(make_panel()), step, t + step)[0]
         assert np.allclose(
@@ -174,7 +174,7 @@ def test_forecaster_predicts_beyond_last_day(name: str) -> None:
     longer = make_panel().extend(3)
     for step in HORIZON_STEPS:
         forecast = fit_forecaster(name).predict(longer, make_inputs(longer), step, DAYS + step - 1)[0]
-        usual = make_panel().daily_amounts[-28:].mean(axis=0)
+        usual = make_panel().amounts[-28:].mean(axis=0)
         assert (forecast > 0.5 * usual).all()
         assert (forecast < 2 * usual).all()
 
@@ -203,7 +203,7 @@ def test_forecaster_rejects_short_history_and_reports_progress(name: str) -> Non
 def test_forecaster_beats_naive_with_weather(name: str) -> None:
     naive = list_forecasters()["seasonal-naive"]()
     forecaster = fit_forecaster(name)
-    actual = make_panel().daily_amounts[60:]
+    actual = make_panel().amounts[60:]
     errors = [
         np.abs(model.predict(make_panel(), make_inputs(make_panel()), 3)[60:] - actual).mean()
         for model in (forecaster, naive)
@@ -272,7 +272,7 @@ def test_forecaster_handles_new_negative_amounts(name: str) -> None:
     changed = replace_values(make_panel(), values)
     forecast = fit_forecaster(name).predict(changed.extend(1), make_inputs(changed.extend(1)), 1, DAYS)
     assert not np.isinf(forecast).any()
-    assert np.nanmax(np.abs(forecast), initial=0) < 2 * make_panel().daily_amounts.max()
+    assert np.nanmax(np.abs(forecast), initial=0) < 2 * make_panel().amounts.max()
 
 
 @EVERY_FORECASTER
@@ -300,7 +300,7 @@ def test_forecaster_bridges_missing_days(name: str) -> None:
         .predict(incomplete, make_inputs(incomplete), 1, 300)
     )
     assert np.isfinite(forecast).all()
-    assert np.nanmean(np.abs(forecast - make_panel().daily_amounts[300:])) < 0.4 * make_panel().daily_amounts.mean()
+    assert np.nanmean(np.abs(forecast - make_panel().amounts[300:])) < 0.4 * make_panel().amounts.mean()
 
 
 def test_outlier_day_excluded_from_features_and_targets() -> None:
@@ -368,10 +368,10 @@ def test_seasonal_naive_repeats_same_weekday() -> None:
 
 def test_hourly_spread_keeps_daily_total_and_shape() -> None:
     panel = Panel.from_dataset(make_hourly_dataset(make_consumption(60, 2)), "hour")
-    hourly_values = disaggregate_days(panel.daily_amounts[50:], panel, 2, 50)
+    hourly_values = disaggregate_days(panel.amounts[50:], panel, 2, 50)
     assert np.allclose(hourly_values, panel.values[50:])
     power = Panel.from_dataset(make_hourly_dataset(make_consumption(60, 2), unit="MW"), "hour")
-    assert np.allclose(disaggregate_days(power.daily_amounts[50:], power, 2, 50), power.values[50:])
+    assert np.allclose(disaggregate_days(power.amounts[50:], power, 2, 50), power.values[50:])
 
 
 def test_hourly_shares_ignore_later_values() -> None:
@@ -485,7 +485,7 @@ def make_leaking_column(name: str, total: Floats) -> Floats:
 )
 def test_leakage_check_names_leaking_covariate(name: str) -> None:
     data = make_daily_dataset(make_consumption(DAYS, 1))
-    total = Panel.from_dataset(data).daily_amounts[:, 0]
+    total = Panel.from_dataset(data).amounts[:, 0]
     covariate_table = make_covariate_table(
         {"temperature": make_temperatures(DAYS), "suspect": make_leaking_column(name, total)}
     )
@@ -498,7 +498,7 @@ def test_leakage_check_names_columns_that_sum_to_target() -> None:
     """None of the 24 columns alone is the total; the message does not name the temperature."""
     data = make_daily_dataset(make_consumption(DAYS, 1))
     random = np.random.default_rng(4)
-    hourly_amounts = random.dirichlet(np.full(24, 40.0), DAYS) * Panel.from_dataset(data).daily_amounts
+    hourly_amounts = random.dirichlet(np.full(24, 40.0), DAYS) * Panel.from_dataset(data).amounts
     covariate_table = make_covariate_table(
         {"temperature": make_temperatures(DAYS)} | {f"h{hour:02d}": hourly_amounts[:, hour] for hour in range(24)}
     )
@@ -534,7 +534,7 @@ def test_leakage_check_accepts_real_gas_covariates(gas: Dataset, shared_data: Pa
     )
     panel = Panel.from_dataset(gas)
     check_leakage(panel, covariates)
-    total = pd.Series(panel.daily_amounts[:, 3], index=panel.days)
+    total = pd.Series(panel.amounts[:, 3], index=panel.periods)
     leaking = covariates.replace_column(
         "hours", lambda column: total.reindex(column.index.get_level_values("day")).to_numpy()
     )

@@ -246,7 +246,7 @@ def test_series_forecaster_forecasts_daily_amounts(name: str) -> None:
     values[origin:] *= 3
     later = replace_values(panel, values)
     before, after = (forecaster.predict(each, make_inputs(each), 2, origin) for each in (panel, later))
-    assert np.allclose(before, panel.daily_amounts[origin:], rtol=0.5)
+    assert np.allclose(before, panel.amounts[origin:], rtol=0.5)
     assert np.allclose(before, after), "the origin of the last day is the day two days before"
 
 

@@ -61,7 +61,7 @@ def small_dataset(sample: Dataset) -> Dataset:
 @pytest.fixture(scope="module")
 def weather(small_dataset: Dataset) -> CovariateTable:
     """National temperatures up to 30 days after the data. Consumption is higher on colder days."""
-    amounts = Panel.from_dataset(small_dataset).daily_amounts.sum(axis=1)
+    amounts = Panel.from_dataset(small_dataset).amounts.sum(axis=1)
     typical = pd.Series(amounts).rolling(7, center=True, min_periods=1).median()
     temperature = (
         22 - 12 * (typical / typical.mean()).to_numpy() + np.random.default_rng(0).normal(0, 1.5, len(typical))
