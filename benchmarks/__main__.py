@@ -12,6 +12,7 @@ BENCHMARKS = (
     "doctor_recall",
     "detection",
     "known_anomalies",
+    "gas_incidents",
     "day_faults",
     "row_detectors",
     "forecasting",
