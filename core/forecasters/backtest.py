@@ -113,7 +113,7 @@ def run_backtest(
         )
     day_count = len(series) - errors_start
     forecast = np.full((horizon, day_count, len(series.entities), len(series.slots)), np.nan)
-    columns = select_covariates(series.select_before(series.periods[errors_start]), covariates, weather)
+    columns = select_covariates(series.select_before(series.periods[errors_start]), covariates, weather).names
     covariate_panel = CovariatePanel.from_covariates(series, covariates, columns, weather, horizon)
     for fold, (begin, end) in enumerate(((errors_start, test_start), (test_start, len(series)))):
         fold_forecaster, train_series = copy.deepcopy(forecaster), series.select_before(series.periods[begin])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.covariate_panel import FLAG_COLUMNS, CovariatePanel, shift_days
+from core.forecasters.covariate_panel import CovariatePanel, shift_days
 
 HEATING_BASES_C = (10, 13, 16, 19)  # °C; several bases, because consumption bends over a range of temperatures
 COOLING_BASES_C = (20, 24)  # °C
@@ -149,7 +149,7 @@ def build_tree_features(
     builder.add_feature("calendar", "entity", np.broadcast_to(numbers.astype(float), origin_amounts.shape))
     builder.add_feature("calendar", "days ahead", np.full(len(days), float(step)))
     _add_flags(builder, covariates, step)
-    for flag in (flag_name for flag_name in FLAG_COLUMNS if flag_name in covariates.columns):
+    for flag in covariates.flag_names:
         builder.add_feature(flag, f"{flag} then", covariates.get_known_values(flag, step, step))
     for name in covariates.numeric_names:
         builder.add_feature("weather", name, covariates.get_known_values(name, 0, step))
@@ -181,7 +181,7 @@ def _add_calendar(builder: _FeatureBuilder, days: pd.DatetimeIndex, wave_count: 
 
 
 def _add_flags(builder: _FeatureBuilder, covariates: CovariatePanel, step: int, factor: Floats | float = 1.0) -> None:
-    for flag in (flag_name for flag_name in FLAG_COLUMNS if flag_name in covariates.columns):
+    for flag in covariates.flag_names:
         builder.add_feature(flag, flag, covariates.get_known_values(flag, 0, step) * factor)
         if flag == "holiday":
             for days_back, name in ((1, "the day after"), (-1, "the day before")):

@@ -53,7 +53,7 @@ class ForecastModel:
         self, series: Panel, covariates: Covariates, errors: ResidualHistory, progress: Progress | None = None
     ) -> None:
         """Fit the forecaster on all days of the series; the `errors` of a backtest calibrate the intervals."""
-        self.covariate_names_ = tuple(select_covariates(series, covariates, self.weather))
+        self.covariate_names_ = tuple(select_covariates(series, covariates, self.weather).names)
         covariate_panel = CovariatePanel.from_covariates(
             series, covariates, self.covariate_names_, self.weather, self.horizon
         )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.runs.tracked_run import Run
+from core.spec.command_line import CommandOptions
 from core.tasks.forecast.result import METRICS, Forecast
 
 
@@ -24,3 +25,7 @@ def to_lines(forecast: Forecast, run: Run) -> Iterator[str]:
             f"  {row.wape_naive7:>6.1%}  {row.coverage:>7.1%}"
         )
     yield from (f"  {note}" for note in forecast.notes)
+
+
+OPTIONS = CommandOptions(cautions=lambda forecast: map(str, forecast.cautions))
+"""Prints on standard error what was guessed or left out, whatever the output is."""

@@ -27,6 +27,7 @@ class Forecast(Result):
     joins           report on each covariate file
     calibration     past errors that the intervals are computed from, see `Calibration`
     notes           limits that a reader has to know
+    cautions        the notes about what was guessed, shared or left out; a command prints them as errors are
     rows            entity, time, step, forecast, one column per quantile ("q0.05"), naive1, naive7, assumed (True if a
                     missing covariate was replaced by the usual value of the date)
     scores          errors by days ahead (0: all) and entity ("": all), with those of the naive forecasts, see
@@ -55,6 +56,7 @@ class Forecast(Result):
     importance: pd.DataFrame = field(default_factory=pd.DataFrame)
     response: pd.DataFrame = field(default_factory=pd.DataFrame)
     effects: pd.DataFrame = field(default_factory=pd.DataFrame)
+    cautions: tuple[Message, ...] = ()
 
     @property
     def selection(self) -> ForecastSpec:

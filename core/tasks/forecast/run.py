@@ -10,6 +10,8 @@ import pandas as pd
 
 from core.actor import Actor
 from core.data.covariates import Covariates, join_covariates
+from core.data.covariates.calendar_choice import choose_calendars
+from core.data.covariates.matching import parse_places
 from core.data.dataset import DAY, Dataset
 from core.data.panel import Panel
 from core.errors import DataError
@@ -26,6 +28,7 @@ from core.runs.stored_runs import load_result
 from core.runs.tracked_run import Run, track_run
 from core.spec.spec import Spec
 from core.tasks.forecast.backtest import build_example_table, measure_importance, rebuild_backtest, score_backtest
+from core.tasks.forecast.covariate_notes import list_backtest_cautions, list_cautions, list_overlaps
 from core.tasks.forecast.notes import list_notes
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.scenarios import build_forecast_rows, compute_response_curve, estimate_strike_effects
@@ -48,11 +51,14 @@ def forecast(
     model = ForecastModel(forecaster, spec.horizon, spec.resolution, spec.measure, spec.weather)
     selected_rows, progress = spec.select(dataset), progress or Progress()
     series = model.select_series(selected_rows)
-    spec = spec.fill_defaults(dataset, series)
+    asked_calendar, choice = spec.calendar, choose_calendars(selected_rows, spec.calendar, parse_places(spec.places))
+    spec = replace(spec.fill_defaults(dataset, series), calendar=choice.shared_code)
     with track_run(
         TASK, type(forecaster).__name__, _build_params(spec, spec, series), dataset, actor, workspace
     ) as run:
-        covariates = _join_covariates(selected_rows, spec.covariates, series, spec.horizon, workspace)
+        covariates = _join_covariates(
+            selected_rows, spec.covariates, replace(spec, calendar=asked_calendar), series, workspace
+        )
         check_leakage(series, covariates)
         progress.report(0.0, N_("Running the backtest"))
         backtest = run_backtest(
@@ -68,6 +74,8 @@ def forecast(
         model.fit(series, covariates, backtest.errors, progress.create_part(1, 2))
         progress.report(1.0, N_("Computing intervals and saving results"))
         result = _build_forecast(spec, model, backtest, dataset, series, covariates)
+        cautions = list_backtest_cautions(model, backtest)
+        result = replace(result, notes=(*result.notes, *cautions), cautions=(*result.cautions, *cautions))
         _save_result(run, result)
         save_model(run.folder / "model", model, build_example_table(series, covariates, model))
     return result, run
@@ -88,7 +96,7 @@ def apply_model(
     series = model.select_series(selected_rows)
     params = _build_params(spec, model_spec, series)
     with track_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:
-        covariates = _join_covariates(selected_rows, spec.covariates, series, model_spec.horizon, workspace)
+        covariates = _join_covariates(selected_rows, spec.covariates, model_spec, series, workspace)
         result = replace(
             source_forecast,
             spec=spec,
@@ -120,7 +128,7 @@ def recalibrate(
     series = model.select_series(selected_rows)
     params = _build_params(spec, model_spec, series)
     with track_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:
-        covariates = _join_covariates(selected_rows, model_spec.covariates, series, model_spec.horizon, workspace)
+        covariates = _join_covariates(selected_rows, model_spec.covariates, model_spec, series, workspace)
         assert model.errors_ is not None
         model.errors_, note = recalibrate_errors(model.errors_, min(model_spec.quantiles), max(model_spec.quantiles))
         result = replace(
@@ -156,11 +164,17 @@ def _build_params(spec: Spec, model_spec: ForecastSpec, series: Panel) -> Mappin
 
 
 def _join_covariates(
-    selected_rows: Dataset, digest: str, series: Panel, horizon: int, workspace: Workspace
+    selected_rows: Dataset, digest: str, spec: ForecastSpec, series: Panel, workspace: Workspace
 ) -> Covariates:
-    """Return the covariates up to the day after the horizon."""
+    """Return the covariates `digest` up to the day after the horizon, with the calendar and the places of `spec`."""
     tables = workspace.covariates.load(digest) if digest else ()
-    return join_covariates(selected_rows, tuple(tables), last_day=series.periods[-1] + DAY * (horizon + 1))
+    return join_covariates(
+        selected_rows,
+        tuple(tables),
+        last_day=series.periods[-1] + DAY * (spec.horizon + 1),
+        calendar=spec.calendar,
+        places=spec.places,
+    )
 
 
 def _build_shared_fields(
@@ -168,13 +182,15 @@ def _build_shared_fields(
 ) -> dict[str, Any]:
     """Return the fields of the result about data, covariates and intervals."""
     assert model.errors_ is not None
+    cautions = list_cautions(model, spec, series, covariates)
     return {
         "data": dataset.summary,
         "slots": tuple(series.slots),
         "covariates": tuple(model.covariate_names_),
         "joins": tuple(asdict(join) for join in covariates.joins),
         "calibration": asdict(model.errors_.calibration),
-        "notes": list_notes(model, spec, series, covariates),
+        "notes": (*list_notes(model, spec, series, covariates), *list_overlaps(covariates), *cautions),
+        "cautions": cautions,
     }
 
 
@@ -205,4 +221,10 @@ def _save_result(run: Run, result: Forecast) -> None:
     has_forecast = result.rows["forecast"].notna()
     run.details = {"successful_predictions": int(has_forecast.sum()), "failed_predictions": int((~has_forecast).sum())}
     write_csv(result.get_step_scores(), run.folder / "backtest.csv")
-    (run.folder / "covariates.json").write_text(json.dumps(result.joins, ensure_ascii=False), encoding="utf-8")
+    covariates = {
+        "calendar": result.model_spec.calendar,
+        "used": result.covariates,
+        "joins": result.joins,
+        "notes": [str(note) for note in result.cautions],
+    }
+    (run.folder / "covariates.json").write_text(json.dumps(covariates, ensure_ascii=False), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -164,9 +165,10 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Wor
         series = model.select_series(selected_rows)
         until = series.periods[-1] + DAY * (model.horizon + 1)
         tables = workspace.covariates.load(covariate_digest) if covariate_digest else []
-        base_covariates = join_covariates(selected_rows, tables, last_day=until)
+        calendar: dict[str, Any] = {"calendar": model_spec.calendar, "places": model_spec.places}
+        base_covariates = join_covariates(selected_rows, tables, until, **calendar)
         scenario_covariates = (
-            join_covariates(selected_rows, [*scenario.tables, *tables], last_day=until)
+            join_covariates(selected_rows, [*scenario.tables, *tables], until, **calendar)
             if scenario.tables
             else base_covariates
         )
@@ -241,7 +243,7 @@ def estimate_strike_effects(series: Panel, covariates: Covariates) -> pd.DataFra
     if is_strike.groupby("day").any().sum() < MIN_EVENT_DAYS:
         return pd.DataFrame(columns=columns)
     effects = [compute_raw_effect(amounts, is_strike), compute_matched_effect(amounts, is_strike)]
-    covariate_panel = CovariatePanel.from_covariates(series, covariates, select_covariates(series, covariates))
+    covariate_panel = CovariatePanel.from_covariates(series, covariates, select_covariates(series, covariates).names)
     if covariate_panel.has_temperature:
         expected = _to_series(series, predict_from_weather(series, covariate_panel, STRIKE_COLUMN))
         effects.append(

@@ -9,7 +9,13 @@ TASK = Task(
     name="forecast",
     label=N_("Forecast"),
     modes=(
-        Mode(ForecastSpec, "core.tasks.forecast.run:forecast", "forecast", label=N_("Fit on these days")),
+        Mode(
+            ForecastSpec,
+            "core.tasks.forecast.run:forecast",
+            "forecast",
+            label=N_("Fit on these days"),
+            options="core.tasks.forecast.command:OPTIONS",
+        ),
         Mode(ForecastApplySpec, "core.tasks.forecast.run:apply_model", "forecast", label=N_("Apply a saved model")),
         Mode(RecalibrationSpec, "core.tasks.forecast.run:recalibrate", "forecast"),
     ),

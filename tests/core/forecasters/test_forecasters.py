@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.array_types import Floats
 from core.data.covariates import Covariates, read_covariates
@@ -69,7 +71,7 @@ def make_covariates() -> Covariates:
 
 
 def make_inputs(panel: Panel) -> CovariatePanel:
-    return CovariatePanel.from_covariates(panel, make_covariates(), select_covariates(panel, make_covariates()))
+    return CovariatePanel.from_covariates(panel, make_covariates(), select_covariates(panel, make_covariates()).names)
 
 
 @cache
@@ -456,11 +458,33 @@ def test_degraded_weather_is_consistent_for_one_origin() -> None:
 
 
 def test_usable_columns_omit_excluded_weather() -> None:
-    assert "temperature" in select_covariates(make_panel(), make_covariates())
-    assert select_covariates(make_panel(), make_covariates(), "none") == [
-        column for column in select_covariates(make_panel(), make_covariates()) if column != "temperature"
-    ]
-    assert select_covariates(make_panel().tail(50), make_covariates()) == []
+    names = select_covariates(make_panel(), make_covariates()).names
+    assert "temperature" in names
+    selection = select_covariates(make_panel(), make_covariates(), "none")
+    assert selection.names == [name for name in names if name != "temperature"]
+    assert "temperature" not in selection.left_out
+
+
+def test_short_history_uses_what_it_knows_and_says_what_it_leaves_out() -> None:
+    selection = select_covariates(make_panel().tail(30), make_covariates())
+    assert selection.names == ["temperature", "school_break"]
+    assert "days have it, and 3 are needed" in str(selection.left_out["strike"])
+
+
+@given(known=st.integers(0, 200), length=st.integers(14, 200), events=st.integers(0, 10))
+@settings(max_examples=50, deadline=None)
+def test_covariate_is_used_or_named_with_a_reason(known: int, length: int, events: int) -> None:
+    days = pd.date_range("2024-01-01", periods=length, name="day")
+    panel = Panel(days, ("a",), ("day",), np.ones((length, 1, 1)))
+    values = np.where(np.arange(length) < known, np.arange(float(length)), np.nan)
+    flags = (np.arange(length) % 2 == 0) & (np.arange(length) < 2 * events)
+    index = pd.MultiIndex.from_product([["a"], days], names=["entity", "day"])
+    frame = pd.DataFrame({"price": values, "holiday": flags.astype(float)}, index=index)
+    selection = select_covariates(panel, Covariates(frame))
+    assert {*selection.names, *selection.left_out} == {"price", "holiday"}
+    assert not set(selection.names) & set(selection.left_out)
+    assert ("price" in selection.names) == (min(known, length) >= max(10, min(60, length // 2)))
+    assert ("holiday" in selection.names) == (min(events, (length + 1) // 2) >= 3)
 
 
 # ---- leakage check --------------------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def shared_workspace(tmp_path_factory: pytest.TempPathFactory, empty_store: Path
 @pytest.fixture(scope="module")
 def ridge_forecast(shared_workspace: Workspace) -> tuple[Forecast, Run]:
     """Result and run of a Ridge forecast with weather and strikes."""
-    return run_forecast(make_data(), shared_workspace, "ridge", tables=[make_weather()])
+    return run_forecast(make_data(), shared_workspace, "ridge", tables=[make_weather()], calendar="FR")
 
 
 # ---- result and run -------------------------------------------------------------------------------------------------
