@@ -18,7 +18,7 @@ from core.forecasters.to_frame import to_frame
 from core.messages import N_
 from core.progress import Progress
 
-ERROR_HISTORY_DAYS = 730  # of errors that are saved; intervals use the last 90 to 365
+ERROR_HISTORY_PERIODS = 1096  # of errors that are saved; those of the same season of two earlier years count
 SERVED_QUANTILES = np.array([0.05, 0.95])
 
 
@@ -60,7 +60,7 @@ class ForecastModel:
         self.forecaster.fit(series, covariate_panel, self.horizon, progress)
         self.entities_, self.unit_ = series.entities, series.unit
         self.slots_, self.day_start_ = len(series.slots), series.day_start
-        self.fitted_until_, self.errors_ = str(series.periods[-1])[:10], errors.select_last_days(ERROR_HISTORY_DAYS)
+        self.fitted_until_, self.errors_ = str(series.periods[-1])[:10], errors.select_last(ERROR_HISTORY_PERIODS)
 
     def build_covariate_panel(self, series: Panel, covariates: Covariates) -> CovariatePanel:
         """Return the covariates of all days of the series and of the days that are forecast."""

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
-from core.evaluation.conformal import apply_quantiles, compute_conformal_quantiles, compute_error_scale
+from core.evaluation.conformal import apply_quantiles, compute_error_scale
+from core.evaluation.error_quantiles import compute_conformal_quantiles
 from core.forecasters.backtest_report import format_quantile_name
 from core.tasks.forecast.result import Forecast
 
