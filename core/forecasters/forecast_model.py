@@ -75,16 +75,23 @@ class ForecastModel:
         DataError if entities, times of the day or unit differ from the training data, or if `horizon` exceeds that of
         the model.
         """
-        self._check_compatible(series, horizon)
+        forecasts = self.forecast_amounts(series, covariate_panel, horizon)
         assert self.errors_ is not None, "fit comes first"
+        quantile_values = [
+            self.errors_.compute_quantiles(forecast, step, quantiles) for step, forecast in enumerate(forecasts, 1)
+        ]
+        return forecasts, np.stack(quantile_values)
+
+    def forecast_amounts(self, series: Panel, covariate_panel: CovariatePanel, horizon: int) -> Floats:
+        """Forecast like `forecast_days`, without quantiles, which cost most of the time: (steps, entities, slots)."""
+        self._check_compatible(series, horizon)
         extended_series = series.extend(self.horizon)
-        forecasts, quantile_values = [], []
+        forecasts = []
         for step in range(1, horizon + 1):
             day = len(series) + step - 1
             amounts = self.forecaster.predict(extended_series, covariate_panel, step, day)
             forecasts.append(disaggregate_days(amounts, extended_series, step, day)[0])
-            quantile_values.append(self.errors_.compute_quantiles(forecasts[-1], step, quantiles))
-        return np.stack(forecasts), np.stack(quantile_values)
+        return np.stack(forecasts)
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the forecast for a table with the columns `entity`, `time`, `value` and the covariates.
