@@ -17,6 +17,7 @@ BENCHMARKS = (
     "row_detectors",
     "forecasting",
     "forecast_scale",
+    "forecast_intervals",
     "intervals",
     "interval_events",
     "forests",

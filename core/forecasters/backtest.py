@@ -130,7 +130,7 @@ def run_backtest(
             amounts = fold_amounts[step - 1, step - 1 :]
             slot_amounts = disaggregate_days(amounts, fold_series, step, first_day)
             forecast[step - 1, first_day - errors_start : end - errors_start] = slot_amounts
-    errors = ResidualHistory(forecast, series.values[errors_start:], calibration)
+    errors = ResidualHistory(forecast, series.values[errors_start:], calibration, series.frequency)
     naive = compute_naive_forecasts(series, errors_start, horizon)
     return Backtest(
         series,

@@ -18,7 +18,7 @@ from core.forecasters.to_frame import to_frame
 from core.messages import N_
 from core.progress import Progress
 
-ERROR_HISTORY_DAYS = 730  # of errors that are saved; intervals use the last 90 to 365
+ERROR_HISTORY_PERIODS = 1096  # of errors that are saved; those of the same season of two earlier years count
 SERVED_QUANTILES = np.array([0.05, 0.95])
 
 
@@ -60,7 +60,7 @@ class ForecastModel:
         self.forecaster.fit(series, covariate_panel, self.horizon, progress)
         self.entities_, self.unit_ = series.entities, series.unit
         self.slots_, self.day_start_ = len(series.slots), series.day_start
-        self.fitted_until_, self.errors_ = str(series.periods[-1])[:10], errors.select_last_days(ERROR_HISTORY_DAYS)
+        self.fitted_until_, self.errors_ = str(series.periods[-1])[:10], errors.select_last(ERROR_HISTORY_PERIODS)
 
     def build_covariate_panel(self, series: Panel, covariates: Covariates) -> CovariatePanel:
         """Return the covariates of all days of the series and of the days that are forecast."""
@@ -75,16 +75,23 @@ class ForecastModel:
         DataError if entities, times of the day or unit differ from the training data, or if `horizon` exceeds that of
         the model.
         """
-        self._check_compatible(series, horizon)
+        forecasts = self.forecast_amounts(series, covariate_panel, horizon)
         assert self.errors_ is not None, "fit comes first"
+        quantile_values = [
+            self.errors_.compute_quantiles(forecast, step, quantiles) for step, forecast in enumerate(forecasts, 1)
+        ]
+        return forecasts, np.stack(quantile_values)
+
+    def forecast_amounts(self, series: Panel, covariate_panel: CovariatePanel, horizon: int) -> Floats:
+        """Forecast like `forecast_days`, without quantiles, which cost most of the time: (steps, entities, slots)."""
+        self._check_compatible(series, horizon)
         extended_series = series.extend(self.horizon)
-        forecasts, quantile_values = [], []
+        forecasts = []
         for step in range(1, horizon + 1):
             day = len(series) + step - 1
             amounts = self.forecaster.predict(extended_series, covariate_panel, step, day)
             forecasts.append(disaggregate_days(amounts, extended_series, step, day)[0])
-            quantile_values.append(self.errors_.compute_quantiles(forecasts[-1], step, quantiles))
-        return np.stack(forecasts), np.stack(quantile_values)
+        return np.stack(forecasts)
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the forecast for a table with the columns `entity`, `time`, `value` and the covariates.

@@ -10,12 +10,12 @@ from core.array_types import Floats
 from core.data.regular_series import WEEK, RegularSeries
 from core.errors import DataError
 from core.evaluation.adaptive_conformal import AdaptiveCalibrator, BandForecast, CalibratedBand
+from core.evaluation.forecast_metrics import LOSS_LEVELS
 from core.evaluation.ratio_intervals import RatioHistory, widen_ratio_quantiles
 from core.forecasters.series.base import SeriesForecaster
 from core.messages import N_
 from core.progress import Progress
 
-LOSS_LEVELS = np.arange(0.1, 0.95, 0.1)  # quantiles of the mean weighted quantile loss
 MIN_WINDOW_STEPS, WINDOW_WEEKS = 1000, 2  # past errors that a bound is computed from
 LEVEL_STEPS = 14  # errors whose median is the level, for data without times of the day; else those of half a day
 MIN_WIDTH_SHARE = 0.05  # of the usual width of the band of an entity, that every width counts as at least

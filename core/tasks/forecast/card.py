@@ -8,7 +8,7 @@ from core.runs.card_model import CardIntervals, Picture, ScoreCard
 from core.tasks.forecast.result import Forecast
 
 NAIVE_NAMES = ("naive1", "naive7")
-METRIC_COLUMNS = ("mae", "wape", "rmse", "r2", "mase", "quantile_loss")
+METRIC_COLUMNS = ("mae", "wape", "rmse", "r2", "mase", "quantile_loss", "mwql")
 
 
 def describe(forecast: Forecast) -> CardData:

@@ -18,11 +18,11 @@ def to_answer(forecast: Forecast, run: Run) -> dict[str, Any]:
 def to_lines(forecast: Forecast, run: Run) -> Iterator[str]:
     """Yield the errors by days ahead, compared with the naive forecasts, and the notes."""
     yield f"{len(forecast.rows):,} values, {run.summary}"
-    yield "  days ahead     MAE    WAPE  naive-1  naive-7  coverage"
+    yield "  days ahead     MAE    WAPE  naive-1  naive-7  coverage    mwql"
     for row in forecast.get_step_scores().itertuples():
         yield (
             f"  {row.step:>10}  {row.mae:>6,.0f}  {row.wape:>5.1%}  {row.wape_naive1:>6.1%}"
-            f"  {row.wape_naive7:>6.1%}  {row.coverage:>7.1%}"
+            f"  {row.wape_naive7:>6.1%}  {row.coverage:>7.1%}  {getattr(row, 'mwql', float('nan')):>6.2%}"
         )
     yield from (f"  {note}" for note in forecast.notes)
 

@@ -7,6 +7,7 @@ import numpy as np
 from core.data.covariates import Covariates
 from core.data.dataset import DAY
 from core.data.panel import STALE_DAYS, Panel
+from core.evaluation.error_quantiles import MIN_ERRORS
 from core.forecasters.forecast_model import ForecastModel
 from core.messages import N_, Message
 from core.tasks.forecast.spec import ForecastSpec
@@ -25,6 +26,7 @@ def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariat
         *_list_weather_notes(model, spec),
         *_list_assumption_notes(model, spec, series, covariates),
         *_list_series_notes(series),
+        *_list_interval_notes(model),
     )
 
 
@@ -72,4 +74,18 @@ def _list_series_notes(series: Panel) -> Iterator[Message]:
                 "the days around them: {count}."
             ),
             {"count": outlier_count},
+        )
+
+
+def _list_interval_notes(model: ForecastModel) -> Iterator[Message]:
+    if model.errors_ is None:
+        return
+    count = model.errors_.count_periods(model.horizon)
+    if count < MIN_ERRORS:
+        yield Message(
+            N_(
+                "The intervals are computed from few past errors: {count} periods, {horizon} ahead. "
+                "They are widened for it. From {accepted} periods on they are not."
+            ),
+            {"count": count, "horizon": model.horizon, "accepted": MIN_ERRORS},
         )

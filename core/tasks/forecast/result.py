@@ -12,7 +12,19 @@ from core.runs.result import Result
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec
 
 LOGGED_STEPS = (1, 7, 28)  # days ahead with logged metrics, in addition to the whole horizon and its last day
-METRICS = ("mae", "wape", "rmse", "r2", "mase", "skill_naive1", "skill_naive7", "quantile_loss", "coverage", "width")
+METRICS = (
+    "mae",
+    "wape",
+    "rmse",
+    "r2",
+    "mase",
+    "skill_naive1",
+    "skill_naive7",
+    "quantile_loss",
+    "mwql",
+    "coverage",
+    "width",
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,7 @@ class Forecast(Result):
     slots           times of the day; one slot for daily amounts
     covariates      columns known in advance that the model uses
     joins           report on each covariate file
-    calibration     past errors that the intervals are computed from, see `Calibration`
+    calibration     past errors that the intervals are computed from, see `ConformalConfig`
     notes           limits that a reader has to know
     cautions        the notes about what was guessed, shared or left out; a command prints them as errors are
     rows            entity, time, step, forecast, one column per quantile ("q0.05"), naive1, naive7, assumed (True if a
@@ -81,7 +93,9 @@ class Forecast(Result):
         for row in overall_rows.to_dict("records"):
             step = int(row["step"])
             if step in (0, *LOGGED_STEPS, self.model_spec.horizon):
-                metrics |= {name if step == 0 else f"{name}_{step}": float(row[name]) for name in METRICS}
+                metrics |= {
+                    name if step == 0 else f"{name}_{step}": float(row[name]) for name in METRICS if name in row
+                }
         return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
     def get_step_scores(self) -> pd.DataFrame:

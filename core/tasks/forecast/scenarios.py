@@ -217,9 +217,8 @@ def compute_response_curve(model: ForecastModel, series: Panel, covariates: Cova
     for strike in strikes:
         for shift in shifts if len(shifts) > 1 or len(strikes) > 1 else ():
             changed_covariates = Scenario(temperature_delta=shift, strike=strike).apply(covariates, first)
-            amounts, _ = model.forecast_days(
-                recent, model.build_covariate_panel(recent, changed_covariates), model.horizon, np.array([0.5])
-            )
+            changed_panel = model.build_covariate_panel(recent, changed_covariates)
+            amounts = model.forecast_amounts(recent, changed_panel, model.horizon)
             rows.append(
                 {
                     "strike": np.nan if strike is None else float(strike),

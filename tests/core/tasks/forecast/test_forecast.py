@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from core.data.covariates import CovariateTable, read_covariates
 from core.data.dataset import Dataset
 from core.data.panel import Panel
 from core.errors import DataError, NotFoundError, OptionError
+from core.evaluation.conformal import ConformalConfig, ResidualHistory
 from core.forecasters.backtest import run_backtest
 from core.forecasters.backtest_report import build_report
 from core.forecasters.forecast_model import ForecastModel
 from core.forecasters.ridge import Ridge
+from core.forecasters.seasonal_naive import SeasonalNaive
 from core.progress import CancelledError, Progress
 from core.runs.model_files import load_model
 from core.runs.promotion import runs_with_model
@@ -28,6 +31,7 @@ from core.runs.tracked_run import Run
 from core.spec.hyperparameters import build_from_settings
 from core.spec.spec import PartSpec
 from core.tasks.forecast.backtest import build_example_table
+from core.tasks.forecast.notes import list_notes
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.run import apply_model, forecast, load_forecast, recalibrate
 from core.tasks.forecast.scenarios import Scenario, build_forecast_rows, what_if
@@ -624,9 +628,15 @@ def test_scenario_rejects_unused_covariate(shared_workspace: Workspace, ridge_fo
 # ---- recalibration --------------------------------------------------------------------------------------------------
 
 
-def test_recalibration_changes_intervals_not_forecast(shared_workspace: Workspace) -> None:
+@pytest.mark.parametrize("adaptation", [1.0, 0.0])
+def test_recalibration_changes_intervals_only_if_they_gain(
+    adaptation: float, shared_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noise grows by a factor of six. Fixed intervals, as in runs of earlier versions, are too narrow for it."""
+    calibrated = partial(run_backtest, calibration=ConformalConfig(adaptation=adaptation))
+    monkeypatch.setattr("core.tasks.forecast.run.run_backtest", calibrated)
     values = make_consumption(1000, 2)
-    noise = np.random.default_rng(2).normal(0, 1, (1000, 2)) * np.geomspace(0.005, 0.3, 1000)[:, None]
+    noise = np.random.default_rng(2).normal(0, 1, (1000, 2)) * np.geomspace(0.05, 0.3, 1000)[:, None]
     dataset = make_daily_dataset(np.maximum(values * (1 + noise), 1.0))
     result, run = run_forecast(
         dataset,
@@ -639,14 +649,36 @@ def test_recalibration_changes_intervals_not_forecast(shared_workspace: Workspac
     better, again = recalibrate(RecalibrationSpec(run.id), dataset, workspace=shared_workspace, actor=ACTOR)
     assert np.array_equal(better.rows["forecast"], result.rows["forecast"])
     assert again.metrics["wape"] == pytest.approx(run.metrics["wape"])
-    assert abs(again.metrics["coverage"] - 0.9) < abs(run.metrics["coverage"] - 0.9)
-    assert better.calibration != result.calibration
-    assert "Recalibrated on the first half" in read_notes(better)
     model = load_model(again.id, ForecastModel, shared_workspace)
     assert model.errors_ is not None
     assert asdict(model.errors_.calibration) == better.calibration
-    with pytest.raises(DataError, match=r"fitted on\. made\.csv has other data"):
-        recalibrate(RecalibrationSpec(run.id), make_daily_dataset(values[:-3]), workspace=shared_workspace, actor=ACTOR)
+    if adaptation:
+        assert "Nothing gained by recalibration" in read_notes(better)
+        assert better.calibration == result.calibration
+        pd.testing.assert_frame_equal(better.rows, result.rows)
+        with pytest.raises(DataError, match=r"fitted on\. made\.csv has other data"):
+            recalibrate(
+                RecalibrationSpec(run.id), make_daily_dataset(values[:-3]), workspace=shared_workspace, actor=ACTOR
+            )
+    else:
+        assert "Recalibrated on the first half" in read_notes(better)
+        assert better.calibration != result.calibration
+        assert again.metrics["mwql"] < run.metrics["mwql"]
+        assert abs(again.metrics["coverage"] - 0.9) < abs(run.metrics["coverage"] - 0.9)
+
+
+def test_forecast_tells_intervals_of_few_errors() -> None:
+    series = Panel.from_dataset(make_daily_dataset(make_consumption(150, 2)))
+    covariates = join_tables(make_daily_dataset(make_consumption(150, 2)), [])
+    notes = []
+    for count in (20, 60):
+        model = ForecastModel(SeasonalNaive(), horizon=2)
+        values = series.values[-count:]
+        model.fit(series, covariates, ResidualHistory(np.stack([values * 1.01, values * 0.98]), values))
+        spec = ForecastSpec(horizon=2)
+        notes.append(" ".join(map(str, list_notes(model, spec, series, covariates))))
+    assert "computed from few past errors: 20 periods, 2 ahead" in notes[0]
+    assert "few past errors" not in notes[1]
 
 
 # ---- reference values of the gas files ------------------------------------------------------------------------------
