@@ -14,8 +14,8 @@ from core.errors import DataError
 from core.evaluation.conformal import DEFAULT_CONFIG, ConformalConfig, ResidualHistory
 from core.forecasters.base import Forecaster
 from core.forecasters.covariate_panel import CovariatePanel, WeatherMode, select_covariates, shift_days
+from core.forecasters.day_shape import DayShape
 from core.forecasters.features import find_weekday_lag
-from core.forecasters.intraday_profile import disaggregate_days
 from core.messages import N_
 from core.progress import Progress
 
@@ -117,18 +117,17 @@ def run_backtest(
     covariate_panel = CovariatePanel.from_covariates(series, covariates, columns, weather, horizon)
     for fold, (begin, end) in enumerate(((errors_start, test_start), (test_start, len(series)))):
         fold_forecaster, train_series = copy.deepcopy(forecaster), series.select_before(series.periods[begin])
+        train_covariates = CovariatePanel.from_covariates(train_series, covariates, columns, weather, horizon)
         fold_forecaster.fit(
-            train_series,
-            CovariatePanel.from_covariates(train_series, covariates, columns, weather, horizon),
-            horizon,
-            None if progress is None else progress.create_part(fold, 2),
+            train_series, train_covariates, horizon, None if progress is None else progress.create_part(fold, 2)
         )
+        day_shape = DayShape().fit(train_series, train_covariates, horizon)
         fold_series = series.select_before(series.periods[end - 1] + DAY)
         fold_amounts = fold_forecaster.predict_steps(series, covariate_panel, horizon, begin, end)
         for step in range(1, min(horizon, end - begin) + 1):
             first_day = begin + step - 1
             amounts = fold_amounts[step - 1, step - 1 :]
-            slot_amounts = disaggregate_days(amounts, fold_series, step, first_day)
+            slot_amounts = day_shape.spread(amounts, fold_series, covariate_panel, step, first_day)
             forecast[step - 1, first_day - errors_start : end - errors_start] = slot_amounts
     errors = ResidualHistory(forecast, series.values[errors_start:], calibration, series.frequency)
     naive = compute_naive_forecasts(series, errors_start, horizon)

@@ -13,7 +13,7 @@ from core.errors import DataError
 from core.evaluation.conformal import ResidualHistory
 from core.forecasters.base import Forecaster
 from core.forecasters.covariate_panel import CovariatePanel, WeatherMode, select_covariates
-from core.forecasters.intraday_profile import disaggregate_days
+from core.forecasters.day_shape import DayShape
 from core.forecasters.to_frame import to_frame
 from core.messages import N_
 from core.progress import Progress
@@ -44,6 +44,7 @@ class ForecastModel:
     day_start_: int = field(default=0, init=False)
     fitted_until_: str = field(default="", init=False)
     errors_: ResidualHistory | None = field(default=None, init=False)
+    day_shape_: DayShape | None = field(default=None, init=False)
 
     def select_series(self, dataset: Dataset) -> Panel:
         """Return the series of `dataset` that the model forecasts. Raises the errors of `Panel.from_dataset`."""
@@ -52,12 +53,16 @@ class ForecastModel:
     def fit(
         self, series: Panel, covariates: Covariates, errors: ResidualHistory, progress: Progress | None = None
     ) -> None:
-        """Fit the forecaster on all days of the series; the `errors` of a backtest calibrate the intervals."""
+        """Fit the forecaster and the shape of the day on all days of the series.
+
+        The `errors` of a backtest calibrate the intervals.
+        """
         self.covariate_names_ = tuple(select_covariates(series, covariates, self.weather).names)
         covariate_panel = CovariatePanel.from_covariates(
             series, covariates, self.covariate_names_, self.weather, self.horizon
         )
         self.forecaster.fit(series, covariate_panel, self.horizon, progress)
+        self.day_shape_ = DayShape().fit(series, covariate_panel, self.horizon)
         self.entities_, self.unit_ = series.entities, series.unit
         self.slots_, self.day_start_ = len(series.slots), series.day_start
         self.fitted_until_, self.errors_ = str(series.periods[-1])[:10], errors.select_last(ERROR_HISTORY_PERIODS)
@@ -85,12 +90,12 @@ class ForecastModel:
     def forecast_amounts(self, series: Panel, covariate_panel: CovariatePanel, horizon: int) -> Floats:
         """Forecast like `forecast_days`, without quantiles, which cost most of the time: (steps, entities, slots)."""
         self._check_compatible(series, horizon)
-        extended_series = series.extend(self.horizon)
+        extended_series, day_shape = series.extend(self.horizon), self.day_shape_ or DayShape()
         forecasts = []
         for step in range(1, horizon + 1):
             day = len(series) + step - 1
             amounts = self.forecaster.predict(extended_series, covariate_panel, step, day)
-            forecasts.append(disaggregate_days(amounts, extended_series, step, day)[0])
+            forecasts.append(day_shape.spread(amounts[:1], extended_series, covariate_panel, step, day)[0])
         return np.stack(forecasts)
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,6 @@ from core.errors import DataError
 from core.forecasters.base import Forecaster
 from core.forecasters.blend import Blend
 from core.forecasters.covariate_panel import LEAD_ERRORS_C, CovariatePanel, select_covariates
-from core.forecasters.intraday_profile import compute_intraday_shares, disaggregate_days
 from core.forecasters.leakage import check_leakage
 from core.forecasters.ridge import Ridge
 from core.forecasters.series.base import SeriesForecaster
@@ -31,7 +30,6 @@ from tests.support.sample_series import (
     make_consumption,
     make_covariate_table,
     make_daily_dataset,
-    make_hourly_dataset,
     make_temperatures,
 )
 
@@ -363,42 +361,6 @@ def test_seasonal_naive_repeats_same_weekday() -> None:
     naive = list_forecasters()["seasonal-naive"]().fit(panel, make_inputs(panel), 9)
     for step, back in ((1, 7), (7, 7), (8, 14), (9, 14)):
         assert naive.predict(panel, make_inputs(panel), step)[40, 0] == 140 - back
-
-
-# ---- hourly profiles ------------------------------------------------------------------------------------------------
-
-
-def test_hourly_spread_keeps_daily_total_and_shape() -> None:
-    panel = Panel.from_dataset(make_hourly_dataset(make_consumption(60, 2)), "hour")
-    hourly_values = disaggregate_days(panel.amounts[50:], panel, 2, 50)
-    assert np.allclose(hourly_values, panel.values[50:])
-    power = Panel.from_dataset(make_hourly_dataset(make_consumption(60, 2), unit="MW"), "hour")
-    assert np.allclose(disaggregate_days(power.amounts[50:], power, 2, 50), power.values[50:])
-
-
-def test_hourly_shares_ignore_later_values() -> None:
-    panel = Panel.from_dataset(make_hourly_dataset(make_consumption(60, 2)), "hour")
-    values = panel.values.copy()
-    values[41:] = values[41:, :, ::-1] * np.linspace(1, 3, 24)
-    for step in (1, 2, 7, 8):
-        before, after = (
-            compute_intraday_shares(panel, step),
-            compute_intraday_shares(replace_values(panel, values), step),
-        )
-        assert np.array_equal(before[14:][: 41 + step - 14], after[14:][: 41 + step - 14], equal_nan=True), step
-        assert not are_equal(before, after)
-
-
-def test_hourly_shares_ignore_empty_days() -> None:
-    panel = Panel.from_dataset(make_hourly_dataset(make_consumption(60, 2)), "hour")
-    values = panel.values.copy()
-    values[50] = 0
-    assert np.allclose(
-        compute_intraday_shares(replace_values(panel, values), 1)[57], compute_intraday_shares(panel, 1)[57]
-    )
-    values[20:] = 0
-    hourly_values = disaggregate_days(np.zeros((1, 2)), replace_values(panel, values), 1, 59)
-    assert np.array_equal(hourly_values, np.zeros((1, 2, 24)))
 
 
 # ---- inputs known in advance ----------------------------------------------------------------------------------------

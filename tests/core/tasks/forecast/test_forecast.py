@@ -372,6 +372,31 @@ def test_forecast_sums_hours_to_days(shared_workspace: Workspace) -> None:
     sums = by_hour.rows.groupby(["entity", "step"], observed=True)["forecast"].sum()
     assert np.allclose(sums, by_day.rows.set_index(["entity", "step"])["forecast"].reindex(sums.index))
     assert {"hour"} < set(by_hour.reliability["by"])
+    assert "shape of the day was not measurably better on the last 175 days" in read_notes(by_hour)
+    assert "shape of the day" not in read_notes(by_day)
+
+
+def test_forecast_notes_shape_of_day(shared_workspace: Workspace) -> None:
+    dataset = make_hourly_dataset(make_consumption(DAYS, 1))
+    warm_hours = np.outer(make_temperatures(DAYS), np.linspace(-1, 1, 24))
+    dataset = dataset.replace(frame=dataset.frame * (1 + 0.02 * warm_hours))
+    result, run = run_forecast(dataset, shared_workspace, tables=[make_weather()], horizon=2, resolution="hour")
+    assert "shape of the day is forecast from what is known of it and of the days before" in read_notes(result)
+    model = load_model(run.id, ForecastModel, shared_workspace)
+    assert model.day_shape_ is not None
+    assert model.day_shape_.test_ is not None
+    assert f"its error was {round(100 * model.day_shape_.test_.model_error, 1):g} % of the amounts" in read_notes(
+        result
+    )
+
+
+def test_forecast_notes_history_too_short_for_shape() -> None:
+    dataset = make_hourly_dataset(make_consumption(40, 1))
+    series, covariates = Panel.from_dataset(dataset, "hour"), join_tables(dataset, [])
+    model = ForecastModel(list_forecasters()["seasonal-naive"](), 2, "hour")
+    model.fit(series, covariates, ResidualHistory(np.full((2, 40, 1, 24), np.nan), series.values))
+    notes = " ".join(map(str, list_notes(model, ForecastSpec(horizon=2), series, covariates)))
+    assert "shape of the day needs at least 56 days" in notes
 
 
 def test_forecast_of_one_measure(shared_workspace: Workspace) -> None:
