@@ -117,3 +117,9 @@ class Forecast(Result):
     def to_frame(self) -> pd.DataFrame:
         """Return the forecast rows as a table to export."""
         return self.rows.assign(entity=self.rows["entity"].astype(str), unit=self.data.unit)
+
+    def build_judged_table(self) -> pd.DataFrame:
+        """Return the judged values as a table to export; alarms are numbered from 1, 0 is none."""
+        return self.judged.assign(
+            entity=self.judged["entity"].astype(str), alarm=self.judged["alarm"] + 1, unit=self.data.unit
+        )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.actor import Actor
 from core.array_types import Floats
-from core.data.dataset import Dataset
+from core.data.dataset import Dataset, DataSummary
 from core.data.panel import Panel
 from core.evaluation.conformal import ResidualHistory
 from core.forecasters.forecast_model import ForecastModel
@@ -24,6 +24,7 @@ from core.tasks.forecast.alarm_words import describe_alarm, list_causes, tabulat
 from core.tasks.forecast.alarms import judge_periods
 from core.tasks.forecast.card import describe
 from core.tasks.forecast.command import to_answer, to_lines
+from core.tasks.forecast.figures import draw_judged
 from core.tasks.forecast.judgement import average_periods, judge_values
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.run import apply_model, forecast, load_forecast, recalibrate
@@ -312,6 +313,46 @@ def test_alarm_level_changes_the_number_of_alarms(alarm_workspace: Workspace) ->
     assert rates[0.98] < 0.06
 
 
+# ---- picture --------------------------------------------------------------------------------------------------------
+
+
+def test_alarm_figure_marks_values_outside_and_shades_the_alarm(saved_run: tuple[Forecast, Run]) -> None:
+    result = saved_run[0]
+    alarm = result.alarms.iloc[0]
+    figure = draw_judged(result, "a", (alarm["start"], alarm["end"]))
+    judged = result.judged[result.judged["entity"] == "a"]
+    marks = [trace for trace in figure.data if trace.mode == "markers"]
+    marked = {pd.Timestamp(time) for trace in marks for time in trace.x}
+    assert marked == set(judged.loc[judged["distance"] != 0, "time"])
+    [shade] = figure.layout.shapes
+    assert pd.Timestamp(shade.x0) < alarm["start"] <= alarm["end"] < pd.Timestamp(shade.x1)
+    low, high = map(pd.Timestamp, figure.layout.xaxis.range)
+    assert low < alarm["start"] <= alarm["end"] < high
+
+
+def test_alarm_figure_shows_a_gap_where_an_entity_is_missing(saved_run: tuple[Forecast, Run]) -> None:
+    result = saved_run[0]
+    is_dropped = (result.judged["entity"] == "a") & (result.judged["time"] == result.judged["time"][50])
+    figure = draw_judged(replace(result, judged=result.judged[~is_dropped]), "a")
+    [measured] = [trace for trace in figure.data if trace.name == "measured"]
+    assert np.isnan(np.asarray(measured.y, dtype=float)).sum() == 1
+
+
+def test_alarm_figure_of_long_series_draws_few_points() -> None:
+    times = pd.date_range("2020-01-01", periods=30_000, freq="h")
+    values = np.sin(np.arange(30_000) / 24) + 2
+    judged = pd.DataFrame({"entity": "a", "time": times, "actual": values, "forecast": 2.0, "low": 0.5, "high": 3.5})
+    judged = judged.assign(distance=0.0, alarm=-1)
+    judged.loc[20_000, ["actual", "distance"]] = 9.0, 5.5
+    empty, spec = pd.DataFrame(), ForecastSpec()
+    data = DataSummary(("a.csv",), "MW", False, ("value",))
+    result = Forecast(spec, spec, data, "2024-04-09", ("a", "b"), (), (), {}, (), empty, empty, empty, empty)
+    figure = draw_judged(replace(result, judged=judged), "a", (times[20_000], times[20_000]))
+    [measured] = [trace for trace in figure.data if trace.name == "measured"]
+    assert len(measured.x) < 10_000
+    assert times[20_000] in list(pd.to_datetime(np.asarray(measured.x)))
+
+
 # ---- words ----------------------------------------------------------------------------------------------------------
 
 
@@ -335,8 +376,6 @@ def test_alarm_names_only_what_the_forecaster_uses(saved_run: tuple[Forecast, Ru
 )
 def test_alarm_is_told_for_any_amounts(measured: float, expected: float, kind: str, days: int) -> None:
     empty, spec, start = pd.DataFrame(), ForecastSpec(), pd.Timestamp("2024-03-12")
-    from core.data.dataset import DataSummary
-
     data = DataSummary(("a.csv",), "MWh", False, ("value",))
     result = Forecast(spec, spec, data, "2024-04-09", ("day",), (), (), {}, (), empty, empty, empty, empty)
     end = start + pd.Timedelta(days=days)
