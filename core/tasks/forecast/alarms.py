@@ -13,6 +13,7 @@ import pandas as pd
 
 from core.array_types import Floats
 from core.data.panel import Panel
+from core.evaluation.adaptive_conformal import MIN_SCORES
 from core.evaluation.conformal import ResidualHistory
 from core.evaluation.interval_events import (
     MIN_GAP_STEPS,
@@ -58,7 +59,8 @@ def judge_periods(
         for incident in _list_incidents(timeline, number, means, count)
     ]
     alarms = _tabulate_incidents(incidents, timeline, series)
-    counts = AlarmCounts(*_count_outside(timeline.distance), *(_count_outside(means.distance) if means else ()))
+    lasting = _count_outside(means.distance) if means else (0, 0)
+    counts = AlarmCounts(*_count_outside(timeline.distance), *lasting, _count_past_errors(errors, first))
     return {
         "judged": _tabulate_points(timeline, series, alarms),
         "alarms": alarms.drop(columns=["first_row", "last_row"]),
@@ -100,6 +102,12 @@ class _Timeline:
 def _count_outside(distance: Floats) -> tuple[int, int]:
     """Return the numbers of known and of outside values."""
     return int(np.isfinite(distance).sum()), int((np.nan_to_num(distance) != 0).sum())
+
+
+def _count_past_errors(errors: ResidualHistory, first: int) -> int:
+    """Return the errors that calibrate the series with the fewest; few errors are joined by those of all series."""
+    counts = np.isfinite(errors.actual[:first] - errors.forecast[0, :first])[-errors.calibration.window :].sum(axis=0)
+    return int(np.where(counts < MIN_SCORES, counts.sum(), counts).min())
 
 
 # ---- incidents ------------------------------------------------------------------------------------------------------

@@ -38,7 +38,8 @@ def judge_measured_periods(
         actual=np.concatenate([past.actual, errors.actual]),
     )
     fields = judge_periods(history, past.forecast.shape[1], series, series.periods[first:], level)
-    return fields, tuple(_list_judged_notes(model, series, first, fields["alarm_counts"]))
+    counts: AlarmCounts = fields["alarm_counts"]
+    return fields, (*_list_judged_notes(model, series, first, counts), *counts.list_notes(level))
 
 
 def _forecast_periods(model: ForecastModel, series: Panel, covariates: Covariates, first: int) -> ResidualHistory:

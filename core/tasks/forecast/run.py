@@ -192,13 +192,18 @@ def _build_forecast(
     series: Panel,
     covariates: Covariates,
 ) -> Forecast:
+    shared_fields, tables = (
+        _build_shared_fields(spec, model, dataset, series, covariates),
+        score_backtest(backtest, spec, covariates),
+    )
+    notes = (*shared_fields["notes"], *tables["alarm_counts"].list_notes(spec.alarm_level))
     return Forecast(
         spec=spec,
         model_spec=spec,
-        **_build_shared_fields(spec, model, dataset, series, covariates),
+        **shared_fields | {"notes": notes},
         backtest_until=str(series.periods[-1])[:10],
         rows=build_forecast_rows(model, series, covariates, np.array(spec.quantiles)),
-        **score_backtest(backtest, spec, covariates),
+        **tables,
         importance=measure_importance(backtest),
         response=compute_response_curve(model, series, covariates),
         effects=estimate_strike_effects(series, covariates),

@@ -164,6 +164,15 @@ def test_share_of_usual_values_outside_keeps_its_promise(level: float) -> None:
     assert low < 1 - level < high
 
 
+def test_few_past_errors_are_told() -> None:
+    """The outermost of 60 past errors of two series are no interval of 99 %; those of a longer history are."""
+    short, long = judge(make_errors(120), 60)["alarm_counts"], judge(make_errors(500), 365)["alarm_counts"]
+    assert "needs 199 past errors. There are 60: up to 3.3 %" in str(short.list_notes(LEVEL)[0])
+    assert long.list_notes(LEVEL) == ()
+    assert short.list_notes(0.95) == ()
+    assert judge(make_errors(60), 30)["alarm_counts"].past_errors == 60, "few errors are joined by those of all series"
+
+
 def test_constant_values_raise_no_alarm() -> None:
     errors = make_errors(200, 1)
     constant = replace(errors, actual=np.full_like(errors.actual, 100.0))
@@ -446,3 +455,19 @@ def test_applied_model_tells_values_that_it_cannot_judge(
     missing = 2 * NEW_DAYS - len(applied.judged)
     assert missing >= 5
     assert f"missing: {missing}." in " ".join(map(str, applied.notes))
+
+
+def test_applied_model_judges_a_file_of_new_days_only(
+    saved_run: tuple[Forecast, Run], alarm_workspace: Workspace
+) -> None:
+    """The first days have no history in the file, so they are told as not judged; a fault after them is found."""
+    days, fault_day = 90, 70
+    values = make_consumption(DAYS + days, 2)
+    values[DAYS + fault_day, 0] *= 1.5
+    later = make_daily_dataset(values[DAYS:], start=str(make_consumption_day(DAYS))[:10])
+    digest = alarm_workspace.covariates.save([make_weather_table(DAYS + days + 30)])
+    spec = ForecastApplySpec(saved_run[1].id, digest)
+    applied, _ = apply_model(spec, later, workspace=alarm_workspace, actor=ACTOR)
+    assert 0 < len(applied.judged) < 2 * days
+    assert f"missing: {2 * days - len(applied.judged)}." in " ".join(map(str, applied.notes))
+    assert make_consumption_day(DAYS + fault_day) in applied.alarms["start"].tolist()
