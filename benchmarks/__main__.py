@@ -18,6 +18,7 @@ BENCHMARKS = (
     "forecasting",
     "forecast_scale",
     "forecast_intervals",
+    "forecast_alarms",
     "intervals",
     "interval_events",
     "forests",

@@ -9,6 +9,7 @@ import pandas as pd
 from core.data.dataset import Dataset, DataSummary
 from core.messages import Message
 from core.runs.result import Result
+from core.tasks.forecast.alarm_counts import AlarmCounts
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec
 
 LOGGED_STEPS = (1, 7, 28)  # days ahead with logged metrics, in addition to the whole horizon and its last day
@@ -50,6 +51,14 @@ class Forecast(Result):
     response        strike (0, 1, or NaN for unchanged), shift (°C), amount (over all entities and days)
     effects         effects of strikes: method ("raw", "matched", "matched, weather taken out"), change, low, high,
                     days, episodes
+    judged          values judged by the forecast one period ahead: entity, time, actual, forecast, low, high (interval
+                    of the alarms), distance (signed, outside it), alarm (−1 without); those of the backtest, or the
+                    measured ones after the training of an applied model
+    alarms          incidents, worst first: alarm, entity, kind ("high", "low", "lasting"), severity, start, end,
+                    peak and peak_end (times of its worst values), measured, expected, low, high (there; means per
+                    period where it is lasting), score, difference (measured − expected), percent (of expected), steps,
+                    outside (their number), is_open (lasts at the end of the data)
+    alarm_counts    numbers of judged values, and of those outside
     """
 
     spec: ForecastSpec | ForecastApplySpec | RecalibrationSpec
@@ -69,6 +78,9 @@ class Forecast(Result):
     response: pd.DataFrame = field(default_factory=pd.DataFrame)
     effects: pd.DataFrame = field(default_factory=pd.DataFrame)
     cautions: tuple[Message, ...] = ()
+    judged: pd.DataFrame = field(default_factory=pd.DataFrame)
+    alarms: pd.DataFrame = field(default_factory=pd.DataFrame)
+    alarm_counts: AlarmCounts = field(default_factory=AlarmCounts)
 
     @property
     def selection(self) -> ForecastSpec:
@@ -86,8 +98,13 @@ class Forecast(Result):
         """Digest of the stored covariate tables; "" without covariates."""
         return self.model_spec.covariates if isinstance(self.spec, RecalibrationSpec) else self.spec.covariates
 
+    @property
+    def alarm_level(self) -> float:
+        """Promised share of usual values inside the interval of the alarms."""
+        return self.model_spec.alarm_level
+
     def metrics(self) -> dict[str, float]:
-        """Return the metrics over all days ahead, and those of some days ahead with a suffix (`wape_1`)."""
+        """Return the metrics over all days ahead, those of some with a suffix (`wape_1`), and those of the alarms."""
         metrics: dict[str, float] = {}
         overall_rows = self.scores[self.scores["entity"] == ""]
         for row in overall_rows.to_dict("records"):
@@ -96,7 +113,17 @@ class Forecast(Result):
                 metrics |= {
                     name if step == 0 else f"{name}_{step}": float(row[name]) for name in METRICS if name in row
                 }
-        return {name: value for name, value in metrics.items() if np.isfinite(value)}
+        return {name: value for name, value in (metrics | self._list_alarm_metrics()).items() if np.isfinite(value)}
+
+    def _list_alarm_metrics(self) -> dict[str, float]:
+        if not self.alarm_counts.judged:
+            return {}
+        return {
+            "alarms": float(len(self.alarms)),
+            "alarm_rate": self.alarm_counts.rate,
+            "promised_rate": round(1 - self.alarm_level, 9),
+            "lasting_rate": self.alarm_counts.lasting_rate,
+        }
 
     def get_step_scores(self) -> pd.DataFrame:
         """Return the metrics over all entities, one row per number of days ahead."""
@@ -106,3 +133,9 @@ class Forecast(Result):
     def to_frame(self) -> pd.DataFrame:
         """Return the forecast rows as a table to export."""
         return self.rows.assign(entity=self.rows["entity"].astype(str), unit=self.data.unit)
+
+    def build_judged_table(self) -> pd.DataFrame:
+        """Return the judged values as a table to export; alarms are numbered from 1, 0 is none."""
+        return self.judged.assign(
+            entity=self.judged["entity"].astype(str), alarm=self.judged["alarm"] + 1, unit=self.data.unit
+        )

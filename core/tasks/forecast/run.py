@@ -27,8 +27,10 @@ from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
 from core.runs.tracked_run import Run, track_run
 from core.spec.spec import Spec
+from core.tasks.forecast.alarm_words import tabulate_alarms
 from core.tasks.forecast.backtest import build_example_table, measure_importance, rebuild_backtest, score_backtest
 from core.tasks.forecast.covariate_notes import list_backtest_cautions, list_cautions, list_overlaps
+from core.tasks.forecast.measured_periods import judge_measured_periods
 from core.tasks.forecast.notes import list_notes
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.scenarios import build_forecast_rows, compute_response_curve, estimate_strike_effects
@@ -86,7 +88,8 @@ def apply_model(
 ) -> tuple[Forecast, Run]:
     """Forecast the days after the end of `dataset` with the model of an earlier run; the backtest is that of the run.
 
-    Raises the errors of `load_model`, and DataError for a dataset that does not fit the model.
+    The measured days after the training of the model are judged by what the model forecasts for them. Raises the errors
+    of `load_model`, and DataError for a dataset that does not fit the model.
     """
     (progress or Progress()).report(0.0, N_("Forecasting with the model"))
     spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
@@ -97,10 +100,13 @@ def apply_model(
     params = _build_params(spec, model_spec, series)
     with track_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:
         covariates = _join_covariates(selected_rows, spec.covariates, model_spec, series, workspace)
+        shared_fields = _build_shared_fields(model_spec, model, dataset, series, covariates)
+        alarm_fields, alarm_notes = judge_measured_periods(model, series, covariates, model_spec.alarm_level)
         result = replace(
             source_forecast,
             spec=spec,
-            **_build_shared_fields(model_spec, model, dataset, series, covariates),
+            **shared_fields | {"notes": (*shared_fields["notes"], *alarm_notes)},
+            **alarm_fields,
             backtest_until=source_forecast.backtest_until,
             rows=build_forecast_rows(model, series, covariates, np.array(model_spec.quantiles)),
         )
@@ -202,13 +208,18 @@ def _build_forecast(
     series: Panel,
     covariates: Covariates,
 ) -> Forecast:
+    shared_fields, tables = (
+        _build_shared_fields(spec, model, dataset, series, covariates),
+        score_backtest(backtest, spec, covariates),
+    )
+    notes = (*shared_fields["notes"], *tables["alarm_counts"].list_notes(spec.alarm_level))
     return Forecast(
         spec=spec,
         model_spec=spec,
-        **_build_shared_fields(spec, model, dataset, series, covariates),
+        **shared_fields | {"notes": notes},
         backtest_until=str(series.periods[-1])[:10],
         rows=build_forecast_rows(model, series, covariates, np.array(spec.quantiles)),
-        **score_backtest(backtest, spec, covariates),
+        **tables,
         importance=measure_importance(backtest),
         response=compute_response_curve(model, series, covariates),
         effects=estimate_strike_effects(series, covariates),
@@ -221,6 +232,7 @@ def _save_result(run: Run, result: Forecast) -> None:
     has_forecast = result.rows["forecast"].notna()
     run.details = {"successful_predictions": int(has_forecast.sum()), "failed_predictions": int((~has_forecast).sum())}
     write_csv(result.get_step_scores(), run.folder / "backtest.csv")
+    write_csv(tabulate_alarms(result), run.folder / "alarms.csv")
     covariates = {
         "calendar": result.model_spec.calendar,
         "used": result.covariates,

@@ -50,6 +50,7 @@ class ForecastSpec(PartSpec):
     covariates     digest of the stored covariate tables; "" without covariates
     calendar       public holidays: "FR", "DE-BY" …, "none"; "" for those that the data point to
     places         places of entities in the covariate files, such as "AEP=Ohio"
+    alarm_level    promised share of usual values inside the interval of the alarms, see `alarms`
     """
 
     forecaster: Forecaster = algorithm(
@@ -116,6 +117,18 @@ class ForecastSpec(PartSpec):
         ),
         label=N_("Prediction interval"),
         metavar="0.05,0.5,0.95",
+    )
+    alarm_level: float = hyperparameter(
+        0.99,
+        help=N_(
+            "Share of usual values inside the interval of the alarms. A measured value outside is an alarm. "
+            "With 99 %, one usual value in a hundred is a false alarm: about four days per entity and year."
+        ),
+        label=N_("Level of the alarms"),
+        low=0.6,
+        high=0.999,
+        steps=(0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999),
+        format="percent",
     )
 
     def check(self) -> None:

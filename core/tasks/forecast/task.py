@@ -1,6 +1,7 @@
 """Declaration of the task forecast for the registry of tasks."""
 
 from core.messages import N_
+from core.spec.metric import Metric
 from core.spec.task import Mode, Task
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec
 from mlflow_utils.registry import PromotionMetric
@@ -28,6 +29,12 @@ TASK = Task(
     icon="trending_up",
     headline="wape",
     accuracy="wape",
+    metrics=(
+        Metric("alarms", N_("Alarms")),
+        Metric("alarm_rate", N_("Alarm rate"), "%"),
+        Metric("promised_rate", N_("Promised alarm rate"), "%"),
+        Metric("lasting_rate", N_("Alarm rate of the means of a week"), "%"),
+    ),
     promotion=PromotionMetric(
         "wape",
         lower_is_better=True,
