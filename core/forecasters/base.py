@@ -16,6 +16,7 @@ from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.features import FeatureMatrix
 from core.messages import N_
 from core.progress import Progress
+from core.spec.hyperparameters import get_params
 
 
 class Forecaster(ABC):
@@ -71,6 +72,10 @@ class Forecaster(ABC):
         {}.
         """
         return {}
+
+    def renew(self) -> Self:
+        """Return an unfitted forecaster with the same hyper-parameters, and with what this one chose, if anything."""
+        return type(self)(**get_params(self))
 
 
 @dataclass
