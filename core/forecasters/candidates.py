@@ -10,7 +10,7 @@ from core.forecasters.exponential_smoothing import ExponentialSmoothing
 from core.forecasters.gradient_boosting import GradientBoosting
 from core.forecasters.random_forest import RandomForest
 from core.forecasters.ridge import Ridge
-from core.forecasters.seasonal_naive import SeasonalNaive
+from core.forecasters.season_line import SeasonLine
 from core.forecasters.seasons import list_seasons
 from core.forecasters.series.auto_ets import AutoEts
 from core.forecasters.series.gradient_boosting_quantiles import GradientBoostingQuantiles
@@ -49,7 +49,7 @@ class Candidate:
     @property
     def is_naive(self) -> bool:
         """True for a line that nothing is learnt for."""
-        return issubclass(type(self.build()), SeasonalNaive)
+        return isinstance(self.build(), SeasonLine)
 
 
 def list_candidates(series: Panel) -> list[Candidate]:
@@ -60,14 +60,13 @@ def list_candidates(series: Panel) -> list[Candidate]:
         >>> import pandas as pd
         >>> series = Panel(pd.date_range("2024-01-01", periods=30), ("Lyon",), ("day",), np.ones((30, 1, 1)))
         >>> [candidate.label for candidate in list_candidates(series)][:3]
-        ['last value', 'seasonal-naive 7', 'exponential-smoothing']
+        ['season-line 1', 'season-line 7', 'exponential-smoothing']
     """
     return [*(_build_line(season) for season in (1, *list_seasons(series))), *_FORECASTERS]
 
 
 def _build_line(season: int) -> Candidate:
-    label = "last value" if season == 1 else f"{SeasonalNaive.name} {season}"
-    return Candidate(label, lambda: SeasonalNaive(season), lambda size: 0.0)
+    return Candidate(f"{SeasonLine.name} {season}", lambda: SeasonLine(season), lambda size: 0.0)
 
 
 def _estimate_smoothing(size: PanelSize) -> float:

@@ -1,6 +1,7 @@
 """Comparison of forecasters on the last part of a series, and the weights of their blend."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,9 @@ from core.errors import DataError
 from core.forecasters.base import Forecaster
 from core.forecasters.candidates import Candidate, PanelSize, list_candidates
 from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.ensemble_weights import weigh_members
+from core.forecasters.ensemble_weights import PastForecasts, weigh_members
 from core.forecasters.exponential_smoothing import group_steps
-from core.forecasters.seasonal_naive import SeasonalNaive
+from core.forecasters.panel_parts import select_entities, select_last_periods, select_periods_before
 from core.forecasters.seasons import list_seasons
 from core.forecasters.series.base import MEDIAN, SeriesForecaster
 from core.messages import N_, Message
@@ -22,13 +23,13 @@ from core.progress import Progress
 
 Positions = NDArray[np.intp]
 
-MAX_ENTITIES = 24  # that the comparison is made on, evenly drawn from small to large
+MAX_ENTITIES = 24  # that the comparison is made on, evenly drawn
 MAX_CELLS = 1_500_000  # periods × entities × steps that the comparison is made on; the last periods are taken
 MAX_WINDOW = 4000  # periods that are forecast, at most; days: a year
 YEAR_DAYS = 365
 MAX_ORIGINS = 128
-FOLD_PERIODS = (120, 400)  # a shorter history is compared in three folds, or in two
-MIN_WEIGHT = 0.04  # a member with less is left out
+FOLDS = ((400, 1, 1 / 3), (120, 3, 0.4), (0, 4, 0.4))  # periods from which; number of folds; share that is forecast
+MIN_TRAINING_SEASONS, MIN_TRAINING_PERIODS = 2, 4  # of the first fold, for the forecasters that learn a season
 MIN_KNOWN_SHARE = 0.9  # of the forecasts that the naive line gives, for a candidate to be compared
 BACKTEST_ORIGINS = 2 * YEAR_DAYS  # periods that the backtest after the choice forecasts, at most
 
@@ -55,15 +56,13 @@ class Choice:
 
     groups        first and last step ahead of every group
     scores        one for every candidate
-    naive_label   the best naive line
-    gains         by how many standard errors the blend beats the naive line on periods held back, by group
+    gains         by how many standard errors the blend beats the best naive line on origins held back, by group
     period_count  periods of the history that the choice was made on
     origin_count  origins that were compared
     """
 
     groups: tuple[tuple[int, int], ...]
     scores: tuple[CandidateScore, ...]
-    naive_label: str
     gains: tuple[float, ...]
     period_count: int
     origin_count: int
@@ -131,72 +130,41 @@ def _weigh(
 ) -> Choice:
     """Return the choice from forecasts (origins, horizon, entities) by label; `actual` has their shape."""
     labels = list(forecasts)
-    stacked = np.stack([forecasts[label] for label in labels])
-    is_known = np.isfinite(stacked).all(axis=0) & np.isfinite(actual)
-    known_actual, stacked = np.where(is_known, actual, np.nan), np.where(is_known, stacked, 0.0)
-    total = np.where(is_known, np.abs(actual), 0).sum()
-    naive_errors = {label: float(np.nansum(np.abs(forecasts[label] - known_actual))) for label in naive_labels}
-    naive_label = min(naive_errors, key=lambda label: naive_errors[label])
-    naive, span = labels.index(naive_label), int(origins[-1] - origins[0]) + 1
-    wape, weights, gains = [], [], []
-    for low, high in groups:
-        part = slice(low - 1, high)
-        cells, cell_actual = _flatten(stacked[:, :, part]), _flatten(known_actual[None, :, part])[0]
-        group_weights, gain = weigh_members(cells, cell_actual, naive, min(span / high / len(origins), 1.0))
-        weights.append(_drop_small(group_weights))
-        gains.append(gain)
-        amount = float(np.nansum(np.abs(cell_actual))) if total else 0.0
-        wape.append([float(np.nansum(np.abs(each - cell_actual))) / amount if amount else 0.0 for each in cells])
+    spacing = (int(origins[-1] - origins[0]) + 1) / len(origins)
+    past = PastForecasts.from_forecasts(np.stack([forecasts[label] for label in labels]), actual, spacing)
+    weights, gains = weigh_members(past, groups, [labels.index(label) for label in naive_labels])
+    wape = np.stack([past.select_steps(low, high).compute_wape() for low, high in groups])
+    results = {
+        label: (tuple(map(float, wape[:, number])), tuple(map(float, weights[:, number])))
+        for number, label in enumerate(labels)
+    }
     scores = [
-        CandidateScore(
-            candidate.label,
-            tuple(row[labels.index(candidate.label)] for row in wape) if candidate.label in forecasts else (),
-            tuple(float(row[labels.index(candidate.label)]) for row in weights) if candidate.label in forecasts else (),
-            reasons[candidate.label].dump() if candidate.label in reasons else "",
-        )
+        CandidateScore(candidate.label, *results.get(candidate.label, ((), ())), _dump(reasons.get(candidate.label)))
         for candidate in candidates
     ]
-    return Choice(tuple(groups), tuple(scores), naive_label, tuple(gains), period_count, len(origins))
+    return Choice(tuple(groups), tuple(scores), tuple(map(float, gains)), period_count, len(origins))
+
+
+def _dump(reason: Message | None) -> str:
+    return "" if reason is None else reason.dump()
 
 
 def _draw_sample(series: Panel, covariates: CovariatePanel, horizon: int) -> tuple[Panel, CovariatePanel]:
     """Return the entities and the last periods that the comparison is made on."""
-    entities = np.arange(len(series.entities))
-    if len(entities) > MAX_ENTITIES:
-        sizes = np.nan_to_num(np.nanmean(np.abs(series.amounts), axis=0))
-        ranks = np.linspace(0, len(entities) - 1, MAX_ENTITIES).round().astype(int)
-        entities = np.sort(np.argsort(sizes, kind="stable")[ranks])
-    count = min(len(series), max(MAX_CELLS // (len(entities) * horizon), 4 * horizon))
-    return (
-        replace(
-            series,
-            periods=series.periods[-count:],
-            entities=tuple(series.entities[entity] for entity in entities),
-            values=series.values[-count:][:, entities],
-        ),
-        select_covariate_rows(covariates, len(series) - count, len(series) + 1, entities),
-    )
-
-
-def select_covariate_rows(covariates: CovariatePanel, start: int, end: int, entities: Positions) -> CovariatePanel:
-    """Return the covariates of the rows from `start` up to, not including, `end`, of some entities."""
-    error = covariates.temperature_error
-    return replace(
-        covariates,
-        days=covariates.days[start:end],
-        columns={name: values[start:end, entities] for name, values in covariates.columns.items()},
-        assumed=covariates.assumed[start:end, entities],
-        temperature_error=None if error is None else error[start:end][:, :, entities],
-    )
+    every = ceil(len(series.entities) / MAX_ENTITIES)
+    if every > 1:
+        series, covariates = select_entities(series, covariates, slice(every // 2, None, every))
+    count = max(MAX_CELLS // (len(series.entities) * horizon), 4 * horizon)
+    return select_last_periods(series, covariates, count) if count < len(series) else (series, covariates)
 
 
 def _list_folds(series: Panel, horizon: int) -> list[Positions]:
     """Return the origins of every fold; an origin is the number of periods known at it."""
     count, season = len(series), min(list_seasons(series))
-    is_daily = season == 7 or max(list_seasons(series)) < YEAR_DAYS
-    longest = YEAR_DAYS if is_daily else min(MAX_WINDOW, max(7 * season, 10 * horizon))
-    window = int(np.clip(count // 3, min(2 * horizon, count // 2), longest))
-    fold_count = 3 if count < FOLD_PERIODS[0] else 2 if count < FOLD_PERIODS[1] else 1
+    longest = YEAR_DAYS if series.frequency == "D" else min(MAX_WINDOW, max(10 * season, 10 * horizon))
+    fold_count, share = next((folds, share) for least, folds, share in FOLDS if count >= least)
+    spare = count - MIN_TRAINING_SEASONS * season - MIN_TRAINING_PERIODS
+    window = int(np.clip(min(count * share, longest), 1, max(spare, count // 4, 1)))
     last = count - min(horizon, window // 2)
     origins = np.unique(np.linspace(count - window, max(last, count - window), MAX_ORIGINS).round().astype(np.intp))
     origins = origins[(origins > 0) & (origins < count)]
@@ -214,12 +182,11 @@ def _forecast_folds(
     progress: Progress | None,
 ) -> Floats:
     """Return the forecasts from all origins, (origins, horizon, entities); NaN after the end of `series`."""
-    entities, forecasts = np.arange(len(series.entities)), []
+    forecasts = []
     for number, origins in enumerate(folds):
         start = int(origins[0])
         part = None if progress is None else progress.create_part(number, len(folds))
-        train_series = replace(series, periods=series.periods[:start], values=series.values[:start])
-        train_covariates = select_covariate_rows(covariates, 0, start + 1, entities)
+        train_series, train_covariates = select_periods_before(series, covariates, start)
         forecaster = candidate.build().fit(train_series, train_covariates, horizon, part)
         forecasts.append(forecast_origins(forecaster, series, covariates, origins, horizon))
     return np.concatenate(forecasts)
@@ -232,7 +199,7 @@ def forecast_origins(
     steps = np.arange(1, horizon + 1)
     targets = origins[:, None] + steps - 1
     is_inside = targets < len(series)
-    if isinstance(forecaster, SeriesForecaster) and not isinstance(forecaster, SeasonalNaive):
+    if isinstance(forecaster, SeriesForecaster):
         medians = forecaster.predict_origins(RegularSeries.from_panel(series), origins.tolist(), horizon, MEDIAN)[
             ..., 0
         ]
@@ -262,14 +229,3 @@ def _drop_incomplete(
             reasons[label] = Message(
                 N_("forecasts only {count} of {total} values"), {"count": count, "total": max(most, count)}
             )
-
-
-def _flatten(values: Floats) -> Floats:
-    """Return (members, origins, steps, entities) as (members, origins, cells)."""
-    return values.reshape(*values.shape[:2], -1)
-
-
-def _drop_small(weights: Floats) -> Floats:
-    """Return the weights without those of little influence; their sum is 1."""
-    kept_weights = np.where(weights < MIN_WEIGHT, 0.0, weights)
-    return kept_weights / kept_weights.sum()
