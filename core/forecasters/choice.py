@@ -52,7 +52,7 @@ class CandidateScore:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the automatic choice decided, and on what.
+    """Decision of the automatic choice, and what it rests on.
 
     groups        first and last step ahead of every group
     scores        one for every candidate

@@ -136,4 +136,4 @@ def select_members(forecasts: Floats, actual: Floats) -> Floats:
 
 def sum_errors(forecast: Floats, actual: Floats) -> Floats:
     """Return the sum of the absolute errors by origin, the first axis."""
-    return np.nansum(np.abs(forecast - actual).reshape(len(actual), -1), axis=1)
+    return np.nansum(np.abs(forecast - actual), axis=tuple(range(1, actual.ndim)))

@@ -17,7 +17,7 @@ from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
 
-LEVEL_WEIGHTS = (0.02, 0.1, 0.3, 0.6, 1.0)  # share of an error that moves the level
+LEVEL_WEIGHTS = (0.05, 0.1, 0.3, 0.6, 1.0)  # share of an error that moves the level
 SEASON_WEIGHTS = (0.02, 0.1, 0.3)  # share of an error that moves a season
 ERROR_MEMORIES = (0.0, 0.6, 0.9)  # share of the last error that is left one period later
 MAX_GAIN = 1.2  # sum of the shares; beyond 2 the states diverge

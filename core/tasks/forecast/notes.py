@@ -9,6 +9,7 @@ from core.data.dataset import DAY
 from core.data.panel import STALE_DAYS, Panel
 from core.forecasters.forecast_model import ForecastModel
 from core.messages import N_, Message
+from core.tasks.forecast.candidates import list_candidate_notes
 from core.tasks.forecast.spec import ForecastSpec
 
 
@@ -22,6 +23,7 @@ def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariat
             ),
             {"start": spec.backtest_from, "horizon": spec.horizon},
         ),
+        *list_candidate_notes(model.forecaster),
         *_list_weather_notes(model, spec),
         *_list_assumption_notes(model, spec, series, covariates),
         *_list_series_notes(series),

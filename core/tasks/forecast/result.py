@@ -14,6 +14,8 @@ from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, Recalibrat
 LOGGED_STEPS = (1, 7, 28)  # days ahead with logged metrics, in addition to the whole horizon and its last day
 METRICS = ("mae", "wape", "rmse", "r2", "mase", "skill_naive1", "skill_naive7", "quantile_loss", "coverage", "width")
 
+CANDIDATE_COLUMNS = ("candidate", "first_step", "last_step", "wape", "weight", "reason")
+
 
 @dataclass(frozen=True)
 class Forecast(Result):
@@ -35,6 +37,7 @@ class Forecast(Result):
     reliability     nominal and measured coverage, by month, entity …, see `backtest_report.build_report`
     importance      group, step, spared (growth of the mean absolute error when the group is shuffled, as a share)
     response        strike (0, 1, or NaN for unchanged), shift (°C), amount (over all entities and days)
+    candidates      what the automatic forecaster compared, see `build_candidate_table`; empty for other forecasters
     effects         effects of strikes: method ("raw", "matched", "matched, weather taken out"), change, low, high,
                     days, episodes
     """
@@ -55,6 +58,7 @@ class Forecast(Result):
     importance: pd.DataFrame = field(default_factory=pd.DataFrame)
     response: pd.DataFrame = field(default_factory=pd.DataFrame)
     effects: pd.DataFrame = field(default_factory=pd.DataFrame)
+    candidates: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def selection(self) -> ForecastSpec:
@@ -80,6 +84,7 @@ class Forecast(Result):
             step = int(row["step"])
             if step in (0, *LOGGED_STEPS, self.model_spec.horizon):
                 metrics |= {name if step == 0 else f"{name}_{step}": float(row[name]) for name in METRICS}
+        metrics |= compute_candidate_metrics(self.candidates)
         return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
     def get_step_scores(self) -> pd.DataFrame:
@@ -90,3 +95,20 @@ class Forecast(Result):
     def to_frame(self) -> pd.DataFrame:
         """Return the forecast rows as a table to export."""
         return self.rows.assign(entity=self.rows["entity"].astype(str), unit=self.data.unit)
+
+
+def compute_candidate_metrics(table: pd.DataFrame) -> dict[str, float]:
+    """Return the mean error and weight of every candidate over the groups of steps, by name of the metric.
+
+    Example:
+        >>> compute_candidate_metrics(pd.DataFrame([("ridge", 1, 1, 0.04, 0.5, "")], columns=CANDIDATE_COLUMNS))
+        {'candidate_wape.ridge': 0.04, 'candidate_weight.ridge': 0.5}
+    """
+    if table.empty:
+        return {}
+    means = table.groupby("candidate", sort=False)[["wape", "weight"]].mean().dropna()
+    return {
+        f"candidate_{column}.{str(name).replace(' ', '_')}": float(means.loc[name, column])
+        for column in means
+        for name in means.index
+    }

@@ -26,6 +26,7 @@ from core.runs.stored_runs import load_result
 from core.runs.tracked_run import Run, track_run
 from core.spec.spec import Spec
 from core.tasks.forecast.backtest import build_example_table, measure_importance, rebuild_backtest, score_backtest
+from core.tasks.forecast.candidates import build_candidate_table
 from core.tasks.forecast.notes import list_notes
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.scenarios import build_forecast_rows, compute_response_curve, estimate_strike_effects
@@ -64,6 +65,7 @@ def forecast(
             weather=spec.weather,
             progress=progress.create_part(0, 2),
         )
+        model.forecaster = backtest.forecaster.renew() if backtest.forecaster is not None else forecaster
         progress.report(0.5, N_("Fitting the model on all days"))
         model.fit(series, covariates, backtest.errors, progress.create_part(1, 2))
         progress.report(1.0, N_("Computing intervals and saving results"))
@@ -196,6 +198,7 @@ def _build_forecast(
         importance=measure_importance(backtest),
         response=compute_response_curve(model, series, covariates),
         effects=estimate_strike_effects(series, covariates),
+        candidates=build_candidate_table(model.forecaster),
     )
 
 
