@@ -15,6 +15,7 @@ BENCHMARKS = (
     "day_faults",
     "row_detectors",
     "forecasting",
+    "forecast_default",
     "forecast_scale",
     "intervals",
     "interval_events",
