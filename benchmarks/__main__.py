@@ -16,6 +16,7 @@ BENCHMARKS = (
     "day_faults",
     "row_detectors",
     "forecasting",
+    "forecast_default",
     "forecast_scale",
     "forecast_intervals",
     "forecast_alarms",

@@ -1,6 +1,5 @@
 """Rolling-origin backtest: every day of a test period is forecast from what was known some days before."""
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,8 +114,9 @@ def run_backtest(
     forecast = np.full((horizon, day_count, len(series.entities), len(series.slots)), np.nan)
     columns = select_covariates(series.select_before(series.periods[errors_start]), covariates, weather).names
     covariate_panel = CovariatePanel.from_covariates(series, covariates, columns, weather, horizon)
+    fold_forecaster = forecaster
     for fold, (begin, end) in enumerate(((errors_start, test_start), (test_start, len(series)))):
-        fold_forecaster, train_series = copy.deepcopy(forecaster), series.select_before(series.periods[begin])
+        fold_forecaster, train_series = fold_forecaster.renew(), series.select_before(series.periods[begin])
         train_covariates = CovariatePanel.from_covariates(train_series, covariates, columns, weather, horizon)
         fold_forecaster.fit(
             train_series, train_covariates, horizon, None if progress is None else progress.create_part(fold, 2)

@@ -18,6 +18,7 @@ from core.forecasters.features import FeatureMatrix
 from core.forecasters.panel_parts import select_periods_before, split_range
 from core.messages import N_
 from core.progress import Progress
+from core.spec.hyperparameters import get_params
 
 EVERY_ENTITY = slice(None)
 TYPICAL_FEATURES = 100  # of a day with weather, for the size of the parts
@@ -76,6 +77,10 @@ class Forecaster(ABC):
         {}.
         """
         return {}
+
+    def renew(self) -> Self:
+        """Return an unfitted forecaster with the same hyper-parameters, and with what this one chose, if anything."""
+        return type(self)(**get_params(self))
 
 
 @dataclass

@@ -11,6 +11,7 @@ from core.evaluation.error_quantiles import MIN_ERRORS
 from core.forecasters.day_shape import MIN_SHAPE_DAYS
 from core.forecasters.forecast_model import ForecastModel
 from core.messages import N_, Message
+from core.tasks.forecast.candidates import list_candidate_notes
 from core.tasks.forecast.spec import ForecastSpec
 
 
@@ -25,6 +26,7 @@ def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariat
             {"start": spec.backtest_from, "horizon": spec.horizon},
         ),
         *_list_shape_notes(model),
+        *list_candidate_notes(model.forecaster),
         *_list_weather_notes(model, spec),
         *_list_assumption_notes(model, spec, series, covariates),
         *_list_series_notes(series),

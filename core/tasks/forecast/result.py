@@ -27,6 +27,8 @@ METRICS = (
     "width",
 )
 
+CANDIDATE_COLUMNS = ("candidate", "first_step", "last_step", "wape", "weight", "reason")
+
 
 @dataclass(frozen=True)
 class Forecast(Result):
@@ -49,6 +51,7 @@ class Forecast(Result):
     reliability     nominal and measured coverage, by month, entity …, see `backtest_report.build_report`
     importance      group, step, spared (growth of the mean absolute error when the group is shuffled, as a share)
     response        strike (0, 1, or NaN for unchanged), shift (°C), amount (over all entities and days)
+    candidates      what the automatic forecaster compared, see `build_candidate_table`; empty for other forecasters
     effects         effects of strikes: method ("raw", "matched", "matched, weather taken out"), change, low, high,
                     days, episodes
     judged          values judged by the forecast one period ahead: entity, time, actual, forecast, low, high (interval
@@ -81,6 +84,7 @@ class Forecast(Result):
     judged: pd.DataFrame = field(default_factory=pd.DataFrame)
     alarms: pd.DataFrame = field(default_factory=pd.DataFrame)
     alarm_counts: AlarmCounts = field(default_factory=AlarmCounts)
+    candidates: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def selection(self) -> ForecastSpec:
@@ -113,6 +117,7 @@ class Forecast(Result):
                 metrics |= {
                     name if step == 0 else f"{name}_{step}": float(row[name]) for name in METRICS if name in row
                 }
+        metrics |= compute_candidate_metrics(self.candidates)
         return {name: value for name, value in (metrics | self._list_alarm_metrics()).items() if np.isfinite(value)}
 
     def _list_alarm_metrics(self) -> dict[str, float]:
@@ -139,3 +144,20 @@ class Forecast(Result):
         return self.judged.assign(
             entity=self.judged["entity"].astype(str), alarm=self.judged["alarm"] + 1, unit=self.data.unit
         )
+
+
+def compute_candidate_metrics(table: pd.DataFrame) -> dict[str, float]:
+    """Return the mean error and weight of every candidate over the groups of steps, by name of the metric.
+
+    Example:
+        >>> compute_candidate_metrics(pd.DataFrame([("ridge", 1, 1, 0.04, 0.5, "")], columns=CANDIDATE_COLUMNS))
+        {'candidate_wape.ridge': 0.04, 'candidate_weight.ridge': 0.5}
+    """
+    if table.empty:
+        return {}
+    means = table.groupby("candidate", sort=False)[["wape", "weight"]].mean().dropna()
+    return {
+        f"candidate_{column}.{str(name).replace(' ', '_')}": float(means.loc[name, column])
+        for column in means
+        for name in means.index
+    }

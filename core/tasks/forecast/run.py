@@ -29,6 +29,7 @@ from core.runs.tracked_run import Run, track_run
 from core.spec.spec import Spec
 from core.tasks.forecast.alarm_words import tabulate_alarms
 from core.tasks.forecast.backtest import build_example_table, measure_importance, rebuild_backtest, score_backtest
+from core.tasks.forecast.candidates import build_candidate_table
 from core.tasks.forecast.covariate_notes import list_backtest_cautions, list_cautions, list_overlaps
 from core.tasks.forecast.measured_periods import judge_measured_periods
 from core.tasks.forecast.notes import list_notes
@@ -72,6 +73,7 @@ def forecast(
             weather=spec.weather,
             progress=progress.create_part(0, 2),
         )
+        model.forecaster = backtest.forecaster.renew() if backtest.forecaster is not None else forecaster
         progress.report(0.5, N_("Fitting the model on all days"))
         model.fit(series, covariates, backtest.errors, progress.create_part(1, 2))
         progress.report(1.0, N_("Computing intervals and saving results"))
@@ -223,6 +225,7 @@ def _build_forecast(
         importance=measure_importance(backtest),
         response=compute_response_curve(model, series, covariates),
         effects=estimate_strike_effects(series, covariates),
+        candidates=build_candidate_table(model.forecaster),
     )
 
 

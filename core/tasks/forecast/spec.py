@@ -54,7 +54,7 @@ class ForecastSpec(PartSpec):
     """
 
     forecaster: Forecaster = algorithm(
-        list_forecasters, "blend", help=N_("Forecasting algorithm."), label=N_("Forecasting algorithm")
+        list_forecasters, "automatic", help=N_("Forecasting algorithm."), label=N_("Forecasting algorithm")
     )
     horizon: int = hyperparameter(
         7,

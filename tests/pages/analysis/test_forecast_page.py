@@ -126,7 +126,7 @@ def test_forecast_page_without_data_shows_hint() -> None:
 def test_forecast_page_runs_forecast(page_workspace: Workspace, digest: str) -> None:
     app = open_page(PAGE, dataset=digest)
     assert not app.exception
-    assert get_widget(app, "selectbox", "forecast-forecaster").value == "blend"
+    assert get_widget(app, "selectbox", "forecast-forecaster").value == "automatic"
     assert get_widget(app, "selectbox", "forecast-resolution").label == "Amounts"
     assert get_widget(app, "segmented_control", "forecast-quantiles").label == "Prediction interval"
     get_widget(app, "selectbox", "forecast-forecaster").set_value("seasonal-naive")

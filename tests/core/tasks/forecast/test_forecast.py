@@ -52,6 +52,7 @@ ACTOR = Actor("alice", "tests")
 DAYS, HORIZON_DAYS = 700, 3
 TABLE_NAMES = ("rows", "scores", "checked", "reliability", "importance", "response", "effects")
 QUICK_SETTINGS: dict[str, dict[str, Any]] = {
+    "automatic": {"seconds": 2},
     "random-forest": {"n_estimators": 10},
     "gradient-boosting": {"max_iter": 10},
     "blend": {"trees": "random-forest"},
