@@ -16,6 +16,7 @@ from core.data.covariates.column_names import ALIASES, LARGEST_VALUE_COLUMNS, fi
 from core.data.covariates.covariate_table import NATION, CovariateTable
 from core.data.covariates.covariates import Covariates, JoinReport
 from core.data.dataset import Dataset
+from core.data.nameless import list_place_names
 from core.data.quality.findings import Finding
 from core.data.regions import ZONE_BY_REGION, find_region
 from core.errors import DataError
@@ -33,16 +34,18 @@ UNION_COLUMNS = ("strike", "strike_rate")
 class _Grid:
     """Entities and days of the result.
 
-    in_data  mask of the days that the data have
+    place_names  names that may tell the place of each entity
+    in_data      mask of the days that the data have
     """
 
     entities: list[str]
+    place_names: list[str]
     days: pd.DatetimeIndex
     is_data_day: NDArray[np.bool_]
 
     @cached_property
     def entity_regions(self) -> list[str | None]:
-        return [find_region(entity) for entity in self.entities]
+        return [find_region(name) for name in self.place_names]
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def _build_grid(dataset: Dataset, last_day: pd.Timestamp) -> _Grid:
             start=str(days[0].date()),
             end=str(days[-1].date()),
         )
-    return _Grid(dataset.entities, days, days.isin(data_days))
+    return _Grid(dataset.entities, list_place_names(dataset), days, days.isin(data_days))
 
 
 def _compute_days(dataset: Dataset) -> pd.DatetimeIndex:

@@ -11,6 +11,7 @@ import pandas as pd
 from core.actor import Actor
 from core.data.covariates import Covariates, join_covariates
 from core.data.dataset import DAY, Dataset
+from core.data.nameless import list_name_notes
 from core.data.panel import Panel
 from core.errors import DataError
 from core.exports import write_csv
@@ -174,7 +175,7 @@ def _build_shared_fields(
         "covariates": tuple(model.covariate_names_),
         "joins": tuple(asdict(join) for join in covariates.joins),
         "calibration": asdict(model.errors_.calibration),
-        "notes": list_notes(model, spec, series, covariates),
+        "notes": (*list_notes(model, spec, series, covariates), *list_name_notes(dataset, model.entities_)),
     }
 
 
