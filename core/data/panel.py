@@ -9,6 +9,7 @@ import pandas as pd
 
 from core.array_types import Floats
 from core.data.dataset import DAY, Dataset, make_index
+from core.data.nameless import is_nameless
 from core.errors import DataError
 from core.messages import N_
 
@@ -44,6 +45,7 @@ class Panel:
     is_averaged  True where an amount is a mean (power, temperature), False where it is a sum
     day_start    hour at which a day begins
     frequency    alias of the period in pandas: "D", "W-MON", "MS", "15min" …
+    is_nameless  True where no column names the only entity
 
     Example:
         >>> import pandas as pd
@@ -65,6 +67,7 @@ class Panel:
     is_averaged: bool = False
     day_start: int = 0
     frequency: str = "D"
+    is_nameless: bool = False
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, resolution: Resolution = "day", measure: str = "") -> "Panel":
@@ -89,6 +92,7 @@ class Panel:
             dataset.unit,
             is_averaged,
             dataset.day_start,
+            is_nameless=is_nameless(dataset.entities, dataset.files),
         )
 
     def __len__(self) -> int:

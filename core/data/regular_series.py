@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.dataset import DAY, Dataset
+from core.data.nameless import is_nameless
 from core.data.panel import Panel
 from core.data.time_zones import has_clock_changes, to_local_times
 from core.errors import DataError
@@ -32,6 +33,7 @@ class RegularSeries:
     zone      time zone of the local clock; "" if `times` are on that clock already
     attempts  number of events behind every value of a ratio (the calls behind a CCR), (steps, entities); None for
               other values
+    is_nameless  True where no column names the only entity
 
     Example:
         >>> import pandas as pd
@@ -50,6 +52,7 @@ class RegularSeries:
     unit: str = ""
     zone: str = ""
     attempts: Floats | None = None
+    is_nameless: bool = False
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, measure: str = "", attempts: str = "") -> "RegularSeries":
@@ -97,6 +100,7 @@ class RegularSeries:
             dataset.unit,
             dataset.zone if has_clock_changes(dataset.zone) else "",
             fill_grid(attempts) if attempts else None,
+            is_nameless(dataset.entities, dataset.files),
         )
 
     @classmethod

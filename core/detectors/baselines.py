@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.dataset import CACHE_BLOCK_ROWS, Dataset
+from core.data.nameless import code_fitted_entities
 from core.data.quality.baseline import GroupMedian
 from core.detectors.baseline import BAND_HALF_WIDTH, MIN_LEVEL_SPREAD_SHARE, Baseline, RowLevels, apply_spread_floor
 from core.detectors.day_features import MIN_PATTERN_SPREADS, ORDINARY_PATTERNS, measure_patterns
@@ -231,8 +232,7 @@ class CalendarBaseline(Baseline):
 
     def _find_typical_level(self, dataset: Dataset) -> Floats:
         """Return the typical level of the entity of every row, (rows,)."""
-        code_by_entity = {entity: code for code, entity in enumerate(self.entities_)}
-        codes = np.array([code_by_entity.get(entity, 0) for entity in dataset.entities], dtype=np.intp)
+        codes = code_fitted_entities(dataset, self.entities_).clip(min=0)
         level: Floats = self.typical_level_[codes][dataset.entity_codes]
         return level
 

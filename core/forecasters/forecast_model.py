@@ -8,6 +8,7 @@ import pandas as pd
 from core.array_types import Floats
 from core.data.covariates import Covariates
 from core.data.dataset import DAY, Dataset, make_index
+from core.data.nameless import takes_place
 from core.data.panel import Panel, Resolution
 from core.errors import DataError
 from core.evaluation.conformal import ResidualHistory
@@ -127,7 +128,9 @@ class ForecastModel:
                 accepted=self.horizon,
                 value=horizon,
             )
-        expected, actual = (self.entities_, self.unit_, self.slots_), (series.entities, series.unit, len(series.slots))
+        is_taken = takes_place(series.entities, series.is_nameless, self.entities_)
+        entities = self.entities_ if is_taken else series.entities
+        expected, actual = (self.entities_, self.unit_, self.slots_), (entities, series.unit, len(series.slots))
         if actual != expected:
             raise DataError(
                 N_("The model was fitted on {accepted}. The data have {value}."),

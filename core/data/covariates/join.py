@@ -18,6 +18,7 @@ from core.data.covariates.covariate_table import CovariateTable
 from core.data.covariates.covariates import Covariates, JoinReport
 from core.data.covariates.matching import MAP_FLAG, PlaceMatch, check_places, match_places, parse_places
 from core.data.dataset import Dataset
+from core.data.nameless import name_by_file
 from core.data.quality.findings import Finding
 from core.errors import DataError
 from core.messages import N_, Message
@@ -90,7 +91,9 @@ def join_covariates(
     Raises DataError for data without dates, and for too many entities and days. Raises OptionError for an unknown
     calendar, entity or place.
     """
-    mapping = parse_places(places)
+    entities, dataset = dataset.entities, name_by_file(dataset)  # the name of a file may tell a place
+    names = dict(zip(entities, dataset.entities, strict=True))
+    mapping = {names.get(entity, entity): place for entity, place in parse_places(places).items()}
     check_places(mapping, dataset.entities, [table.places for table in tables])
     grid = _build_grid(dataset, last_day, choose_calendars(dataset, calendar, mapping), mapping)
     tables_on_grid = [*_place_dataset_covariates(dataset, grid), *(_match_table(table, grid) for table in tables)]
@@ -98,7 +101,7 @@ def join_covariates(
     calendar_tables = _place_calendars(grid)
     added = [table for table in calendar_tables if _add_calendar(columns, notes, table, tables_on_grid, grid)]
     order = [*(name for name in ALIASES if name in columns), *(name for name in columns if name not in ALIASES)]
-    index = pd.MultiIndex.from_product([grid.entities, grid.days], names=["entity", "day"])
+    index = pd.MultiIndex.from_product([entities, grid.days], names=["entity", "day"])
     frame = pd.DataFrame({name: columns[name].ravel() for name in order}, index=index, dtype=float)
     kind = "calendar" if calendar else "guessed_calendar"
     notes = [Finding(kind, len(grid.choice.calendars), grid.choice.note), *notes]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from core.array_types import Floats
+from core.data.nameless import takes_place
 from core.data.regular_series import WEEK, RegularSeries
 from core.errors import DataError
 from core.evaluation.adaptive_conformal import AdaptiveCalibrator, BandForecast, CalibratedBand
@@ -182,7 +183,8 @@ class MeasureModel:
                 accepted=str(pd.Timedelta(seconds=self.step_s_)),
                 value=str(series.step),
             )
-        positions = {entity: number for number, entity in enumerate(series.entities)}
+        names = self.entities_ if takes_place(series.entities, series.is_nameless, self.entities_) else series.entities
+        positions = {entity: number for number, entity in enumerate(names)}
         if not positions.keys() & set(self.entities_):
             raise DataError(
                 N_("The model was fitted on {accepted}. The data have {value}."),

@@ -13,6 +13,7 @@ from core.data.covariates import Covariates, join_covariates
 from core.data.covariates.calendar_choice import choose_calendars
 from core.data.covariates.matching import parse_places
 from core.data.dataset import DAY, Dataset
+from core.data.nameless import list_name_notes
 from core.data.panel import Panel
 from core.errors import DataError
 from core.exports import write_csv
@@ -197,7 +198,12 @@ def _build_shared_fields(
         "covariates": tuple(model.covariate_names_),
         "joins": tuple(asdict(join) for join in covariates.joins),
         "calibration": asdict(model.errors_.calibration),
-        "notes": (*list_notes(model, spec, series, covariates), *list_overlaps(covariates), *cautions),
+        "notes": (
+            *list_notes(model, spec, series, covariates),
+            *list_overlaps(covariates),
+            *list_name_notes(dataset, model.entities_),
+            *cautions,
+        ),
         "cautions": cautions,
     }
 
