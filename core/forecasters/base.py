@@ -1,7 +1,8 @@
 """Contracts of the forecasters: `Forecaster`, and `DirectForecaster` for forecasters with a feature matrix."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -14,8 +15,13 @@ from core.errors import DataError
 from core.evaluation.forecast_metrics import mae
 from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.features import FeatureMatrix
+from core.forecasters.panel_parts import select_periods_before, split_range
 from core.messages import N_
 from core.progress import Progress
+from core.spec.hyperparameters import get_params
+
+EVERY_ENTITY = slice(None)
+TYPICAL_FEATURES = 100  # of a day with weather, for the size of the parts
 
 
 class Forecaster(ABC):
@@ -57,9 +63,9 @@ class Forecaster(ABC):
         `first_day`, so the first `step` − 1 days are NaN.
         """
         forecasts = np.full((horizon, end_day - first_day, len(series.entities)), np.nan)
+        known_series, known_covariates = select_periods_before(series, covariates, end_day)
         for step in range(1, min(horizon, end_day - first_day) + 1):
-            amounts = self.predict(series, covariates, step, first_day + step - 1)
-            forecasts[step - 1, step - 1 :] = amounts[: end_day - first_day - step + 1]
+            forecasts[step - 1, step - 1 :] = self.predict(known_series, known_covariates, step, first_day + step - 1)
         return forecasts
 
     def predict_next(self, series: Panel, covariates: CovariatePanel, horizon: int, first_day: int) -> Floats:
@@ -78,25 +84,46 @@ class Forecaster(ABC):
         """
         return {}
 
+    def renew(self) -> Self:
+        """Return an unfitted forecaster with the same hyper-parameters, and with what this one chose, if anything."""
+        return type(self)(**get_params(self))
+
 
 @dataclass
 class DirectForecaster(Forecaster):
     """Contract of a forecaster with a feature matrix.
 
     Each number of days ahead has features of its own (direct strategy). No forecast is an input of another one.
+    The features of some entities at a time are in memory.
     """
 
     @abstractmethod
-    def build_features(self, series: Panel, covariates: CovariatePanel, step: int) -> FeatureMatrix:
-        """Return the features of every day, `step` days ahead."""
+    def build_features(
+        self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0, entities: slice = EVERY_ENTITY
+    ) -> FeatureMatrix:
+        """Return the features of the days from index `first_day` on, `step` days ahead, of some entities."""
 
     @abstractmethod
-    def predict_from_features(self, features: FeatureMatrix, series: Panel, step: int, first_day: int) -> Floats:
-        """Return the amounts of the days from index `first_day` on, (days, entities); NaN where a feature is NaN."""
+    def predict_from_features(self, features: FeatureMatrix, step: int, entities: slice = EVERY_ENTITY) -> Floats:
+        """Return the amounts of the days and entities of `features`, (days, entities); NaN where a feature is NaN."""
+
+    def split_features(
+        self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0, every: int = 1
+    ) -> Iterator[tuple[slice, FeatureMatrix]]:
+        """Yield entities and their features, part by part.
+
+        With `every` > 1, one of so many entities is used, other ones for each `step`.
+        """
+        numbers = range(step % every, len(series.entities), every)
+        for part in split_range(numbers, max((len(series) - first_day) * TYPICAL_FEATURES, 1)):
+            yield part, self.build_features(series, covariates, step, first_day, part)
 
     @override
     def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
-        return self.predict_from_features(self.build_features(series, covariates, step), series, step, first_day)
+        forecasts = np.full((len(series) - first_day, len(series.entities)), np.nan)
+        for entities, features in self.split_features(series, covariates, step, first_day):
+            forecasts[:, entities] = self.predict_from_features(features, step, entities)
+        return forecasts
 
     def compute_importance(
         self, series: Panel, covariates: CovariatePanel, step: int, first_day: int
@@ -106,22 +133,22 @@ class DirectForecaster(Forecaster):
         The features of a group take the values of other days of the same entity. Groups that carry the same information
         share their importance. Breiman: Random Forests, Machine Learning 45, 2001.
         """
-        features = self.build_features(series, covariates, step)
         amounts = series.amounts[first_day:]
-        shuffled_days = np.random.default_rng(0).permutation(np.arange(first_day, len(series)))
+        shuffled_days = np.random.default_rng(0).permutation(len(amounts))
+        forecasts: dict[str, Floats] = {}
+        for entities, features in self.split_features(series, covariates, step, first_day):
 
-        def compute_error(values: Floats) -> float:
-            forecasts = self.predict_from_features(
-                FeatureMatrix(values, features.names, features.groups), series, step, first_day
-            )
-            return mae(amounts, forecasts)
+            def add_forecasts(group: str, part: FeatureMatrix, entities: slice = entities) -> None:
+                whole = forecasts.setdefault(group, np.full(amounts.shape, np.nan))
+                whole[:, entities] = self.predict_from_features(part, step, entities)
 
-        base_error, error_growth = compute_error(features.values), {}
-        for group in dict.fromkeys(features.groups):
-            shuffled_values, in_group = features.values.copy(), np.array(features.groups) == group
-            shuffled_values[first_day:, :, in_group] = features.values[shuffled_days][:, :, in_group]
-            error_growth[group] = compute_error(shuffled_values) - base_error
-        return error_growth
+            add_forecasts("", features)
+            for group in dict.fromkeys(features.groups):
+                shuffled_values, in_group = features.values.copy(), np.array(features.groups) == group
+                shuffled_values[:, :, in_group] = features.values[shuffled_days][:, :, in_group]
+                add_forecasts(group, replace(features, values=shuffled_values))
+        base_error = mae(amounts, forecasts.pop("", amounts))
+        return {group: mae(amounts, shuffled) - base_error for group, shuffled in forecasts.items()}
 
 
 def build_history_error(series: Panel, day_count: int, min_days: int) -> DataError:
@@ -172,6 +199,10 @@ class TargetTransform:
         mean = table.abs().mean().replace(0, 1).fillna(1).to_numpy()
         scale = table.std().replace(0, 1).fillna(1).to_numpy()
         return cls(0.01 * mean, scale, is_logarithmic=bool(np.nanmin(amounts, initial=0) >= 0))
+
+    def select(self, entities: slice) -> "TargetTransform":
+        """Return the transform of some entities."""
+        return TargetTransform(self.offset[entities], self.scale[entities], self.is_logarithmic)
 
     def transform(self, amounts: Floats) -> Floats:
         """Return the transformed amounts, shape unchanged.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.covariate_panel import FLAG_COLUMNS, CovariatePanel, shift_days
+from core.forecasters.covariate_panel import CovariatePanel, shift_days
 
 HEATING_BASES_C = (10, 13, 16, 19)  # °C; several bases, because consumption bends over a range of temperatures
 COOLING_BASES_C = (20, 24)  # °C
@@ -30,11 +30,13 @@ class FeatureMatrix:
     values  (days, entities, features), NaN where unknown
     names   name of every feature
     groups  group of every feature: "calendar", "past", "weather", "strike" …
+    base    known value that the forecast is a change of, (days, entities)
     """
 
     values: Floats
     names: list[str]
     groups: list[str]
+    base: Floats
 
     @property
     def complete_mask(self) -> NDArray[np.bool_]:
@@ -43,21 +45,27 @@ class FeatureMatrix:
 
 
 class _FeatureBuilder:
-    """Builder of a feature matrix; a feature of shape (days,) is repeated for every entity."""
+    """Builder of the feature matrix of the days from index `first_day` on.
 
-    def __init__(self, entities: int) -> None:
-        self.entity_count = entities
+    A feature of shape (days,) is repeated for every entity.
+    """
+
+    def __init__(self, entities: int, first_day: int) -> None:
+        self.entity_count, self.first_day = entities, first_day
         self.arrays: list[Floats] = []
         self.names: list[str] = []
         self.groups: list[str] = []
 
     def add_feature(self, group: str, name: str, values: Floats) -> None:
-        self.arrays.append(np.repeat(values[:, None], self.entity_count, axis=1) if values.ndim == 1 else values)
+        values = values[self.first_day :]
+        self.arrays.append(
+            np.broadcast_to(values[:, None], (len(values), self.entity_count)) if values.ndim == 1 else values
+        )
         self.names.append(name)
         self.groups.append(group)
 
-    def build_matrix(self) -> FeatureMatrix:
-        return FeatureMatrix(np.stack(self.arrays, axis=2), self.names, self.groups)
+    def build_matrix(self, base: Floats) -> FeatureMatrix:
+        return FeatureMatrix(np.stack(self.arrays, axis=2), self.names, self.groups, base[self.first_day :])
 
 
 def find_weekday_lag(step: int) -> int:
@@ -71,14 +79,19 @@ def find_weekday_lag(step: int) -> int:
 
 
 def build_linear_features(
-    panel: Panel, covariates: CovariatePanel, last_known: Floats, step: int, history_years: float = MIN_TREND_YEARS
+    panel: Panel,
+    covariates: CovariatePanel,
+    last_known: Floats,
+    step: int,
+    history_years: float = MIN_TREND_YEARS,
+    first_day: int = 0,
 ) -> FeatureMatrix:
     """Return levels for a linear model: past amounts, degree-days now and then, and weekday × degree-days.
 
     `last_known` has the last known amounts, (days, entities). The trend and the finer seasonal waves need
-    `history_years` ≥ 2.5.
+    `history_years` ≥ 2.5. The matrix has the days from index `first_day` on.
     """
-    builder = _FeatureBuilder(len(panel.entities))
+    builder = _FeatureBuilder(len(panel.entities), first_day)
     days = panel.periods
     weekday = days.dayofweek.to_numpy()
     _add_calendar(builder, days, wave_count=3 if history_years >= MIN_TREND_YEARS else int(history_years))
@@ -109,25 +122,34 @@ def build_linear_features(
             )
         for name, value in _list_lagged_heating(panel, covariates, lag, step):
             builder.add_feature("past", f"{name} at lag {lag - step}", value)
-    return builder.build_matrix()
+    return builder.build_matrix(shift_days(last_known, step))
 
 
-def build_tree_features(panel: Panel, covariates: CovariatePanel, last_known: Floats, step: int) -> FeatureMatrix:
+def build_tree_features(
+    panel: Panel,
+    covariates: CovariatePanel,
+    last_known: Floats,
+    step: int,
+    first_day: int = 0,
+    entity_numbers: NDArray[np.intp] | None = None,
+) -> FeatureMatrix:
     """Return ratios for trees: log-ratios of past amounts to the forecast origin, and changes of the weather.
 
-    `last_known` has the transformed last known amounts, (days, entities).
+    `last_known` has the transformed last known amounts, (days, entities). The matrix has the days from index
+    `first_day` on. The entities of `panel` have `entity_numbers` among those of the training data (default: 0, 1 …).
     """
-    builder = _FeatureBuilder(len(panel.entities))
+    builder = _FeatureBuilder(len(panel.entities), first_day)
     days, origin_amounts = panel.periods, shift_days(last_known, step)
     weekday = days.dayofweek.to_numpy()
     for name, values in (("weekday", weekday), ("day of year", days.dayofyear.to_numpy())):
         builder.add_feature("calendar", name, values.astype(float))
     builder.add_feature("calendar", "week-end", (weekday >= 5).astype(float))
     builder.add_feature("calendar", "weekday then", shift_days(weekday.astype(float), step))
-    builder.add_feature("calendar", "entity", np.tile(np.arange(len(panel.entities), dtype=float), (len(days), 1)))
+    numbers = np.arange(len(panel.entities)) if entity_numbers is None else entity_numbers
+    builder.add_feature("calendar", "entity", np.broadcast_to(numbers.astype(float), origin_amounts.shape))
     builder.add_feature("calendar", "days ahead", np.full(len(days), float(step)))
     _add_flags(builder, covariates, step)
-    for flag in (flag_name for flag_name in FLAG_COLUMNS if flag_name in covariates.columns):
+    for flag in covariates.flag_names:
         builder.add_feature(flag, f"{flag} then", covariates.get_known_values(flag, step, step))
     for name in covariates.numeric_names:
         builder.add_feature("weather", name, covariates.get_known_values(name, 0, step))
@@ -146,7 +168,7 @@ def build_tree_features(panel: Panel, covariates: CovariatePanel, last_known: Fl
         builder.add_feature("past", f"ratio mean {window}", np.nan_to_num(shift_days(level, step) - origin_amounts))
     if covariates.has_temperature:
         _add_weather_change(builder, panel, covariates, step, weekday_lag)
-    return builder.build_matrix()
+    return builder.build_matrix(origin_amounts)
 
 
 def _add_calendar(builder: _FeatureBuilder, days: pd.DatetimeIndex, wave_count: int) -> None:
@@ -159,7 +181,7 @@ def _add_calendar(builder: _FeatureBuilder, days: pd.DatetimeIndex, wave_count: 
 
 
 def _add_flags(builder: _FeatureBuilder, covariates: CovariatePanel, step: int, factor: Floats | float = 1.0) -> None:
-    for flag in (flag_name for flag_name in FLAG_COLUMNS if flag_name in covariates.columns):
+    for flag in covariates.flag_names:
         builder.add_feature(flag, flag, covariates.get_known_values(flag, 0, step) * factor)
         if flag == "holiday":
             for days_back, name in ((1, "the day after"), (-1, "the day before")):

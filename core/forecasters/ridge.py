@@ -4,19 +4,21 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from sklearn import linear_model
 from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.base import DirectForecaster, build_history_error
-from core.forecasters.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.base import EVERY_ENTITY, DirectForecaster, build_history_error
+from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.features import FeatureMatrix, build_linear_features
+from core.forecasters.panel_parts import select_entities
+from core.forecasters.ridge_regression import RidgeLines, fit_ridge_lines
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
 
 MIN_TRAIN_DAYS = 90
+AUTO_ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
 
 @dataclass
@@ -27,7 +29,7 @@ class Ridge(DirectForecaster):
     little training data the forecast is close to the last known day.
 
     The model extrapolates to days colder than any training day, as heating does. It finds no interactions.
-    Hoerl, Kennard: Ridge Regression, Technometrics 12, 1970. The implementation is scikit-learn's.
+    Hoerl, Kennard: Ridge Regression, Technometrics 12, 1970.
 
     Example:
         >>> import numpy as np
@@ -58,46 +60,30 @@ class Ridge(DirectForecaster):
     @override
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
         self.history_years_ = len(series) / 365.25
-        self.models_: dict[int, list[tuple[Floats, Floats, Floats, float]]] = {}
+        self.models_: dict[int, RidgeLines] = {}
+        alphas = AUTO_ALPHAS if self.alpha == "auto" else (float(self.alpha),)
         for step in range(1, horizon + 1):
-            features = self.build_features(series, covariates, step)
-            change = series.training_targets - shift_days(series.last_known, step)
-            complete_mask = features.complete_mask & np.isfinite(change)
-            self.models_[step] = [
-                self._fit_line(
-                    features.values[complete_mask[:, entity], entity], change[complete_mask[:, entity], entity]
-                )
-                for entity in range(len(series.entities))
-            ]
-            if not complete_mask.sum(axis=0).max(initial=0) >= MIN_TRAIN_DAYS:
-                raise build_history_error(series, int(complete_mask.sum(axis=0).max(initial=0)), MIN_TRAIN_DAYS)
+            lines, max_rows = [], 0
+            for entities, features in self.split_features(series, covariates, step):
+                change = series.training_targets[:, entities] - features.base
+                is_row = features.complete_mask & np.isfinite(change)
+                lines.append(fit_ridge_lines(features.values, change, is_row, alphas, MIN_TRAIN_DAYS))
+                max_rows = max(max_rows, int(is_row.sum(axis=0).max(initial=0)))
+            if max_rows < MIN_TRAIN_DAYS:
+                raise build_history_error(series, max_rows, MIN_TRAIN_DAYS)
+            self.models_[step] = RidgeLines.concatenate(lines)
             if progress is not None:
                 progress.report(step / horizon)
         return self
 
-    def _fit_line(self, features: Floats, change: Floats) -> tuple[Floats, Floats, Floats, float]:
-        """Return the mean, the scale and the coefficient of every feature, and the intercept of the change.
-
-        All are NaN for fewer than `MIN_TRAIN_DAYS` training rows.
-        """
-        if len(features) < MIN_TRAIN_DAYS:
-            return (*np.full((3, features.shape[1]), np.nan), float("nan"))
-        mean, scale = features.mean(axis=0), features.std(axis=0)
-        scale[scale < 1e-9 * np.maximum(np.abs(mean), 1)] = np.inf  # weight 0 for a constant feature
-        scaled_features = (features - mean) / scale
-        if self.alpha == "auto":
-            regression = linear_model.RidgeCV(alphas=(1, 3, 10, 30, 100, 300, 1000)).fit(scaled_features, change)
-        else:
-            regression = linear_model.Ridge(alpha=float(self.alpha)).fit(scaled_features, change)
-        return mean, scale, regression.coef_, float(regression.intercept_)
+    @override
+    def build_features(
+        self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0, entities: slice = EVERY_ENTITY
+    ) -> FeatureMatrix:
+        part, known = select_entities(series, covariates, entities)
+        last_known = series.last_known[:, entities]
+        return build_linear_features(part, known, last_known, step, self.history_years_, first_day)
 
     @override
-    def build_features(self, series: Panel, covariates: CovariatePanel, step: int) -> FeatureMatrix:
-        return build_linear_features(series, covariates, series.last_known, step, self.history_years_)
-
-    @override
-    def predict_from_features(self, features: FeatureMatrix, series: Panel, step: int, first_day: int) -> Floats:
-        forecast = shift_days(series.last_known, step)[first_day:].copy()
-        for entity, (mean, scale, coefficients, intercept) in enumerate(self.models_[step]):
-            forecast[:, entity] += (features.values[first_day:, entity] - mean) / scale @ coefficients + intercept
-        return forecast
+    def predict_from_features(self, features: FeatureMatrix, step: int, entities: slice = EVERY_ENTITY) -> Floats:
+        return features.base + self.models_[step].predict(features.values, entities)
