@@ -13,6 +13,7 @@ from core.data.covariates import Covariates
 from core.data.covariates.column_names import is_flag
 from core.data.panel import Panel
 from core.errors import DataError
+from core.forecasters.covariate_periods import read_periods
 from core.messages import N_, Message
 
 WeatherMode = Literal["original", "degraded", "none"]
@@ -78,8 +79,8 @@ class CovariatePanel:
         `weather` "degraded" adds the error of a usual weather forecast (seed 0) to the temperatures. Raises DataError
         for a column without any value; a flag without a value is 0.
         """
-        days = panel.periods.append(panel.periods[-1:] + pd.Timedelta(days=1))
-        values = covariates.to_array(panel.entities, days)
+        days = panel.periods.append(panel.list_next_periods(1))
+        values = read_periods(covariates, panel, days)
         values_by_name: dict[str, Floats] = {}
         assumed = np.zeros(values.shape[:2], dtype=bool)
         for name in columns:
@@ -165,7 +166,7 @@ def select_covariates(panel: Panel, covariates: Covariates, weather: WeatherMode
         >>> selection.names, [str(reason) for reason in selection.left_out.values()]
         (['wind'], ['price is not used: all its values are 5.', 'holiday is not used: the data have no day with it.'])
     """
-    values = covariates.to_array(panel.entities, panel.periods)
+    values = read_periods(covariates, panel, panel.periods)
     names: list[str] = []
     left_out: dict[str, Message] = {}
     for index, name in enumerate(covariates.columns):

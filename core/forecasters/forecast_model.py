@@ -7,7 +7,7 @@ import pandas as pd
 
 from core.array_types import Floats
 from core.data.covariates import Covariates
-from core.data.dataset import DAY, Dataset, make_index
+from core.data.dataset import Dataset, make_index
 from core.data.nameless import takes_place
 from core.data.panel import Panel, Resolution
 from core.errors import DataError
@@ -92,11 +92,11 @@ class ForecastModel:
         """Forecast like `forecast_days`, without quantiles, which cost most of the time: (steps, entities, slots)."""
         self._check_compatible(series, horizon)
         extended_series, day_shape = series.extend(self.horizon), self.day_shape_ or DayShape()
+        amounts = self.forecaster.predict_next(extended_series, covariate_panel, horizon, len(series))
         forecasts = []
         for step in range(1, horizon + 1):
-            day = len(series) + step - 1
-            amounts = self.forecaster.predict(extended_series, covariate_panel, step, day)
-            forecasts.append(day_shape.spread(amounts[:1], extended_series, covariate_panel, step, day)[0])
+            day, step_amounts = len(series) + step - 1, amounts[step - 1 : step]
+            forecasts.append(day_shape.spread(step_amounts, extended_series, covariate_panel, step, day)[0])
         return np.stack(forecasts)
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -116,8 +116,8 @@ class ForecastModel:
         forecast, bands = self.forecast_days(
             series, self.build_covariate_panel(series, covariates), self.horizon, SERVED_QUANTILES
         )
-        days = pd.date_range(series.periods[-1] + DAY, periods=self.horizon, freq="D")
-        return to_frame(days, series, {"forecast": forecast, "low": bands[..., 0], "high": bands[..., 1]}).astype(
+        periods = series.list_next_periods(self.horizon)
+        return to_frame(periods, series, {"forecast": forecast, "low": bands[..., 0], "high": bands[..., 1]}).astype(
             {"entity": str}
         )
 

@@ -10,8 +10,8 @@ import pandas as pd
 from core.data.covariates import Covariates
 from core.data.panel import Panel
 from core.evaluation.conformal import ResidualHistory
+from core.forecasters.day_shape import DayShape
 from core.forecasters.forecast_model import ForecastModel
-from core.forecasters.intraday_profile import disaggregate_days
 from core.messages import N_, Message
 from core.tasks.forecast.alarm_counts import AlarmCounts
 from core.tasks.forecast.alarms import judge_periods
@@ -45,11 +45,11 @@ def judge_measured_periods(
 def _forecast_periods(model: ForecastModel, series: Panel, covariates: Covariates, first: int) -> ResidualHistory:
     """Return the forecasts of the periods from number `first` on, 1 to the horizon ahead, and the measured values."""
     extended, count = series.extend(model.horizon), len(series) - first
-    panel = model.build_covariate_panel(series, covariates)
+    panel, day_shape = model.build_covariate_panel(series, covariates), model.day_shape_ or DayShape()
     amounts = model.forecaster.predict_steps(extended, panel, model.horizon, first, len(series))
     forecast = np.full((model.horizon, count, *series.values.shape[1:]), np.nan)
     for step in range(1, min(model.horizon, count) + 1):
-        slot_amounts = disaggregate_days(amounts[step - 1, step - 1 :], series, step, first + step - 1)
+        slot_amounts = day_shape.spread(amounts[step - 1, step - 1 :], series, panel, step, first + step - 1)
         forecast[step - 1, step - 1 :] = slot_amounts
     return ResidualHistory(forecast, series.values[first:])
 

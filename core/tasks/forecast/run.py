@@ -12,7 +12,7 @@ from core.actor import Actor
 from core.data.covariates import Covariates, join_covariates
 from core.data.covariates.calendar_choice import choose_calendars
 from core.data.covariates.matching import parse_places
-from core.data.dataset import DAY, Dataset
+from core.data.dataset import Dataset, format_timestamp
 from core.data.nameless import list_name_notes
 from core.data.panel import Panel
 from core.errors import DataError
@@ -35,7 +35,12 @@ from core.tasks.forecast.covariate_notes import list_backtest_cautions, list_cau
 from core.tasks.forecast.measured_periods import judge_measured_periods
 from core.tasks.forecast.notes import list_notes
 from core.tasks.forecast.result import Forecast
-from core.tasks.forecast.scenarios import build_forecast_rows, compute_response_curve, estimate_strike_effects
+from core.tasks.forecast.scenarios import (
+    build_forecast_rows,
+    compute_response_curve,
+    estimate_strike_effects,
+    find_covariate_end,
+)
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec
 from core.workspace import Workspace
 
@@ -167,7 +172,7 @@ def _build_params(spec: Spec, model_spec: ForecastSpec, series: Panel) -> Mappin
         **model_spec.to_params(),
         **spec.to_params(),
         "entities": ", ".join(series.entities),
-        "backtest_until": str(series.periods[-1])[:10],
+        "backtest_until": format_timestamp(series.periods[-1]),
         "refit": "never",
     }
 
@@ -180,7 +185,7 @@ def _join_covariates(
     return join_covariates(
         selected_rows,
         tuple(tables),
-        last_day=series.periods[-1] + DAY * (spec.horizon + 1),
+        last_day=find_covariate_end(series, spec.horizon),
         calendar=spec.calendar,
         places=spec.places,
     )
@@ -225,7 +230,7 @@ def _build_forecast(
         spec=spec,
         model_spec=spec,
         **shared_fields | {"notes": notes},
-        backtest_until=str(series.periods[-1])[:10],
+        backtest_until=format_timestamp(series.periods[-1]),
         rows=build_forecast_rows(model, series, covariates, np.array(spec.quantiles)),
         **tables,
         importance=measure_importance(backtest),
