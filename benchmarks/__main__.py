@@ -15,6 +15,7 @@ BENCHMARKS = (
     "day_faults",
     "row_detectors",
     "forecasting",
+    "day_shapes",
     "intervals",
     "interval_events",
     "forests",
