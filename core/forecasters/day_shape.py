@@ -17,9 +17,11 @@ MIN_TRAIN_DAYS, MAX_TEST_DAYS = 30, 365
 TEST_SHARE = 0.25  # of the history, which the model of the shape is tested on before it is used
 MIN_SHAPE_DAYS = 56  # of history, for the two together
 MIN_GAIN = 0.01  # smallest gain over the usual profile that counts, as a share of its error
-MIN_STANDARD_ERRORS = 2.0  # of the gain from week to week, by which it has to be above 0
+MIN_STANDARD_ERRORS = 1.65  # of the gain from week to week, by which it has to be above 0: chance 5 % without a gain
+WEIGHTS = (1.0, 0.5)  # of the model that are tested; a model of a short history errs less at half weight
 TRUST_DAYS = 28  # known days before an origin that tell how far the model is trusted
 MAX_CHUNK_VALUES = 20_000_000  # of features that are held in memory at once
+BLOCK_DAYS = 14  # that are left out together to choose the regularisation
 ALPHAS = np.array([0.3, 1, 3, 10, 30, 100, 300, 1000, 3000])
 OUTLIER_FACTOR = 6.0  # × the median of the largest deviation of a day, above which a day is no training day
 USUAL_LOOKBACK_DAYS = 40  # days that the features of a day look back, in addition to twice the days ahead
@@ -31,13 +33,15 @@ class ShapeTest:
 
     days         tested days
     usual_error  absolute error of the slots with the usual profile, as a share of the amounts
-    model_error  the same with the model
+    model_error  the same with the model, with the best of WEIGHTS
+    weight       this weight of the model
     is_gain      True if the model is measurably better
     """
 
     days: int
     usual_error: float
     model_error: float
+    weight: float
     is_gain: bool
 
 
@@ -78,8 +82,9 @@ class DayShape:
     same features, so the deviations of a day add up to 0 and the amount of the day stays as forecast.
 
     The model is used where it was measurably better than the usual profile on the last days of the training data
-    (`test_`), for all entities or none. Before every origin, a factor from 0 to 1 per entity adapts the model to the
-    shapes of the four weeks before: it is near 0 when the shapes have become others than those of the training data.
+    (`test_`), at full or half weight, for all entities or none. Before every origin, a factor from 0 to 1 per entity
+    adapts it to the shapes of the four weeks before. The factor is near 0 when the shapes have become others than those
+    of the training data.
 
     Hoerl, Kennard: Ridge Regression, Technometrics 12, 1970. Bates, Granger: The Combination of Forecasts, Operational
     Research Quarterly 20, 1969.
@@ -102,6 +107,7 @@ class DayShape:
 
     unit_: DeviationUnit | None = field(default=None, init=False)
     history_years_: float = field(default=0.0, init=False)
+    weight_: float = field(default=1.0, init=False)
     lines_: dict[int, ShapeLines] = field(default_factory=dict, init=False)
     test_: ShapeTest | None = field(default=None, init=False)
 
@@ -116,8 +122,9 @@ class DayShape:
             return self
         test_start = len(series) - test_days
         self._fit_lines(series, covariates, sorted({1, horizon}), test_start)
-        self.test_ = self._test(series, covariates, test_start)
-        self.lines_ = {}
+        tests = [self._test(series, covariates, test_start, weight) for weight in WEIGHTS]
+        self.test_ = min(tests, key=lambda test: (not test.is_gain, test.model_error))
+        self.lines_, self.weight_ = {}, self.test_.weight
         if self.test_.is_gain:
             self._fit_lines(series, covariates, list(range(1, horizon + 1)), len(series))
         return self
@@ -142,7 +149,8 @@ class DayShape:
             if step in self.lines_:
                 features = build_shape_features(part, part_covariates, part_unit, means, step, self.history_years_)
                 change = self.lines_[step].predict(features, entities)
-                usual = usual + change * _compute_trust(change, deviations - usual, means, step)[:, :, None]
+                trust = self.weight_ * _compute_trust(change, deviations - usual, means, step)
+                usual = usual + trust[:, :, None] * change
             values[:, entities] = part_unit.apply_deviations(means, usual)[first_day - start :]
         return values
 
@@ -160,9 +168,9 @@ class DayShape:
                 parts[step].append(_fit_entities(features, targets, np.abs(unit.measure(means))))
         self.lines_ = {step: _join_lines(lines) for step, lines in parts.items()}
 
-    def _test(self, series: Panel, covariates: CovariatePanel, test_start: int) -> ShapeTest:
+    def _test(self, series: Panel, covariates: CovariatePanel, test_start: int, weight: float) -> ShapeTest:
         """Compare the lines, fitted before `test_start`, with the usual profile from then on."""
-        usual_shape = DayShape()
+        self.weight_, usual_shape = weight, DayShape()
         usual_shape.unit_ = self.unit_
         losses = {"usual": 0.0, "model": 0.0}
         gains, total = np.zeros(len(series) - test_start), 0.0
@@ -186,7 +194,7 @@ class DayShape:
             and float(weekly_gains.mean()) > MIN_STANDARD_ERRORS * noise
         )
         total = total or 1.0
-        return ShapeTest(len(gains), losses["usual"] / total, losses["model"] / total, is_gain)
+        return ShapeTest(len(gains), losses["usual"] / total, losses["model"] / total, weight, is_gain)
 
 
 def _iter_chunks(
@@ -270,9 +278,10 @@ def _fit_entities(features: Floats, targets: Floats, weights: Floats) -> ShapeLi
 
 
 def _solve_ridge(features: Floats, targets: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Return the coefficients (features, slots) and the intercept (slots,) with the least leave-one-out error.
+    """Return the coefficients (features, slots) and the intercept (slots,) with the least error on left-out weeks.
 
-    The regularisation is one number for all slots. Days count with `weights`. Hastie, Tibshirani, Friedman: The
+    The regularisation is one number for all slots. Days count with `weights`. Two weeks are left out together, because
+    the shapes of neighbouring days are alike; their errors follow from the whole fit. Hastie, Tibshirani, Friedman: The
     Elements of Statistical Learning, 2009, section 7.10.
     """
     root = np.sqrt(weights)[:, None]
@@ -280,14 +289,17 @@ def _solve_ridge(features: Floats, targets: Floats, weights: Floats) -> tuple[Fl
     scaled, residuals = (features - centre) * root, (targets - intercept) * root
     eigenvalues, eigenvectors = np.linalg.eigh(scaled.T @ scaled)
     rotated = scaled @ eigenvectors
-    products = rotated.T @ residuals
-    eigenvalues = np.maximum(eigenvalues, 0)
+    products, eigenvalues = rotated.T @ residuals, np.maximum(eigenvalues, 0)
+    in_blocks = slice(len(features) % BLOCK_DAYS, None)
+    blocks = rotated[in_blocks].reshape(-1, BLOCK_DAYS, rotated.shape[1])
+    block_roots = root[in_blocks].reshape(-1, BLOCK_DAYS, 1)
+    intercept_influence = block_roots @ block_roots.transpose(0, 2, 1) / weights.sum()
     best_error, best_coefficients = np.inf, np.zeros((features.shape[1], targets.shape[1]))
     for alpha in ALPHAS:
         shrunk = products / (eigenvalues + alpha)[:, None]
-        leverage = np.square(rotated) @ (1 / (eigenvalues + alpha)) + weights / weights.sum()
-        left_out = (residuals - rotated @ shrunk) / np.maximum(1 - leverage, 0.01)[:, None]
-        error = float(np.square(left_out).mean())
+        errors = (residuals - rotated @ shrunk)[in_blocks].reshape(len(blocks), BLOCK_DAYS, -1)
+        influence = intercept_influence + (blocks / (eigenvalues + alpha)) @ blocks.transpose(0, 2, 1)
+        error = float(np.square(np.linalg.solve(np.eye(BLOCK_DAYS) - influence, errors)).mean())
         if error < best_error:
             best_error, best_coefficients = error, eigenvectors @ shrunk
     return best_coefficients, intercept - centre @ best_coefficients

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.day_shape import MIN_SHAPE_DAYS, DayShape
+from core.forecasters.day_shape import ALPHAS, MIN_SHAPE_DAYS, DayShape, _solve_ridge
 from core.forecasters.day_shape_features import average_blocks, order_slots
 from core.forecasters.intraday_profile import DeviationUnit, compute_usual_deviations
 from core.runs.model_files import list_trusted_types
@@ -276,3 +276,34 @@ def test_saved_shape_forecasts_the_same(tmp_path: Path) -> None:
     assert isinstance(loaded, DayShape)
     amounts = series.amounts[290:]
     assert np.array_equal(loaded.spread(amounts, series, inputs, 2, 290), shape.spread(amounts, series, inputs, 2, 290))
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=5, deadline=None)
+def test_error_on_left_out_weeks_is_that_of_refits(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    features, targets, weights = random.normal(0, 1, (56, 5)), random.normal(0, 1, (56, 2)), random.uniform(0.5, 2, 56)
+    weights = weights / weights.mean()
+    root = np.sqrt(weights)[:, None]
+
+    def refit_error(alpha: float) -> float:
+        """Return the error of fits without two weeks, around the centre of all days."""
+        centre = np.average(features, axis=0, weights=weights)
+        design = np.column_stack([np.ones(56), features - centre]) * root
+        penalty = alpha * np.diag([0.0, *np.ones(5)])
+        errors = []
+        for block in np.array_split(np.arange(56), 4):
+            kept = np.setdiff1d(np.arange(56), block)
+            lines = np.linalg.solve(design[kept].T @ design[kept] + penalty, design[kept].T @ (targets * root)[kept])
+            errors.append((targets * root)[block] - design[block] @ lines)
+        return float(np.square(np.concatenate(errors)).mean())
+
+    best = min(ALPHAS, key=refit_error)
+    centre = np.average(features, axis=0, weights=weights)
+    design = (features - centre) * root
+    expected = np.linalg.solve(
+        design.T @ design + best * np.eye(5),
+        design.T @ ((targets - np.average(targets, axis=0, weights=weights)) * root),
+    )
+    coefficients, _ = _solve_ridge(features, targets, weights)
+    assert np.allclose(coefficients, expected)
