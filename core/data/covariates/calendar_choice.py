@@ -169,7 +169,8 @@ def _find_entity_calendars(entities: Sequence[str], places: Mapping[str, str], c
     mapped = {entity: code for entity, place in places.items() if (code := find_place_calendar(place, country))}
     entities = [entity for entity in entities[:MAX_GUESS_ENTITIES] if entity not in mapped]
     if is_french(entities):
-        return dict.fromkeys(filter(find_region, entities), FRANCE) | mapped
+        mapped = dict.fromkeys(filter(find_region, entities), FRANCE) | mapped
+        entities = [entity for entity in entities if entity not in mapped]
     codes = _read_codes(entities, country)
     if codes:
         return codes | mapped
