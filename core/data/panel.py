@@ -47,9 +47,9 @@ class Panel:
     is_averaged  True where an amount is a mean (power, temperature), False where it is a sum
     day_start    hour at which a day begins
     frequency    alias of the period in pandas: "D", "W-MON", "MS", "15min" …
-    is_nameless  True where no column names the only entity
     zone         time zone of the clock of `periods`; "" if unknown
     is_guessed   True where sum or mean was guessed from the values, because unit and name say nothing
+    is_nameless  True where no column names the only entity
 
     Example:
         >>> import pandas as pd
@@ -74,9 +74,9 @@ class Panel:
     is_averaged: bool = False
     day_start: int = 0
     frequency: str = "D"
-    is_nameless: bool = False
     zone: str = ""
     is_guessed: bool = False
+    is_nameless: bool = False
 
     @classmethod
     def from_dataset(
@@ -109,9 +109,9 @@ class Panel:
             dataset.unit,
             is_averaged,
             dataset.day_start,
-            is_nameless=is_nameless(dataset.entities, dataset.files),
             zone=dataset.zone,
             is_guessed=is_guessed and daily_dataset.profile,
+            is_nameless=is_nameless(dataset.entities, dataset.files),
         )
 
     def __len__(self) -> int:
@@ -326,6 +326,7 @@ def _build_step_fields(dataset: Dataset) -> dict[str, Any]:
         "unit": dataset.unit,
         "frequency": frequency,
         "zone": zone,
+        "is_nameless": is_nameless(dataset.entities, dataset.files),
     }
 
 

@@ -34,8 +34,8 @@ class RegularSeries:
     zone      time zone of the local clock; "" if `times` are on that clock already
     attempts  number of events behind every value of a ratio (the calls behind a CCR), (steps, entities); None for
               other values
-    is_nameless  True where no column names the only entity
     frequency alias of the step in pandas for weeks, months … ; "" for the even step `step`
+    is_nameless  True where no column names the only entity
 
     Example:
         >>> import pandas as pd
@@ -54,8 +54,8 @@ class RegularSeries:
     unit: str = ""
     zone: str = ""
     attempts: Floats | None = None
-    is_nameless: bool = False
     frequency: str = ""
+    is_nameless: bool = False
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, measure: str = "", attempts: str = "") -> "RegularSeries":
@@ -103,7 +103,7 @@ class RegularSeries:
             dataset.unit,
             dataset.zone if has_clock_changes(dataset.zone) else "",
             fill_grid(attempts) if attempts else None,
-            is_nameless(dataset.entities, dataset.files),
+            is_nameless=is_nameless(dataset.entities, dataset.files),
         )
 
     @classmethod

@@ -60,7 +60,7 @@ class Automatic(Forecaster):
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
         known_count, season = int(np.isfinite(series.amounts).sum(axis=0).max(initial=0)), min(list_seasons(series))
         if known_count <= season:
-            raise build_history_error(series, known_count, season + 1)
+            raise build_history_error(series, season + 1)
         parts = (None, None) if progress is None else (progress.create_part(0, 2), progress.create_part(1, 2))
         if self._is_choice_due(series, horizon):
             self.choice_: Choice = choose_members(series, covariates, horizon, self.seconds, parts[0])

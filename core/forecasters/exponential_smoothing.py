@@ -74,7 +74,7 @@ class ExponentialSmoothing(Forecaster):
         shortest = min(list_seasons(series))
         known_count = int(np.isfinite(series.amounts).sum(axis=0).max(initial=0))
         if not self.seasons_ or known_count < MIN_SEASONS * shortest:
-            raise build_history_error(series, known_count, MIN_SEASONS * shortest)
+            raise build_history_error(series, MIN_SEASONS * shortest)
         self.step_groups_ = group_steps(horizon)
         shape = (len(self.step_groups_), len(series.entities))
         self.forms_ = np.zeros((*shape, 2 + len(self.seasons_)))  # level weight, error memory, season weights

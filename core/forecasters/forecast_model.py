@@ -93,10 +93,12 @@ class ForecastModel:
         self._check_compatible(series, horizon)
         extended_series, day_shape = series.extend(self.horizon), self.day_shape_ or DayShape()
         amounts = self.forecaster.predict_next(extended_series, covariate_panel, horizon, len(series))
-        forecasts = []
-        for step in range(1, horizon + 1):
-            day, step_amounts = len(series) + step - 1, amounts[step - 1 : step]
-            forecasts.append(day_shape.spread(step_amounts, extended_series, covariate_panel, step, day)[0])
+        forecasts = [
+            day_shape.spread(amounts[step - 1 : step], extended_series, covariate_panel, step, len(series) + step - 1)[
+                0
+            ]
+            for step in range(1, horizon + 1)
+        ]
         return np.stack(forecasts)
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
