@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from core.array_types import Floats
+from core.data.aggregation import Aggregation
 from core.data.covariates import Covariates
-from core.data.dataset import Dataset, make_index
+from core.data.dataset import Dataset, format_timestamp, make_index
 from core.data.nameless import takes_place
 from core.data.panel import Panel, Resolution
 from core.errors import DataError
@@ -27,8 +28,9 @@ SERVED_QUANTILES = np.array([0.05, 0.95])
 class ForecastModel:
     """Forecaster with everything it needs to forecast a new dataset, saved as one object.
 
-    resolution  "day": daily amounts; "hour": the times of the day that the data have
+    resolution  "day": daily amounts; "hour": the times of the day that the data have; "step": every step of the data
     measure     column of the data, if they have several
+    aggregation whether the values of a day are summed or averaged
     weather     "original": known future weather; "degraded": with the error of a usual forecast; "none": not used
     """
 
@@ -37,6 +39,7 @@ class ForecastModel:
     resolution: Resolution = "day"
     measure: str = ""
     weather: WeatherMode = "original"
+    aggregation: Aggregation = "auto"
 
     entities_: tuple[str, ...] = field(default=(), init=False)
     covariate_names_: tuple[str, ...] = field(default=(), init=False)
@@ -46,10 +49,12 @@ class ForecastModel:
     fitted_until_: str = field(default="", init=False)
     errors_: ResidualHistory | None = field(default=None, init=False)
     day_shape_: DayShape | None = field(default=None, init=False)
+    frequency_: str = field(default="", init=False)
+    step_seconds_: float = field(default=0.0, init=False)
 
     def select_series(self, dataset: Dataset) -> Panel:
         """Return the series of `dataset` that the model forecasts. Raises the errors of `Panel.from_dataset`."""
-        return Panel.from_dataset(dataset, self.resolution, self.measure)
+        return Panel.from_dataset(dataset, self.resolution, self.measure, self.aggregation)
 
     def fit(
         self, series: Panel, covariates: Covariates, errors: ResidualHistory, progress: Progress | None = None
@@ -66,7 +71,11 @@ class ForecastModel:
         self.day_shape_ = DayShape().fit(series, covariate_panel, self.horizon)
         self.entities_, self.unit_ = series.entities, series.unit
         self.slots_, self.day_start_ = len(series.slots), series.day_start
-        self.fitted_until_, self.errors_ = str(series.periods[-1])[:10], errors.select_last(ERROR_HISTORY_PERIODS)
+        self.frequency_, self.step_seconds_ = series.frequency, series.step.total_seconds()
+        self.fitted_until_, self.errors_ = (
+            format_timestamp(series.periods[-1]),
+            errors.select_last(ERROR_HISTORY_PERIODS),
+        )
 
     def build_covariate_panel(self, series: Panel, covariates: Covariates) -> CovariatePanel:
         """Return the covariates of all days of the series and of the days that are forecast."""
@@ -109,9 +118,11 @@ class ForecastModel:
         index = make_index(table["entity"].to_numpy(), pd.DatetimeIndex(table["time"]))
         has_value = table["value"].notna().to_numpy()
         frame = pd.DataFrame({"value": table["value"].to_numpy(dtype=float)}, index=index)[has_value]
-        step = pd.Timedelta(days=1) / max(self.slots_, 1)
+        step = pd.Timedelta(seconds=self.step_seconds_) / max(self.slots_, 1)
         series = Panel.from_dataset(
-            Dataset(frame, layout="served", step=step, day_start=self.day_start_, unit=self.unit_), self.resolution
+            Dataset(frame, layout="served", step=step, day_start=self.day_start_, unit=self.unit_),
+            self.resolution,
+            aggregation=self.aggregation,
         )
         day_start = self.day_start_ if self.slots_ > 1 else 0  # a daily row has the date of its day
         covariates = Covariates.from_rows(table.set_index(index)[list(self.covariate_names_)], day_start)
@@ -133,6 +144,12 @@ class ForecastModel:
         is_taken = takes_place(series.entities, series.is_nameless, self.entities_)
         entities = self.entities_ if is_taken else series.entities
         expected, actual = (self.entities_, self.unit_, self.slots_), (entities, series.unit, len(series.slots))
+        if self.frequency_ not in ("", series.frequency):
+            raise DataError(
+                N_("The model was fitted on {accepted}. The data have {value}."),
+                accepted=self.frequency_,
+                value=series.frequency,
+            )
         if actual != expected:
             raise DataError(
                 N_("The model was fitted on {accepted}. The data have {value}."),

@@ -5,8 +5,11 @@ from typing import Any
 import streamlit as st
 
 from core.data.dataset import Dataset
+from core.spec.hyperparameters import get_hyperparameters
+from core.tasks.forecast.data_choices import list_obvious_measures
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.run import load_forecast
+from core.tasks.forecast.spec import ForecastSpec
 from pages.components import cache, covariate_upload, task_page
 from pages.components.i18n import _, format_percent, get_date_format
 from pages.components.results import forecast
@@ -31,6 +34,7 @@ def page() -> None:
         forecast.show_forecast,
         widgets={
             "covariates": covariate_upload.ask_digest,
+            "horizon": _ask_horizon,
             "measure": _ask_measure,
             "quantiles": _ask_interval,
             "backtest_from": _ask_backtest_start,
@@ -40,10 +44,24 @@ def page() -> None:
 
 
 def _ask_measure(dataset: Dataset) -> str:
-    """Ask for the column, if the dataset has several and is not a daily profile."""
+    """Ask for the column, if the dataset has several and is not a daily profile; the obvious one is preselected."""
     if dataset.profile or len(dataset.columns) < 2:
         return ""
-    return st.selectbox(_("Column"), dataset.columns, key="forecast-measure")
+    obvious = list_obvious_measures(dataset)
+    index = dataset.columns.index(obvious[0]) if len(obvious) == 1 else None
+    column = st.selectbox(
+        _("Column"), dataset.columns, index, key="forecast-measure", placeholder=_("Choose the column to forecast")
+    )
+    return column or ""
+
+
+def _ask_horizon(dataset: Dataset) -> int | str:
+    """Ask for the number of periods ahead, or a length of time."""
+    field = get_hyperparameters(ForecastSpec)["horizon"]
+    text = st.text_input(
+        _(field.metadata["label"]), str(field.default), key="forecast-horizon", help=_(field.metadata["help"])
+    ).strip()
+    return int(text) if text.isdecimal() else text
 
 
 def _ask_interval(dataset: Dataset) -> tuple[float, ...]:

@@ -38,7 +38,7 @@ def rebuild_backtest(series: Panel, errors: ResidualHistory, spec: ForecastSpec)
     """
     errors_start = len(series) - errors.forecast.shape[1]
     test_start = max(int(series.periods.searchsorted(pd.Timestamp(spec.backtest_from))), errors_start)
-    naive = compute_naive_forecasts(series, errors_start, spec.horizon)
+    naive = compute_naive_forecasts(series, errors_start, spec.horizon_periods)
     return Backtest(series, test_start, errors_start, errors, naive, compute_weekly_error(series, test_start))
 
 

@@ -23,7 +23,7 @@ def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariat
                 "Backtest from {start}: the model was fitted once on the days before. It then "
                 "forecast the next {horizon} days from every day."
             ),
-            {"start": spec.backtest_from, "horizon": spec.horizon},
+            {"start": spec.backtest_from, "horizon": spec.horizon_periods},
         ),
         *_list_shape_notes(model),
         *list_candidate_notes(model.forecaster),
@@ -84,10 +84,12 @@ def _list_assumption_notes(
     model: ForecastModel, spec: ForecastSpec, series: Panel, covariates: Covariates
 ) -> Iterator[Message]:
     is_assumed = (
-        model.build_covariate_panel(series, covariates).assumed[len(series) : len(series) + spec.horizon].any(axis=1)
+        model.build_covariate_panel(series, covariates)
+        .assumed[len(series) : len(series) + spec.horizon_periods]
+        .any(axis=1)
     )
     if is_assumed.any():
-        day = series.list_next_periods(spec.horizon)[int(np.argmax(is_assumed))]
+        day = series.list_next_periods(spec.horizon_periods)[int(np.argmax(is_assumed))]
         yield Message(
             N_(
                 "Some covariates are missing from {day} on. Their usual values for the date "

@@ -37,7 +37,8 @@ class Forecast(Result):
     spec            spec of this run
     model_spec      spec of the run that fitted the model; equal to `spec` unless a saved model was applied
     backtest_until  last day of the backtest, ISO
-    slots           times of the day; one slot for daily amounts
+    slots           times of the day; one slot for one amount per period
+    frequency       alias of the period in pandas: "D", "MS", "15min" …
     covariates      columns known in advance that the model uses
     joins           report on each covariate file
     calibration     past errors that the intervals are computed from, see `ConformalConfig`
@@ -85,6 +86,7 @@ class Forecast(Result):
     alarms: pd.DataFrame = field(default_factory=pd.DataFrame)
     alarm_counts: AlarmCounts = field(default_factory=AlarmCounts)
     candidates: pd.DataFrame = field(default_factory=pd.DataFrame)
+    frequency: str = "D"
 
     @property
     def selection(self) -> ForecastSpec:
@@ -113,7 +115,7 @@ class Forecast(Result):
         overall_rows = self.scores[self.scores["entity"] == ""]
         for row in overall_rows.to_dict("records"):
             step = int(row["step"])
-            if step in (0, *LOGGED_STEPS, self.model_spec.horizon):
+            if step in (0, *LOGGED_STEPS, self.model_spec.horizon_periods):
                 metrics |= {
                     name if step == 0 else f"{name}_{step}": float(row[name]) for name in METRICS if name in row
                 }

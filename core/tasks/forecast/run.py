@@ -31,6 +31,7 @@ from core.spec.spec import Spec
 from core.tasks.forecast.alarm_words import tabulate_alarms
 from core.tasks.forecast.backtest import build_example_table, measure_importance, rebuild_backtest, score_backtest
 from core.tasks.forecast.candidates import build_candidate_table
+from core.tasks.forecast.choice_notes import list_choice_notes
 from core.tasks.forecast.covariate_notes import list_backtest_cautions, list_cautions, list_overlaps
 from core.tasks.forecast.measured_periods import judge_measured_periods
 from core.tasks.forecast.notes import list_notes
@@ -57,11 +58,14 @@ def forecast(
     """
     spec.check()
     forecaster = replace(spec.forecaster)  # type: ignore[type-var]
-    model = ForecastModel(forecaster, spec.horizon, spec.resolution, spec.measure, spec.weather)
-    selected_rows, progress = spec.select(dataset), progress or Progress()
-    series = model.select_series(selected_rows)
+    asked_spec, selected_rows, progress = spec, spec.select(dataset), progress or Progress()
+    spec = spec.choose_for(selected_rows)
+    series = spec.build_panel(selected_rows)
     asked_calendar, choice = spec.calendar, choose_calendars(selected_rows, spec.calendar, parse_places(spec.places))
     spec = replace(spec.fill_defaults(dataset, series), calendar=choice.shared_code)
+    model = ForecastModel(
+        forecaster, spec.horizon_periods, spec.chosen_resolution, spec.measure, spec.weather, spec.aggregation
+    )
     with track_run(
         TASK, type(forecaster).__name__, _build_params(spec, spec, series), dataset, actor, workspace
     ) as run:
@@ -75,7 +79,7 @@ def forecast(
             series,
             covariates,
             start_date=pd.Timestamp(spec.backtest_from),
-            horizon=spec.horizon,
+            horizon=spec.horizon_periods,
             weather=spec.weather,
             progress=progress.create_part(0, 2),
         )
@@ -84,8 +88,11 @@ def forecast(
         model.fit(series, covariates, backtest.errors, progress.create_part(1, 2))
         progress.report(1.0, N_("Computing intervals and saving results"))
         result = _build_forecast(spec, model, backtest, dataset, series, covariates)
-        cautions = list_backtest_cautions(model, backtest)
-        result = replace(result, notes=(*result.notes, *cautions), cautions=(*result.cautions, *cautions))
+        cautions = (
+            *list_choice_notes(asked_spec, spec, selected_rows, series),
+            *list_backtest_cautions(model, backtest),
+        )
+        result = replace(result, notes=(*cautions, *result.notes), cautions=(*result.cautions, *cautions))
         _save_result(run, result)
         save_model(run.folder / "model", model, build_example_table(series, covariates, model))
     return result, run
@@ -185,7 +192,7 @@ def _join_covariates(
     return join_covariates(
         selected_rows,
         tuple(tables),
-        last_day=find_covariate_end(series, spec.horizon),
+        last_day=find_covariate_end(series, spec.horizon_periods),
         calendar=spec.calendar,
         places=spec.places,
     )
@@ -200,6 +207,7 @@ def _build_shared_fields(
     return {
         "data": dataset.summary,
         "slots": tuple(series.slots),
+        "frequency": series.frequency,
         "covariates": tuple(model.covariate_names_),
         "joins": tuple(asdict(join) for join in covariates.joins),
         "calibration": asdict(model.errors_.calibration),

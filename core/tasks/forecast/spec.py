@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from core import forecasters as algorithms
-from core.data.panel import Resolution
+from core.data.aggregation import Aggregation
+from core.data.dataset import format_timestamp
+from core.data.durations import count_periods, parse_duration
+from core.data.panel import Panel, Resolution
 from core.errors import OptionError
 from core.forecasters.base import Forecaster
 from core.forecasters.covariate_panel import WeatherMode
@@ -13,14 +16,20 @@ from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter
 from core.spec.plugins import discover_classes
 from core.spec.spec import DataSpec, PartSpec
+from core.tasks.forecast.data_choices import choose_measure, choose_resolution, has_day_times, is_longer_than_day
 
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
-    from core.data.panel import Panel
 
-MAX_HORIZON_DAYS = 28
-YEAR_DAYS = 365
-RESOLUTION_LABELS: Mapping[str, str] = {"day": N_("per day"), "hour": N_("per time of day")}
+MAX_HORIZON_PERIODS: Mapping[str, int] = {"day": 92, "hour": 28, "step": 400}
+RESOLUTION_LABELS: Mapping[str, str] = {
+    "auto": N_("as suits the data"),
+    "day": N_("per day"),
+    "hour": N_("per time of day"),
+    "step": N_("per step of the data"),
+}
+AGGREGATION_LABELS: Mapping[str, str] = {"auto": N_("by unit and name"), "sum": N_("summed"), "mean": N_("averaged")}
+DATE_FORMATS = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
 WEATHER_LABELS: Mapping[str, str] = {
     "original": N_("as given in the files"),
     "degraded": N_("with the usual error of a weather forecast"),
@@ -39,11 +48,13 @@ def list_forecasters() -> dict[str, type[Forecaster]]:
 
 @dataclass(frozen=True)
 class ForecastSpec(PartSpec):
-    """Forecast the days after the last one, test the forecaster on the past, and save the result as a run.
+    """Forecast the periods after the last one, test the forecaster on the past, and save the result as a run.
 
-    horizon        days ahead
-    resolution     "day": daily amounts; "hour": the times of the day that the data have
+    horizon        periods ahead, or a length of time such as "36h"; the number of periods after `fill_defaults`
+    resolution     "day": daily amounts; "hour": the times of the day that the data have; "step": every step of the
+                   data; "auto": that which suits the data
     measure        column of the data, if they have several
+    aggregation    whether the values of a day are summed or averaged; "auto": by unit and name
     quantiles      levels of the quantiles; the lowest and the highest are the ends of the interval
     weather        knowledge of the future weather, see `ForecastModel`
     backtest_from  first day of the test; "" for the last year, or the last fifth of a shorter history
@@ -56,13 +67,16 @@ class ForecastSpec(PartSpec):
     forecaster: Forecaster = algorithm(
         list_forecasters, "automatic", help=N_("Forecasting algorithm."), label=N_("Forecasting algorithm")
     )
-    horizon: int = hyperparameter(
+    horizon: int | str = hyperparameter(
         7,
-        help=N_("Number of days ahead, 1 to 28."),
-        label=N_("Days ahead"),
+        help=N_(
+            "How far ahead: a number of days (of steps, where every step is forecast), or a length of time such as "
+            "36h, 2w or 3 months. At most 92 days, 28 days per time of day, or 400 steps."
+        ),
+        label=N_("Horizon"),
         low=1,
-        high=MAX_HORIZON_DAYS,
-        steps=tuple(range(1, MAX_HORIZON_DAYS + 1)),
+        high=max(MAX_HORIZON_PERIODS.values()),
+        metavar="7|36h|2w|3 months",
     )
     covariates: str = hyperparameter(
         "", help=COVARIATES_HELP, label=N_("Covariates"), flag="--covariates", files="covariates"
@@ -92,14 +106,27 @@ class ForecastSpec(PartSpec):
         choices=tuple(WEATHER_LABELS),
         words=WEATHER_LABELS,
     )
-    resolution: Resolution = hyperparameter(
-        "day",
-        help=N_("Daily amounts, or amounts per time of day."),
+    resolution: Literal["auto"] | Resolution = hyperparameter(
+        "auto",
+        help=N_(
+            "Daily amounts, amounts per time of day, or every step of the data. Default: days, and steps where the "
+            "data have no whole days, or too few."
+        ),
         label=N_("Amounts"),
         choices=tuple(RESOLUTION_LABELS),
         words=RESOLUTION_LABELS,
     )
     measure: str = hyperparameter("", help=N_("Column to forecast, if the files have several."), label=N_("Column"))
+    aggregation: Aggregation = hyperparameter(
+        "auto",
+        help=N_(
+            "How values become daily amounts. Default: energy and counts are summed; power, temperatures, prices and "
+            "rates are averaged."
+        ),
+        label=N_("Values of a day"),
+        choices=tuple(AGGREGATION_LABELS),
+        words=AGGREGATION_LABELS,
+    )
     backtest_from: str = hyperparameter(
         "",
         help=N_(
@@ -137,19 +164,65 @@ class ForecastSpec(PartSpec):
         is_sorted = list(self.quantiles) == sorted(set(self.quantiles))
         if not is_sorted or len(self.quantiles) < 2 or not all(0 < level < 1 for level in self.quantiles):
             raise _build_option_error("quantiles", ", ".join(map(str, self.quantiles)), "0.05, 0.5, 0.95")
+        if isinstance(self.horizon, str):
+            parse_duration(self.horizon)
         if self.backtest_from and _is_invalid_date(self.backtest_from):
             raise _build_option_error("backtest_from", self.backtest_from, "2023-01-01")
         _check_calendar(self.calendar, self.places)
 
+    @property
+    def horizon_periods(self) -> int:
+        """Periods ahead, of a spec whose horizon is a number: a default, or one of `fill_defaults`."""
+        return int(self.horizon)
+
+    @property
+    def chosen_resolution(self) -> Resolution:
+        """Resolution of a spec of `choose_for`; days for a spec without a dataset."""
+        return "day" if self.resolution == "auto" else self.resolution
+
+    def choose_for(self, selected_rows: "Dataset") -> "ForecastSpec":
+        """Return the spec with a resolution and a column for these rows. Raises DataError without an obvious column."""
+        return replace(
+            self,
+            resolution=choose_resolution(self.resolution, selected_rows)[0],
+            measure=choose_measure(self.measure, selected_rows),
+        )
+
+    def build_panel(self, selected_rows: "Dataset") -> "Panel":
+        """Return the series of a spec of `choose_for`. Raises the errors of `Panel.from_dataset`."""
+        return Panel.from_dataset(selected_rows, self.chosen_resolution, self.measure, self.aggregation)
+
     def fill_defaults(self, dataset: "Dataset", series: "Panel") -> "ForecastSpec":
-        """Return the spec with its defaults for `dataset` and `series`: digest and first day of the test."""
-        return replace(self, dataset=dataset.digest, backtest_from=self.backtest_from or _choose_default_start(series))
+        """Return the spec of `choose_for` with its defaults for `series`.
+
+        They are the digest, the horizon in periods, sum or mean, and the first period of the test. Raises OptionError
+        for a horizon that is no whole number of periods, or too long.
+        """
+        from core.forecasters.backtest import choose_test_start
+
+        horizon = count_periods(self.horizon, series.periods[-1], series.frequency)
+        if horizon > (high := MAX_HORIZON_PERIODS[self.chosen_resolution]):
+            raise OptionError(
+                N_("{name} = {value} is out of range. Accepted: {low} to {high}."),
+                name="horizon",
+                value=horizon,
+                low=1,
+                high=high,
+            )
+        start = series.periods[min(choose_test_start(series, horizon), len(series) - 1)]
+        return replace(
+            self,
+            dataset=dataset.digest,
+            horizon=horizon,
+            aggregation="mean" if series.is_averaged else "sum",
+            backtest_from=self.backtest_from or format_timestamp(start),
+        )
 
     @classmethod
     def list_choices(cls, name: str, dataset: "Dataset") -> tuple[Any, ...]:
-        """Return the accepted values; times of the day only for data that have them."""
+        """Return the accepted values; days only for data with days, times of the day only for data that have them."""
         if name == "resolution" and not has_day_times(dataset):
-            return ("day",)
+            return ("auto", "step") if is_longer_than_day(dataset) else ("auto", "day")
         return super().list_choices(name, dataset)
 
 
@@ -192,19 +265,6 @@ class RecalibrationSpec(DataSpec):
         return {"model_run": self.run}
 
 
-def has_day_times(dataset: "Dataset") -> bool:
-    """Tell whether the data have several times of the day."""
-    from core.data.dataset import DAY
-
-    return dataset.profile or (dataset.step is not None and dataset.step < DAY)
-
-
-def _choose_default_start(series: "Panel") -> str:
-    """Return the first day of the last year, or of the last fifth of a history shorter than five years."""
-    days = series.periods
-    return str(days[-min(YEAR_DAYS, len(series) // 5)] if len(series) >= 10 else days[-1])[:10]
-
-
 def _check_calendar(calendar: str, places: tuple[str, ...]) -> None:
     """Raise OptionError for an unknown calendar, and for a place of another form than "ENTITY=PLACE"."""
     from core.data.covariates.countries import check_calendar
@@ -217,7 +277,7 @@ def _check_calendar(calendar: str, places: tuple[str, ...]) -> None:
 def _is_invalid_date(text: str) -> bool:
     import pandas as pd
 
-    return pd.to_datetime(text, format="%Y-%m-%d", errors="coerce") is pd.NaT
+    return all(pd.to_datetime(text, format=form, errors="coerce") is pd.NaT for form in DATE_FORMATS)
 
 
 def _build_option_error(name: str, value: str, accepted: str) -> OptionError:

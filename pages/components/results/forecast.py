@@ -1,5 +1,6 @@
 """Result of a forecast: figures, future days, alarms, backtest, errors, intervals, importance, scenarios, model."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -7,8 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from core.data.dataset import Dataset
-from core.data.panel import Panel
+from core.data.dataset import DAY, Dataset
 from core.forecasters.to_frame import to_frame
 from core.messages import Message
 from core.tasks.forecast import figures
@@ -49,7 +49,7 @@ def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None
 
 def _show_metrics(forecast: Forecast, run: str) -> None:
     scores = forecast.get_step_scores().set_index("step")
-    horizon = forecast.model_spec.horizon
+    horizon = forecast.model_spec.horizon_periods
     with st.container(horizontal=True, key="result-figures"):
         for step in sorted({1, horizon}):
             _show_error(step, scores.loc[step])
@@ -132,7 +132,8 @@ def _select_history(part: Forecast, dataset: Dataset | None, entities: list[str]
     if dataset is None:
         table = part.checked[part.checked["step"] == part.checked["step"].min()]
         return table[table["time"] > table["time"].max() - days].sort_values("time")
-    series = Panel.from_dataset(dataset, part.model_spec.resolution, part.model_spec.measure).tail(days.days)
+    series = part.model_spec.build_panel(dataset)
+    series = series.tail(math.ceil(days / series.step) if series.step < DAY else days.days)
     table = to_frame(series.periods, series, {"actual": series.values})
     entity_rows = table[table["entity"].isin(entities)]
     return entity_rows.groupby("time")["actual"].sum(min_count=len(entities)).reset_index()

@@ -55,7 +55,7 @@ def _ask_scenario(forecast: Forecast) -> "Scenario | None":
         key="if-entities",
         persist_state="page",
     )
-    days = sorted(forecast.rows["time"].dt.normalize().unique())[: forecast.model_spec.horizon]
+    days = sorted(forecast.rows["time"].dt.normalize().unique())[: forecast.model_spec.horizon_periods]
     chosen_days = right.multiselect(
         _("Days"),
         [str(day)[:10] for day in days],

@@ -464,7 +464,9 @@ def test_forecast_rejects_leaking_covariate(workspace: Workspace) -> None:
     "fields",
     [
         {"horizon": 0},
-        {"horizon": 29},
+        {"horizon": 93},
+        {"horizon": "36h"},
+        {"horizon": "soon"},
         {"quantiles": (0.5,)},
         {"quantiles": (0.9, 0.1)},
         {"quantiles": (0.1, 0.1, 0.9)},
@@ -472,6 +474,7 @@ def test_forecast_rejects_leaking_covariate(workspace: Workspace) -> None:
         {"quantiles": (0.1, float("nan"))},
         {"weather": "sunny"},
         {"resolution": "minute"},
+        {"aggregation": "median"},
         {"backtest_from": "soon"},
     ],
 )
