@@ -10,6 +10,7 @@ from core.messages import N_, Message
 
 MIN_TREND_YEARS = 2.5  # years; with fewer, a trend cannot be separated from the finer waves of the year
 SMALL_LENGTH = 365  # periods
+MIN_INTERACTION_DAYS = 182
 MAX_WAVES = 3  # of the year
 LAG_SHARE = 3  # the longest lag is at most a third of the history, so that two thirds are left to train on
 LAG_DAYS = (0, 1, 2, 3, 4, 5, 6, 7, 13, 20)
@@ -56,6 +57,11 @@ class FeaturePlan:
     def is_complete(self) -> bool:
         """True for a year or more, from which the course of the year can be learnt."""
         return self.years >= 365 / 365.25
+
+    @property
+    def has_interactions(self) -> bool:
+        """True for enough days to tell the cold of one weekday from that of another."""
+        return self.is_daily and (not self.length or self.length >= MIN_INTERACTION_DAYS)
 
     @property
     def is_small(self) -> bool:

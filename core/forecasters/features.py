@@ -61,15 +61,14 @@ def build_linear_features(
     if not plan.is_daily:
         builder.add_feature("past", "level", shift_days(level, step))
     weekday = panel.periods.dayofweek.to_numpy()
-    has_week = plan.is_daily and plan.is_complete
     seasonal_lags = {step, *(lag for season in plan.seasons for lag in plan.list_season_lags(season, step)[:1])}
     for lag in plan.list_lags(step):
         past_amounts = shift_days(last_known, lag)
         builder.add_feature("past", f"lag {lag - step}", past_amounts)
-        if has_week:
+        if plan.has_interactions:
             weekend = shift_days((weekday >= 5).astype(float), lag)[:, None]
             builder.add_feature("past", f"lag {lag - step} × week-end", weekend * past_amounts)
-        if not has_week and lag not in seasonal_lags:
+        if not plan.has_interactions and lag not in seasonal_lags:
             continue
         if "holiday" in covariates.columns:
             holiday_amounts = covariates.get_known_values("holiday", lag, step) * past_amounts
@@ -120,9 +119,9 @@ def _add_cold_by_calendar(
     heating_degrees: Floats,
 ) -> None:
     """Add degree-days by weekday, flag and time of the day, where the history can tell them apart."""
-    if not plan.is_complete:
+    if not plan.has_interactions and not plan.is_complete:
         return
-    if plan.is_daily:
+    if plan.has_interactions:
         for day in range(7):
             on_weekday = (panel.periods.dayofweek.to_numpy() == day)[:, None]
             builder.add_feature("weather", f"cold on weekday {day}", on_weekday * heating_degrees)
