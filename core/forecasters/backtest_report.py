@@ -128,7 +128,7 @@ def _build_rows(
     values |= {format_quantile_name(level): arrays.bands[..., index] for index, level in enumerate(quantiles)}
     if temperature is not None:
         values["temperature"] = np.broadcast_to(temperature[:, :, None].astype(np.float32), arrays.actual.shape)
-    rows = to_frame(backtest.periods, backtest.series, values).assign(step=np.int8(arrays.step))
+    rows = to_frame(backtest.periods, backtest.series, values).assign(step=np.int16(arrays.step))
     return rows[rows["forecast"].notna() & rows["actual"].notna()]
 
 

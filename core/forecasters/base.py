@@ -68,6 +68,12 @@ class Forecaster(ABC):
             forecasts[step - 1, step - 1 :] = self.predict(known_series, known_covariates, step, first_day + step - 1)
         return forecasts
 
+    def predict_next(self, series: Panel, covariates: CovariatePanel, horizon: int, first_day: int) -> Floats:
+        """Return the forecasts 1 to `horizon` periods ahead from the period before `first_day`, (horizon, entities)."""
+        return np.stack(
+            [self.predict(series, covariates, step, first_day + step - 1)[0] for step in range(1, horizon + 1)]
+        )
+
     def compute_importance(
         self, series: Panel, covariates: CovariatePanel, step: int, first_day: int
     ) -> dict[str, float]:

@@ -12,6 +12,7 @@ from core.array_types import Floats
 from core.data.covariates import Covariates
 from core.data.panel import Panel
 from core.errors import DataError
+from core.forecasters.covariate_periods import read_periods
 from core.messages import N_
 
 WeatherMode = Literal["original", "degraded", "none"]
@@ -75,8 +76,8 @@ class CovariatePanel:
         `weather` "degraded" adds the error of a usual weather forecast (seed 0) to the temperatures. Raises DataError
         for a column without any value; a flag without a value is 0.
         """
-        days = panel.periods.append(panel.periods[-1:] + pd.Timedelta(days=1))
-        values = covariates.to_array(panel.entities, days)
+        days = panel.periods.append(panel.list_next_periods(1))
+        values = read_periods(covariates, panel, days)
         values_by_name: dict[str, Floats] = {}
         assumed = np.zeros(values.shape[:2], dtype=bool)
         for name in columns:
@@ -138,7 +139,7 @@ def select_covariates(panel: Panel, covariates: Covariates, weather: WeatherMode
 
     Weather columns are left out if `weather` is "none".
     """
-    values = covariates.to_array(panel.entities, panel.periods)
+    values = read_periods(covariates, panel, panel.periods)
     has_enough_days = np.isfinite(values).any(axis=1).sum(axis=0) >= MIN_KNOWN_DAYS
     names = [name for name, is_usable in zip(covariates.columns, has_enough_days, strict=True) if is_usable]
     return [name for name in names if weather != "none" or name not in WEATHER_COLUMNS]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from core.array_types import Floats
 from core.data.covariates import Covariates
-from core.data.dataset import DAY, Dataset, make_index
+from core.data.dataset import Dataset, make_index
 from core.data.panel import Panel, Resolution
 from core.errors import DataError
 from core.evaluation.conformal import ResidualHistory
@@ -78,11 +78,12 @@ class ForecastModel:
         self._check_compatible(series, horizon)
         assert self.errors_ is not None, "fit comes first"
         extended_series = series.extend(self.horizon)
+        amounts = self.forecaster.predict_next(extended_series, covariate_panel, horizon, len(series))
         forecasts, quantile_values = [], []
         for step in range(1, horizon + 1):
             day = len(series) + step - 1
-            amounts = self.forecaster.predict(extended_series, covariate_panel, step, day)
-            forecasts.append(disaggregate_days(amounts, extended_series, step, day)[0])
+            day_amounts = np.repeat(amounts[step - 1 : step], len(extended_series) - day, axis=0)
+            forecasts.append(disaggregate_days(day_amounts, extended_series, step, day)[0])
             quantile_values.append(self.errors_.compute_quantiles(forecasts[-1], step, quantiles))
         return np.stack(forecasts), np.stack(quantile_values)
 
@@ -103,8 +104,8 @@ class ForecastModel:
         forecast, bands = self.forecast_days(
             series, self.build_covariate_panel(series, covariates), self.horizon, SERVED_QUANTILES
         )
-        days = pd.date_range(series.periods[-1] + DAY, periods=self.horizon, freq="D")
-        return to_frame(days, series, {"forecast": forecast, "low": bands[..., 0], "high": bands[..., 1]}).astype(
+        periods = series.list_next_periods(self.horizon)
+        return to_frame(periods, series, {"forecast": forecast, "low": bands[..., 0], "high": bands[..., 1]}).astype(
             {"entity": str}
         )
 

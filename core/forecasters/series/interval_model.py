@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from core.array_types import Floats
-from core.data.regular_series import WEEK, RegularSeries
+from core.data.frequencies import WEEK
+from core.data.regular_series import RegularSeries
 from core.errors import DataError
 from core.evaluation.adaptive_conformal import AdaptiveCalibrator, BandForecast, CalibratedBand
 from core.evaluation.ratio_intervals import RatioHistory, widen_ratio_quantiles

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.data.panel import AVERAGED_UNITS
+from core.data.aggregation import is_averaged_unit
 from core.figures.style import (
     BAND_COLOUR,
     HIGHLIGHT_COLOUR,
@@ -47,7 +47,7 @@ STRIKE_LINES = (
 
 def label_amount_axis(forecast: Forecast, translate: Translate = str) -> str:
     """Return the label of the axis of amounts: the unit, "per day" for daily sums."""
-    is_daily = len(forecast.slots) == 1 and forecast.data.unit not in AVERAGED_UNITS
+    is_daily = len(forecast.slots) == 1 and not is_averaged_unit(forecast.data.unit)
     return f"{forecast.data.unit} {translate(N_('per day'))}".strip() if is_daily else forecast.data.unit
 
 

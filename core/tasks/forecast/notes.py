@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from core.data.covariates import Covariates
-from core.data.dataset import DAY
+from core.data.dataset import format_timestamp
 from core.data.panel import STALE_DAYS, Panel
 from core.forecasters.forecast_model import ForecastModel
 from core.messages import N_, Message
@@ -49,13 +49,13 @@ def _list_assumption_notes(
         model.build_covariate_panel(series, covariates).assumed[len(series) : len(series) + spec.horizon].any(axis=1)
     )
     if is_assumed.any():
-        day = series.periods[-1] + DAY * int(np.argmax(is_assumed))
+        day = series.list_next_periods(spec.horizon)[int(np.argmax(is_assumed))]
         yield Message(
             N_(
                 "Some covariates are missing from {day} on. Their usual values for the date "
                 "are used instead. The error will be larger than in the backtest."
             ),
-            {"day": str(day)[:10]},
+            {"day": format_timestamp(day)},
         )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.actor import Actor
 from core.data.covariates import Covariates, join_covariates
-from core.data.dataset import DAY, Dataset
+from core.data.dataset import Dataset, format_timestamp
 from core.data.panel import Panel
 from core.errors import DataError
 from core.exports import write_csv
@@ -29,7 +29,12 @@ from core.tasks.forecast.backtest import build_example_table, measure_importance
 from core.tasks.forecast.candidates import build_candidate_table
 from core.tasks.forecast.notes import list_notes
 from core.tasks.forecast.result import Forecast
-from core.tasks.forecast.scenarios import build_forecast_rows, compute_response_curve, estimate_strike_effects
+from core.tasks.forecast.scenarios import (
+    build_forecast_rows,
+    compute_response_curve,
+    estimate_strike_effects,
+    find_covariate_end,
+)
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec
 from core.workspace import Workspace
 
@@ -152,7 +157,7 @@ def _build_params(spec: Spec, model_spec: ForecastSpec, series: Panel) -> Mappin
         **model_spec.to_params(),
         **spec.to_params(),
         "entities": ", ".join(series.entities),
-        "backtest_until": str(series.periods[-1])[:10],
+        "backtest_until": format_timestamp(series.periods[-1]),
         "refit": "never",
     }
 
@@ -162,7 +167,7 @@ def _join_covariates(
 ) -> Covariates:
     """Return the covariates up to the day after the horizon."""
     tables = workspace.covariates.load(digest) if digest else ()
-    return join_covariates(selected_rows, tuple(tables), last_day=series.periods[-1] + DAY * (horizon + 1))
+    return join_covariates(selected_rows, tuple(tables), last_day=find_covariate_end(series, horizon))
 
 
 def _build_shared_fields(
@@ -192,7 +197,7 @@ def _build_forecast(
         spec=spec,
         model_spec=spec,
         **_build_shared_fields(spec, model, dataset, series, covariates),
-        backtest_until=str(series.periods[-1])[:10],
+        backtest_until=format_timestamp(series.periods[-1]),
         rows=build_forecast_rows(model, series, covariates, np.array(spec.quantiles)),
         **score_backtest(backtest, spec, covariates),
         importance=measure_importance(backtest),

@@ -411,7 +411,7 @@ def test_backtest_evaluates_hours_by_hour() -> None:
     assert early["actual"] == pytest.approx(panel.values[panel.periods.get_loc("2021-12-01"), 0, 0], rel=1e-6)
 
 
-@pytest.mark.parametrize("start", ["2019-01-01", "2021-06-01", "2023-06-19", "2030-01-01"])
+@pytest.mark.parametrize("start", ["2019-01-01", "2021-01-03", "2023-06-19", "2030-01-01"])
 def test_backtest_rejects_missing_past_or_future(start: str) -> None:
     data = make_daily_dataset(make_consumption(900, 1))
     with pytest.raises(DataError, match=f"A backtest from {start} needs"):
