@@ -7,11 +7,13 @@ import numpy as np
 from typing_extensions import override
 
 from core.array_types import Floats
+from core.data.dataset import DAY
 from core.data.panel import Panel
 from core.forecasters.base import Forecaster, build_history_error
 from core.forecasters.candidates import list_candidates
 from core.forecasters.choice import Choice, choose_members
 from core.forecasters.covariate_panel import CovariatePanel
+from core.forecasters.series.base import SeriesForecaster
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
@@ -94,7 +96,14 @@ class Automatic(Forecaster):
         forecasts = np.stack(
             [member.predict_steps(series, covariates, horizon, first_day, end_day) for member in self.members_]
         )
-        return _mix(forecasts, self._stack_weights(horizon)[:, :, None])
+        weights = self._stack_weights(horizon)
+        mixed = _mix(forecasts, weights[:, :, None])
+        if series.step >= DAY:
+            return mixed
+        for member, own_forecasts, own_weights in zip(self.members_, forecasts, weights, strict=True):
+            if isinstance(member, SeriesForecaster):  # it skips origins of short steps; a blend without it is another
+                mixed[np.isnan(own_forecasts) & (own_weights > 0)[:, None, None]] = np.nan
+        return mixed
 
     @override
     def predict_next(self, series: Panel, covariates: CovariatePanel, horizon: int, first_day: int) -> Floats:

@@ -33,7 +33,7 @@ FOLDS = ((400, 1, 1 / 3), (120, 3, 0.4), (0, 4, 0.4))  # periods from which; num
 MIN_TRAINING_SEASONS, MIN_TRAINING_PERIODS = 2, 4  # of the first fold, for the forecasters that learn a season
 MIN_KNOWN_SHARE = 0.9  # of the forecasts that the naive line gives, for a candidate to be compared
 BACKTEST_SHARE = 0.6  # of the periods, that the backtest after the choice forecasts
-BACKTEST_ORIGINS, BACKTEST_STEPS = 2 * YEAR_DAYS, 12_000  # at most, of days and of shorter steps
+BACKTEST_ORIGINS, BACKTEST_STEPS = 2 * YEAR_DAYS, 600  # at most, of days, and of shorter steps in forecasters of series
 
 
 @dataclass(frozen=True)
