@@ -14,7 +14,7 @@ from core.forecasters.candidates import list_candidates
 from core.forecasters.choice import Choice, choose_members
 from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.series.base import SeriesForecaster
-from core.messages import N_
+from core.messages import N_, Message
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
 
@@ -62,7 +62,7 @@ class Automatic(Forecaster):
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
         known_count = int(np.isfinite(series.amounts).sum(axis=0).max(initial=0))
         if known_count < MIN_VALUES:
-            raise build_history_error(series, known_count, MIN_VALUES)
+            raise build_history_error(series, MIN_VALUES)
         parts = (None, None) if progress is None else (progress.create_part(0, 2), progress.create_part(1, 2))
         if self._is_choice_due(series, horizon):
             self.choice_: Choice = choose_members(series, covariates, horizon, self.seconds, parts[0])
@@ -120,6 +120,11 @@ class Automatic(Forecaster):
             for group, growth in member.compute_importance(series, covariates, step, first_day).items():
                 importance[group] = importance.get(group, 0.0) + float(weight) * growth
         return importance
+
+    @override
+    def list_limits(self) -> tuple[Message, ...]:
+        limits = [limit for member in self.members_ for limit in member.list_limits()]
+        return tuple(limit for number, limit in enumerate(limits) if limit not in limits[:number])
 
     def _stack_weights(self, horizon: int) -> Floats:
         """Return the weights of the members by steps ahead, (members, horizon)."""

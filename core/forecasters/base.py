@@ -14,13 +14,15 @@ from core.data.panel import Panel
 from core.errors import DataError
 from core.evaluation.forecast_metrics import mae
 from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.features import FeatureMatrix
+from core.forecasters.feature_matrix import FeatureMatrix
+from core.forecasters.feature_plan import FeaturePlan
 from core.forecasters.panel_parts import select_periods_before, split_range
-from core.messages import N_
+from core.messages import N_, Message
 from core.progress import Progress
 from core.spec.hyperparameters import get_params
 
 EVERY_ENTITY = slice(None)
+MIN_TRAIN_ROWS, MIN_COMPLETE_ROWS = 10, 90
 TYPICAL_FEATURES = 100  # of a day with weather, for the size of the parts
 
 
@@ -88,6 +90,10 @@ class Forecaster(ABC):
         """Return an unfitted forecaster with the same hyper-parameters, and with what this one chose, if anything."""
         return type(self)(**get_params(self))
 
+    def list_limits(self) -> tuple[Message, ...]:
+        """Return what the fitted forecaster leaves out because its training data cannot teach it."""
+        return ()
+
 
 @dataclass
 class DirectForecaster(Forecaster):
@@ -151,20 +157,30 @@ class DirectForecaster(Forecaster):
         return {group: mae(amounts, shuffled) - base_error for group, shuffled in forecasts.items()}
 
 
-def build_history_error(series: Panel, day_count: int, min_days: int) -> DataError:
-    """Return the error for training data that are too short.
+def count_min_rows(plan: FeaturePlan) -> int:
+    """Return the rows that a regression is trained on at least: fewer where few features are used.
+
+    Example:
+        >>> count_min_rows(FeaturePlan("D", 30)), count_min_rows(FeaturePlan("D", 800))
+        (10, 90)
+    """
+    return MIN_COMPLETE_ROWS if plan.is_complete and plan.is_daily else MIN_TRAIN_ROWS
+
+
+def build_history_error(series: Panel, needed: int) -> DataError:
+    """Return the error for training data of which no entity has the periods `needed`.
 
     Example:
         >>> import numpy as np
         >>> series = Panel(pd.date_range("2024-01-01", periods=3), ("Lyon",), ("day",), np.ones((3, 1, 1)))
-        >>> build_history_error(series, 3, 90).args[1]["entity"]
-        'Lyon'
+        >>> build_history_error(series, 17).args[1]["count"]
+        3
     """
     return DataError(
-        N_("{entity}: too few days for training: {count}. At least {accepted} are needed."),
+        N_("{entity}: too little history for this forecaster: {count} values. At least {accepted} are needed."),
         entity=", ".join(series.entities[:3]),
-        count=day_count,
-        accepted=min_days,
+        count=int(np.isfinite(series.amounts).sum(axis=0).max(initial=0)),
+        accepted=needed,
     )
 
 

@@ -12,7 +12,7 @@ from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.gradient_boosting import GradientBoosting
 from core.forecasters.random_forest import RandomForest
 from core.forecasters.ridge import Ridge
-from core.messages import N_
+from core.messages import N_, Message
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
 
@@ -62,6 +62,11 @@ class Blend(Forecaster):
             forecaster.predict(series, covariates, step, first_day) for forecaster in self.forecasters_
         )
         return (ridge_forecast + tree_forecast) / 2
+
+    @override
+    def list_limits(self) -> tuple[Message, ...]:
+        limits = [limit for forecaster in self.forecasters_ for limit in forecaster.list_limits()]
+        return tuple(limit for number, limit in enumerate(limits) if limit not in limits[:number])
 
     @override
     def compute_importance(

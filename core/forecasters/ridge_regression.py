@@ -31,12 +31,15 @@ class RidgeLines:
         """Return the lines of all entities of `parts`."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
-    def predict(self, features: Floats, entities: slice = slice(None)) -> Floats:
+    def predict(self, features: Floats, entities: slice = slice(None), limit: float = np.inf) -> Floats:
         """Return the values on the lines of some entities for features (rows, entities, features), (rows, entities).
 
-        NaN where a feature or a line is NaN.
+        A feature farther than `limit` standard deviations from its mean counts as one at that distance. NaN where a
+        feature or a line is NaN.
         """
         scaled = (features - self.mean[entities]) / self.scale[entities]
+        if np.isfinite(limit):
+            scaled = np.clip(scaled, -limit, limit)
         return np.asarray(np.einsum("tef,ef->te", scaled, self.coefficients[entities]) + self.intercept[entities])
 
 

@@ -293,5 +293,5 @@ def test_smoothing_follows_a_level_shift() -> None:
 
 def test_smoothing_tells_how_much_history_it_needs() -> None:
     series = make_panel(make_week(7))
-    with pytest.raises(DataError, match=r"7\. At least 8 are needed"):
+    with pytest.raises(DataError, match=r"7 values\. At least 8 are needed"):
         ExponentialSmoothing().fit(series, make_known(series), 1)

@@ -193,7 +193,7 @@ def test_forecaster_hyperparameters_have_help_and_valid_default(name: str) -> No
 
 @pytest.mark.parametrize("name", COVARIATE_FORECASTERS)
 def test_forecaster_rejects_short_history_and_reports_progress(name: str) -> None:
-    short = Panel.from_dataset(make_daily_dataset(make_consumption(TOO_FEW_DAYS.get(name, 40), 2)))
+    short = Panel.from_dataset(make_daily_dataset(make_consumption(TOO_FEW_DAYS.get(name, 6), 2)))
     with pytest.raises(DataError, match="At least"):
         make_fast_forecaster(name).fit(short, make_inputs(short), 1)
     recorder = ProgressRecorder()
