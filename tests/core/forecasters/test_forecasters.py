@@ -48,7 +48,7 @@ FAST_SETTINGS: dict[str, dict[str, Any]] = {
     "quantile-forest": {"n_estimators": 10, "max_train_rows": 4000},
     "gradient-boosting-quantiles": {"max_iter": 20, "max_train_rows": 5000, "min_samples_leaf": 50},
 }
-TOO_FEW_DAYS = {"automatic": 7, "exponential-smoothing": 13, "season-line": 7}
+TOO_FEW_DAYS = {"automatic": 3, "exponential-smoothing": 7, "season-line": 7}
 DAYS, HORIZON_STEPS = 420, (1, 2, 3)
 
 
