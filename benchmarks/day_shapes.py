@@ -1,6 +1,6 @@
 """Hours of a day from daily forecasts: the usual shares of the last four weeks beside the shape that is forecast.
 
-It measures the errors of both on the same days, with the same daily forecasts, and seconds.
+It measures the errors of both on the same days, with the same daily forecasts, and seconds of the processor.
 """
 
 import time
@@ -128,9 +128,9 @@ def _measure(case: Case) -> Measured:
     )
     forecaster = list_forecasters()[case.forecaster]().fit(train_series, train_covariates, HORIZON)
     amounts = forecaster.predict_steps(series, covariates, HORIZON, first_day, len(series))
-    began = time.perf_counter()
+    began = time.process_time()
     shape = DayShape().fit(train_series, train_covariates, HORIZON)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     usual_shape = DayShape()
     usual_shape.unit_ = shape.unit_
     usual, shaped, daily = {}, {}, {}
@@ -180,11 +180,11 @@ def _compare_boosting(measured: Measured) -> list[ResultLine]:
     times = pd.date_range(series.periods[0], periods=len(series) * slots, freq=DAY / slots)
     values = series.values.transpose(0, 2, 1).reshape(len(times), -1)
     steps = RegularSeries(times, series.entities, values, DAY / slots, series.unit)
-    began = time.perf_counter()
+    began = time.process_time()
     boosting = GradientBoostingQuantiles().fit_series(steps.select(0, measured.first_day * slots), HORIZON * slots)
     days = list(range(measured.first_day, len(series) - HORIZON + 1, ORIGIN_DAYS))
     medians = boosting.predict_origins(steps, [day * slots for day in days], HORIZON * slots, MEDIAN)[..., 0]
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     lines = [ResultLine("    boosted quantiles per step", f"{seconds:.1f} s", "", f"{len(days)} origins, no weather")]
     for step in (1, HORIZON):
         target_days = np.array(days) + step - 1
