@@ -45,7 +45,7 @@ class Cycles:
 
     @property
     def is_short(self) -> bool:
-        """Whether a period is shorter than a day."""
+        """Tell whether a period is shorter than a day."""
         return self.year > DAYS_PER_YEAR + 1
 
     @property
@@ -67,10 +67,10 @@ def estimate_volatility(errors: Floats, step: int, cycles: Cycles) -> Floats:
     """Return the usual size of the error of every period, from the errors known `step` periods before.
 
     `errors` is (periods, entities, slots). The size is the long mean of each entity and slot, by weekday or time of
-    day, times factors for the last periods of the entity, for those of all entities, and for the same season of
-    earlier years: a product of powers, as in the multiplicative models of volatility (Engle, Gallo: A multiple
-    indicators model for volatility using intra-daily data, Journal of Econometrics 131, 2006). NaN before the first
-    known error.
+    day, times three factors. They follow the last errors of the entity, those of all entities, and the errors in the
+    same season of earlier years. It is a product of powers, as in multiplicative models of volatility. Engle, Gallo: A
+    multiple indicators model for volatility using intra-daily data, Journal of Econometrics 131, 2006. NaN before the
+    first known error.
 
     Example:
         >>> errors = np.where(np.arange(200) < 100, 1.0, 3.0).reshape(200, 1, 1)
