@@ -16,6 +16,7 @@ MAX_BLOCK_PERIODS = 7  # that share one state of the feedback; of shorter period
 LEAST_LEVEL = 0.55  # of a quantile that is widened; those nearer to the median have no distance to speak of
 WARM_UP_PERIODS = 60  # of errors before the feedback starts, or as many quarters of a day
 FEEDBACK_RATE, FEEDBACK_DECAY = 0.2, 0.95  # change of a distance per period beyond, and what is kept of it
+MEMORY_PERIODS = 120  # of the feedback before the first interval; older ones have decayed to 0.2 %
 FEEDBACK_PRIOR_ENTITIES = 4  # one series tells as much less about a period than many
 MAX_FEEDBACK = 1.0  # logarithm of the factor of a distance
 
@@ -118,8 +119,8 @@ def roll_error_quantiles(
     """
     units = _ErrorUnits.from_errors(errors, step, past.adaptation, cycles)
     block = min(max(step, cycles.unit), MAX_BLOCK_PERIODS * cycles.unit)
-    warm_up = WARM_UP_PERIODS * cycles.unit + step
-    start = first - max(first - warm_up, 0) // block * block if past.adaptation else first
+    learning = min(first - WARM_UP_PERIODS * cycles.unit - step, MEMORY_PERIODS * cycles.unit + step)
+    start = first - max(learning, 0) // block * block if past.adaptation else first
     feedback = _CoverageFeedback(quantiles, past.adaptation * _weigh_entities(errors.shape[1]) / cycles.unit)
     refit_periods = cycles.phase if cycles.is_short else REFIT_PERIODS[errors.shape[2] == 1]
     window, sorted_at = past.window * cycles.unit, start - refit_periods
