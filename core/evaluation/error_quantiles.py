@@ -115,7 +115,7 @@ def roll_error_quantiles(
         >>> past, levels = ErrorWindow(365, per_entity=True, adaptation=1.0), np.array([0.05, 0.95])
         >>> bounds = roll_error_quantiles(errors.reshape(400, 1, 1), 1, levels, 200, past, Cycles())
         >>> np.ptp(bounds[[50, 150], 0, 0], axis=1).round(0).tolist()
-        [4.0, 11.0]
+        [4.0, 12.0]
     """
     units = _ErrorUnits.from_errors(errors, step, past.adaptation, cycles)
     block = min(max(step, cycles.unit), MAX_BLOCK_PERIODS * cycles.unit)
