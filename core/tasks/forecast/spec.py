@@ -48,7 +48,7 @@ class ForecastSpec(PartSpec):
     weather        knowledge of the future weather, see `ForecastModel`
     backtest_from  first day of the test; "" for the last year, or the last fifth of a shorter history
     covariates     digest of the stored covariate tables; "" without covariates
-    alarm_level    promised share of usual values inside the interval of the alarms, see `alarms`
+    alarm_level    promised share of usual periods inside the interval of the alarms, see `alarms`
     """
 
     forecaster: Forecaster = algorithm(
@@ -101,8 +101,8 @@ class ForecastSpec(PartSpec):
     alarm_level: float = hyperparameter(
         0.99,
         help=N_(
-            "Share of usual values inside the interval of the alarms. A measured value outside is an alarm. "
-            "With 99 %, one usual value in a hundred is a false alarm: about four days per entity and year."
+            "Share of usual days inside the interval of the alarms. A measured value outside is an alarm. "
+            "With 99 %, one usual day in a hundred is a false alarm: about four per entity and year."
         ),
         label=N_("Level of the alarms"),
         low=0.6,
