@@ -31,6 +31,8 @@ def page() -> None:
         forecast.show_forecast,
         widgets={
             "covariates": covariate_upload.ask_digest,
+            "calendar": covariate_upload.ask_calendar,
+            "places": covariate_upload.ask_places,
             "measure": _ask_measure,
             "quantiles": _ask_interval,
             "backtest_from": _ask_backtest_start,
