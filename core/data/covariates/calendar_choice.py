@@ -54,7 +54,7 @@ LANGUAGE_WORDS: Mapping[str, frozenset[str]] = {
 CHOSEN = N_("Public holidays of {calendars}, as chosen.")
 NOT_WANTED = N_("No calendar of public holidays is used, as chosen.")
 FROM_ENTITIES = N_(
-    "Public holidays of {calendars}: guessed from the names of the entities. --calendar or the form changes it."
+    "Public holidays of {calendars}: guessed from names or places of the entities. --calendar or the form changes it."
 )
 FROM_FILE = N_(
     "Public holidays of {calendars}: guessed from the names of files and columns. --calendar or the form changes it."
