@@ -21,6 +21,7 @@ from core.forecasters.leakage import check_leakage
 from core.forecasters.recalibration import recalibrate_errors
 from core.messages import N_
 from core.progress import Progress
+from core.runs.lineage import describe_covariates, describe_range, list_covariate_inputs
 from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
@@ -51,9 +52,9 @@ def forecast(
     series = model.select_series(selected_rows)
     spec = spec.fill_defaults(dataset, series)
     with track_run(
-        TASK, type(forecaster).__name__, _build_params(spec, spec, series), dataset, actor, workspace
+        TASK, type(forecaster).__name__, _build_params(spec, spec, selected_rows, series), dataset, actor, workspace
     ) as run:
-        covariates = _join_covariates(selected_rows, spec.covariates, series, spec.horizon, workspace)
+        covariates = _join_covariates(run, selected_rows, spec.covariates, series, spec.horizon, workspace)
         check_leakage(series, covariates)
         progress.report(0.0, N_("Running the backtest"))
         backtest = run_backtest(
@@ -67,6 +68,7 @@ def forecast(
         )
         progress.report(0.5, N_("Fitting the model on all days"))
         model.fit(series, covariates, backtest.errors, progress.create_part(1, 2))
+        run.params |= describe_range("fit", series.periods)
         progress.report(1.0, N_("Computing intervals and saving results"))
         result = _build_forecast(spec, model, backtest, dataset, series, covariates)
         _save_result(run, result)
@@ -87,9 +89,9 @@ def apply_model(
     model_spec = source_forecast.model_spec
     selected_rows = replace(source_forecast, spec=spec).select(dataset)
     series = model.select_series(selected_rows)
-    params = _build_params(spec, model_spec, series)
+    params = _build_params(spec, model_spec, selected_rows, series)
     with track_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:
-        covariates = _join_covariates(selected_rows, spec.covariates, series, model_spec.horizon, workspace)
+        covariates = _join_covariates(run, selected_rows, spec.covariates, series, model_spec.horizon, workspace)
         result = replace(
             source_forecast,
             spec=spec,
@@ -119,9 +121,9 @@ def recalibrate(
         )
     selected_rows = model_spec.select(dataset)
     series = model.select_series(selected_rows)
-    params = _build_params(spec, model_spec, series)
+    params = _build_params(spec, model_spec, selected_rows, series)
     with track_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:
-        covariates = _join_covariates(selected_rows, model_spec.covariates, series, model_spec.horizon, workspace)
+        covariates = _join_covariates(run, selected_rows, model_spec.covariates, series, model_spec.horizon, workspace)
         assert model.errors_ is not None
         model.errors_, note = recalibrate_errors(model.errors_, min(model_spec.quantiles), max(model_spec.quantiles))
         result = replace(
@@ -145,11 +147,17 @@ def load_forecast(run_id: str, workspace: Workspace) -> Forecast:
 # ---- parts of the result --------------------------------------------------------------------------------------------
 
 
-def _build_params(spec: Spec, model_spec: ForecastSpec, series: Panel) -> Mapping[str, Any]:
-    """Return everything that the result depends on: spec of the model, spec of this run, entities and period."""
+def _build_params(spec: Spec, model_spec: ForecastSpec, selected_rows: Dataset, series: Panel) -> Mapping[str, Any]:
+    """Return everything that the result depends on: specs of the model and of this run, target, entities and period."""
+    target = model_spec.measure or ("" if selected_rows.profile else selected_rows.columns[0])
     return {
         **model_spec.to_params(),
         **spec.to_params(),
+        **({"target": target} if target else {}),
+        "unit": series.unit,
+        "aggregation": "mean" if series.is_averaged else "sum",
+        "frequency": series.frequency,
+        **describe_range("data", series.periods),
         "entities": ", ".join(series.entities),
         "backtest_until": str(series.periods[-1])[:10],
         "refit": "never",
@@ -157,10 +165,12 @@ def _build_params(spec: Spec, model_spec: ForecastSpec, series: Panel) -> Mappin
 
 
 def _join_covariates(
-    selected_rows: Dataset, digest: str, series: Panel, horizon: int, workspace: Workspace
+    run: Run, selected_rows: Dataset, digest: str, series: Panel, horizon: int, workspace: Workspace
 ) -> Covariates:
-    """Return the covariates up to the day after the horizon."""
-    tables = workspace.covariates.load(digest) if digest else ()
+    """Return the covariates up to the day after the horizon; their files are inputs of the run."""
+    tables = workspace.covariates.load(digest) if digest else []
+    run.params |= describe_covariates(tables)
+    run.inputs += list_covariate_inputs(tables)
     return join_covariates(selected_rows, tuple(tables), last_day=series.periods[-1] + DAY * (horizon + 1))
 
 
@@ -203,6 +213,7 @@ def _build_forecast(
 def _save_result(run: Run, result: Forecast) -> None:
     """Save metrics, result and tables of the run."""
     run.add_result(result, TASK, result.to_frame())
+    run.params |= {f"calibration_{name}": value for name, value in result.calibration.items()}
     has_forecast = result.rows["forecast"].notna()
     run.details = {"successful_predictions": int(has_forecast.sum()), "failed_predictions": int((~has_forecast).sum())}
     write_csv(result.get_step_scores(), run.folder / "backtest.csv")
