@@ -79,7 +79,9 @@ def _fit_batch(
     counts = is_row.sum(axis=0)
     has_rows = counts >= min_rows
     entities, feature_count = features.shape[1:]
-    lines = RidgeLines(*(np.full((entities, feature_count), np.nan) for _ in range(5)), intercept=np.full(entities, np.nan))
+    lines = RidgeLines(
+        *(np.full((entities, feature_count), np.nan) for _ in range(5)), intercept=np.full(entities, np.nan)
+    )
     if not has_rows.any():
         return lines
     weights = is_row[:, has_rows].T.astype(float)[:, :, None]
