@@ -34,7 +34,9 @@ from tests.support.sample_series import (
 )
 
 COVARIATE_FORECASTERS = [name for name, cls in list_forecasters().items() if not issubclass(cls, SeriesForecaster)]
-WEATHER_FORECASTERS = [name for name in COVARIATE_FORECASTERS if name not in ("exponential-smoothing", "season-line")]
+WEATHER_FORECASTERS = [
+    name for name in COVARIATE_FORECASTERS if name not in ("exponential-smoothing", "intermittent", "season-line")
+]
 EVERY_FORECASTER = pytest.mark.parametrize("name", [*COVARIATE_FORECASTERS, "seasonal-naive"])
 """Forecasters of daily amounts; those of quantiles are in test_series_forecasters.py."""
 FAST_SETTINGS: dict[str, dict[str, Any]] = {
@@ -48,7 +50,7 @@ FAST_SETTINGS: dict[str, dict[str, Any]] = {
     "quantile-forest": {"n_estimators": 10, "max_train_rows": 4000},
     "gradient-boosting-quantiles": {"max_iter": 20, "max_train_rows": 5000, "min_samples_leaf": 50},
 }
-TOO_FEW_DAYS = {"automatic": 3, "exponential-smoothing": 7, "season-line": 7}
+TOO_FEW_DAYS = {"automatic": 3, "exponential-smoothing": 7, "intermittent": 7, "season-line": 7}
 DAYS, HORIZON_STEPS = 420, (1, 2, 3)
 
 

@@ -228,7 +228,7 @@ def test_series_forecast_keeps_local_clock_over_clock_change(name: str, start: s
 def test_series_forecaster_refuses_short_history(name: str) -> None:
     """The message has the number of steps needed, and so many steps are enough."""
     with pytest.raises(DataError) as error:
-        make_fast_forecaster(name).fit_series(make_series(60), HORIZON)
+        make_fast_forecaster(name).fit_series(make_series(5), HORIZON)
     needed = error.value.args[1]["accepted"]
     assert str(needed) in str(error.value)
     enough = make_series(needed)
