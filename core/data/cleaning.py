@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.dataset import Dataset
-from core.data.regular_series import WEEK, RegularSeries
+from core.data.frequencies import WEEK
+from core.data.regular_series import RegularSeries
 from core.errors import OptionError
 from core.messages import N_
 

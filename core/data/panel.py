@@ -1,40 +1,43 @@
-"""Series of several entities on one calendar, day by day: the input of forecasters."""
+"""Series of several entities on one calendar, period by period: the input of forecasters."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.array_types import Floats
-from core.data.dataset import DAY, Dataset, make_index
+from core.data.aggregation import Aggregation, choose_aggregation
+from core.data.dataset import DAY, Dataset, format_timestamp, make_index
+from core.data.frequencies import count_range, extend_periods, get_step, infer_frequency, list_seasons, locate_periods
+from core.data.nameless import is_nameless
+from core.data.time_zones import HOUR, has_clock_changes, mark_in_changes
 from core.errors import DataError
 from core.messages import N_
 
-Resolution = Literal["day", "hour"]
+Resolution = Literal["day", "hour", "step"]
 
 MAX_DAYS = 80 * 366  # a longer range of dates comes from a mistyped year
+MAX_CELLS = 100_000_000  # periods × entities of a panel of steps; more do not fit into memory
 STALE_DAYS = 14  # days for which the last known amount replaces missing ones
-MAX_LOG_RATIO = 1.2  # |log ratio| to the median of 15 days above which an amount is an outlier
-AVERAGED_UNITS = (
-    "W",
-    "kW",
-    "MW",
-    "GW",
-    "TW",
-    "°C",
-    "%",
-    "ms",
-    "s",
-)  # averaged over a day; amounts in other units are summed
+MIN_STALE_PERIODS = 2  # of weeks, months … for which the last known amount replaces missing ones
+OUTLIER_WINDOW = 15  # days whose median is the usual amount of the day in their middle
+MAX_LOG_RATIO = 1.2  # |log ratio| to that median above which an amount is an outlier
+UTC = "UTC"
 
 
 @dataclass(frozen=True)
 class Panel:
     """Values of periods × entities × times of the day.
 
-    A period is a day; or a week, a month, or the step of the data, if the forecast is made per step.
+    A period is a day; or a week, a month, or the step of the data, if the forecast is made per step. Steps shorter than
+    a day are on the local clock, like the data: the two passes of a repeated hour are averaged, and an hour that the
+    clock skips is filled from its neighbours. Where local times are not on even steps, such as six hours across a clock
+    change, the periods are in UTC.
 
     periods      start of every period from the first to the last
     entities     names of the entities
@@ -44,6 +47,9 @@ class Panel:
     is_averaged  True where an amount is a mean (power, temperature), False where it is a sum
     day_start    hour at which a day begins
     frequency    alias of the period in pandas: "D", "W-MON", "MS", "15min" …
+    zone         time zone of the clock of `periods`; "" if unknown
+    is_guessed   True where sum or mean was guessed from the values, because unit and name say nothing
+    is_nameless  True where no column names the only entity
 
     Example:
         >>> import pandas as pd
@@ -55,6 +61,9 @@ class Panel:
         [24.0, 48.0]
         >>> Panel.from_dataset(dataset, "hour").values.shape
         (2, 1, 24)
+        >>> steps = Panel.from_dataset(dataset, "step")
+        >>> steps.frequency, steps.values.shape, steps.seasons
+        ('h', (48, 1, 1), (24, 168, 8766))
     """
 
     periods: pd.DatetimeIndex
@@ -65,16 +74,26 @@ class Panel:
     is_averaged: bool = False
     day_start: int = 0
     frequency: str = "D"
+    zone: str = ""
+    is_guessed: bool = False
+    is_nameless: bool = False
 
     @classmethod
-    def from_dataset(cls, dataset: Dataset, resolution: Resolution = "day", measure: str = "") -> "Panel":
+    def from_dataset(
+        cls, dataset: Dataset, resolution: Resolution = "day", measure: str = "", aggregation: Aggregation = "auto"
+    ) -> "Panel":
         """Build the panel of `dataset`; `measure` names the column to use (default: the first).
 
-        A profile needs no `measure`. Raises DataError for data without dates, a step longer than a day, an unknown
-        column, and two rows of an entity for one day or timestamp.
+        A profile needs no `measure`. With `resolution` "step" every step of the data is a period. `aggregation` tells
+        whether values are summed or averaged over a day. Raises DataError for data without dates, a step longer than a
+        day (unless "step"), an unknown column, times off the step, and two rows of an entity for one period.
         """
-        daily_dataset = _to_daily_rows(_select_measure(dataset, measure))
-        is_averaged = daily_dataset.unit in AVERAGED_UNITS
+        selected = _select_measure(dataset, measure)
+        name = "" if selected.profile else selected.columns[0]
+        is_averaged, is_guessed = choose_aggregation(aggregation, selected.unit, name, selected.values)
+        if resolution == "step":
+            return cls(**_build_step_fields(selected), is_averaged=is_averaged)
+        daily_dataset = _to_daily_rows(selected)
         values = daily_dataset.values if daily_dataset.profile else daily_dataset.values[:, :1]
         slots = tuple(daily_dataset.columns) if daily_dataset.profile else ("day",)
         if resolution == "day" and len(slots) > 1:
@@ -89,6 +108,9 @@ class Panel:
             dataset.unit,
             is_averaged,
             dataset.day_start,
+            zone=dataset.zone,
+            is_guessed=is_guessed and daily_dataset.profile,
+            is_nameless=is_nameless(dataset.entities, dataset.files),
         )
 
     def __len__(self) -> int:
@@ -99,28 +121,64 @@ class Panel:
         """Amount of every period, shape (periods, entities)."""
         return self.values.mean(axis=2) if self.is_averaged else self.values.sum(axis=2)
 
+    @property
+    def step(self) -> pd.Timedelta:
+        """Time between two periods; the mean one for months, quarters and years."""
+        return get_step(self.frequency)
+
+    @property
+    def seasons(self) -> tuple[int, ...]:
+        """Lengths in periods of the seasons that a period is a part of: day, week and year."""
+        return list_seasons(self.frequency)
+
+    @property
+    def season(self) -> int:
+        """Periods of the shortest season: a day of hours, a week of days, a year of months; 1 without a season."""
+        return self.seasons[0] if self.seasons else 1
+
     @cached_property
     def training_targets(self) -> Floats:
-        """Amounts to train on, shape (days, entities); NaN for outliers compared with the 15 days around them."""
-        return self._mask_outliers(centred=True).to_numpy()
+        """Amounts to train on, shape (periods, entities); NaN for outliers compared with the 15 days around them."""
+        return self._mask_outliers(centred=True)
 
     @cached_property
     def last_known(self) -> Floats:
-        """Last known amount on every day, shape (days, entities).
+        """Last known amount on every day, shape (periods, entities).
 
-        Outliers compared with the 15 days up to the day are skipped. An amount is repeated for at most 14 days.
+        Outliers compared with the 15 days up to the day are skipped. An amount is repeated for at most 14 days, in
+        periods shorter than a day at the same time of the day.
         """
-        return self._mask_outliers(centred=False).ffill(limit=STALE_DAYS).to_numpy()
+        return self.fill_stale(self._mask_outliers(centred=False))
 
-    def _mask_outliers(self, centred: bool) -> pd.DataFrame:
-        """Return the daily amounts with NaN for outliers, shape (days, entities)."""
-        amounts = pd.DataFrame(self.amounts)
-        rolling_median = amounts.rolling(15, center=centred, min_periods=1).median()
-        with np.errstate(divide="ignore", invalid="ignore"):
-            is_outlier = (
-                (np.abs(np.log(amounts / rolling_median)) > MAX_LOG_RATIO) & (rolling_median > 0) & (amounts > 0)
-            )
-        return amounts.mask(is_outlier)
+    def fill_stale(self, values: Floats) -> Floats:
+        """Return `values` (periods, …) with missing ones replaced by the last known ones of up to 14 days before.
+
+        In periods shorter than a day, the amount of the same time of the day is taken.
+        """
+        limit = STALE_DAYS if self._phase_count > 1 else max(int(STALE_DAYS * DAY // self.step), MIN_STALE_PERIODS)
+        return self._apply_by_phase(values, lambda table: table.ffill(limit=limit))
+
+    @property
+    def _phase_count(self) -> int:
+        """Times of the day in periods of their own; 1 for periods of a day or longer, or off the clock."""
+        return self.season if self.step < DAY and DAY % self.step == pd.Timedelta(0) else 1
+
+    def _apply_by_phase(self, values: Floats, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Floats:
+        """Return `values` changed by a function of tables whose rows are the periods at one time of the day."""
+        count = self._phase_count
+        padded = np.full((len(values) + -len(values) % count, *values.shape[1:]), np.nan)
+        padded[: len(values)] = values
+        changed = change(pd.DataFrame(padded.reshape(len(padded) // count, -1))).to_numpy()
+        return changed.reshape(padded.shape)[: len(values)]
+
+    def _mask_outliers(self, centred: bool) -> Floats:
+        """Return the amounts with NaN for outliers, shape (periods, entities).
+
+        Weeks and longer periods have none: 15 of them span seasons.
+        """
+        if self.step > DAY:
+            return self.amounts
+        return self._apply_by_phase(self.amounts, lambda amounts: _mask_table_outliers(amounts, centred))
 
     def select_before(self, time: pd.Timestamp) -> "Panel":
         """Return the periods that begin before `time`."""
@@ -135,9 +193,13 @@ class Panel:
 
     def extend(self, horizon: int) -> "Panel":
         """Return the panel with `horizon` periods of missing values after the last one."""
-        periods = pd.date_range(self.periods[0], periods=len(self) + horizon, freq=self.frequency)
+        periods = self.periods.append(self.list_next_periods(horizon))
         unknown = np.full((horizon, *self.values.shape[1:]), np.nan)
         return replace(self, periods=periods, values=np.concatenate([self.values, unknown]))
+
+    def list_next_periods(self, count: int) -> pd.DatetimeIndex:
+        """Return the `count` periods after the last one."""
+        return extend_periods(self.periods, count, self.frequency)
 
     def make_timestamps(self, days: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """Return the timestamp of every slot of `days`; hours before `day_start` belong to the next date."""
@@ -150,19 +212,20 @@ class Panel:
         return pd.DatetimeIndex((days.to_numpy()[:, None] + offsets + day_shift).ravel())
 
 
+def _mask_table_outliers(amounts: pd.DataFrame, centred: bool) -> pd.DataFrame:
+    rolling_median = amounts.rolling(OUTLIER_WINDOW, center=centred, min_periods=1).median()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        is_outlier = (np.abs(np.log(amounts / rolling_median)) > MAX_LOG_RATIO) & (rolling_median > 0) & (amounts > 0)
+    return amounts.mask(is_outlier)
+
+
 def _select_measure(dataset: Dataset, measure: str) -> Dataset:
     """Return `dataset` with the single column `measure`, or a profile with all its columns.
 
-    Raises DataError for data without dates, a step longer than a day, and an unknown column.
+    Raises DataError for data without dates and an unknown column.
     """
     if not dataset.has_dates:
         raise DataError(N_("{file} has no dates. A forecast needs dates."), file=", ".join(dataset.files))
-    if dataset.step is not None and dataset.step > DAY:
-        raise DataError(
-            N_("{file} has one row every {value}. A forecast needs at least one row per day."),
-            file=", ".join(dataset.files),
-            value=str(dataset.step),
-        )
     if dataset.profile:
         return dataset
     measure = measure or dataset.columns[0]
@@ -177,7 +240,13 @@ def _select_measure(dataset: Dataset, measure: str) -> Dataset:
 
 
 def _to_daily_rows(dataset: Dataset) -> Dataset:
-    """Return one row per entity and day; raise DataError for several rows of one day."""
+    """Return one row per entity and day; raise DataError for several rows of one day, or a step longer than a day."""
+    if dataset.step is not None and dataset.step > DAY:
+        raise DataError(
+            N_("{file} has one row every {value}. Daily amounts need at least one row per day."),
+            file=", ".join(dataset.files),
+            value=str(dataset.step),
+        )
     if not dataset.profile and (dataset.step is None or dataset.step < DAY):
         dataset = dataset.to_profile()
     days = make_index(dataset.entity, pd.DatetimeIndex(dataset.time).normalize())
@@ -195,15 +264,8 @@ def _to_daily_rows(dataset: Dataset) -> Dataset:
 def _build_calendar(dataset: Dataset) -> pd.DatetimeIndex:
     """Return every day from the first to the last; raise DataError for more than 80 years."""
     days = pd.DatetimeIndex(dataset.time).normalize()
-    count = (days.max() - days.min()).days + 1
-    if count > MAX_DAYS:
-        raise DataError(
-            N_("{file}: the dates range from {start} to {end}, which is too long. Check the first and the last date."),
-            file=", ".join(dataset.files),
-            start=str(days.min())[:10],
-            end=str(days.max())[:10],
-        )
-    return pd.date_range(days.min(), periods=count, freq="D")
+    _check_range(days, "D", 1, dataset.files)
+    return pd.date_range(days.min(), days.max(), freq="D")
 
 
 def _build_cube(dataset: Dataset, values: Floats) -> Floats:
@@ -213,3 +275,87 @@ def _build_cube(dataset: Dataset, values: Floats) -> Floats:
     cube = np.full((day_positions.max() + 1, len(dataset.entities), values.shape[1]), np.nan)
     cube[day_positions, dataset.entity_codes] = values
     return cube
+
+
+def _check_range(times: pd.DatetimeIndex, frequency: str, entity_count: int, files: tuple[str, ...]) -> None:
+    """Raise DataError for more than 80 years of days or shorter steps, or more cells than fit into memory."""
+    is_long = (times.max() - times.min()) / DAY > MAX_DAYS and get_step(frequency) <= DAY
+    if is_long or count_range(times, frequency) * entity_count > MAX_CELLS:
+        raise DataError(
+            N_("{file}: the dates range from {start} to {end}, which is too long. Check the first and the last date."),
+            file=", ".join(files),
+            start=str(times.min())[:10],
+            end=str(times.max())[:10],
+        )
+
+
+# ---- one period per step --------------------------------------------------------------------------------------------
+
+
+def _build_step_fields(dataset: Dataset) -> dict[str, Any]:
+    """Return the fields of a panel with one period per step.
+
+    Raises DataError for a dataset without an even step, a time off the step, and two rows of an entity for one period.
+    """
+    dataset = dataset.to_series()
+    if dataset.step is None:
+        raise DataError(N_("{file}: the rows have no dates at even steps."), file=", ".join(dataset.files))
+    times, zone = pd.DatetimeIndex(dataset.time), dataset.zone
+    frequency = infer_frequency(times, dataset.step)
+    _check_range(times, frequency, len(dataset.entities), dataset.files)
+    periods, positions, is_off = locate_periods(times, frequency)
+    if is_off.any() and has_clock_changes(zone):  # six-hour steps shift with the clock, but not in UTC
+        times, zone = dataset.compute_instants(), UTC
+        periods, positions, is_off = locate_periods(times, frequency)
+    if is_off.any():
+        raise DataError(
+            N_("The time {value} is not on the step of {step}. The data doctor can align the times."),
+            value=str(dataset.time[int(np.flatnonzero(is_off)[0])]),
+            step=str(dataset.step),
+        )
+    _check_single_rows(dataset, positions)
+    values = _build_step_cube(dataset, positions, len(periods))
+    if zone != UTC and has_clock_changes(zone) and dataset.step < DAY:
+        values = _fill_skipped_steps(values, periods, dataset.step, zone)
+    return {
+        "periods": periods,
+        "entities": tuple(dataset.entities),
+        "slots": ("day",),
+        "values": values[:, :, None],
+        "unit": dataset.unit,
+        "frequency": frequency,
+        "zone": zone,
+        "is_nameless": is_nameless(dataset.entities, dataset.files),
+    }
+
+
+def _check_single_rows(dataset: Dataset, positions: NDArray[np.int64]) -> None:
+    """Raise DataError for two rows of an entity in one period; the passes of a repeated hour are no such rows."""
+    keys = pd.DataFrame({"entity": dataset.entity_codes, "period": positions, "fold": dataset.is_second_pass})
+    repeated = np.flatnonzero(keys.duplicated())
+    if len(repeated):
+        raise DataError(
+            N_("{file}: {entity} has several rows for {value}. The data doctor can keep one of them."),
+            file=", ".join(dataset.files),
+            entity=dataset.entity[repeated[0]],
+            value=format_timestamp(dataset.time[repeated[0]]),
+        )
+
+
+def _build_step_cube(dataset: Dataset, positions: NDArray[np.int64], count: int) -> Floats:
+    """Return the values as (periods, entities), NaN for absent rows; the two passes of a repeated hour are averaged."""
+    values, cells = dataset.values[:, 0], (positions, dataset.entity_codes)
+    is_known = np.isfinite(values)
+    sums, counts = np.zeros((2, count, len(dataset.entities)))
+    np.add.at(sums, cells, np.where(is_known, values, 0.0))
+    np.add.at(counts, cells, is_known)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _fill_skipped_steps(values: Floats, periods: pd.DatetimeIndex, step: pd.Timedelta, zone: str) -> Floats:
+    """Return `values` with the steps that the clock skips filled from the steps before and after."""
+    is_skipped = mark_in_changes(periods, zone, is_repeated=False)
+    if not is_skipped.any():
+        return values
+    filled = pd.DataFrame(values).interpolate(limit=math.ceil(HOUR / step), limit_area="inside").to_numpy()
+    return np.where(is_skipped[:, None] & np.isnan(values), filled, values)

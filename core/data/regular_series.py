@@ -7,15 +7,17 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.tseries.frequencies import to_offset
 
 from core.array_types import Floats
 from core.data.dataset import DAY, Dataset
+from core.data.frequencies import WEEK, extend_periods, list_seasons
+from core.data.nameless import is_nameless
 from core.data.panel import Panel
 from core.data.time_zones import has_clock_changes, to_local_times
 from core.errors import DataError
 from core.messages import N_
 
-WEEK = 7 * DAY
 DEFAULT_MEASURE = "total"  # the count that call records are judged by
 MAX_CELLS = 200_000_000  # steps × entities; a longer grid comes from a mistyped year
 
@@ -27,11 +29,13 @@ class RegularSeries:
     times     instants of the steps, without a hole: UTC where the zone of the data is known, else their own clock
     entities  names of the entities
     values    shape (steps, entities), NaN for a missing value
-    step      time between two steps
+    step      time between two steps; the mean one for months, quarters and years
     unit      unit of the values
     zone      time zone of the local clock; "" if `times` are on that clock already
     attempts  number of events behind every value of a ratio (the calls behind a CCR), (steps, entities); None for
               other values
+    frequency alias of the step in pandas for weeks, months … ; "" for the even step `step`
+    is_nameless  True where no column names the only entity
 
     Example:
         >>> import pandas as pd
@@ -50,6 +54,8 @@ class RegularSeries:
     unit: str = ""
     zone: str = ""
     attempts: Floats | None = None
+    frequency: str = ""
+    is_nameless: bool = False
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, measure: str = "", attempts: str = "") -> "RegularSeries":
@@ -97,12 +103,21 @@ class RegularSeries:
             dataset.unit,
             dataset.zone if has_clock_changes(dataset.zone) else "",
             fill_grid(attempts) if attempts else None,
+            is_nameless=is_nameless(dataset.entities, dataset.files),
         )
 
     @classmethod
     def from_panel(cls, panel: Panel) -> "RegularSeries":
-        """Build the series of the daily amounts of a panel."""
-        return cls(panel.periods, panel.entities, panel.amounts, DAY, panel.unit)
+        """Build the series of the amounts of a panel, on the clock of its periods.
+
+        Example:
+            >>> months = pd.date_range("2024-01-01", periods=3, freq="MS")
+            >>> panel = Panel(months, ("Lyon",), ("day",), np.ones((3, 1, 1)), frequency="MS")
+            >>> series = RegularSeries.from_panel(panel)
+            >>> series.season_steps, series.extend(1).times[-1].strftime("%Y-%m-%d")
+            (12, '2024-04-01')
+        """
+        return cls(panel.periods, panel.entities, panel.amounts, panel.step, panel.unit, frequency=panel.frequency)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -121,6 +136,12 @@ class RegularSeries:
     def day_steps(self) -> int:
         """Number of steps in a day; 0 where a day is no whole number of steps, or one step."""
         return int(DAY // self.step) if DAY % self.step == pd.Timedelta(0) and self.step < DAY else 0
+
+    @property
+    def season_steps(self) -> int:
+        """Number of steps in the shortest season: a day of hours, a week of days, a year of months; 1 without one."""
+        seasons = list_seasons(self.frequency or str(to_offset(self.step).freqstr))
+        return seasons[0] if seasons else 1
 
     def compute_lag_positions(self, lag: pd.Timedelta) -> NDArray[np.intp]:
         """Return the position of the step with the same local clock `lag` before every step, −1 before the first.
@@ -143,7 +164,12 @@ class RegularSeries:
 
     def extend(self, horizon: int) -> "RegularSeries":
         """Return the series with `horizon` steps of missing values after the last step."""
-        times = self.times.append(pd.date_range(self.times[-1] + self.step, periods=horizon, freq=self.step))
+        next_times = (
+            extend_periods(self.times, horizon, self.frequency)
+            if self.frequency
+            else pd.date_range(self.times[-1] + self.step, periods=horizon, freq=self.step)
+        )
+        times = self.times.append(next_times)
 
         def pad(values: Floats) -> Floats:
             return np.concatenate([values, np.full((horizon, len(self.entities)), np.nan)])

@@ -1,6 +1,6 @@
-"""Rolling-origin backtest: every day of a test period is forecast from what was known some days before."""
+"""Rolling-origin backtest: every period of a test is forecast from what was known some periods before."""
 
-import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,24 +8,26 @@ import pandas as pd
 
 from core.array_types import Floats
 from core.data.covariates import Covariates
-from core.data.dataset import DAY
-from core.data.panel import STALE_DAYS, Panel
+from core.data.dataset import DAY, format_timestamp
+from core.data.panel import Panel
 from core.errors import DataError
 from core.evaluation.conformal import DEFAULT_CONFIG, ConformalConfig, ResidualHistory
 from core.forecasters.base import Forecaster
 from core.forecasters.covariate_panel import CovariatePanel, WeatherMode, select_covariates, shift_days
-from core.forecasters.features import find_weekday_lag
-from core.forecasters.intraday_profile import disaggregate_days
+from core.forecasters.day_shape import DayShape
 from core.messages import N_
 from core.progress import Progress
 
-MIN_HISTORY_DAYS = 120  # days of training before the first forecast
-YEAR_DAYS, WEEK_DAYS = 365, 7
+YEAR_DAYS = 365
+MAX_STEP_PERIODS = 6000  # of a test, and of the errors before it, in steps shorter than a day
+MIN_TRAINING_VALUES = 3
+FittedFold = tuple[Forecaster, DayShape]
+CALIBRATION_SHARES = (1 / 2, 1 / 4)  # of the history before the test; less where the forecaster needs more
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """Forecasts of a test period by a forecaster that is fitted once, on the days before.
+    """Forecasts of a test period by a forecaster that is fitted once, on the periods of the panel before.
 
     A forecast `step` days ahead exists only if its origin lies in the period, because the days before were training
     data.
@@ -34,9 +36,9 @@ class Backtest:
     test_start    index of the first test day in `series`
     errors_start  index of the first day of `errors` in `series`
     errors        of the period, and of up to a year before it, which calibrates the first intervals
-    naive         "naive1": the last known day, "naive7": the last known day of the same weekday; shape as the
-                  forecasts of `errors`
-    weekly_error  mean absolute error of the weekly naive forecast before the period, (entities, slots)
+    naive         "naive1": the last known amount, "naive7": the last known one a season before, see
+                  `get_naive_season`; shape as the forecasts of `errors`
+    weekly_error  mean absolute error of the seasonal naive forecast before the period, (entities, slots)
     forecaster    the tested forecaster; None for a backtest rebuilt from its errors
     covariates    as known to the forecaster; None like `forecaster`
     """
@@ -91,46 +93,44 @@ def run_backtest(
     calibration: ConformalConfig = DEFAULT_CONFIG,
     progress: Progress | None = None,
 ) -> Backtest:
-    """Forecast every day from `start_date` on, 1 to `horizon` days ahead.
+    """Forecast every period from `start_date` on, 1 to `horizon` periods ahead.
 
-    The `forecaster` is fitted on the days before `start_date`. The year before is forecast by a second model, fitted on
-    the days before that year; its errors calibrate the first intervals. Raises DataError for too few days before or
-    after `start_date`.
+    The `forecaster` is fitted on the periods before `start_date`. Up to a year before it is forecast by a second model,
+    fitted on the periods before that year; its errors calibrate the first intervals. A short history leaves less for
+    it, or nothing: intervals then begin with the errors of the test. Raises DataError for too little history, with the
+    number of values needed, or too few periods from `start_date` on.
     """
     test_start = int(series.periods.searchsorted(start_date))
-    errors_start = test_start - _count_calibration_days(test_start)
-    if errors_start < MIN_HISTORY_DAYS or len(series) - test_start < horizon:
-        raise DataError(
-            N_(
-                "A backtest from {start} needs at least {least} days before this date and "
-                "{horizon} days from it on. The data range from {first} to {last}."
-            ),
-            start=str(start_date)[:10],
-            least=2 * MIN_HISTORY_DAYS,
-            horizon=horizon,
-            first=str(series.periods[0])[:10],
-            last=str(series.periods[-1])[:10],
-        )
+    _check_history(series, test_start, start_date, horizon)
+    training_end = _list_error_starts(series, test_start)[0]
+    columns = select_covariates(series.select_before(series.periods[training_end]), covariates, weather).names
+    covariate_panel = CovariatePanel.from_covariates(series, covariates, columns, weather, horizon)
+
+    def fit_before(end: int, source: Forecaster) -> FittedFold:
+        train_series = series.select_before(series.periods[end])
+        train_covariates = CovariatePanel.from_covariates(train_series, covariates, columns, weather, horizon)
+        part_progress = None if progress is None else progress.create_part(int(end == test_start), 2)
+        fold_forecaster = source.renew().fit(train_series, train_covariates, horizon, part_progress)
+        return fold_forecaster, DayShape().fit(train_series, train_covariates, horizon)
+
+    errors_start, first_fold = _fit_before_errors(series, test_start, lambda end: fit_before(end, forecaster))
+    source = forecaster if first_fold is None else first_fold[0]
+    test_fold = _fit_before_test(series, test_start, lambda end: fit_before(end, source))
     day_count = len(series) - errors_start
     forecast = np.full((horizon, day_count, len(series.entities), len(series.slots)), np.nan)
-    columns = select_covariates(series.select_before(series.periods[errors_start]), covariates, weather)
-    covariate_panel = CovariatePanel.from_covariates(series, covariates, columns, weather, horizon)
-    for fold, (begin, end) in enumerate(((errors_start, test_start), (test_start, len(series)))):
-        fold_forecaster, train_series = copy.deepcopy(forecaster), series.select_before(series.periods[begin])
-        fold_forecaster.fit(
-            train_series,
-            CovariatePanel.from_covariates(train_series, covariates, columns, weather, horizon),
-            horizon,
-            None if progress is None else progress.create_part(fold, 2),
-        )
-        fold_series = series.select_before(series.periods[end - 1] + DAY)
+    folds = ((first_fold, errors_start, test_start), (test_fold, test_start, len(series)))
+    for fold, begin, end in folds:
+        if fold is None:
+            continue
+        fold_forecaster, day_shape = fold
+        fold_series = series.select_before(series.periods[end]) if end < len(series) else series
         fold_amounts = fold_forecaster.predict_steps(series, covariate_panel, horizon, begin, end)
         for step in range(1, min(horizon, end - begin) + 1):
             first_day = begin + step - 1
             amounts = fold_amounts[step - 1, step - 1 :]
-            slot_amounts = disaggregate_days(amounts, fold_series, step, first_day)
+            slot_amounts = day_shape.spread(amounts, fold_series, covariate_panel, step, first_day)
             forecast[step - 1, first_day - errors_start : end - errors_start] = slot_amounts
-    errors = ResidualHistory(forecast, series.values[errors_start:], calibration)
+    errors = ResidualHistory(forecast, series.values[errors_start:], calibration, series.frequency)
     naive = compute_naive_forecasts(series, errors_start, horizon)
     return Backtest(
         series,
@@ -139,21 +139,126 @@ def run_backtest(
         errors,
         naive,
         compute_weekly_error(series, test_start),
-        fold_forecaster,
+        test_fold[0],
         covariate_panel,
     )
 
 
-def _count_calibration_days(day_count: int) -> int:
-    """Return the days before the test period that are forecast too: a year, or half of a shorter history."""
-    return min(YEAR_DAYS, day_count // 2)
+def choose_test_start(series: Panel, horizon: int) -> int:
+    """Return the first period of the test: the last year, or the last fifth of a history shorter than five years.
+
+    A short history leaves at least one horizon, and two where two seasons of training remain. A test of steps shorter
+    than a day has at most 6,000 of them.
+
+    Example:
+        >>> days = [Panel(pd.date_range("2020-01-01", periods=count), ("a",), ("day",), np.ones((count, 1, 1)))
+        ...         for count in (2000, 700, 30, 14)]
+        >>> [len(series) - choose_test_start(series, 7) for series in days]
+        [365, 140, 14, 7]
+    """
+    count = min(_get_longest_test(series), len(series) // 5)
+    spare = len(series) - 2 * get_naive_season(series)
+    return max(len(series) - max(count, min(2 * horizon, spare), horizon), _count_min_training(series))
+
+
+def count_min_history(series: Panel, horizon: int) -> int:
+    """Return the values that a backtest needs: two days of hours, two weeks of days, and what precedes one horizon.
+
+    Weeks and months can be forecast without a year of them, and then have no season.
+    """
+    season = series.season if series.step <= DAY else 1
+    return max(2 * season, _count_min_training(series) + horizon)
+
+
+def get_naive_season(series: Panel) -> int:
+    """Return the periods of the season of the naive forecast: a day of hours, a week of days, a year of months.
+
+    1 for less than two years of weeks or months, whose season is not known.
+    """
+    is_long = len(series) >= 2 * series.season or series.step <= DAY
+    return series.season if is_long else 1
+
+
+def _check_history(series: Panel, test_start: int, start_date: pd.Timestamp, horizon: int) -> None:
+    """Raise DataError for too few values of every entity, or too few periods before or after the start of the test."""
+    known = np.isfinite(series.amounts)
+    count, least = int(known.sum(axis=0).max(initial=0)), count_min_history(series, horizon)
+    if count < least:
+        raise DataError(
+            N_(
+                "A forecast {horizon} periods ahead, with a test of it, needs at least {least} values. "
+                "The data have {count}, one per {frequency}."
+            ),
+            horizon=horizon,
+            least=least,
+            count=count,
+            frequency=series.frequency,
+        )
+    least_before = _count_min_training(series)
+    if test_start < least_before or len(series) - test_start < horizon:
+        raise DataError(
+            N_(
+                "A backtest from {start} needs at least {least} periods before this date and "
+                "{horizon} periods from it on. The data range from {first} to {last}."
+            ),
+            start=format_timestamp(start_date),
+            least=least_before,
+            horizon=horizon,
+            first=format_timestamp(series.periods[0]),
+            last=format_timestamp(series.periods[-1]),
+        )
+
+
+def _fit_before_errors(
+    series: Panel, test_start: int, fit_before: Callable[[int], FittedFold]
+) -> tuple[int, FittedFold | None]:
+    """Return the start of the errors before the test, and the forecaster fitted before it.
+
+    Half of the history before the test has errors, at most a year. Where the forecaster needs more history, a quarter
+    has; where that is too little, none, and there is no forecaster.
+    """
+    for errors_start in _list_error_starts(series, test_start):
+        if MIN_TRAINING_VALUES <= errors_start < test_start:
+            try:
+                return errors_start, fit_before(errors_start)
+            except DataError:
+                continue
+    return test_start, None
+
+
+def _count_min_training(series: Panel) -> int:
+    """Return the values before the first forecast: a day of hours, a week of days, three weeks or months."""
+    return max(series.season if series.step <= DAY else 1, MIN_TRAINING_VALUES)
+
+
+def _list_error_starts(series: Panel, test_start: int) -> list[int]:
+    """Return the possible starts of the errors before the test, that with the most errors first."""
+    longest = _get_longest_test(series)
+    return [test_start - min(longest, int(test_start * share)) for share in CALIBRATION_SHARES]
+
+
+def _get_longest_test(series: Panel) -> int:
+    return MAX_STEP_PERIODS if series.step < DAY else YEAR_DAYS
+
+
+def _fit_before_test(series: Panel, test_start: int, fit_before: Callable[[int], FittedFold]) -> FittedFold:
+    """Return the forecaster fitted before the test. Raises its DataError, with what the test takes."""
+    try:
+        return fit_before(test_start)
+    except DataError as error:
+        raise DataError(
+            N_("{reason} The last {count} of {total} periods are kept for the test."),
+            reason=error.message,
+            count=len(series) - test_start,
+            total=len(series),
+        ) from error
 
 
 def compute_naive_forecasts(series: Panel, first_day: int, horizon: int) -> dict[str, Floats]:
-    """Return the naive forecasts of the days from index `first_day` on, by name, (steps, days, entities, slots).
+    """Return the naive forecasts of the periods from index `first_day` on, by name, (steps, periods, entities, slots).
 
-    "naive1" is the last known day, "naive7" the last known day of the same weekday. Missing values are filled from up
-    to 14 days before.
+    "naive1" is the last known amount, "naive7" the last known one a season before (see `get_naive_season`). Missing
+    values are filled from up to 14 days before.
 
     Example:
         >>> series = Panel(pd.date_range("2024-01-01", periods=9), ("Lyon",), ("day",), np.arange(9.0)[:, None, None])
@@ -161,28 +266,27 @@ def compute_naive_forecasts(series: Panel, first_day: int, horizon: int) -> dict
         >>> naive["naive1"][1].ravel().tolist(), naive["naive7"][1].ravel().tolist()  # horizon 2
         ([5.0, 6.0], [0.0, 1.0])
     """
-    day_count = len(series)
-    flat = series.values.reshape(day_count, -1)
-    last_known = pd.DataFrame(flat).ffill(limit=STALE_DAYS).to_numpy().reshape(series.values.shape)
+    last_known, season = series.fill_stale(series.values), get_naive_season(series)
     steps = range(1, horizon + 1)
     return {
         "naive1": np.stack([shift_days(last_known, step)[first_day:] for step in steps]),
-        "naive7": np.stack([shift_days(last_known, find_weekday_lag(step))[first_day:] for step in steps]),
+        "naive7": np.stack([shift_days(last_known, step + -step % season)[first_day:] for step in steps]),
     }
 
 
 def compute_weekly_error(series: Panel, test_start: int) -> Floats:
-    """Return the mean absolute error of the weekly naive forecast before the test period, (entities, slots).
+    """Return the mean absolute error of the seasonal naive forecast before the test period, (entities, slots).
 
-    It is the scale of MASE.
+    It is the scale of MASE. The season is a week of days, see `get_naive_season`; NaN where no value has another one a
+    season before.
 
     Example:
         >>> series = Panel(pd.date_range("2024-01-01", periods=9), ("Lyon",), ("day",), np.arange(9.0)[:, None, None])
         >>> compute_weekly_error(series, 9).tolist()
         [[7.0]]
     """
-    train_values = series.values[:test_start]
-    change = pd.DataFrame(
-        np.abs(train_values[WEEK_DAYS:] - train_values[:-WEEK_DAYS]).reshape(len(train_values) - WEEK_DAYS, -1)
-    )
-    return change.mean().to_numpy().reshape(train_values.shape[1:])
+    train_values, season = series.values[:test_start], get_naive_season(series)
+    if len(train_values) <= season:
+        return np.full(train_values.shape[1:], np.nan)
+    change = np.abs(train_values[season:] - train_values[:-season])
+    return pd.DataFrame(change.reshape(len(change), -1)).mean().to_numpy().reshape(train_values.shape[1:])

@@ -19,6 +19,7 @@ from core.forecasters.feature_plan import FeaturePlan
 from core.forecasters.panel_parts import select_periods_before, split_range
 from core.messages import N_, Message
 from core.progress import Progress
+from core.spec.hyperparameters import get_params
 
 EVERY_ENTITY = slice(None)
 MIN_TRAIN_ROWS, MIN_COMPLETE_ROWS = 10, 90
@@ -69,6 +70,12 @@ class Forecaster(ABC):
             forecasts[step - 1, step - 1 :] = self.predict(known_series, known_covariates, step, first_day + step - 1)
         return forecasts
 
+    def predict_next(self, series: Panel, covariates: CovariatePanel, horizon: int, first_day: int) -> Floats:
+        """Return the forecasts 1 to `horizon` periods ahead from the period before `first_day`, (horizon, entities)."""
+        return np.stack(
+            [self.predict(series, covariates, step, first_day + step - 1)[0] for step in range(1, horizon + 1)]
+        )
+
     def compute_importance(
         self, series: Panel, covariates: CovariatePanel, step: int, first_day: int
     ) -> dict[str, float]:
@@ -82,6 +89,10 @@ class Forecaster(ABC):
     def list_limits(self) -> tuple[Message, ...]:
         """Return what the fitted forecaster leaves out because its training data cannot teach it."""
         return ()
+
+    def renew(self) -> Self:
+        """Return an unfitted forecaster with the same hyper-parameters, and with what this one chose, if anything."""
+        return type(self)(**get_params(self))
 
 
 @dataclass
@@ -156,20 +167,48 @@ def count_min_rows(plan: FeaturePlan) -> int:
     return MIN_COMPLETE_ROWS if plan.is_complete and plan.is_daily else MIN_TRAIN_ROWS
 
 
-def build_history_error(series: Panel, needed: int) -> DataError:
-    """Return the error for training data of which no entity has the periods `needed`.
+def build_history_error(series: Panel, count: int, needed: int) -> DataError:
+    """Return the error for training data with `count` values where `needed` are needed.
 
     Example:
         >>> import numpy as np
         >>> series = Panel(pd.date_range("2024-01-01", periods=3), ("Lyon",), ("day",), np.ones((3, 1, 1)))
-        >>> build_history_error(series, 17).args[1]["count"]
-        3
+        >>> build_history_error(series, 3, 17).args[1]["entity"]
+        'Lyon'
     """
     return DataError(
         N_("{entity}: too little history for this forecaster: {count} values. At least {accepted} are needed."),
         entity=", ".join(series.entities[:3]),
-        count=int(np.isfinite(series.amounts).sum(axis=0).max(initial=0)),
+        count=count,
         accepted=needed,
+    )
+
+
+def require_rows(series: Panel, rows: int, plan: FeaturePlan, step: int) -> None:
+    """Raise DataError for fewer training rows than a regression `step` periods ahead needs, with what would be enough.
+
+    Example:
+        >>> import numpy as np
+        >>> series = Panel(pd.date_range("2024-01-01", periods=12), ("Lyon",), ("day",), np.ones((12, 1, 1)))
+        >>> try: require_rows(series, 5, FeaturePlan("D", 12), 7)
+        ... except DataError as error: print(error)
+        Lyon: too little history for this forecaster: 12 values. At least 17 are needed.
+    """
+    min_rows = count_min_rows(plan)
+    if rows >= min_rows:
+        return
+    known_count = int(np.isfinite(series.amounts).sum(axis=0).max(initial=0))
+    needed = plan.count_needed(step, min_rows)
+    if known_count < needed:
+        raise build_history_error(series, known_count, needed)
+    raise DataError(
+        N_(
+            "{entity}: too many gaps for this forecaster. Only {count} values have known values before them. "
+            "At least {accepted} are needed."
+        ),
+        entity=", ".join(series.entities[:3]),
+        count=rows,
+        accepted=min_rows,
     )
 
 

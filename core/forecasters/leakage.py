@@ -7,6 +7,7 @@ from core.array_types import Floats
 from core.data.covariates import Covariates
 from core.data.panel import Panel
 from core.errors import DataError
+from core.forecasters.covariate_periods import read_periods
 from core.messages import N_
 
 MIN_LEAK_R2 = 0.999  # R² of a leak; for comparison, temperature explains 0.9 of French gas
@@ -35,7 +36,7 @@ def check_leakage(series: Panel, covariates: Covariates) -> None:
         ...     print(error.args[1]["columns"])
         copy (R² = 1.0000, +0 d)
     """
-    values = covariates.to_array(series.entities, series.periods)
+    values = read_periods(covariates, series, series.periods)
     amounts = series.amounts
     leaks = {
         name: match

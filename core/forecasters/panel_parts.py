@@ -73,3 +73,30 @@ def select_periods_before(series: Panel, covariates: CovariatePanel, end: int) -
             temperature_error=None if errors is None else errors[: end + 1],
         ),
     )
+
+
+def select_last_periods(series: Panel, covariates: CovariatePanel, count: int) -> tuple[Panel, CovariatePanel]:
+    """Return the last `count` periods, and their covariates with the period after them.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> days = pd.date_range("2024-01-01", periods=4)
+        >>> series = Panel(days[:3], ("Lyon",), ("day",), np.ones((3, 1, 1)))
+        >>> known = CovariatePanel(days, {"wind": np.ones((4, 1))}, np.zeros((4, 1), dtype=bool))
+        >>> part, known_part = select_last_periods(series, known, 2)
+        >>> part.periods[0] == known_part.days[0], len(part), len(known_part.days)
+        (True, 2, 3)
+    """
+    start = max(len(series) - count, 0)
+    errors = covariates.temperature_error
+    return (
+        series.tail(count),
+        replace(
+            covariates,
+            days=covariates.days[start:],
+            columns={name: values[start:] for name, values in covariates.columns.items()},
+            assumed=covariates.assumed[start:],
+            temperature_error=None if errors is None else errors[start:],
+        ),
+    )

@@ -1,4 +1,4 @@
-"""Seasonal naive: the last known amount of the same weekday."""
+"""Seasonal naive: the last known amount a season before, such as that of the same weekday."""
 
 import math
 from dataclasses import dataclass
@@ -7,10 +7,12 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.tseries.frequencies import to_offset
 from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.dataset import DAY
+from core.data.frequencies import WEEK, list_seasons
 from core.data.panel import Panel
 from core.data.regular_series import RegularSeries
 from core.forecasters.base import Forecaster
@@ -54,16 +56,23 @@ class SeasonalNaive(SeriesForecaster):
     label = N_("Seasonal naive")
 
     season: int = hyperparameter(
-        7, low=1, high=366, help=N_("Period of the series in days. With 7, the forecast is the same weekday.")
+        0,
+        low=0,
+        high=366,
+        help=N_(
+            "Period of the series in days. With 7, the forecast is the same weekday. "
+            "0: a week, or a year for weeks and months."
+        ),
     )
 
     @override
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
+        self.season_steps_ = self._count_season_steps(series)
         return self
 
     @override
     def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
-        return shift_days(series.last_known, step + (-step) % self.season)[first_day:]
+        return shift_days(series.last_known, step + -step % self._get_season_steps(series))[first_day:]
 
     @override
     def predict_steps(
@@ -72,8 +81,12 @@ class SeasonalNaive(SeriesForecaster):
         return Forecaster.predict_steps(self, series, covariates, horizon, first_day, end_day)
 
     @override
+    def predict_next(self, series: Panel, covariates: CovariatePanel, horizon: int, first_day: int) -> Floats:
+        return Forecaster.predict_next(self, series, covariates, horizon, first_day)
+
+    @override
     def fit_series(self, series: RegularSeries, horizon: int, progress: Progress | None = None) -> Self:
-        season_steps = int(self._get_season(series.step) // series.step)
+        self.season_steps_ = season_steps = self._count_season_steps(series)
         require_history(series, math.ceil(horizon / season_steps) * season_steps + max(series.day_steps, RECENT_STEPS))
         if progress is not None:
             progress.report(1.0)
@@ -81,22 +94,36 @@ class SeasonalNaive(SeriesForecaster):
 
     @override
     def predict_quantiles(self, series: RegularSeries, horizon: int, quantiles: Floats) -> Floats:
-        season = self._get_season(series.step)
-        medians, multiples = _find_seasonal_values(series, horizon, season)
+        season_steps = self._get_season_steps(series)
+        medians, multiples = _find_seasonal_values(series, horizon, season_steps)
         medians[:, ~mark_known_entities(series)] = np.nan
         forecasts = np.full((horizon, len(series.entities), len(quantiles)), np.nan)
         for multiple in np.unique(multiples[multiples > 0]):
-            distances = _compute_distance_quantiles(series, multiple * season, quantiles)
+            distances = _compute_distance_quantiles(series, multiple * season_steps, quantiles)
             candidates = medians[:, :, None] + distances
             forecasts = np.where((multiples == multiple)[:, :, None], candidates, forecasts)
         return bound_quantiles(forecasts, series)
 
-    def _get_season(self, step: pd.Timedelta) -> pd.Timedelta:
-        """Return the season, rounded up to whole steps."""
-        return math.ceil(self.season * DAY / step) * step
+    def _get_season_steps(self, series: Panel | RegularSeries) -> int:
+        """Return the season in steps: that of the training data, of this series without training."""
+        return getattr(self, "season_steps_", 0) or self._count_season_steps(series)
+
+    def _count_season_steps(self, series: Panel | RegularSeries) -> int:
+        """Return the season in steps, rounded up.
+
+        An automatic one is a week; for steps shorter than a day with less than two weeks, a day; for weeks, months …
+        with two years, a year. Without a whole season, it is one step.
+        """
+        if self.season:
+            return math.ceil(self.season * DAY / series.step)
+        seasons = list_seasons(series.frequency or str(to_offset(series.step).freqstr))
+        week = int(WEEK // series.step) if WEEK % series.step == pd.Timedelta(0) else 0
+        if week > 1 and (series.step >= DAY or len(series) >= 2 * week):
+            return week
+        return next((season for season in seasons if len(series) >= 2 * season or season < week), 1)
 
 
-def _find_seasonal_values(series: RegularSeries, horizon: int, season: pd.Timedelta) -> tuple[Floats, NDArray[np.intp]]:
+def _find_seasonal_values(series: RegularSeries, horizon: int, season_steps: int) -> tuple[Floats, NDArray[np.intp]]:
     """Return the last known values of the same clock, and how many seasons before they are, (horizon, entities).
 
     NaN and 0 where no value is known.
@@ -104,21 +131,29 @@ def _find_seasonal_values(series: RegularSeries, horizon: int, season: pd.Timede
     extended_series, start = series.extend(horizon), len(series)
     values = np.full((horizon, len(series.entities)), np.nan)
     multiples = np.zeros(values.shape, dtype=np.intp)
-    max_multiple = math.ceil(horizon * series.step / season) + MAX_OLDER_SEASONS
+    max_multiple = math.ceil(horizon / season_steps) + MAX_OLDER_SEASONS
     for multiple in range(1, max_multiple + 1):
-        positions = extended_series.compute_lag_positions(multiple * season)[start:]
+        positions = _find_lag_positions(extended_series, multiple * season_steps)[start:]
         lagged_values = np.where((positions < 0)[:, None], np.nan, extended_series.values[positions])
         is_new = np.isnan(values) & np.isfinite(lagged_values)
         values[is_new], multiples[is_new] = lagged_values[is_new], multiple
     return values, multiples
 
 
-def _compute_distance_quantiles(series: RegularSeries, lag: pd.Timedelta, quantiles: Floats) -> Floats:
-    """Return the quantiles of the differences to the values `lag` before, (entities, quantiles).
+def _find_lag_positions(series: RegularSeries, lag_steps: int) -> NDArray[np.intp]:
+    """Return the position `lag_steps` before every step, −1 before the first; whole days go by the local clock."""
+    lag = lag_steps * series.step
+    if series.step <= DAY and lag % DAY == pd.Timedelta(0):
+        return series.compute_lag_positions(lag)
+    return np.maximum(np.arange(len(series)) - lag_steps, -1)
+
+
+def _compute_distance_quantiles(series: RegularSeries, lag_steps: int, quantiles: Floats) -> Floats:
+    """Return the quantiles of the differences to the values so many steps before, (entities, quantiles).
 
     The differences count in both directions, so their median is 0.
     """
-    positions = series.compute_lag_positions(lag)
+    positions = _find_lag_positions(series, lag_steps)
     rows = np.flatnonzero(positions >= 0)
     sizes = np.abs(series.values[rows] - series.values[positions[rows]])
     distances = np.full((len(series.entities), len(quantiles)), np.nan)

@@ -29,7 +29,15 @@ class AutoArima(DailyRemainderForecaster):
     )
 
     @override
-    def build_model(self) -> Any:
+    def build_model(self, season: int = 1) -> Any:
         return models.AutoARIMA(
-            season_length=1, seasonal=False, max_p=self.max_order, max_q=self.max_order, max_d=1, approximation=True
+            season_length=season,
+            seasonal=season > 1,
+            max_p=self.max_order,
+            max_q=self.max_order,
+            max_P=1,
+            max_Q=1,
+            max_d=1,
+            max_D=1,
+            approximation=True,
         )

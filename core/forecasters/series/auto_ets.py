@@ -29,5 +29,6 @@ class AutoEts(DailyRemainderForecaster):
     )
 
     @override
-    def build_model(self) -> Any:
-        return models.AutoETS(season_length=1, model="ZZN" if self.trend else "ANN", damped=None)
+    def build_model(self, season: int = 1) -> Any:
+        form = ("ZZ" if self.trend else "AN") + ("N" if season == 1 else "A")
+        return models.AutoETS(season_length=season, model=form, damped=None)

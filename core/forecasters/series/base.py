@@ -1,5 +1,6 @@
 """Contract of the forecasters of quantiles: series at any even step, many steps ahead at once."""
 
+import math
 from abc import abstractmethod
 from typing import Self
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from core.array_types import Floats
+from core.data.dataset import DAY
 from core.data.panel import Panel
 from core.data.regular_series import RegularSeries
 from core.errors import DataError
@@ -18,14 +20,15 @@ from core.progress import Progress
 
 MEDIAN = np.array([0.5])
 MIN_KNOWN_SHARE = 0.25  # of the steps of the last week, for a forecast of the entity
-RECENT_STEPS = 8  # stand for the last week where a week is no whole number of steps
+RECENT_STEPS = 8  # stand for the last week where a week is no whole number of steps, or one step
+MAX_ORIGINS = 300  # of a backtest of steps shorter than a day
 
 
 class SeriesForecaster(Forecaster):
     """Contract of a forecaster that gives the quantiles of the next steps of any regular series.
 
-    It is a `Forecaster` of daily amounts too: days are then the steps, and the forecast is the median. Covariates are
-    not used. In addition to the rules of `Forecaster`, one test checks for every class:
+    It is a `Forecaster` of panels too: periods are then the steps, and the forecast is the median. Covariates are not
+    used. In addition to the rules of `Forecaster`, one test checks for every class:
 
     - `predict_quantiles` uses the steps of `series` only, and knows how many steps ahead each of them is.
     - The quantiles ascend. They are quantiles of a distribution, never the extremes of samples, so the number of
@@ -77,11 +80,28 @@ class SeriesForecaster(Forecaster):
     ) -> Floats:
         day_count = end_day - first_day
         forecasts = np.full((horizon, day_count, len(series.entities)), np.nan)
-        origins = list(range(first_day, end_day))
-        medians = self.predict_origins(RegularSeries.from_panel(series), origins, horizon, MEDIAN)[..., 0]
+        origins = np.arange(first_day, end_day, _choose_stride(series, day_count))
+        medians = self.predict_origins(RegularSeries.from_panel(series), origins.tolist(), horizon, MEDIAN)[..., 0]
         for step in range(1, min(horizon, day_count) + 1):
-            forecasts[step - 1, step - 1 :] = medians[: day_count - step + 1, step - 1]
+            days = origins - first_day + step - 1
+            forecasts[step - 1, days[days < day_count]] = medians[days < day_count, step - 1]
         return forecasts
+
+    @override
+    def predict_next(self, series: Panel, covariates: CovariatePanel, horizon: int, first_day: int) -> Floats:
+        medians = self.predict_origins(RegularSeries.from_panel(series), [first_day], horizon, MEDIAN)
+        return np.asarray(medians[0, :, :, 0])
+
+
+def _choose_stride(series: Panel, period_count: int) -> int:
+    """Return the periods between two origins of a backtest; it meets every time of the day.
+
+    Every day, week or month is an origin. Shorter steps have at most 300 origins, because each takes a fit.
+    """
+    stride = 1 if series.step >= DAY else math.ceil(period_count / MAX_ORIGINS)
+    while math.gcd(stride, series.season) > 1:
+        stride += 1
+    return stride
 
 
 def require_history(series: RegularSeries, min_steps: int) -> None:
@@ -109,7 +129,7 @@ def mark_known_entities(series: RegularSeries) -> NDArray[np.bool_]:
         >>> mark_known_entities(series).tolist()
         [True, False]
     """
-    recent_values = series.values[-(series.week_steps or RECENT_STEPS) :]
+    recent_values = series.values[-(series.week_steps if series.week_steps > 1 else RECENT_STEPS) :]
     return np.isfinite(recent_values).mean(axis=0) >= MIN_KNOWN_SHARE
 
 

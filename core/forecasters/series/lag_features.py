@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
-from core.data.regular_series import WEEK, RegularSeries
+from core.data.frequencies import WEEK
+from core.data.regular_series import RegularSeries
 from core.errors import DataError
 from core.messages import N_
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.dataset import DAY
-from core.data.regular_series import WEEK, RegularSeries
+from core.data.frequencies import WEEK
+from core.data.regular_series import RegularSeries
 from core.forecasters.series.base import require_history
 
 Positions = NDArray[np.intp]

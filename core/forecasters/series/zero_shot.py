@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from core.array_types import Floats
+from core.data.dataset import DAY
 from core.data.regular_series import RegularSeries
 from core.errors import OptionError
 from core.forecasters.series.base import (
@@ -105,6 +106,8 @@ def _count_clock_steps(series: RegularSeries, horizon: int) -> NDArray[np.intp]:
 
     A clock change repeats or skips numbers, so that a time of the day stays a whole number of days away.
     """
+    if series.step > DAY:  # months differ in length
+        return np.arange(1 - len(series), horizon + 1, dtype=np.intp)
     clock = series.extend(horizon).local_times.tz_localize(None)
     return np.asarray((clock - clock[len(series) - 1]) // series.step, dtype=np.intp)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from core.runs.tracked_run import record_event
 from core.tasks.forecast.result import Forecast
 from core.workspace import Workspace
 
+MAX_HISTORY_PERIODS = 20_000
 HISTORY_DAYS = 450  # days of history that a forecast needs: a year of level, the longest lag, the longest horizon
 TEMPERATURE_SHIFTS_C = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)  # °C
 STRIKE_COLUMN = "strike"
@@ -162,11 +164,12 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Wor
     inputs = {"run": run_id, **{name: str(value) for name, value in asdict(scenario).items() if name != "tables"}}
     with record_event("what_if", actor, workspace, **inputs):
         series = model.select_series(selected_rows)
-        until = series.periods[-1] + DAY * (model.horizon + 1)
+        until = find_covariate_end(series, model.horizon)
         tables = workspace.covariates.load(covariate_digest) if covariate_digest else []
-        base_covariates = join_covariates(selected_rows, tables, last_day=until)
+        calendar: dict[str, Any] = {"calendar": model_spec.calendar, "places": model_spec.places}
+        base_covariates = join_covariates(selected_rows, tables, until, **calendar)
         scenario_covariates = (
-            join_covariates(selected_rows, [*scenario.tables, *tables], last_day=until)
+            join_covariates(selected_rows, [*scenario.tables, *tables], until, **calendar)
             if scenario.tables
             else base_covariates
         )
@@ -174,7 +177,10 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Wor
         low, high = (format_quantile_name(level) for level in outer_quantiles)
         rows, changed_rows = (
             build_forecast_rows(model, series, variant, outer_quantiles)
-            for variant in (base_covariates, scenario.apply(scenario_covariates, series.periods[-1] + DAY))
+            for variant in (
+                base_covariates,
+                scenario.apply(scenario_covariates, series.list_next_periods(1)[0].normalize()),
+            )
         )
     result = rows[["entity", "time", "step", "forecast"]].assign(low=rows[low], high=rows[high])
     return result.assign(
@@ -187,10 +193,9 @@ def build_forecast_rows(model: ForecastModel, series: Panel, covariates: Covaria
 
     Columns: entity, time, step, forecast, one per quantile, naive1, naive7, assumed.
     """
-    recent = series.tail(HISTORY_DAYS)
+    recent = select_recent(series)
     covariate_panel = model.build_covariate_panel(recent, covariates)
     forecast, bands = model.forecast_days(recent, covariate_panel, model.horizon, quantiles)
-    days = pd.date_range(series.periods[-1] + DAY, periods=model.horizon, freq="D")
     naive = compute_naive_forecasts(recent.extend(model.horizon), len(recent), model.horizon)
     step_indices = np.arange(model.horizon)
     values = {"forecast": forecast}
@@ -199,8 +204,21 @@ def build_forecast_rows(model: ForecastModel, series: Panel, covariates: Covaria
     assumed = covariate_panel.assumed[len(recent) : len(recent) + model.horizon]
     per_day = {"step": (step_indices + 1.0)[:, None], "assumed": assumed.astype(float)}
     values |= {name: np.broadcast_to(array[:, :, None], forecast.shape) for name, array in per_day.items()}
-    rows = to_frame(days, series, values)
-    return rows.astype({"step": "int8", "assumed": bool})
+    rows = to_frame(series.list_next_periods(model.horizon), series, values)
+    return rows.astype({"step": "int16", "assumed": bool})
+
+
+def select_recent(series: Panel) -> Panel:
+    """Return the periods that a forecast needs: 450 days, and at least as many periods.
+
+    Steps shorter than a day have at most 20,000.
+    """
+    return series.tail(min(max(int(HISTORY_DAYS * DAY // series.step), HISTORY_DAYS), MAX_HISTORY_PERIODS))
+
+
+def find_covariate_end(series: Panel, horizon: int) -> pd.Timestamp:
+    """Return the last day of covariates that a forecast of `horizon` periods needs: the end of the period after it."""
+    return series.list_next_periods(horizon + 2)[-1]
 
 
 def compute_response_curve(model: ForecastModel, series: Panel, covariates: Covariates) -> pd.DataFrame:
@@ -208,16 +226,15 @@ def compute_response_curve(model: ForecastModel, series: Panel, covariates: Cova
 
     Columns: strike, shift (°C), amount.
     """
-    recent, first = series.tail(HISTORY_DAYS), series.periods[-1] + DAY
+    recent, first = select_recent(series), series.list_next_periods(1)[0].normalize()
     shifts = TEMPERATURE_SHIFTS_C if "temperature" in model.covariate_names_ else (0.0,)
     strikes = (False, True) if STRIKE_COLUMN in model.covariate_names_ else (None,)
     rows = []
     for strike in strikes:
         for shift in shifts if len(shifts) > 1 or len(strikes) > 1 else ():
             changed_covariates = Scenario(temperature_delta=shift, strike=strike).apply(covariates, first)
-            amounts, _ = model.forecast_days(
-                recent, model.build_covariate_panel(recent, changed_covariates), model.horizon, np.array([0.5])
-            )
+            changed_panel = model.build_covariate_panel(recent, changed_covariates)
+            amounts = model.forecast_amounts(recent, changed_panel, model.horizon)
             rows.append(
                 {
                     "strike": np.nan if strike is None else float(strike),
@@ -241,7 +258,7 @@ def estimate_strike_effects(series: Panel, covariates: Covariates) -> pd.DataFra
     if is_strike.groupby("day").any().sum() < MIN_EVENT_DAYS:
         return pd.DataFrame(columns=columns)
     effects = [compute_raw_effect(amounts, is_strike), compute_matched_effect(amounts, is_strike)]
-    covariate_panel = CovariatePanel.from_covariates(series, covariates, select_covariates(series, covariates))
+    covariate_panel = CovariatePanel.from_covariates(series, covariates, select_covariates(series, covariates).names)
     if covariate_panel.has_temperature:
         expected = _to_series(series, predict_from_weather(series, covariate_panel, STRIKE_COLUMN))
         effects.append(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from core.data.panel import AVERAGED_UNITS
+from core.data.aggregation import is_averaged_unit
 from core.evaluation.forecast_metrics import compute_binomial_band
 from core.evaluation.interval_events import SEVERITIES
 from core.messages import N_
@@ -101,7 +101,7 @@ def is_count(values: pd.Series, unit: str = "") -> bool:
         (True, False, False)
     """
     known = values.dropna()
-    return unit not in AVERAGED_UNITS and bool(len(known)) and bool(((known >= 0) & (known % 1 == 0)).all())
+    return not is_averaged_unit(unit) and bool(len(known)) and bool(((known >= 0) & (known % 1 == 0)).all())
 
 
 def resample_series(view: SeriesView, resolution: str, unit: str = "") -> SeriesView:

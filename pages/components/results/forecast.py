@@ -1,4 +1,4 @@
-"""Result of a forecast: figures, future days, backtest, errors, intervals, importance, scenarios, model."""
+"""Result of a forecast: figures, future days, alarms, backtest, errors, intervals, importance, scenarios, model."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,11 +10,13 @@ import streamlit as st
 from core.data.dataset import Dataset
 from core.data.panel import Panel
 from core.forecasters.to_frame import to_frame
+from core.messages import Message
 from core.tasks.forecast import figures
 from core.tasks.forecast.result import Forecast
+from core.tasks.forecast.spec import list_forecasters
 from core.tasks.forecast.total import TOTAL_ENTITY, list_summable_entities, sum_entities
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
-from pages.components.results import forecast_evaluation, interval_violations, model, what_if
+from pages.components.results import forecast_alarms, forecast_evaluation, model, what_if
 from pages.components.results.forecast_evaluation import EntitySelector
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 
@@ -28,7 +30,8 @@ def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None
     select_entity = partial(select_part, forecast, run)
     views: dict[str, Callable[[], None]] = {
         _("Forecast"): lambda: _show_future_days(forecast, select_entity, dataset),
-        _("Backtest"): lambda: _show_backtest(forecast, select_entity, run),
+        _("Alarms"): lambda: forecast_alarms.show(forecast, run),
+        _("Backtest"): lambda: forecast_evaluation.show_backtest(forecast, select_entity),
         _("Errors"): lambda: forecast_evaluation.show_errors(forecast, select_entity),
         _("Intervals"): lambda: forecast_evaluation.show_intervals(forecast, dataset, run),
         _("Influences"): lambda: _show_influences(forecast),
@@ -171,15 +174,13 @@ def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:
     )
 
 
-def _show_backtest(forecast: Forecast, select_entity: EntitySelector, run: str) -> None:
-    forecast_evaluation.show_backtest(forecast, select_entity)
-    interval_violations.show(forecast, run)
-
-
 # ---- importance and effects -----------------------------------------------------------------------------------------
 
 
 def _show_influences(forecast: Forecast) -> None:
+    if not forecast.candidates.empty:
+        st.subheader(_("Compared forecasters"))
+        _show_candidates(forecast.candidates)
     st.subheader(_("Feature importance"))
     if forecast.importance.empty:
         st.caption(_("This forecaster has no features to permute."))
@@ -200,6 +201,29 @@ def _show_influences(forecast: Forecast) -> None:
     _show_effects(forecast.effects)
     st.subheader(_("Response to temperature and strikes"))
     _show_response(forecast)
+
+
+def _show_candidates(table: pd.DataFrame) -> None:
+    """Show error and weight of every candidate, one pair of columns per group of periods ahead."""
+    labels = {name: _(cls.label) for name, cls in list_forecasters().items()}
+    rows: dict[str, dict[str, object]] = {}
+    for row in table.itertuples():
+        name, _space, season = str(row.candidate).partition(" ")
+        label = f"{labels.get(name, name)} ({season})" if season else labels.get(name, name)
+        steps = f"{row.first_step}" if row.first_step == row.last_step else f"{row.first_step}–{row.last_step}"
+        cells = rows.setdefault(label, {})
+        if row.reason:
+            cells[_("Not compared because")] = translate_message(Message.load(str(row.reason)))
+        else:
+            cells[_("WAPE, {steps} ahead").format(steps=steps)] = format_percent(round(float(row.wape), 4))
+            cells[_("Weight, {steps} ahead").format(steps=steps)] = format_percent(round(float(row.weight), 2))
+    st.dataframe(pd.DataFrame.from_dict(rows, orient="index").fillna(""), width="stretch", key="forecast-candidates")
+    st.caption(
+        _(
+            "Every forecaster was fitted on the first part of the training data and forecast the last. The weights of "
+            "the blend come from these errors; the test had no part in them."
+        )
+    )
 
 
 def _show_response(forecast: Forecast) -> None:
