@@ -8,12 +8,12 @@ from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.base import Forecaster, build_history_error
+from core.forecasters.base import Forecaster, build_history_error, gather_limits
 from core.forecasters.candidates import list_candidates
 from core.forecasters.choice import Choice, choose_members
 from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.seasons import list_seasons
-from core.messages import N_
+from core.messages import N_, Message
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
 
@@ -107,6 +107,10 @@ class Automatic(Forecaster):
             for group, growth in member.compute_importance(series, covariates, step, first_day).items():
                 importance[group] = importance.get(group, 0.0) + float(weight) * growth
         return importance
+
+    @override
+    def list_limits(self) -> tuple[Message, ...]:
+        return gather_limits(self.members_)
 
     def _select_members(self, step: int) -> tuple[Floats, list[Forecaster]]:
         """Return the weights above 0 `step` periods ahead, and their members."""

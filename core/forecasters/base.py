@@ -1,7 +1,7 @@
 """Contracts of the forecasters: `Forecaster`, and `DirectForecaster` for forecasters with a feature matrix."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -155,6 +155,11 @@ class DirectForecaster(Forecaster):
                 add_forecasts(group, replace(features, values=shuffled_values))
         base_error = mae(amounts, forecasts.pop("", amounts))
         return {group: mae(amounts, shuffled) - base_error for group, shuffled in forecasts.items()}
+
+
+def gather_limits(forecasters: Sequence[Forecaster]) -> tuple[Message, ...]:
+    """Return the limits of all members of a forecaster, each once."""
+    return tuple({str(limit): limit for member in forecasters for limit in member.list_limits()}.values())
 
 
 def count_min_rows(plan: FeaturePlan) -> int:
