@@ -9,7 +9,7 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.dataset import DAY
 from core.data.panel import Panel
-from core.forecasters.base import Forecaster, build_history_error
+from core.forecasters.base import Forecaster, build_history_error, gather_limits
 from core.forecasters.candidates import list_candidates
 from core.forecasters.choice import Choice, choose_members
 from core.forecasters.covariate_panel import CovariatePanel
@@ -123,8 +123,7 @@ class Automatic(Forecaster):
 
     @override
     def list_limits(self) -> tuple[Message, ...]:
-        limits = [limit for member in self.members_ for limit in member.list_limits()]
-        return tuple(limit for number, limit in enumerate(limits) if limit not in limits[:number])
+        return gather_limits(self.members_)
 
     def _stack_weights(self, horizon: int) -> Floats:
         """Return the weights of the members by steps ahead, (members, horizon)."""

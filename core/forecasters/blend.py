@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.base import DirectForecaster, Forecaster
+from core.forecasters.base import DirectForecaster, Forecaster, gather_limits
 from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.gradient_boosting import GradientBoosting
 from core.forecasters.random_forest import RandomForest
@@ -65,8 +65,7 @@ class Blend(Forecaster):
 
     @override
     def list_limits(self) -> tuple[Message, ...]:
-        limits = [limit for forecaster in self.forecasters_ for limit in forecaster.list_limits()]
-        return tuple(limit for number, limit in enumerate(limits) if limit not in limits[:number])
+        return gather_limits(self.forecasters_)
 
     @override
     def compute_importance(

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.base import EVERY_ENTITY, DirectForecaster, build_history_error, count_min_rows
+from core.forecasters.base import EVERY_ENTITY, DirectForecaster, count_min_rows, require_rows
 from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.damping import DampingTrial, mark_late_rows
 from core.forecasters.feature_matrix import FeatureMatrix
@@ -82,8 +82,7 @@ class Ridge(DirectForecaster):
                     early_lines = fit_ridge_lines(features.values, change, is_row & ~is_late, alphas, min_rows // 2)
                     trial.add_errors(change, early_lines.predict(features.values, limit=SMALL_LIMIT), is_row & is_late)
                 max_rows = max(max_rows, int(is_row.sum(axis=0).max(initial=0)))
-            if max_rows < min_rows:
-                raise build_history_error(series, self.plan_.count_needed(horizon, min_rows))
+            require_rows(series, max_rows, self.plan_, step)
             self.models_[step] = RidgeLines.concatenate(lines)
             if progress is not None:
                 progress.report(number / len(steps))

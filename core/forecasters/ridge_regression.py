@@ -30,6 +30,12 @@ class RidgeLines:
     intercept: Floats
 
     @classmethod
+    def create_empty(cls, entity_count: int, feature_count: int) -> "RidgeLines":
+        """Return lines of NaN."""
+        mean, scale, coefficients, low, high = (np.full((entity_count, feature_count), np.nan) for _ in range(5))
+        return cls(mean, scale, coefficients, low, high, np.full(entity_count, np.nan))
+
+    @classmethod
     def concatenate(cls, parts: "Sequence[RidgeLines]") -> "RidgeLines":
         """Return the lines of all entities of `parts`."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
@@ -79,9 +85,7 @@ def _fit_batch(
     counts = is_row.sum(axis=0)
     has_rows = counts >= min_rows
     entities, feature_count = features.shape[1:]
-    lines = RidgeLines(
-        *(np.full((entities, feature_count), np.nan) for _ in range(5)), intercept=np.full(entities, np.nan)
-    )
+    lines = RidgeLines.create_empty(entities, feature_count)
     if not has_rows.any():
         return lines
     weights = is_row[:, has_rows].T.astype(float)[:, :, None]

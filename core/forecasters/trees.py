@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.base import EVERY_ENTITY, DirectForecaster, TargetTransform, build_history_error, count_min_rows
+from core.forecasters.base import EVERY_ENTITY, DirectForecaster, TargetTransform, require_rows
 from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.damping import EARLY_SHARE, DampingTrial
 from core.forecasters.feature_matrix import FeatureMatrix
@@ -69,9 +69,7 @@ class TreeForecaster(DirectForecaster):
             drawn.append(self._draw_rows(series, covariates, step, len(steps), generator))
             if progress is not None:
                 progress.report(0.3 * number / len(steps))
-        min_rows = count_min_rows(self.plan_)
-        if max(len(rows.targets) for rows in drawn) < min_rows:
-            raise build_history_error(series, self.plan_.count_needed(horizon, min_rows))
+        require_rows(series, max(len(rows.targets) for rows in drawn), self.plan_, steps[-1])
         rows = DrawnRows.concatenate(drawn)
         self.share_ = self._choose_share(rows) if self.plan_.is_small else 1.0
         self.regressor_ = self.build_regressor().fit(rows.features, rows.targets)
