@@ -258,9 +258,7 @@ def _count_rows(what: str, dataset: Dataset, truth: NDArray[np.bool_]) -> Result
     rows = _find_rows(dataset)
     hits = int(truth[rows].sum())
     known = int(truth[dataset.is_complete].sum())
-    return ResultLine(
-        what, f"{hits} of {known} known", f"{len(rows)} flagged", f"of {len(dataset):,} rows, isolation-forest"
-    )
+    return ResultLine(what, f"{hits} of {known} known", f"{len(rows)} flagged", f"of {len(dataset):,} rows")
 
 
 def _find_rows(dataset: Dataset) -> NDArray[np.intp]:

@@ -28,7 +28,7 @@ TUNING_SEEDS = (0, 1, 10, 11, 20)  # looked at while features and detectors were
 SEEDS = (100, 101, 102, 103, 104)
 TARGET_FOUND = 66
 TIME_ZONE = "Australia/Melbourne"
-DEFAULT_DETECTOR = "knn"
+DEFAULT_DETECTOR = "robust-pca"
 
 
 @dataclass(frozen=True)

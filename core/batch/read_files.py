@@ -16,6 +16,7 @@ from core.data.ingest.layouts.netmob import NetMob
 from core.data.ingest.loading import load
 from core.data.ingest.readers import ignore_progress
 from core.data.ingest.readers.netmob import read_netmob
+from core.data.nameless import name_by_file
 from core.errors import InputError
 from core.messages import N_, Message
 
@@ -90,7 +91,7 @@ def _read_group(root: Path, file_group: FileGroup, skipped: list[SkippedFile]) -
         skipped.append(_build_unreadable_file(file_group.name, error))
     else:
         if dataset is not None:
-            yield SourceDataset(dataset, file_group.name, {})
+            yield SourceDataset(name_by_file(dataset), file_group.name, {})
 
 
 def _load_group(root: Path, file_group: FileGroup, skipped: list[SkippedFile]) -> Dataset | None:

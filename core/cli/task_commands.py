@@ -97,6 +97,8 @@ def _execute_task(
     spec = extras.adjust(spec, dataset, extra_values)
     progress = TerminalProgress(extras.checkpoints(extra_values))
     result, run = run_task(task.name, spec, workspace=workspace, actor=actor, progress=progress, dataset=dataset)
+    for caution in extras.cautions(result):
+        typer.echo(caution, err=True)
     write_output(result, table_path, csv_format)
     extras.finish(result, {**extra_values, "csv_format": csv_format})
     workspace.tracking.wait_for_delivery(DELIVERY_TIMEOUT_S)

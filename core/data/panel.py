@@ -14,6 +14,7 @@ from core.array_types import Floats
 from core.data.aggregation import Aggregation, choose_aggregation
 from core.data.dataset import DAY, Dataset, format_timestamp, make_index
 from core.data.frequencies import count_range, extend_periods, get_step, infer_frequency, list_seasons, locate_periods
+from core.data.nameless import is_nameless
 from core.data.time_zones import HOUR, has_clock_changes, mark_in_changes
 from core.errors import DataError
 from core.messages import N_
@@ -48,6 +49,7 @@ class Panel:
     frequency    alias of the period in pandas: "D", "W-MON", "MS", "15min" …
     zone         time zone of the clock of `periods`; "" if unknown
     is_guessed   True where sum or mean was guessed from the values, because unit and name say nothing
+    is_nameless  True where no column names the only entity
 
     Example:
         >>> import pandas as pd
@@ -74,6 +76,7 @@ class Panel:
     frequency: str = "D"
     zone: str = ""
     is_guessed: bool = False
+    is_nameless: bool = False
 
     @classmethod
     def from_dataset(
@@ -107,6 +110,7 @@ class Panel:
             dataset.day_start,
             zone=dataset.zone,
             is_guessed=is_guessed and daily_dataset.profile,
+            is_nameless=is_nameless(dataset.entities, dataset.files),
         )
 
     def __len__(self) -> int:
@@ -321,6 +325,7 @@ def _build_step_fields(dataset: Dataset) -> dict[str, Any]:
         "unit": dataset.unit,
         "frequency": frequency,
         "zone": zone,
+        "is_nameless": is_nameless(dataset.entities, dataset.files),
     }
 
 

@@ -12,6 +12,7 @@ from pandas.tseries.frequencies import to_offset
 from core.array_types import Floats
 from core.data.dataset import DAY, Dataset
 from core.data.frequencies import WEEK, extend_periods, list_seasons
+from core.data.nameless import is_nameless
 from core.data.panel import Panel
 from core.data.time_zones import has_clock_changes, to_local_times
 from core.errors import DataError
@@ -34,6 +35,7 @@ class RegularSeries:
     attempts  number of events behind every value of a ratio (the calls behind a CCR), (steps, entities); None for
               other values
     frequency alias of the step in pandas for weeks, months … ; "" for the even step `step`
+    is_nameless  True where no column names the only entity
 
     Example:
         >>> import pandas as pd
@@ -53,6 +55,7 @@ class RegularSeries:
     zone: str = ""
     attempts: Floats | None = None
     frequency: str = ""
+    is_nameless: bool = False
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, measure: str = "", attempts: str = "") -> "RegularSeries":
@@ -100,6 +103,7 @@ class RegularSeries:
             dataset.unit,
             dataset.zone if has_clock_changes(dataset.zone) else "",
             fill_grid(attempts) if attempts else None,
+            is_nameless=is_nameless(dataset.entities, dataset.files),
         )
 
     @classmethod

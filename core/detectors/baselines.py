@@ -12,9 +12,10 @@ from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.dataset import CACHE_BLOCK_ROWS, Dataset
+from core.data.nameless import code_fitted_entities
 from core.data.quality.baseline import GroupMedian
 from core.detectors.baseline import BAND_HALF_WIDTH, MIN_LEVEL_SPREAD_SHARE, Baseline, RowLevels, apply_spread_floor
-from core.detectors.day_features import MIN_PATTERN_SPREADS, measure_patterns
+from core.detectors.day_features import MIN_PATTERN_SPREADS, ORDINARY_PATTERNS, measure_patterns
 from core.messages import N_
 
 MIN_SHAPE_SPREAD_SHARE = 0.01  # share of the row's level: smaller spreads are rounding
@@ -231,8 +232,7 @@ class CalendarBaseline(Baseline):
 
     def _find_typical_level(self, dataset: Dataset) -> Floats:
         """Return the typical level of the entity of every row, (rows,)."""
-        code_by_entity = {entity: code for code, entity in enumerate(self.entities_)}
-        codes = np.array([code_by_entity.get(entity, 0) for entity in dataset.entities], dtype=np.intp)
+        codes = code_fitted_entities(dataset, self.entities_).clip(min=0)
         level: Floats = self.typical_level_[codes][dataset.entity_codes]
         return level
 
@@ -242,7 +242,7 @@ class DayBaseline(CalendarBaseline):
 
     The detector gets two more features of a daily profile, both as deviations upwards from the days of the entity:
 
-    - the longest run of equal neighbouring values
+    - the longest run of equal neighbouring values, from three values on
     - the gain of a shift: the share of the distance to the expected shape that a move by up to 3 hours removes
 
     Of 20 flat stretches and 20 shifted days, planted in days of electricity, the five features of the calendar baseline
@@ -283,7 +283,8 @@ class DayBaseline(CalendarBaseline):
         if not self.profile_:
             return features
         median, spread = self.pattern_median_.predict(dataset)
-        deviations = (self._measure_patterns(dataset) - median) / np.maximum(spread, MIN_PATTERN_SPREADS)
+        usual = np.maximum(median, ORDINARY_PATTERNS)
+        deviations = (self._measure_patterns(dataset) - usual) / np.maximum(spread, MIN_PATTERN_SPREADS)
         return np.hstack([features, deviations.clip(min=0)])
 
     @override
@@ -295,7 +296,8 @@ class DayBaseline(CalendarBaseline):
         if not self.profile_:
             return None
         median, spread = self.pattern_median_.predict(dataset)
-        return self._measure_patterns(dataset), median + BAND_HALF_WIDTH * np.maximum(spread, MIN_PATTERN_SPREADS)
+        usual = np.maximum(median, ORDINARY_PATTERNS)
+        return self._measure_patterns(dataset), usual + BAND_HALF_WIDTH * np.maximum(spread, MIN_PATTERN_SPREADS)
 
     def _measure_patterns(self, dataset: Dataset) -> Floats:
         """Return the longest run of equal values and the gain of a shift of every day, (rows, 2)."""

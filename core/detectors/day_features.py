@@ -5,6 +5,7 @@ import numpy as np
 from core.array_types import Floats
 
 EQUAL_SHARE = 1e-6  # share of the unit of the shape: a smaller change between neighbours is none
+ORDINARY_PATTERNS = (1.0, 0.0)  # columns of a run: two equal neighbours happen wherever values are rounded
 MIN_PATTERN_SPREADS = (1.0, 0.1)  # columns of a run, share of the distance: smaller spreads are rounding
 MIN_DISTANCE = 0.02  # unit of the shape: smaller distances to the expected shape are noise
 MAX_SHIFT_SHARE = 1 / 8  # share of the day: 3 hours

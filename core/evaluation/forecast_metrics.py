@@ -4,6 +4,9 @@ import numpy as np
 
 from core.array_types import AnyFloats
 
+LOSS_LEVELS = np.arange(1, 10) / 10
+"""Levels of the mean weighted quantile loss, an even grid: the loss approaches the CRPS as a share of the amounts."""
+
 
 def mae(actual: AnyFloats, forecast: AnyFloats) -> float:
     """Return the mean absolute error over the pairs without a missing value.
@@ -103,11 +106,36 @@ def quantile_loss(actual: AnyFloats, bands: AnyFloats, quantiles: AnyFloats) -> 
         >>> round(quantile_loss(np.array([10.0]), bands, np.array([0.1, 0.9])), 3)
         0.05
     """
+    return weigh_losses(actual, compute_losses(actual, bands, quantiles))
+
+
+def compute_losses(actual: AnyFloats, bands: AnyFloats, quantiles: AnyFloats) -> AnyFloats:
+    """Return twice the mean pinball loss of each value over all `quantiles`, shape of `actual`; NaN if unknown.
+
+    Over an even grid of levels it approaches the continuous ranked probability score. Gneiting, Raftery: Strictly
+    proper scoring rules, prediction, and estimation, JASA 102, 2007.
+
+    Example:
+        >>> import numpy as np
+        >>> compute_losses(np.array([10.0, 14.0]), np.array([[9.0], [12.0]]), np.array([0.5])).tolist()
+        [1.0, 2.0]
+    """
     error = actual[..., None] - bands
-    loss = 2 * np.maximum(quantiles * error, (quantiles - 1) * error)
-    is_known = np.isfinite(loss).all(axis=-1)
+    losses: AnyFloats = np.maximum(quantiles * error, (quantiles - 1) * error).mean(axis=-1) * 2
+    return losses
+
+
+def weigh_losses(actual: AnyFloats, losses: AnyFloats) -> float:
+    """Return the sum of `losses` as a share of the sum of amounts; NaN if the sum is 0.
+
+    Example:
+        >>> import numpy as np
+        >>> weigh_losses(np.array([10.0, 14.0, 20.0]), np.array([1.0, 2.0, np.nan]))
+        0.125
+    """
+    is_known = np.isfinite(losses)
     total = float(np.abs(actual[is_known]).sum())
-    return float(loss[is_known].mean(axis=-1).sum()) / total if total else float("nan")
+    return float(losses[is_known].sum(dtype=np.float64)) / total if total else float("nan")
 
 
 def compute_coverage(actual: AnyFloats, low: AnyFloats, high: AnyFloats) -> float:

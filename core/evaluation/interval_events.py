@@ -152,9 +152,9 @@ def _classify(points: JudgedPoints, steps: slice, shift_steps: int) -> str:
     return "high" if side > 0 else "low"
 
 
-def number_rows(events: pd.DataFrame, count: int) -> NDArray[np.int32]:
-    """Return the event of every row, (count,), from the columns event, first_row and last_row; −1 without one."""
+def number_rows(events: pd.DataFrame, count: int, name: str = "event") -> NDArray[np.int32]:
+    """Return the event of every row, (count,), from the columns `name`, first_row and last_row; −1 without one."""
     numbers = np.full(count, -1, dtype=np.int32)
-    for event, first, last in zip(events["event"], events["first_row"], events["last_row"], strict=True):
+    for event, first, last in zip(events[name], events["first_row"], events["last_row"], strict=True):
         numbers[first : last + 1] = event
     return numbers

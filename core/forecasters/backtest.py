@@ -14,13 +14,14 @@ from core.errors import DataError
 from core.evaluation.conformal import DEFAULT_CONFIG, ConformalConfig, ResidualHistory
 from core.forecasters.base import Forecaster
 from core.forecasters.covariate_panel import CovariatePanel, WeatherMode, select_covariates, shift_days
-from core.forecasters.intraday_profile import disaggregate_days
+from core.forecasters.day_shape import DayShape
 from core.messages import N_
 from core.progress import Progress
 
 YEAR_DAYS = 365
 MAX_STEP_PERIODS = 6000  # of a test, and of the errors before it, in steps shorter than a day
 MIN_TRAINING_VALUES = 3
+FittedFold = tuple[Forecaster, DayShape]
 CALIBRATION_SHARES = (1 / 2, 1 / 4)  # of the history before the test; less where the forecaster needs more
 
 
@@ -102,35 +103,34 @@ def run_backtest(
     test_start = int(series.periods.searchsorted(start_date))
     _check_history(series, test_start, start_date, horizon)
     training_end = _list_error_starts(series, test_start)[0]
-    columns = select_covariates(series.select_before(series.periods[training_end]), covariates, weather)
+    columns = select_covariates(series.select_before(series.periods[training_end]), covariates, weather).names
     covariate_panel = CovariatePanel.from_covariates(series, covariates, columns, weather, horizon)
 
-    latest = forecaster  # a later fit keeps what an earlier one chose
-
-    def fit_before(end: int, part: int) -> Forecaster:
+    def fit_before(end: int, source: Forecaster) -> FittedFold:
         train_series = series.select_before(series.periods[end])
         train_covariates = CovariatePanel.from_covariates(train_series, covariates, columns, weather, horizon)
-        part_progress = None if progress is None else progress.create_part(part, 2)
-        nonlocal latest
-        latest = latest.renew().fit(train_series, train_covariates, horizon, part_progress)
-        return latest
+        part_progress = None if progress is None else progress.create_part(int(end == test_start), 2)
+        fold_forecaster = source.renew().fit(train_series, train_covariates, horizon, part_progress)
+        return fold_forecaster, DayShape().fit(train_series, train_covariates, horizon)
 
-    errors_start, first_forecaster = _fit_before_errors(series, test_start, fit_before)
-    fold_forecaster = _fit_before_test(series, test_start, fit_before)
+    errors_start, first_fold = _fit_before_errors(series, test_start, lambda end: fit_before(end, forecaster))
+    source = forecaster if first_fold is None else first_fold[0]
+    test_fold = _fit_before_test(series, test_start, lambda end: fit_before(end, source))
     day_count = len(series) - errors_start
     forecast = np.full((horizon, day_count, len(series.entities), len(series.slots)), np.nan)
-    folds = ((first_forecaster, errors_start, test_start), (fold_forecaster, test_start, len(series)))
-    for tested_forecaster, begin, end in folds:
-        if tested_forecaster is None:
+    folds = ((first_fold, errors_start, test_start), (test_fold, test_start, len(series)))
+    for fold, begin, end in folds:
+        if fold is None:
             continue
+        fold_forecaster, day_shape = fold
         fold_series = series.select_before(series.periods[end]) if end < len(series) else series
-        fold_amounts = tested_forecaster.predict_steps(series, covariate_panel, horizon, begin, end)
+        fold_amounts = fold_forecaster.predict_steps(series, covariate_panel, horizon, begin, end)
         for step in range(1, min(horizon, end - begin) + 1):
             first_day = begin + step - 1
             amounts = fold_amounts[step - 1, step - 1 :]
-            slot_amounts = disaggregate_days(amounts, fold_series, step, first_day)
+            slot_amounts = day_shape.spread(amounts, fold_series, covariate_panel, step, first_day)
             forecast[step - 1, first_day - errors_start : end - errors_start] = slot_amounts
-    errors = ResidualHistory(forecast, series.values[errors_start:], calibration)
+    errors = ResidualHistory(forecast, series.values[errors_start:], calibration, series.frequency)
     naive = compute_naive_forecasts(series, errors_start, horizon)
     return Backtest(
         series,
@@ -139,7 +139,7 @@ def run_backtest(
         errors,
         naive,
         compute_weekly_error(series, test_start),
-        fold_forecaster,
+        test_fold[0],
         covariate_panel,
     )
 
@@ -210,8 +210,8 @@ def _check_history(series: Panel, test_start: int, start_date: pd.Timestamp, hor
 
 
 def _fit_before_errors(
-    series: Panel, test_start: int, fit_before: Callable[[int, int], Forecaster]
-) -> tuple[int, Forecaster | None]:
+    series: Panel, test_start: int, fit_before: Callable[[int], FittedFold]
+) -> tuple[int, FittedFold | None]:
     """Return the start of the errors before the test, and the forecaster fitted before it.
 
     Half of the history before the test has errors, at most a year. Where the forecaster needs more history, a quarter
@@ -220,7 +220,7 @@ def _fit_before_errors(
     for errors_start in _list_error_starts(series, test_start):
         if MIN_TRAINING_VALUES <= errors_start < test_start:
             try:
-                return errors_start, fit_before(errors_start, 0)
+                return errors_start, fit_before(errors_start)
             except DataError:
                 continue
     return test_start, None
@@ -241,10 +241,10 @@ def _get_longest_test(series: Panel) -> int:
     return MAX_STEP_PERIODS if series.step < DAY else YEAR_DAYS
 
 
-def _fit_before_test(series: Panel, test_start: int, fit_before: Callable[[int, int], Forecaster]) -> Forecaster:
+def _fit_before_test(series: Panel, test_start: int, fit_before: Callable[[int], FittedFold]) -> FittedFold:
     """Return the forecaster fitted before the test. Raises its DataError, with what the test takes."""
     try:
-        return fit_before(test_start, 1)
+        return fit_before(test_start)
     except DataError as error:
         raise DataError(
             N_("{reason} The last {count} of {total} periods are kept for the test."),

@@ -12,16 +12,16 @@ from core.forecasters.to_frame import to_frame
 
 NOMINAL_LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Nominal coverage of the intervals in the reliability table."""
+LEVEL_DIGITS = 9  # of levels that are compared
 
-
-ARRAY_NAMES = ("actual", "forecast", "naive1", "naive7", "bands")
+ARRAY_NAMES = ("actual", "forecast", "naive1", "naive7", "bands", "losses")
 
 
 @dataclass(frozen=True)
 class _StepArrays:
     """Arrays of the forecasts `step` days ahead, in single precision.
 
-    The shape is (days, entities, slots); that of the quantiles has one more axis.
+    The shape is (days, entities, slots); that of the quantiles has one more axis. `losses` are those of the deciles.
     """
 
     step: int
@@ -30,6 +30,7 @@ class _StepArrays:
     naive1: AnyFloats
     naive7: AnyFloats
     bands: AnyFloats
+    losses: AnyFloats
 
     def select_entity(self, index: int) -> "_StepArrays":
         """Return the arrays of one entity."""
@@ -44,18 +45,20 @@ def build_report(
 
     scores       one row per number of days ahead and entity; step 0 is all days ahead, entity "" is all entities.
                  Columns: step, entity, days, mae, wape, rmse, r2, mase, skill_naive1, skill_naive7, quantile_loss,
-                 coverage, width, and mae and wape of the naive forecasts on the same days. Coverage and width are those
-                 of the interval between the lowest and the highest of `quantiles`
+                 mwql (quantile loss of the deciles), coverage, width, and mae and wape of the naive forecasts on the
+                 same days. Coverage and width are those of the interval between the lowest and the highest of
+                 `quantiles`
     checked      every forecast with its measured value: step, entity, time, actual, forecast, one column per quantile,
                  naive7, and `temperature` (days, entities) in °C. Daily amounts have every number of days ahead; hourly
                  amounts have the first, the seventh and the last
     reliability  nominal and measured coverage: nominal, by, group, measured, count. Column "by" is all, step, month,
                  entity, weekday or hour. All but "step" combine every number of days ahead
     """
-    levels = np.array(
-        sorted({*quantiles, *(end for level in NOMINAL_LEVELS for end in ((1 - level) / 2, (1 + level) / 2))})
+    interval_ends = (end for level in NOMINAL_LEVELS for end in ((1 - level) / 2, (1 + level) / 2))
+    levels = np.unique(np.round([*quantiles, *interval_ends, *forecast_metrics.LOSS_LEVELS], LEVEL_DIGITS))
+    level_indices, loss_indices = (
+        np.searchsorted(levels, np.round(chosen, LEVEL_DIGITS)) for chosen in (quantiles, forecast_metrics.LOSS_LEVELS)
     )
-    level_indices = np.searchsorted(levels, quantiles)
     coverage_counter = _CoverageCounter(backtest)
     steps, rows = [], []
     for step in range(1, backtest.horizon + 1):
@@ -63,7 +66,9 @@ def build_report(
         coverage_counter.add_step(step, bands, levels)
         naive1, naive7 = (backtest.get_naive_forecast(name, step).astype(np.float32) for name in ("naive1", "naive7"))
         actual, forecast = backtest.get_actual().astype(np.float32), backtest.get_forecast(step).astype(np.float32)
-        steps.append(_StepArrays(step, actual, forecast, naive1, naive7, bands[..., level_indices]))
+        losses = forecast_metrics.compute_losses(actual, bands[..., loss_indices], levels[loss_indices])
+        chosen_bands = bands[..., level_indices]
+        steps.append(_StepArrays(step, actual, forecast, naive1, naive7, chosen_bands, losses.astype(np.float32)))
         if step in _select_steps(backtest):
             rows.append(_build_rows(backtest, steps[-1], quantiles, temperature))
     return {
@@ -107,6 +112,7 @@ def _compute_metrics(arrays: _StepArrays, scale: AnyFloats, quantiles: AnyFloats
         "skill_naive1": forecast_metrics.skill_score(actual, forecast, naive1),
         "skill_naive7": forecast_metrics.skill_score(actual, forecast, naive7),
         "quantile_loss": forecast_metrics.quantile_loss(actual, arrays.bands, quantiles),
+        "mwql": forecast_metrics.weigh_losses(actual, arrays.losses),
         "coverage": forecast_metrics.compute_coverage(actual, low, high),
         "width": forecast_metrics.compute_mean_width(actual, low, high),
         "mae_naive1": forecast_metrics.mae(actual, naive1),

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.covariates import Covariates
+from core.data.covariates.column_names import is_flag
 from core.data.panel import Panel
 from core.errors import DataError
 from core.forecasters.covariate_periods import read_periods
-from core.messages import N_
+from core.messages import N_, Message
 
 WeatherMode = Literal["original", "degraded", "none"]
 
-FLAG_COLUMNS = ("strike", "strike_rate", "holiday", "school_break")  # a missing flag is 0
+FLAG_COLUMNS = ("strike", "strike_rate", "holiday", "school_break", "event")  # a missing flag is 0
 WEATHER_COLUMNS = ("temperature", "temperature_min", "temperature_max", "wind", "humidity", "visibility", "cloud_cover")
 TEMPERATURE_COLUMNS = ("temperature", "temperature_min", "temperature_max")  # share one forecast error
 
@@ -35,7 +36,9 @@ LEAD_ERRORS_C = (
 )  # °C, standard deviation 1, 2 … 10 and more days ahead
 LEAD_AUTOCORRELATION = 0.8  # autocorrelation of the forecast error from one day ahead to the next
 SHARED_VARIANCE_SHARE = 0.7  # share of the variance of the forecast error common to all places
-MIN_KNOWN_DAYS = 60  # with a value, for a covariate to be used
+MIN_KNOWN_SHARE = 0.5  # of the periods of a short history, that need a value for a covariate to be used
+MAX_MIN_KNOWN, MIN_MIN_KNOWN = 60, 10  # periods with a value that are enough in any history, and needed in any
+MIN_EVENT_PERIODS = 3  # with an event, for its effect to be learnt
 MAX_GAP_DAYS = 14  # days; longer gaps get the usual value of the date
 
 
@@ -86,7 +89,7 @@ class CovariatePanel:
                 if name in covariates.columns
                 else np.full(values.shape[:2], np.nan)
             )
-            if name not in FLAG_COLUMNS and np.isnan(column_values).all():
+            if not _is_flag(name) and np.isnan(column_values).all():
                 raise DataError(
                     N_(
                         "The model needs the covariate {column!r}. No file has values of it for "
@@ -94,7 +97,7 @@ class CovariatePanel:
                     ),
                     column=name,
                 )
-            values_by_name[name], is_assumed = _fill_gaps(column_values, days, is_flag=name in FLAG_COLUMNS)
+            values_by_name[name], is_assumed = _fill_gaps(column_values, days, is_flag=_is_flag(name))
             assumed |= is_assumed
         error = _draw_forecast_errors(values.shape[:2], horizon) if weather == "degraded" else None
         return cls(days, values_by_name, assumed, error)
@@ -102,7 +105,13 @@ class CovariatePanel:
     @property
     def numeric_names(self) -> list[str]:
         """Names of the covariates that are neither flags nor temperatures."""
-        return [name for name in self.columns if name not in (*FLAG_COLUMNS, *TEMPERATURE_COLUMNS)]
+        return [name for name in self.columns if not _is_flag(name) and name not in TEMPERATURE_COLUMNS]
+
+    @property
+    def flag_names(self) -> list[str]:
+        """Names of the flags: all events of a kind first, then those of one name ("event: Super Bowl")."""
+        kinds = [name for name in FLAG_COLUMNS if name in self.columns]
+        return [*kinds, *(name for name in self.columns if _is_flag(name) and name not in kinds)]
 
     @property
     def has_temperature(self) -> bool:
@@ -134,15 +143,78 @@ class CovariatePanel:
         )
 
 
-def select_covariates(panel: Panel, covariates: Covariates, weather: WeatherMode = "original") -> list[str]:
-    """Return the covariates known on at least 60 days of `panel`.
+@dataclass(frozen=True)
+class CovariateSelection:
+    """Names of the covariates that a model uses, and the reason for each of the others."""
 
-    Weather columns are left out if `weather` is "none".
+    names: list[str]
+    left_out: dict[str, Message]
+
+
+def select_covariates(panel: Panel, covariates: Covariates, weather: WeatherMode = "original") -> CovariateSelection:
+    """Return the covariates that `panel` can teach an effect of, with a reason for each of the others.
+
+    A number needs values on 60 periods, or half of the periods of a shorter history, and must change. A flag needs
+    `MIN_EVENT_PERIODS` periods with the event. Weather columns are left out without a reason if `weather` is "none".
+
+    Example:
+        >>> days = pd.date_range("2024-01-01", periods=40)
+        >>> panel = Panel(days, ("Lyon",), ("day",), np.ones((40, 1, 1)))
+        >>> index = pd.MultiIndex.from_product([["Lyon"], days], names=["entity", "day"])
+        >>> frame = pd.DataFrame({"wind": np.arange(40.0), "price": 5.0, "holiday": 0.0}, index=index)
+        >>> selection = select_covariates(panel, Covariates(frame))
+        >>> selection.names, [str(reason) for reason in selection.left_out.values()]
+        (['wind'], ['price is not used: all its values are 5.', 'holiday is not used: the data have no day with it.'])
     """
     values = read_periods(covariates, panel, panel.periods)
-    has_enough_days = np.isfinite(values).any(axis=1).sum(axis=0) >= MIN_KNOWN_DAYS
-    names = [name for name, is_usable in zip(covariates.columns, has_enough_days, strict=True) if is_usable]
-    return [name for name in names if weather != "none" or name not in WEATHER_COLUMNS]
+    names: list[str] = []
+    left_out: dict[str, Message] = {}
+    for index, name in enumerate(covariates.columns):
+        if weather == "none" and name in WEATHER_COLUMNS:
+            continue
+        reason = (
+            _find_flag_fault(name, values[:, :, index]) if _is_flag(name) else _find_fault(name, values[:, :, index])
+        )
+        if reason is None:
+            names.append(name)
+        else:
+            left_out[name] = reason
+    return CovariateSelection(names, left_out)
+
+
+def _is_flag(name: str) -> bool:
+    """Tell whether a covariate is 0 where nothing is known."""
+    return is_flag(name) or name in FLAG_COLUMNS
+
+
+def _find_flag_fault(name: str, values: Floats) -> Message | None:
+    """Return why the effect of a flag (periods, entities) cannot be learnt, or None."""
+    count = int((values > 0).any(axis=1).sum())
+    if not count:
+        return Message(N_("{covariate} is not used: the data have no day with it."), {"covariate": name})
+    if count < MIN_EVENT_PERIODS:
+        template = N_("{covariate} is not used: {count} days have it, and {accepted} are needed to learn its effect.")
+        return Message(template, {"covariate": name, "count": count, "accepted": MIN_EVENT_PERIODS})
+    if (values > 0).all():
+        return Message(N_("{covariate} is not used: every day has it."), {"covariate": name})
+    return None
+
+
+def _find_fault(name: str, values: Floats) -> Message | None:
+    """Return why a covariate (periods, entities) cannot be used, or None."""
+    known_count = int(np.isfinite(values).any(axis=1).sum())
+    accepted = max(MIN_MIN_KNOWN, min(MAX_MIN_KNOWN, int(MIN_KNOWN_SHARE * len(values))))
+    if not known_count:
+        template = N_("{covariate} is not used: it has no value for these entities and days.")
+        return Message(template, {"covariate": name})
+    if known_count < accepted:
+        template = N_("{covariate} is not used: it has values on {count} of {total} days, and {accepted} are needed.")
+        values_by_name = {"covariate": name, "count": known_count, "total": len(values), "accepted": accepted}
+        return Message(template, values_by_name)
+    if np.nanmin(values) == np.nanmax(values):
+        template = N_("{covariate} is not used: all its values are {value}.")
+        return Message(template, {"covariate": name, "value": float(np.nanmin(values))})
+    return None
 
 
 def shift_days(values: Floats, days_back: int) -> Floats:

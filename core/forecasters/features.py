@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.covariate_panel import FLAG_COLUMNS, CovariatePanel, shift_days
+from core.forecasters.covariate_panel import CovariatePanel, shift_days
 from core.forecasters.feature_matrix import FeatureBuilder, FeatureMatrix
 from core.forecasters.feature_plan import FeaturePlan, find_season_lag
 from core.forecasters.weather_features import add_degree_days, add_weather_change, list_lagged_heating
@@ -163,7 +163,7 @@ def build_tree_features(
     builder.add_feature("calendar", "entity", np.broadcast_to(numbers.astype(float), base.shape))
     builder.add_feature("calendar", "days ahead", np.full(len(panel), float(step)))
     _add_flags(builder, covariates, step)
-    for flag in (flag_name for flag_name in FLAG_COLUMNS if flag_name in covariates.columns):
+    for flag in covariates.flag_names:
         builder.add_feature(flag, f"{flag} then", covariates.get_known_values(flag, step, step))
     for name in covariates.numeric_names:
         builder.add_feature("weather", name, covariates.get_known_values(name, 0, step))
@@ -217,7 +217,7 @@ def _list_level_windows(plan: FeaturePlan) -> list[tuple[int, int]]:
 
 
 def _add_flags(builder: FeatureBuilder, covariates: CovariatePanel, step: int, factor: Floats | float = 1.0) -> None:
-    for flag in (flag_name for flag_name in FLAG_COLUMNS if flag_name in covariates.columns):
+    for flag in covariates.flag_names:
         builder.add_feature(flag, flag, covariates.get_known_values(flag, 0, step) * factor)
         if flag == "holiday":
             for days_back, name in ((1, "the day after"), (-1, "the day before")):

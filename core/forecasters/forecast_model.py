@@ -8,17 +8,18 @@ import pandas as pd
 from core.array_types import Floats
 from core.data.covariates import Covariates
 from core.data.dataset import Dataset, make_index
+from core.data.nameless import takes_place
 from core.data.panel import Panel, Resolution
 from core.errors import DataError
 from core.evaluation.conformal import ResidualHistory
 from core.forecasters.base import Forecaster
 from core.forecasters.covariate_panel import CovariatePanel, WeatherMode, select_covariates
-from core.forecasters.intraday_profile import disaggregate_days
+from core.forecasters.day_shape import DayShape
 from core.forecasters.to_frame import to_frame
 from core.messages import N_
 from core.progress import Progress
 
-ERROR_HISTORY_DAYS = 730  # of errors that are saved; intervals use the last 90 to 365
+ERROR_HISTORY_PERIODS = 1096  # of errors that are saved; those of the same season of two earlier years count
 SERVED_QUANTILES = np.array([0.05, 0.95])
 
 
@@ -44,6 +45,7 @@ class ForecastModel:
     day_start_: int = field(default=0, init=False)
     fitted_until_: str = field(default="", init=False)
     errors_: ResidualHistory | None = field(default=None, init=False)
+    day_shape_: DayShape | None = field(default=None, init=False)
 
     def select_series(self, dataset: Dataset) -> Panel:
         """Return the series of `dataset` that the model forecasts. Raises the errors of `Panel.from_dataset`."""
@@ -52,15 +54,19 @@ class ForecastModel:
     def fit(
         self, series: Panel, covariates: Covariates, errors: ResidualHistory, progress: Progress | None = None
     ) -> None:
-        """Fit the forecaster on all days of the series; the `errors` of a backtest calibrate the intervals."""
-        self.covariate_names_ = tuple(select_covariates(series, covariates, self.weather))
+        """Fit the forecaster and the shape of the day on all days of the series.
+
+        The `errors` of a backtest calibrate the intervals.
+        """
+        self.covariate_names_ = tuple(select_covariates(series, covariates, self.weather).names)
         covariate_panel = CovariatePanel.from_covariates(
             series, covariates, self.covariate_names_, self.weather, self.horizon
         )
         self.forecaster.fit(series, covariate_panel, self.horizon, progress)
+        self.day_shape_ = DayShape().fit(series, covariate_panel, self.horizon)
         self.entities_, self.unit_ = series.entities, series.unit
         self.slots_, self.day_start_ = len(series.slots), series.day_start
-        self.fitted_until_, self.errors_ = str(series.periods[-1])[:10], errors.select_last_days(ERROR_HISTORY_DAYS)
+        self.fitted_until_, self.errors_ = str(series.periods[-1])[:10], errors.select_last(ERROR_HISTORY_PERIODS)
 
     def build_covariate_panel(self, series: Panel, covariates: Covariates) -> CovariatePanel:
         """Return the covariates of all days of the series and of the days that are forecast."""
@@ -75,17 +81,25 @@ class ForecastModel:
         DataError if entities, times of the day or unit differ from the training data, or if `horizon` exceeds that of
         the model.
         """
-        self._check_compatible(series, horizon)
+        forecasts = self.forecast_amounts(series, covariate_panel, horizon)
         assert self.errors_ is not None, "fit comes first"
-        extended_series = series.extend(self.horizon)
+        quantile_values = [
+            self.errors_.compute_quantiles(forecast, step, quantiles) for step, forecast in enumerate(forecasts, 1)
+        ]
+        return forecasts, np.stack(quantile_values)
+
+    def forecast_amounts(self, series: Panel, covariate_panel: CovariatePanel, horizon: int) -> Floats:
+        """Forecast like `forecast_days`, without quantiles, which cost most of the time: (steps, entities, slots)."""
+        self._check_compatible(series, horizon)
+        extended_series, day_shape = series.extend(self.horizon), self.day_shape_ or DayShape()
         amounts = self.forecaster.predict_next(extended_series, covariate_panel, horizon, len(series))
-        forecasts, quantile_values = [], []
-        for step in range(1, horizon + 1):
-            day = len(series) + step - 1
-            day_amounts = np.repeat(amounts[step - 1 : step], len(extended_series) - day, axis=0)
-            forecasts.append(disaggregate_days(day_amounts, extended_series, step, day)[0])
-            quantile_values.append(self.errors_.compute_quantiles(forecasts[-1], step, quantiles))
-        return np.stack(forecasts), np.stack(quantile_values)
+        forecasts = [
+            day_shape.spread(amounts[step - 1 : step], extended_series, covariate_panel, step, len(series) + step - 1)[
+                0
+            ]
+            for step in range(1, horizon + 1)
+        ]
+        return np.stack(forecasts)
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the forecast for a table with the columns `entity`, `time`, `value` and the covariates.
@@ -116,7 +130,9 @@ class ForecastModel:
                 accepted=self.horizon,
                 value=horizon,
             )
-        expected, actual = (self.entities_, self.unit_, self.slots_), (series.entities, series.unit, len(series.slots))
+        is_taken = takes_place(series.entities, series.is_nameless, self.entities_)
+        entities = self.entities_ if is_taken else series.entities
+        expected, actual = (self.entities_, self.unit_, self.slots_), (entities, series.unit, len(series.slots))
         if actual != expected:
             raise DataError(
                 N_("The model was fitted on {accepted}. The data have {value}."),

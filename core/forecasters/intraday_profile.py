@@ -1,6 +1,10 @@
-"""Profile of the day: hourly amounts from daily amounts, by the shares of recent days of the same weekday."""
+"""Profile of the day: deviations of the times of a day from its mean, and their usual values on recent days."""
+
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.panel import Panel
@@ -8,49 +12,101 @@ from core.forecasters.covariate_panel import shift_days
 from core.forecasters.features import find_weekday_lag
 
 PROFILE_WEEKS = 4
+WEEK_DAYS = 7
 
 
-def disaggregate_days(amounts: Floats, series: Panel, step: int, first_day: int) -> Floats:
-    """Return daily `amounts` (days from `first_day` on, entities) as amounts per slot, (days, entities, slots).
+@dataclass(frozen=True)
+class DeviationUnit:
+    """Unit in which the times of a day deviate from the mean of the day.
 
-    The share of a slot is its mean share on the last four days of the same weekday known `step` days before.
-    """
-    slot_count = len(series.slots)
-    if slot_count == 1:
-        return amounts[:, :, None]
-    return (
-        amounts[:, :, None]
-        * compute_intraday_shares(series, step)[first_day:]
-        * (slot_count if series.is_averaged else 1)
-    )
+    It is the mean itself where values are never negative. Otherwise a mean near 0 would blow up every deviation, so
+    the unit is the usual size of the values.
 
-
-def compute_intraday_shares(series: Panel, step: int) -> Floats:
-    """Return the expected share of every slot in its day, (days, entities, slots); the shares of a day sum to 1.
-
-    Only days known `step` days before are used.
+    is_relative  True where the unit is the mean of the day, (entities,)
+    usual_size   mean absolute value, (entities,)
 
     Example:
         >>> import pandas as pd
-        >>> values = np.tile([30.0, 10.0], (8, 1, 1))  # eight days, one entity, two slots
-        >>> series = Panel(pd.date_range("2024-01-01", periods=8), ("Lyon",), ("00:00", "12:00"), values)
-        >>> compute_intraday_shares(series, 1)[7].tolist()
-        [[0.75, 0.25]]
+        >>> values = np.array([[[30.0, 10.0], [-1.0, 3.0]]])  # one day, two entities, two slots
+        >>> series = Panel(pd.date_range("2024-01-01", periods=1), ("load", "price"), ("00:00", "12:00"), values)
+        >>> unit = DeviationUnit.from_series(series)
+        >>> unit.is_relative.tolist(), unit.compute_deviations(series)[0].tolist()
+        ([True, False], [[0.5, -0.5], [-1.0, 1.0]])
     """
-    total = series.values.sum(axis=2, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        day_shares = np.where(np.abs(total) > 0, series.values / total, np.nan)
-    weeks, empty_shares = (_stack_weeks(values, step) for values in (day_shares, np.where(total == 0, 1.0, np.nan)))
-    known = np.isfinite(weeks)
-    mean = np.where(known, weeks, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    fallback_share = np.where(
-        np.isfinite(empty_shares).any(axis=0), 1 / len(series.slots), np.nan
-    )  # only days of amount 0: equal shares
-    mean = np.where(known.any(axis=0), mean, fallback_share)
-    shares: Floats = mean / mean.sum(axis=2, keepdims=True)
-    return shares
+
+    is_relative: NDArray[np.bool_]
+    usual_size: Floats
+
+    @classmethod
+    def from_series(cls, series: Panel) -> Self:
+        """Return the unit for the values of `series`; missing values do not count."""
+        is_known = np.isfinite(series.values)
+        size = np.where(is_known, np.abs(series.values), 0).sum(axis=(0, 2))
+        usual_size = size / np.maximum(is_known.sum(axis=(0, 2)), 1)
+        return cls(np.asarray(~(series.values < 0).any(axis=(0, 2))), np.where(usual_size > 0, usual_size, 1.0))
+
+    def select(self, entities: slice) -> "DeviationUnit":
+        """Return the unit of some entities."""
+        return DeviationUnit(self.is_relative[entities], self.usual_size[entities])
+
+    def measure(self, means: Floats) -> Floats:
+        """Return the unit for days with the given `means`, both (days, entities)."""
+        return np.where(self.is_relative, means, self.usual_size)
+
+    def compute_deviations(self, series: Panel) -> Floats:
+        """Return the deviations of every slot, (days, entities, slots); NaN for incomplete days and a unit of 0."""
+        means = series.values.mean(axis=2)
+        unit = self.measure(means)
+        deviations: Floats = (series.values - means[:, :, None]) / np.where(unit == 0, np.nan, unit)[:, :, None]
+        return deviations
+
+    def apply_deviations(self, means: Floats, deviations: Floats) -> Floats:
+        """Return the values of days with the given `means` and `deviations`, (days, entities, slots).
+
+        Where values are never negative, a share below 0 becomes 0, and the others shrink so that the mean holds.
+        """
+        shares = np.maximum(1 + deviations, 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares = shares / shares.mean(axis=2, keepdims=True)
+        relative_values = means[:, :, None] * shares
+        other_values = means[:, :, None] + self.usual_size[:, None] * deviations
+        return np.where(self.is_relative[:, None], relative_values, other_values)
 
 
-def _stack_weeks(values: Floats, step: int) -> Floats:
-    """Return `values` on the last four days of the same weekday known `step` days before, on a new first axis."""
-    return np.stack([shift_days(values, find_weekday_lag(step) + 7 * week) for week in range(PROFILE_WEEKS)])
+def compute_slot_means(amounts: Floats, series: Panel) -> Floats:
+    """Return the mean of the slots of days with the given `amounts`, shape unchanged."""
+    return amounts if series.is_averaged else amounts / len(series.slots)
+
+
+def compute_usual_deviations(deviations: Floats, step: int, is_empty: NDArray[np.bool_] | None = None) -> Floats:
+    """Return the usual deviations of every day, as known `step` days before it, (days, entities, slots).
+
+    They are the mean of the known ones among the last four days of the same weekday. Without any, they are the mean of
+    the last known week; then 0 (all slots alike) if these weeks have days without consumption, and NaN if not.
+    `is_empty` marks such days, (days, entities).
+
+    Example:
+        >>> deviations = np.tile([0.5, -0.5], (9, 1, 1))  # nine days, one entity, two slots
+        >>> deviations[0] = 0.1, -0.1
+        >>> compute_usual_deviations(deviations, 1)[[0, 1, 7, 8], 0, 0].tolist()
+        [nan, 0.1, 0.1, 0.5]
+    """
+    weekday_lags = [find_weekday_lag(step) + WEEK_DAYS * week for week in range(PROFILE_WEEKS)]
+    last_lags = [step + day for day in range(WEEK_DAYS)]
+    usual, last_week = (_compute_known_mean(deviations, lags) for lags in (weekday_lags, last_lags))
+    usual = np.where(np.isfinite(usual), usual, last_week)
+    if is_empty is None:
+        return usual
+    flat = _compute_known_mean(np.where(is_empty, 0.0, np.nan), [*weekday_lags, *last_lags])
+    return np.where(np.isfinite(usual), usual, flat[:, :, None])
+
+
+def _compute_known_mean(values: Floats, lags: list[int]) -> Floats:
+    """Return the mean of the known `values` some days before, shape unchanged; NaN where none is known."""
+    total, count = np.zeros(values.shape), np.zeros(values.shape)
+    for lag in lags:
+        past_values = shift_days(values, lag)
+        is_known = np.isfinite(past_values)
+        total += np.where(is_known, past_values, 0)
+        count += is_known
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -2,7 +2,7 @@
 
 import json
 import typing
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -67,11 +67,15 @@ class Result:
                 if field_types[field.name] is pd.DataFrame
                 else decode(field_types[field.name], values_by_field[field.name])
                 for field in fields(cls)
-                if field.default is MISSING or field.name in values_by_field
+                if _is_required(field) or field.name in values_by_field or (folder / f"{field.name}.parquet").exists()
             }
             return cls(**values)
         except (OSError, KeyError, TypeError, ValueError, AttributeError, OptionError) as error:
             raise NotFoundError(N_("This run has no result to show.")) from error
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def load_mode_result(task: Task, folder: Path) -> Result:

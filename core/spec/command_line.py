@@ -45,6 +45,7 @@ class CommandOptions:
     remarks      (spec, dataset, extra values) → lines for standard error; called after the data are loaded
     adjust       (spec, dataset, extra values) → spec; called after the data are loaded
     finish       (result, extra values with csv_format); writes additional output
+    cautions     result → lines for standard error; called after the run
     checkpoints  extra values → folder of the checkpoints; None without checkpoints
     files        extra values → input files
     prepare      sets up the process before anything is loaded
@@ -56,6 +57,7 @@ class CommandOptions:
     remarks: Callable[[Any, Any, OptionValues], Iterable[str]] = lambda spec, dataset, extra: ()
     adjust: Callable[[Any, Any, OptionValues], Any] = lambda spec, dataset, extra: spec
     finish: Callable[[Any, OptionValues], None] = lambda result, extra: None
+    cautions: Callable[[Any], Iterable[str]] = lambda result: ()
     checkpoints: Callable[[OptionValues], Path | None] = lambda extra: None
     files: Callable[[OptionValues], list[Path]] = lambda extra: []
     prepare: Callable[[], None] = lambda: None

@@ -43,6 +43,7 @@ METRICS = _index_by_name(
     Metric("rmse", N_("RMSE"), higher_is_better=False),
     Metric("mase", N_("MASE"), higher_is_better=False),
     Metric("quantile_loss", N_("Quantile loss"), higher_is_better=False),
+    Metric("mwql", N_("Mean weighted quantile loss"), higher_is_better=False),
     Metric("r2", N_("R²"), higher_is_better=True),
     Metric("skill_naive1", N_("Skill against naive-1"), higher_is_better=True),
     Metric("skill_naive7", N_("Skill against naive-7"), higher_is_better=True),

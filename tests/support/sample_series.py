@@ -90,4 +90,6 @@ def make_covariate_table(
 
 def join_tables(dataset: Dataset, tables: Sequence[CovariateTable], ahead: int = 30) -> Covariates:
     """Join tables of covariates with a dataset, up to `ahead` days after its last day."""
-    return join_covariates(dataset, tables, last_day=pd.Timestamp(dataset.time.max()) + pd.Timedelta(days=ahead))
+    return join_covariates(
+        dataset, tables, last_day=pd.Timestamp(dataset.time.max()) + pd.Timedelta(days=ahead), calendar="FR"
+    )

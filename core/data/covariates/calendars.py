@@ -1,30 +1,38 @@
-"""French calendar from installed libraries, without a file: public holidays and school breaks."""
+"""Calendars from installed libraries, without a file: public holidays of any country, and French school breaks."""
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
 
-from core.data.covariates.covariate_table import NATION, CovariateTable
+from core.data.covariates.countries import split_calendar
+from core.data.covariates.covariate_table import CovariateTable
 from core.data.covariates.events import mark_days
 
 
-def load_public_holidays(days: pd.DatetimeIndex) -> CovariateTable:
-    """Return the public holidays of metropolitan France in the years of `days`.
+def load_public_holidays(days: pd.DatetimeIndex, calendars: Sequence[str]) -> CovariateTable:
+    """Return the public holidays of the `calendars` ("FR", "DE-BY" …) in the years of `days`; a calendar is a place.
 
     Example:
         >>> import pandas as pd
-        >>> holiday = load_public_holidays(pd.DatetimeIndex(["2024-05-01"])).frame["holiday"]
-        >>> len(holiday), int(holiday.sum())
-        (366, 11)
+        >>> holiday = load_public_holidays(pd.DatetimeIndex(["2024-05-01"]), ["FR", "US"]).frame["holiday"]
+        >>> len(holiday), holiday.groupby("place").sum().to_dict()
+        (732, {'FR': 11.0, 'US': 11.0})
     """
     import holidays
 
     years = range(days.min().year, days.max().year + 1)
-    day = pd.DatetimeIndex(sorted(pd.to_datetime(list(holidays.country_holidays("FR", years=years)))))
-    frame = mark_days(day, np.full(len(day), NATION, dtype=object), "holiday")
-    return CovariateTable("holidays", frame, f"holidays {version('holidays')}")
+    rows = [
+        (calendar, day)
+        for calendar in calendars
+        for country, subdivision in [split_calendar(calendar)]
+        for day in sorted(holidays.country_holidays(country, subdiv=subdivision or None, years=years))
+    ]
+    place, day = (np.array(column, dtype=object) for column in zip(*rows, strict=True))
+    frame = mark_days(pd.DatetimeIndex(pd.to_datetime(day)), place, "holiday")
+    return CovariateTable("holidays", frame, f"holidays {version('holidays')} ({', '.join(calendars)})")
 
 
 def load_school_breaks(days: pd.DatetimeIndex) -> CovariateTable:

@@ -38,6 +38,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "strike_rate": ("strikerate", "tauxgrevistes", "tauxdegrevistes"),
     "holiday": ("holiday", "publicholiday", "isholiday", "ferie", "jourferie", "estferie"),
     "school_break": ("schoolbreak", "schoolholiday", "vacances", "vacancesscolaires"),
+    "event": ("event", "events", "evenement", "evenements", "ereignis", "evento"),
 }
 """Canonical column → plain names in files, in the order of display. tm, tn, tx and t2m are those of Météo-France."""
 
@@ -65,15 +66,28 @@ UNIT_SPELLINGS = {
 }
 """Text of a unit in lower case without blanks → unit; in addition to those of data files."""
 
-KIND_BY_COLUMN = {"strike": "strikes", "strike_rate": "strikes", "holiday": "holidays", "school_break": "school_breaks"}
+KIND_BY_COLUMN = {
+    "strike": "strikes",
+    "strike_rate": "strikes",
+    "holiday": "holidays",
+    "school_break": "school_breaks",
+    "event": "events",
+}
 """Column → kind of its table; all other canonical columns are weather."""
 
-FLAG_COLUMNS = ("strike", "holiday", "school_break")
-LARGEST_VALUE_COLUMNS = (*FLAG_COLUMNS, "strike_rate")
-"""Columns whose largest value of a day counts; of the other columns the mean counts."""
+FLAG_COLUMNS = ("strike", "holiday", "school_break", "event")
+"""Covariates that are 1 on the days of an event; a missing value means no event."""
+NAME_SIGN = ": "
+"""Between a flag and the name of an event: the column "event: Super Bowl" marks the days with this name."""
 
-START_NAMES = ("datededebut", "datedebut", "debut", "start", "startdate")
-END_NAMES = ("datedefin", "datefin", "fin", "end", "enddate")
+START_NAMES = (
+    *("datededebut", "datedebut", "debut", "start", "startdate", "startday", "from", "begin", "von", "beginn", "desde"),
+    *("inicio", "fechainicio", "datumvon"),
+)
+END_NAMES = (
+    *("datedefin", "datefin", "fin", "end", "enddate", "endday", "to", "until", "bis", "ende", "hasta", "fechafin"),
+    "datumbis",
+)
 STRIKE_NAMES = (
     "motif",
     "tauxgrevistes",
@@ -86,12 +100,33 @@ HOLIDAY_NAMES = ("nomjourferie", "holidayname", "nomferie")
 REGION_NAMES = ("region", "regname", "nomregion", "libelleregion", "regionname")
 REGION_CODE_NAMES = ("codeinseeregion", "coderegion", "regioncode", "inseeregion")
 ZONE_NAMES = ("zone", "zones", "schoolzone", "zonescolaire")
-KEY_NAMES = (*TIME_NAMES, *START_NAMES, *END_NAMES, *REGION_NAMES, *REGION_CODE_NAMES, *ZONE_NAMES)
+PLACE_NAMES = (
+    *("entity", "entite", "place", "lieu", "state", "etat", "bundesland", "land", "country", "pays", "province"),
+    *("county", "departement", "department", "area", "city", "ville", "stadt", "site", "station", "location", "iso"),
+    *("countrycode", "isocode", "statecode", "areaid", "zoneid", "loadarea", "siteid", "stationid"),
+)
+"""Other names of the column of places; their values are matched to the names of the entities."""
+KEY_NAMES = (*TIME_NAMES, *START_NAMES, *END_NAMES, *REGION_NAMES, *REGION_CODE_NAMES, *ZONE_NAMES, *PLACE_NAMES)
 
 BRACKETED_TEXT = re.compile(r"[(\[](.*?)[)\]]")
 WORD_SEPARATOR = re.compile(r"[^\w°%/.'’-]+|_")
 COLUMN_BY_ALIAS = {alias: column for column, aliases in ALIASES.items() for alias in aliases}
 BREAK_ZONE = re.compile(r"(?:vacances|schoolbreak|schoolholiday)?zone([abc])")
+
+
+def is_flag(covariate: str) -> bool:
+    """Tell whether a covariate marks events, all of a kind or those of one name.
+
+    Example:
+        >>> [is_flag(name) for name in ("holiday", "event: Super Bowl", "strike_rate", "event count")]
+        [True, True, False, False]
+    """
+    return covariate.partition(NAME_SIGN)[0] in FLAG_COLUMNS
+
+
+def takes_largest(covariate: str) -> bool:
+    """Tell whether the largest value of a day counts; of other covariates the mean counts."""
+    return is_flag(covariate) or covariate == "strike_rate"
 
 
 def get_conversions(covariate: str) -> dict[str, tuple[float, float]]:

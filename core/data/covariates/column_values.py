@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.covariates.column_names import FLAG_COLUMNS, get_conversions, normalise_covariate_unit, parse_name
+from core.data.covariates.column_names import get_conversions, is_flag, normalise_covariate_unit, parse_name
 from core.data.ingest.number_parsing import detect_decimal_mark, find_cell_unit, parse_numbers
 from core.data.ingest.readers import RawTable
 from core.data.ingest.readers.base import note_ambiguous_mark
@@ -43,7 +43,7 @@ def read_values(table: RawTable, column: str, covariate: str) -> NDArray[np.floa
         )
     _note_two_readings(table, cells)
     values = _clear_sentinels(table, column, values)
-    if covariate in FLAG_COLUMNS:
+    if is_flag(covariate):
         return np.where(np.isnan(values), np.nan, values > 0)
     unit = normalise_covariate_unit(find_cell_unit(cells)) or parse_name(column)[1]
     return _convert_unit(table, column, covariate, unit, values)
@@ -55,7 +55,7 @@ def _prepare_cells(cells: pd.Series, covariate: str) -> pd.Series:
         return cells
     if covariate == "day_length":
         return _replace_texts(cells, _parse_duration)
-    if covariate in FLAG_COLUMNS:
+    if is_flag(covariate):
         flags = _replace_texts(cells, lambda text: FLAG_WORDS.get(text.lower(), text))
         marks_only = set(pd.unique(cells.dropna().astype(str).str.strip().str.lower())) == {"x"}
         return flags.where(flags.notna(), "0") if marks_only else flags

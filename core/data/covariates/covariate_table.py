@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.covariates.column_names import LARGEST_VALUE_COLUMNS
+from core.data.covariates.column_names import takes_largest
 from core.data.quality.findings import Finding
 
 Places = NDArray[np.object_]
@@ -23,9 +23,9 @@ NATION = ""
 class CovariateTable:
     """Covariates of one file.
 
-    kind    "weather", "strikes", "holidays", "school_breaks" or "other"
-    frame   float64, index (place, day), unique and sorted; a place is a canonical region, a school zone "A", "B", "C",
-            or "" for the whole country
+    kind    "weather", "strikes", "holidays", "school_breaks", "events" or "other"
+    frame   float64, index (place, day), unique and sorted; a place is a canonical region of France, a school zone "A",
+            "B", "C", any other name as the file writes it, or "" for all entities
     file    name of the file, as the user knows it
     notes   findings of reading: unknown names, unreadable cells, aggregated rows
     """
@@ -64,12 +64,12 @@ class CovariateTable:
 def aggregate_by_day(
     values: pd.DataFrame, days: pd.DatetimeIndex, places: Places, written_places: Places | None = None
 ) -> pd.DataFrame:
-    """Return one row per place and day: the mean of each column, or the maximum for `LARGEST_VALUE_COLUMNS`.
+    """Return one row per place and day: the mean of each column, or the maximum where `takes_largest`.
 
     `written_places` holds the places as the file writes them. Several of them may be one place (regions of before
     2016). Each of these then has the same weight, whatever its number of rows.
     """
-    aggregation = {column: "max" if column in LARGEST_VALUE_COLUMNS else "mean" for column in values.columns}
+    aggregation = {column: "max" if takes_largest(column) else "mean" for column in values.columns}
     keys = [pd.Index(places, name="place"), days.normalize().rename("day")]
     if written_places is not None:
         values = values.groupby([*keys, pd.factorize(written_places)[0]]).agg(aggregation)

@@ -51,14 +51,16 @@ class JoinReport:
 class Covariates:
     """Columns known in advance: one row for every pair of entity and day.
 
-    frame   float64, index (entity, day), unique and sorted; NaN where unknown
-    joins   report on each table, in the order of their precedence
-    notes   findings of the join: columns that several tables have
+    frame     float64, index (entity, day), unique and sorted; NaN where unknown
+    joins     report on each table, in the order of their precedence
+    notes     findings of the join: the calendar, places without a match, columns that several tables have
+    calendar  calendar of all entities; "none" without one, "" where they have several
     """
 
     frame: pd.DataFrame
     joins: tuple[JoinReport, ...] = ()
     notes: tuple[Finding, ...] = ()
+    calendar: str = ""
 
     @classmethod
     def from_rows(cls, rows: pd.DataFrame, day_start: int = 0) -> "Covariates":

@@ -9,7 +9,15 @@ from core.data.ingest.readers import RawTable
 from core.messages import N_
 
 MAX_STRIKE_DAYS = 31
+MAX_EVENT_DAYS = 366
 MAX_TERM_DAYS = 100  # no term of 1990 to 2026 is longer; longer means that the breaks are not decided yet
+END_BEFORE_START = N_("{file}: {count} events end before they start. Only their first day is used.")
+STRIKES_END_BEFORE_START = N_("{file}: {count} strikes end before they start. Only their first day is used.")
+LONG_STRIKES = N_(
+    "{file}: {count} strikes last more than {limit} days. They are probably strike "
+    "notices, so only their first day is used."
+)
+LONG_EVENTS = N_("{file}: {count} events last more than {limit} days. Only their first day is used.")
 
 
 def expand_strikes(
@@ -23,32 +31,10 @@ def expand_strikes(
       strikes for months, up to 276 days in the open data of SNCF, and not months of strike.
     - Other days between the first and the last strike have no strike. Days before and after are absent: unknown.
     """
-    span_days = np.asarray((end - start).days, dtype=float)
-    for kind, is_wrong, template in (
-        (
-            "end_before_start",
-            span_days < 0,
-            N_("{file}: {count} strikes end before they start. Only their first day is used."),
-        ),
-        (
-            "long_strikes",
-            span_days >= MAX_STRIKE_DAYS,
-            N_(
-                "{file}: {count} strikes last more than {limit} days. They are probably strike "
-                "notices, so only their first day is used."
-            ),
-        ),
-    ):
-        if is_wrong.any():
-            table.add_note(kind, int(is_wrong.sum()), template, limit=MAX_STRIKE_DAYS)
-    day_counts = np.where((span_days >= 0) & (span_days < MAX_STRIKE_DAYS), span_days + 1, 1).astype(int)
-    event = np.repeat(np.arange(len(start)), day_counts)
-    offset = np.arange(len(event)) - np.repeat(np.cumsum(day_counts) - day_counts, day_counts)
-    strike_rows = aggregate_by_day(
-        pd.DataFrame({"strike": 1.0, "strike_rate": rate[event]}),
-        start[event].normalize() + pd.to_timedelta(offset, unit="D"),
-        place[event],
+    event, days = _expand_spans(
+        table, start, end, MAX_STRIKE_DAYS, (STRIKES_END_BEFORE_START, "long_strikes", LONG_STRIKES)
     )
+    strike_rows = aggregate_by_day(pd.DataFrame({"strike": 1.0, "strike_rate": rate[event]}), days, place[event])
     all_keys = pd.MultiIndex.from_product(
         [strike_rows.index.unique("place"), _build_day_range(strike_rows)], names=["place", "day"]
     )
@@ -56,12 +42,45 @@ def expand_strikes(
     return pd.concat([strike_rows, pd.DataFrame(0.0, index=other_keys, columns=strike_rows.columns)]).sort_index()
 
 
+def expand_events(
+    table: RawTable, start: pd.DatetimeIndex, end: pd.DatetimeIndex
+) -> tuple[NDArray[np.intp], pd.DatetimeIndex]:
+    """Return the number of the event and the day of every day of an event; start and end are both included.
+
+    An event that ends before its start, or lasts more than a year, counts on its first day only; it is noted.
+    """
+    return _expand_spans(table, start, end, MAX_EVENT_DAYS, (END_BEFORE_START, "long_events", LONG_EVENTS))
+
+
+def _expand_spans(
+    table: RawTable, start: pd.DatetimeIndex, end: pd.DatetimeIndex, limit_days: int, notes: tuple[str, str, str]
+) -> tuple[NDArray[np.intp], pd.DatetimeIndex]:
+    """Return the number of the span and the day of every day; note spans that count on their first day only."""
+    span_days = np.asarray((end - start).days, dtype=float)
+    reversed_template, long_kind, long_template = notes
+    for kind, is_wrong, template in (
+        ("end_before_start", span_days < 0, reversed_template),
+        (long_kind, span_days >= limit_days, long_template),
+    ):
+        if is_wrong.any():
+            table.add_note(kind, int(is_wrong.sum()), template, limit=limit_days)
+    day_counts = np.where((span_days >= 0) & (span_days < limit_days), span_days + 1, 1).astype(int)
+    event = np.repeat(np.arange(len(start)), day_counts)
+    offset = np.arange(len(event)) - np.repeat(np.cumsum(day_counts) - day_counts, day_counts)
+    return event, start[event].normalize() + pd.to_timedelta(offset, unit="D")
+
+
+def fill_years(flags: pd.DataFrame) -> pd.DataFrame:
+    """Return flags of every place on all days from the first to the last of their years, 0 where they had none."""
+    day = flags.index.get_level_values("day")
+    years = pd.date_range(f"{day.min().year}-01-01", f"{day.max().year}-12-31")
+    all_keys = pd.MultiIndex.from_product([flags.index.unique("place"), years], names=["place", "day"])
+    return flags.reindex(all_keys).fillna(0.0)
+
+
 def mark_days(day: pd.DatetimeIndex, place: Places, column: str) -> pd.DataFrame:
     """Return 1 on the given days and 0 on all other days from the first to the last of their years."""
-    marked = aggregate_by_day(pd.DataFrame({column: np.ones(len(day))}), day, place)
-    years = pd.date_range(f"{day.min().year}-01-01", f"{day.max().year}-12-31")
-    all_keys = pd.MultiIndex.from_product([marked.index.unique("place"), years], names=["place", "day"])
-    return marked.reindex(all_keys, fill_value=0.0)
+    return fill_years(aggregate_by_day(pd.DataFrame({column: np.ones(len(day))}), day, place))
 
 
 def drop_undecided_days(table: RawTable, breaks: pd.DataFrame) -> pd.DataFrame:

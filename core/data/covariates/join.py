@@ -3,21 +3,23 @@
 The rows are those of the grid from the start, so no join can add one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.data.covariates.calendar_choice import FRANCE, CalendarChoice, choose_calendars
 from core.data.covariates.calendars import load_public_holidays, load_school_breaks
-from core.data.covariates.column_names import ALIASES, LARGEST_VALUE_COLUMNS, find_covariate
-from core.data.covariates.covariate_table import NATION, CovariateTable
+from core.data.covariates.column_names import ALIASES, find_covariate, preview_names, takes_largest
+from core.data.covariates.countries import split_calendar
+from core.data.covariates.covariate_table import CovariateTable
 from core.data.covariates.covariates import Covariates, JoinReport
+from core.data.covariates.matching import MAP_FLAG, PlaceMatch, check_places, match_places, parse_places
 from core.data.dataset import Dataset
+from core.data.nameless import name_by_file
 from core.data.quality.findings import Finding
-from core.data.regions import ZONE_BY_REGION, find_region
 from core.errors import DataError
 from core.messages import N_, Message
 
@@ -25,13 +27,29 @@ Cube = NDArray[np.float64]
 """Values of shape (places or entities, days, columns), NaN where unknown."""
 
 MAX_GRID_VALUES = 50_000_000
-UNION_COLUMNS = ("strike", "strike_rate")
-"""Columns merged by the largest value: a strike in one table is a strike, even if another table lacks it."""
+MIN_CALENDAR_SHARE = 0.5  # of the public holidays of a year, from which a file is a calendar of its own
+FIRST_FILLED_COLUMNS = ("holiday", "school_break")
+"""Flags of which the first known value counts. Other flags and rates are merged by the largest value: a strike in one
+table is a strike, even if another table lacks it."""
+
+
+SHARED_PLACE = N_(
+    "{file}: no place in it matches an entity by name, so the values of {places} (their mean) count for all entities. "
+    "{option} or the form assigns places."
+)
+UNMATCHED_FILE = N_(
+    "{file} is not used: none of its places ({places}) matches an entity ({entities}). "
+    "{option} or the form assigns places."
+)
+UNMATCHED_ENTITIES = N_(
+    "{file}: {count} entities have no place in it, so its values are unknown for them: {entities}. "
+    "{option} or the form assigns places."
+)
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """Entities and days of the result.
+    """Entities and days of the result, and the calendar and place of every entity.
 
     in_data  mask of the days that the data have
     """
@@ -39,50 +57,59 @@ class _Grid:
     entities: list[str]
     days: pd.DatetimeIndex
     is_data_day: NDArray[np.bool_]
-
-    @cached_property
-    def entity_regions(self) -> list[str | None]:
-        return [find_region(entity) for entity in self.entities]
+    choice: CalendarChoice
+    mapping: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class _TableOnGrid:
-    """Values of a table on the grid, with its report."""
+    """Values of a table on the grid, with its report and notes."""
 
     columns: list[str]
     values: Cube
     join: JoinReport
+    notes: tuple[Finding, ...] = ()
 
 
 def join_covariates(
-    dataset: Dataset, tables: Sequence[CovariateTable], last_day: pd.Timestamp, with_calendar: bool = True
+    dataset: Dataset,
+    tables: Sequence[CovariateTable],
+    last_day: pd.Timestamp,
+    calendar: str = "",
+    places: Sequence[str] = (),
 ) -> Covariates:
-    """Join `tables`, the covariates of `dataset` and the French calendar, for every entity and day up to `last_day`.
+    """Join `tables`, the covariates of `dataset` and a calendar, for every entity and day up to `last_day`.
 
-    The table of a region applies to the entities in it, the table of a school zone to the regions of that zone, and a
-    national table to all entities. Where several tables have a column, the first known value counts, and the largest
-    value for strikes. `with_calendar` adds public holidays and school breaks if no table has them.
+    calendar  "FR", "DE-BY" …, "none" for none, "" for the one that the data point to (`choose_calendars`)
+    places    places of entities, such as "AEP=Ohio"
 
-    Raises DataError for data without dates, and for too many entities and days.
+    A table applies to the entities that its places match (`match_places`). Where several tables have a column, the
+    first known value counts, and the largest value for strikes and events. Public holidays of the calendar are added
+    to the holidays of the files, except in years for which a file is a calendar of its own. French entities get school
+    breaks where no file has them. What was matched, shared or left out is in the notes.
+
+    Raises DataError for data without dates, and for too many entities and days. Raises OptionError for an unknown
+    calendar, entity or place.
     """
-    grid = _build_grid(dataset, last_day)
-    tables_on_grid = [*_place_dataset_covariates(dataset, grid), *(_place_table(table, grid) for table in tables)]
-    if with_calendar:
-        present_columns = {column for grid_table in tables_on_grid for column in grid_table.columns}
-        calendar_tables = {"holiday": load_public_holidays, "school_break": load_school_breaks}
-        tables_on_grid += [
-            _place_table(table(grid.days), grid)
-            for column, table in calendar_tables.items()
-            if column not in present_columns
-        ]
+    entities, dataset = dataset.entities, name_by_file(dataset)  # the name of a file may tell a place
+    names = dict(zip(entities, dataset.entities, strict=True))
+    mapping = {names.get(entity, entity): place for entity, place in parse_places(places).items()}
+    check_places(mapping, dataset.entities, [table.places for table in tables])
+    grid = _build_grid(dataset, last_day, choose_calendars(dataset, calendar, mapping), mapping)
+    tables_on_grid = [*_place_dataset_covariates(dataset, grid), *(_match_table(table, grid) for table in tables)]
     columns, notes = _merge_tables(tables_on_grid, grid)
+    calendar_tables = _place_calendars(grid)
+    added = [table for table in calendar_tables if _add_calendar(columns, notes, table, tables_on_grid, grid)]
     order = [*(name for name in ALIASES if name in columns), *(name for name in columns if name not in ALIASES)]
-    index = pd.MultiIndex.from_product([grid.entities, grid.days], names=["entity", "day"])
+    index = pd.MultiIndex.from_product([entities, grid.days], names=["entity", "day"])
     frame = pd.DataFrame({name: columns[name].ravel() for name in order}, index=index, dtype=float)
-    return Covariates(frame, tuple(grid_table.join for grid_table in tables_on_grid), tuple(notes))
+    kind = "calendar" if calendar else "guessed_calendar"
+    notes = [Finding(kind, len(grid.choice.calendars), grid.choice.note), *notes]
+    joins = tuple(grid_table.join for grid_table in (*tables_on_grid, *added))
+    return Covariates(frame, joins, tuple(notes), grid.choice.shared_code)
 
 
-def _build_grid(dataset: Dataset, last_day: pd.Timestamp) -> _Grid:
+def _build_grid(dataset: Dataset, last_day: pd.Timestamp, choice: CalendarChoice, mapping: Mapping[str, str]) -> _Grid:
     """Return the grid of `dataset` up to `last_day`; raise DataError without dates or for too many cells."""
     if not dataset.has_dates or not len(dataset):
         raise DataError(N_("Covariates are joined by day. These data have no dates."))
@@ -100,7 +127,7 @@ def _build_grid(dataset: Dataset, last_day: pd.Timestamp) -> _Grid:
             start=str(days[0].date()),
             end=str(days[-1].date()),
         )
-    return _Grid(dataset.entities, days, days.isin(data_days))
+    return _Grid(dataset.entities, days, days.isin(data_days), choice, mapping)
 
 
 def _compute_days(dataset: Dataset) -> pd.DatetimeIndex:
@@ -118,7 +145,7 @@ def _place_dataset_covariates(dataset: Dataset, grid: _Grid) -> list[_TableOnGri
         return []
     values = dataset.covariates.rename(columns=lambda name: find_covariate(str(name)) or str(name))
     values = values.loc[:, ~values.columns.duplicated()]
-    aggregation = {column: "max" if column in LARGEST_VALUE_COLUMNS else "mean" for column in values.columns}
+    aggregation = {column: "max" if takes_largest(column) else "mean" for column in values.columns}
     days = _compute_days(dataset)
     daily = values.set_axis(pd.RangeIndex(len(values)), axis=0).groupby([dataset.entity_codes, days]).agg(aggregation)
     cube = np.full((len(grid.entities), len(grid.days), len(values.columns)), np.nan)
@@ -139,18 +166,38 @@ def _place_dataset_covariates(dataset: Dataset, grid: _Grid) -> list[_TableOnGri
     return [_TableOnGrid(columns, cube, join)]
 
 
-def _place_table(table: CovariateTable, grid: _Grid) -> _TableOnGrid:
+def _match_table(table: CovariateTable, grid: _Grid) -> _TableOnGrid:
+    """Return `table` on the grid, with notes on entities without a place and on places that apply to all."""
+    match = match_places(grid.entities, table.places, grid.mapping, grid.choice.codes)
+    grid_table = _place_table(table, match, grid)
+    unmatched = grid_table.join.entities_unmatched
+    values: dict[str, object] = {
+        "file": table.file,
+        "places": preview_names(table.places),
+        "entities": preview_names(unmatched),
+    }
+    values |= {"count": len(unmatched), "option": f"{MAP_FLAG} ENTITY=PLACE"}
+    if match.is_shared:
+        kind, template = "shared_place", SHARED_PLACE
+    elif len(unmatched) == len(grid.entities):
+        kind, template = "unmatched_file", UNMATCHED_FILE
+    elif unmatched:
+        kind, template = "unmatched_entities", UNMATCHED_ENTITIES
+    else:
+        return grid_table
+    return replace(grid_table, notes=(Finding(kind, len(unmatched), Message(template, values)),))
+
+
+def _place_table(table: CovariateTable, match: PlaceMatch, grid: _Grid) -> _TableOnGrid:
     """Return `table` on the grid, with its report."""
-    cube = _build_place_cube(table, grid)
-    places_by_region = {region: _find_places(table.places, region) for region in set(grid.entity_regions)}
-    values_by_region = {region: _merge_places(cube, table, places) for region, places in places_by_region.items()}
-    values = np.stack([values_by_region[region] for region in grid.entity_regions])
-    unmatched = tuple(
-        entity
-        for entity, region in zip(grid.entities, grid.entity_regions, strict=True)
-        if not places_by_region[region]
-    )
-    used_places = {place for places in places_by_region.values() for place in places}
+    used_places = [place for place in table.places if any(place in places for places in set(match.places.values()))]
+    cube = _build_place_cube(table, used_places, grid)
+    values_by_places = {
+        places: _merge_places(cube, table, used_places, places, match.is_shared)
+        for places in set(match.places.values())
+    }
+    values = np.stack([values_by_places[match.places[entity]] for entity in grid.entities])
+    unmatched = tuple(entity for entity in grid.entities if not match.places[entity])
     join = JoinReport(
         table.file,
         table.kind,
@@ -172,44 +219,44 @@ def _count_covered_days(values: Cube, grid: _Grid) -> int:
     return int((is_known & grid.is_data_day).sum())
 
 
-def _build_place_cube(table: CovariateTable, grid: _Grid) -> Cube:
-    """Return the values of `table` as an array (places, days, columns), NaN where unknown."""
-    cube = np.full((len(table.places), len(grid.days), len(table.columns)), np.nan)
-    place_codes = pd.Index(table.places).get_indexer(table.frame.index.get_level_values("place"))
+def _build_place_cube(table: CovariateTable, places: Sequence[str], grid: _Grid) -> Cube:
+    """Return the values of some places of `table` as an array (places, days, columns), NaN where unknown."""
+    cube = np.full((len(places), len(grid.days), len(table.columns)), np.nan)
+    place_codes = pd.Index(places, dtype=object).get_indexer(table.frame.index.get_level_values("place"))
     day_positions = grid.days.get_indexer(table.frame.index.get_level_values("day"))
-    in_grid = day_positions >= 0
+    in_grid = (day_positions >= 0) & (place_codes >= 0)
     cube[place_codes[in_grid], day_positions[in_grid]] = table.frame.to_numpy()[in_grid]
     return cube
 
 
-def _find_places(places: Sequence[str], region: str | None) -> list[str]:
-    """Return the places whose values apply to `region`, the nearest first: the region, its school zone, the country.
-
-    An entity without a region gets the country, or all zones if the table has no national rows.
-    """
-    candidates = [
-        place for place in (region, ZONE_BY_REGION.get(region or ""), NATION) if place is not None and place in places
-    ]
-    return candidates or ([zone for zone in "ABC" if zone in places] if region is None else [])
-
-
-def _merge_places(cube: Cube, table: CovariateTable, sources: list[str]) -> Cube:
+def _merge_places(
+    cube: Cube, table: CovariateTable, used_places: Sequence[str], sources: Sequence[str], is_shared: bool
+) -> Cube:
     """Return the values of the source places, merged to shape (days, columns).
 
-    The first known value counts, the largest value for strikes, and the mean (a share) over all zones.
+    The first known value counts, the largest value for strikes. All zones, and all places of a file that fit no
+    entity, give the mean of the known values (a share for flags).
     """
     if not sources:
         return np.full(cube.shape[1:], np.nan)
-    parts = cube[[table.places.index(place) for place in sources]]
+    parts = cube[[used_places.index(place) for place in sources]]
     if len(sources) > 1 and set(sources) <= set("ABC"):
         return parts.mean(axis=0)
+    if is_shared:
+        known = np.isfinite(parts).sum(axis=0)
+        return np.where(known > 0, np.nansum(parts, axis=0) / np.maximum(known, 1), np.nan)
     merged = parts[0]
     for part in parts[1:]:
-        merged = _fill_gaps(merged, part, np.isin(table.columns, UNION_COLUMNS))
+        merged = _fill_gaps(merged, part, np.array([_is_union(column) for column in table.columns]))
     return merged
 
 
-def _fill_gaps(first: Cube, later: Cube, use_larger: "NDArray[np.bool_] | bool") -> Cube:
+def _is_union(column: str) -> bool:
+    """Tell whether the largest value of several tables counts, and not the first."""
+    return takes_largest(column) and column not in FIRST_FILLED_COLUMNS
+
+
+def _fill_gaps(first: Cube, later: Cube, use_larger: "NDArray[np.bool_] | bool | np.bool_") -> Cube:
     """Return `first` with its gaps filled from `later`, and the larger of both where `use_larger`."""
     return np.where(np.isnan(first) | (use_larger & (later > first)), later, first)
 
@@ -221,13 +268,12 @@ def _merge_tables(tables_on_grid: list[_TableOnGrid], grid: _Grid) -> tuple[dict
     for grid_table in tables_on_grid:
         for number, column in enumerate(grid_table.columns):
             values = grid_table.values[:, :, number]
-            columns[column] = (
-                _fill_gaps(columns[column], values, column in UNION_COLUMNS) if column in columns else values
-            )
+            columns[column] = _fill_gaps(columns[column], values, _is_union(column)) if column in columns else values
             files_by_column.setdefault(column, []).append(grid_table.join.file)
-    if set(UNION_COLUMNS) <= set(columns):
+    if {"strike", "strike_rate"} <= set(columns):
         columns["strike_rate"] = _correct_strike_rate(columns["strike"], columns["strike_rate"])
-    return columns, [_build_overlap_note(column, files) for column, files in files_by_column.items() if len(files) > 1]
+    overlaps = [_build_overlap_note(column, files) for column, files in files_by_column.items() if len(files) > 1]
+    return columns, [*(note for grid_table in tables_on_grid for note in grid_table.notes), *overlaps]
 
 
 def _correct_strike_rate(strike: Cube, rate: Cube) -> Cube:
@@ -245,9 +291,68 @@ def _build_overlap_note(column: str, files: list[str]) -> Finding:
         "values are filled from {others}."
     )
     largest_counts = N_("{column}: several files have this column. The largest value of {first} and {others} is used.")
-    template = largest_counts if column in UNION_COLUMNS else first_counts
+    template = largest_counts if _is_union(column) else first_counts
     return Finding(
         "column_in_several_tables",
         len(files),
         Message(template, {"column": column, "first": files[0], "others": ", ".join(files[1:])}),
     )
+
+
+# ---- calendar -------------------------------------------------------------------------------------------------------
+
+
+def _place_calendars(grid: _Grid) -> list[_TableOnGrid]:
+    """Return the public holidays of the calendars, and the school breaks of French entities, on the grid."""
+    codes = grid.choice.codes
+    if not grid.choice.calendars:
+        return []
+    holidays = load_public_holidays(grid.days, grid.choice.calendars)
+    places = {entity: (code,) if code else () for entity, code in codes.items()}
+    tables = [_place_table(holidays, PlaceMatch(places), grid)]
+    if any(split_calendar(code)[0] == FRANCE for code in codes.values()):
+        breaks = load_school_breaks(grid.days)
+        match = match_places(grid.entities, breaks.places, grid.mapping, codes).places
+        in_france = {entity: places if codes[entity] == FRANCE else () for entity, places in match.items()}
+        tables.append(_place_table(breaks, PlaceMatch(in_france), grid))
+    return tables
+
+
+def _add_calendar(
+    columns: dict[str, Cube],
+    notes: list[Finding],
+    calendar: _TableOnGrid,
+    tables_on_grid: Sequence[_TableOnGrid],
+    grid: _Grid,
+) -> bool:
+    """Add the single flag of a calendar to `columns`, and a note if files have it too; tell whether it adds anything.
+
+    Gaps of the files are filled. Holidays are added as well in years in which the files have few of them.
+    """
+    column, values = calendar.columns[0], calendar.values[:, :, 0]
+    own = columns.get(column)
+    if own is None:
+        columns[column] = values
+        return True
+    is_sparse = _mark_sparse_years(own, values, grid.days) if column == "holiday" else False
+    merged = _fill_gaps(own, values, is_sparse)
+    adds_days = bool((np.nan_to_num(merged) != np.nan_to_num(own)).any())
+    if adds_days:
+        columns[column] = merged
+        files = [table.join.file for table in tables_on_grid if column in table.columns]
+        template = N_("{column}: {calendar} is added to the days of {files}, where these name few days or none.")
+        message = Message(
+            template, {"column": column, "calendar": calendar.join.file, "files": ", ".join(dict.fromkeys(files))}
+        )
+        notes.append(Finding("calendar_added", 1, message))
+    return adds_days
+
+
+def _mark_sparse_years(own: Cube, public: Cube, days: pd.DatetimeIndex) -> NDArray[np.bool_]:
+    """Return True for entities and days of a year in which the files have few holidays, (entities, days)."""
+    is_sparse = np.zeros(own.shape, dtype=bool)
+    for year in days.year.unique():
+        in_year = np.asarray(days.year == year)
+        own_count, public_count = (np.nansum(flags[:, in_year] > 0, axis=1) for flags in (own, public))
+        is_sparse[:, in_year] = (own_count < MIN_CALENDAR_SHARE * public_count)[:, None]
+    return is_sparse

@@ -9,27 +9,27 @@ from numpy.typing import NDArray
 from core.data import regions
 from core.data.covariates.column_names import (
     COLUMN_BY_ALIAS,
+    PLACE_NAMES,
     REGION_CODE_NAMES,
     REGION_NAMES,
     ZONE_NAMES,
     find_column,
-    preview_names,
 )
 from core.data.covariates.covariate_table import NATION, Places
 from core.data.ingest.layouts.base import normalise_name
 from core.data.ingest.readers import RawTable
-from core.data.quality.findings import Finding
-from core.errors import UnknownLayoutError
-from core.messages import N_, Message
+from core.messages import N_
 
 HEADER_WORD = re.compile(r"[^\s_·|/;,:()\[\]]+")
+MIN_FRENCH_SHARE = 0.5  # of the names of a column, that are regions or zones of France
+ZONES = ("A", "B", "C")
 NATION_NAMES = ("fr", "france", "national", "metropole", "francemetropolitaine")
 
 
 def find_place_column(table: RawTable) -> str | None:
-    """Return the column of regions, of codes of regions, or of school zones; None if there is none."""
+    """Return the column of places: regions, their codes, school zones, or any other key of an entity; None without."""
     columns = list(table.frame.columns)
-    names = (REGION_NAMES, REGION_CODE_NAMES, ZONE_NAMES)
+    names = (REGION_NAMES, REGION_CODE_NAMES, ZONE_NAMES, PLACE_NAMES)
     return next((column for accepted in names if (column := find_column(columns, accepted))), None)
 
 
@@ -56,53 +56,54 @@ def parse_place_header(name: str) -> tuple[str, str, str] | None:
 
 
 def read_places(table: RawTable) -> tuple[Places, Places, NDArray[np.bool_]]:
-    """Return the place of every row, the place as the file writes it, and a mask of the known places.
+    """Return the place of every row, the place as the file writes it, and a mask of the rows with a place.
 
-    Without a column of places, all rows belong to the whole country. Unknown names are noted in the table. Raises
-    UnknownLayoutError if all names are unknown.
+    Without a column of places, all rows belong to the whole country. Names that are no regions or zones of France stay
+    as they are: they are matched to the entities later. Rows with an empty cell are noted in the table, unless all are
+    empty.
     """
     column = find_place_column(table)
-    if column is None:
+    cells = None if column is None else table.frame[column]
+    if cells is None or cells.isna().all():
         nation = np.full(len(table.frame), NATION, dtype=object)
         return nation, nation, np.ones(len(nation), dtype=bool)
-    cells = table.frame[column]
     written_places = cells.astype(object).where(cells.notna(), "").to_numpy()
     codes, names = pd.factorize(written_places)
-    place_by_code = np.array([parse_place(name) for name in names], dtype=object)
-    is_known = np.array([place is not None for place in place_by_code])[codes]
-    if not is_known.all():
-        _report_unknown_places(
-            table, column, pd.Series(written_places[~is_known]).astype(str), none_known=not is_known.any()
+    place_by_code = np.array(_name_places([str(name).strip() for name in names], str(column)), dtype=object)
+    has_place = np.array([str(name).strip() != "" for name in names])[codes]
+    if not has_place.all():
+        table.add_note(
+            "rows_without_place",
+            int((~has_place).sum()),
+            N_("{file}, column {column!r}: {count} rows name no place. They are ignored."),
+            column=column,
         )
-    return place_by_code[codes], written_places, is_known
+    return place_by_code[codes], written_places, has_place
+
+
+def _name_places(names: list[str], column: str) -> list[str]:
+    """Return the canonical place of every name of a column; spellings of one name become its first spelling.
+
+    Names are read as regions of France if at least half of them are some, and as school zones if all of them are.
+    """
+    filled = [name for name in names if name]
+    named = [place for name in filled if (place := parse_place(name)) is not None]
+    is_numeric = all(name.replace(".", "").isdigit() for name in filled)
+    is_region_column = normalise_name(column) in (*REGION_NAMES, *REGION_CODE_NAMES, *ZONE_NAMES)
+    is_french = len(named) >= MIN_FRENCH_SHARE * len(filled) and (is_region_column or not is_numeric)
+    has_zones = is_french and all(parse_place(name) in (*ZONES, NATION) for name in filled)
+    places, first_spelling = [], dict[str, str]()
+    for name in names:
+        place = parse_place(name) if is_french else None
+        is_accepted = place is not None and (place not in ZONES or has_zones or len(name) > 1)
+        places.append(str(place) if is_accepted else first_spelling.setdefault(normalise_name(name) or name, name))
+    return places
 
 
 def parse_place(name: object) -> str | None:
     """Return the canonical region, the school zone or the whole country that `name` means, or None."""
     word = normalise_name(str(name))
     zone = word.removeprefix("zone").upper()
-    if zone in ("A", "B", "C"):
+    if zone in ZONES:
         return zone
     return NATION if word in NATION_NAMES else regions.normalise_region(name)
-
-
-def _report_unknown_places(table: RawTable, column: str, names: pd.Series, none_known: bool) -> None:
-    """Note unknown places in the table; raise UnknownLayoutError if none is known."""
-    counts = names.value_counts()
-    name_list = preview_names([name or "–" for name in counts.index])
-    if none_known:
-        raise UnknownLayoutError(
-            N_(
-                "{file}, column {column!r}: no French region was found among {names}. "
-                "Accepted: present names, names before 2016, INSEE codes."
-            ),
-            file=table.name,
-            column=column,
-            names=name_list,
-        )
-    locations = tuple({"place": name, "rows": int(count)} for name, count in counts[: Finding.MAX_LOCATIONS].items())
-    message = Message(
-        N_("{file}, column {column!r}: {count} names are not French regions: {names}. Their {rows} rows are ignored."),
-        {"file": table.name, "column": column, "count": len(counts), "rows": len(names), "names": name_list},
-    )
-    table.notes.append(Finding("unknown_places", len(counts), message, locations))

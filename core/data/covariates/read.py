@@ -8,8 +8,8 @@ import pandas as pd
 from core.data.covariates.column_names import (
     ALIASES,
     END_NAMES,
-    HOLIDAY_NAMES,
     KIND_BY_COLUMN,
+    NAME_SIGN,
     START_NAMES,
     STRIKE_NAMES,
     find_column,
@@ -18,11 +18,18 @@ from core.data.covariates.column_names import (
 )
 from core.data.covariates.column_values import read_values
 from core.data.covariates.covariate_table import CovariateTable, aggregate_by_day
-from core.data.covariates.daily_values import build_daily, make_missing_error, note_conflicts, note_ignored
-from core.data.covariates.events import drop_undecided_days, expand_strikes, mark_days
+from core.data.covariates.daily_values import build_daily, note_conflicts, note_ignored
+from core.data.covariates.event_files import (
+    build_events,
+    fill_absent_days,
+    find_event_columns,
+    mark_named_events,
+    name_flags,
+)
+from core.data.covariates.events import drop_undecided_days, expand_strikes
 from core.data.covariates.local_times import find_time_columns, read_times
 from core.data.covariates.places import read_places
-from core.data.ingest.column_facts import describe_column
+from core.data.covariates.weeks import expand_weeks
 from core.data.ingest.files import open_sources
 from core.data.ingest.layouts.base import normalise_name
 from core.data.ingest.loading import FileInput
@@ -32,10 +39,10 @@ from core.messages import N_
 
 
 def read_covariates(files: Sequence[FileInput]) -> list[CovariateTable]:
-    """Read one table per file of weather, strikes, public holidays or school breaks, in the order of the files.
+    """Read one table per file of weather, strikes, public holidays, school breaks or events, in the order of the files.
 
     Other numbers per day are accepted as kind "other". Raises InputError without files, UnreadableFileError for bad
-    cells, and UnknownLayoutError for a file without dates, known regions or covariates.
+    cells, and UnknownLayoutError for a file without dates or covariates.
     """
     if not files:
         raise InputError(N_("No file was given."))
@@ -45,37 +52,33 @@ def read_covariates(files: Sequence[FileInput]) -> list[CovariateTable]:
 
 def _build_covariate_table(table: RawTable) -> CovariateTable:
     """Detect the kind of `table` by its columns, and build the covariate table."""
+    table = expand_weeks(table)
     columns = [str(column) for column in table.frame.columns]
     covariates = {find_covariate(column) for column in columns}
-    holiday_names = _find_holiday_names(table, columns)
     if "strike" not in covariates and any(normalise_name(column) in STRIKE_NAMES for column in columns):
         kind, frame = "strikes", _build_strikes(table)
         note_ignored(table, _list_other_covariates(columns, "strike_rate"))
-    elif holiday_names:
-        kind, frame = "holidays", _build_holidays(table, holiday_names)
-        note_ignored(table, _list_other_covariates(columns, "holiday"))
     elif any(map(parse_break_zone, columns)):
         kind, frame = "school_breaks", _build_school_breaks(table)
+    elif event_columns := find_event_columns(table):
+        flag, frame = build_events(table, event_columns)
+        kind = KIND_BY_COLUMN[flag]
     else:
-        frame = build_daily(table)
-        kind = next((KIND_BY_COLUMN.get(name, "weather") for name in frame.columns if name in ALIASES), "other")
-        frame = drop_undecided_days(table, frame) if list(frame.columns) == ["school_break"] else frame
+        frame = fill_absent_days(table, name_flags(build_daily(mark_named_events(table))))
+        kind = next((kind for name in frame.columns if (kind := _name_kind(name))), "other")
+    frame = drop_undecided_days(table, frame) if list(frame.columns) == ["school_break"] else frame
     return CovariateTable(kind, frame, table.name, tuple(table.notes))
 
 
+def _name_kind(column: str) -> str:
+    """Return the kind of table that a column belongs to; "" for a column that is no known covariate."""
+    flag = column.partition(NAME_SIGN)[0]
+    return KIND_BY_COLUMN.get(flag, "weather" if flag in ALIASES else "")
+
+
 def _list_other_covariates(columns: list[str], used: str) -> list[str]:
-    """Return the columns with covariates that a file of strikes or holidays cannot give besides its own."""
+    """Return the columns with covariates that a file of strikes cannot give besides its own."""
     return [column for column in columns if find_covariate(column) not in (None, used)]
-
-
-def _find_holiday_names(table: RawTable, columns: list[str]) -> str | None:
-    """Return the column with the names of public holidays, or None; a column of yes and no holds none."""
-    flag_column = next((column for column in columns if find_covariate(column) == "holiday"), None)
-    if flag_column is None:
-        return find_column(columns, HOLIDAY_NAMES)
-    words = table.frame[flag_column].dropna()
-    has_names = describe_column(words, flag_column).kind == "text" and words.astype(str).str.strip().str.len().max() > 3
-    return flag_column if has_names else None
 
 
 def _build_strikes(table: RawTable) -> pd.DataFrame:
@@ -92,17 +95,6 @@ def _build_strikes(table: RawTable) -> pd.DataFrame:
     rate = read_values(table, rate_column, "strike_rate") if rate_column else np.full(len(start), np.nan)
     place, _, has_place = read_places(table)
     return expand_strikes(table, start[has_place], end[has_place], rate[has_place], place[has_place])
-
-
-def _build_holidays(table: RawTable, name_column: str) -> pd.DataFrame:
-    """Mark the days of the rows with the name of a holiday."""
-    cells = {role: table.frame[column] for column, role in find_time_columns(table).items()}
-    day = read_times(table, cells).days
-    place, _, has_place = read_places(table)
-    is_holiday = has_place & table.frame[name_column].notna().to_numpy()
-    if not is_holiday.any():
-        raise make_missing_error(table)
-    return mark_days(day[is_holiday], place[is_holiday], "holiday")
 
 
 def _build_school_breaks(table: RawTable) -> pd.DataFrame:

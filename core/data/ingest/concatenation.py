@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from core.data.dataset import DAY, Dataset, format_timestamp, make_index
-from core.data.ingest.layouts.base import strip_extensions
+from core.data.nameless import SERIES, name_by_file
 from core.data.quality.findings import Finding
 from core.data.time_zones import find_zone, has_clock_changes, infer_zone, mark_in_changes, to_local_times
 from core.errors import UnknownLayoutError
@@ -26,7 +26,7 @@ def concat_datasets(datasets: list[Dataset]) -> Dataset:
                 other=first.files[0],
             )
 
-    datasets = _merge_nameless_series(_merge_zones(datasets))
+    datasets = _name_series(_merge_zones(datasets))
 
     def concat_tables(name: str) -> "pd.DataFrame | None":
         tables = [getattr(dataset, name) for dataset in datasets]
@@ -89,24 +89,16 @@ def _merge_zones(datasets: list[Dataset]) -> list[Dataset]:
     ]
 
 
-def _merge_nameless_series(datasets: list[Dataset]) -> list[Dataset]:
-    """Give files with one nameless series each a common entity if their periods do not overlap.
+def _name_series(datasets: list[Dataset]) -> list[Dataset]:
+    """Name the nameless series of several files by their files, unless they are parts of one series.
 
-    Example: january.csv and february.csv become one series with the name of the first file.
+    Example: january.csv and february.csv, whose periods do not overlap, become one series.
     """
-    all_nameless = all(
-        dataset.has_dates and dataset.entities == [strip_extensions(dataset.files[0])] for dataset in datasets
-    )
-    if not all_nameless:
-        return datasets
-    spans = sorted((dataset.time.min(), dataset.time.max()) for dataset in datasets)
-    if any(later[0] <= earlier[1] for earlier, later in pairwise(spans)):
-        return datasets
-    name = datasets[0].entities[0]
-    return [
-        dataset.replace(frame=dataset.frame.rename(index={dataset.entities[0]: name}, level="entity"))
-        for dataset in datasets
-    ]
+    if all(dataset.has_dates and dataset.entities == [SERIES] for dataset in datasets):
+        spans = sorted((dataset.time.min(), dataset.time.max()) for dataset in datasets)
+        if all(later[0] > earlier[1] for earlier, later in pairwise(spans)):
+            return datasets
+    return [name_by_file(dataset) for dataset in datasets]
 
 
 def _keep_if_complete(table: pd.DataFrame | None, frame: pd.DataFrame | None) -> pd.DataFrame | None:

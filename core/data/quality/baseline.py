@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.dataset import DAY, Dataset
+from core.data.nameless import code_fitted_entities
 from core.errors import DataError
 from core.messages import N_
 
@@ -76,15 +77,14 @@ class GroupMedian:
 
         Raises DataError for an entity without fitted data.
         """
-        code_by_entity = {entity: code for code, entity in enumerate(self.entities_)}
-        unknown = [entity for entity in dataset.entities if entity not in code_by_entity]
-        if unknown:
+        fitted_codes = code_fitted_entities(dataset, self.entities_)
+        if (fitted_codes < 0).any():
             raise DataError(
                 N_("The model was fitted without the entity {entity!r}. Fitted entities: {accepted}."),
-                entity=unknown[0],
+                entity=dataset.entities[int(np.argmin(fitted_codes))],
                 accepted=", ".join(self.entities_[:20]),
             )
-        codes = np.array([code_by_entity[entity] for entity in dataset.entities], dtype=np.intp)[dataset.entity_codes]
+        codes = fitted_codes[dataset.entity_codes]
         kinds, count = self._list_groupings(dataset)[0]
         return codes * count + kinds
 

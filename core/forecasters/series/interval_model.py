@@ -8,15 +8,16 @@ import pandas as pd
 
 from core.array_types import Floats
 from core.data.frequencies import WEEK
+from core.data.nameless import takes_place
 from core.data.regular_series import RegularSeries
 from core.errors import DataError
 from core.evaluation.adaptive_conformal import AdaptiveCalibrator, BandForecast, CalibratedBand
+from core.evaluation.forecast_metrics import LOSS_LEVELS
 from core.evaluation.ratio_intervals import RatioHistory, widen_ratio_quantiles
 from core.forecasters.series.base import SeriesForecaster
 from core.messages import N_
 from core.progress import Progress
 
-LOSS_LEVELS = np.arange(0.1, 0.95, 0.1)  # quantiles of the mean weighted quantile loss
 MIN_WINDOW_STEPS, WINDOW_WEEKS = 1000, 2  # past errors that a bound is computed from
 LEVEL_STEPS = 14  # errors whose median is the level, for data without times of the day; else those of half a day
 MIN_WIDTH_SHARE = 0.05  # of the usual width of the band of an entity, that every width counts as at least
@@ -183,7 +184,8 @@ class MeasureModel:
                 accepted=str(pd.Timedelta(seconds=self.step_s_)),
                 value=str(series.step),
             )
-        positions = {entity: number for number, entity in enumerate(series.entities)}
+        names = self.entities_ if takes_place(series.entities, series.is_nameless, self.entities_) else series.entities
+        positions = {entity: number for number, entity in enumerate(names)}
         if not positions.keys() & set(self.entities_):
             raise DataError(
                 N_("The model was fitted on {accepted}. The data have {value}."),

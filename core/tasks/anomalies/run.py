@@ -8,6 +8,7 @@ import pandas as pd
 from core.actor import Actor
 from core.array_types import Floats
 from core.data.dataset import Dataset
+from core.data.nameless import list_name_notes
 from core.data.series import split_by_entity
 from core.detectors.baselines import BASELINE_CLASSES
 from core.detectors.row_model import RowModel
@@ -120,6 +121,7 @@ def _score_rows(
         rows, cells = rank_rows(model, complete_rows, model.score(complete_rows), model.threshold_)
         target_rate = None if isinstance(spec, ThresholdSpec) else source_detection.target_rate
         left_out = len(part) - len(complete_rows)
+        fitted_entities = sorted(source_detection.rows["entity"].astype(str).unique())
         detection = replace(
             source_detection,
             spec=spec,
@@ -129,6 +131,7 @@ def _score_rows(
             rows=rows,
             cells=cells,
             target_rate=target_rate,
+            notes=(*source_detection.notes, *list_name_notes(part, fitted_entities)),
             promise_kept=_check_promise(complete_rows, rows, target_rate),
             step_seconds=find_row_step(dataset),
         )

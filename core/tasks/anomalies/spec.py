@@ -76,7 +76,7 @@ class DetectionSpec(PartSpec):
         {'detector': 'isolation-forest', 'n_estimators': 50, 'contamination': 0.02, 'incomplete': 'drop'}
     """
 
-    detector: Detector = algorithm(list_detectors, "knn", help=N_("Name of the detector."), label=N_("Detector"))
+    detector: Detector = algorithm(list_detectors, "robust-pca", help=N_("Name of the detector."), label=N_("Detector"))
     baseline: str = hyperparameter("", **BASELINE_FIELD)
     alarms: float = hyperparameter(
         1.0,

@@ -1,5 +1,7 @@
 """Backtest as tables of the result, and the example input of a saved model."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -10,19 +12,23 @@ from core.evaluation.forecast_metrics import mae
 from core.forecasters.backtest import Backtest, compute_naive_forecasts, compute_weekly_error
 from core.forecasters.backtest_report import build_report
 from core.forecasters.forecast_model import ForecastModel
+from core.tasks.forecast.alarms import judge_backtest
 from core.tasks.forecast.spec import ForecastSpec
 
 EXAMPLE_DAYS = 120
 
 
-def score_backtest(backtest: Backtest, spec: ForecastSpec, covariates: Covariates) -> dict[str, pd.DataFrame]:
-    """Return the tables of the errors and the coverage of a backtest."""
+def score_backtest(backtest: Backtest, spec: ForecastSpec, covariates: Covariates) -> dict[str, Any]:
+    """Return the tables of the errors, the coverage and the alarms of a backtest, with the counts of the alarms."""
     temperature = None
     if "temperature" in covariates.columns:
         temperature = covariates.to_array(backtest.series.entities, backtest.periods)[
             :, :, covariates.columns.index("temperature")
         ]
-    return build_report(backtest, np.array(spec.quantiles), temperature)
+    return {
+        **build_report(backtest, np.array(spec.quantiles), temperature),
+        **judge_backtest(backtest, spec.alarm_level),
+    }
 
 
 def rebuild_backtest(series: Panel, errors: ResidualHistory, spec: ForecastSpec) -> Backtest:

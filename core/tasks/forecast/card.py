@@ -8,7 +8,8 @@ from core.runs.card_model import CardIntervals, Picture, ScoreCard
 from core.tasks.forecast.result import Forecast
 
 NAIVE_NAMES = ("naive1", "naive7")
-METRIC_COLUMNS = ("mae", "wape", "rmse", "r2", "mase", "quantile_loss")
+ALARM_METRICS = ("alarms", "alarm_rate", "promised_rate")
+METRIC_COLUMNS = ("mae", "wape", "rmse", "r2", "mase", "quantile_loss", "mwql")
 
 
 def describe(forecast: Forecast) -> CardData:
@@ -21,14 +22,17 @@ def describe(forecast: Forecast) -> CardData:
         part=describe_part(forecast.rows, forecast.selection),
         score_card=_build_score_card(forecast, overall),
         intervals=CardIntervals(low, high, high - low, to_finite(overall.get("coverage"))),
-        counts={
-            name: value
-            for name in ("skill_naive1", "skill_naive7", "days")
-            if (value := to_finite(overall.get(name))) is not None
-        },
+        counts=_list_counts(forecast, overall),
         picture=_build_error_picture(forecast),
         notes=forecast.notes,
     )
+
+
+def _list_counts(forecast: Forecast, overall: pd.Series) -> dict[str, float]:
+    values = {name: to_finite(overall.get(name)) for name in ("skill_naive1", "skill_naive7", "days")}
+    metrics = forecast.metrics()
+    alarms = {name: metrics[name] for name in ALARM_METRICS if name in metrics}
+    return {name: value for name, value in values.items() if value is not None} | alarms
 
 
 def _select_overall(forecast: Forecast) -> pd.Series:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from core.data.aggregation import is_averaged_unit
 from core.figures.style import (
@@ -23,6 +24,8 @@ from core.messages import N_
 from core.tasks.forecast.result import Forecast
 
 CHANGED_BAND = "rgba(213, 94, 0, 0.14)"
+ALARM_SHADE = "rgba(213, 94, 0, 0.10)"
+ALARM_MARGIN_STEPS = 45  # judged values before and after an alarm in its picture, at least
 MAX_MARKER_POINTS = 80  # points; a longer line has no markers
 GROUP_LABELS = {
     "calendar": N_("calendar"),
@@ -120,6 +123,74 @@ def draw_backtest(checked: pd.DataFrame, forecast: Forecast, translate: Translat
         hovertemplate=_build_hover_template(),
     )
     return apply_layout(figure, translate, y=label_amount_axis(forecast, translate), height=400)
+
+
+def draw_judged(
+    forecast: Forecast, entity: str, span: tuple[pd.Timestamp, pd.Timestamp] | None = None, translate: Translate = str
+) -> go.Figure:
+    """Draw the judged values of an entity, their forecasts, the interval of the alarms, and marks on those outside.
+
+    `span` is an alarm: it is shaded, and the view begins around it.
+    """
+    judged = forecast.judged
+    times = pd.DatetimeIndex(np.unique(judged["time"].to_numpy()))
+    rows = judged[judged["entity"] == entity].drop(columns="entity").set_index("time").reindex(times).reset_index()
+    rows = rows.rename(columns={"index": "time"})
+    drawn = rows.iloc[_choose_judged_positions(rows, span)]
+    figure = go.Figure()
+    name = translate(N_("{level} % interval of the alarms")).format(level=f"{100 * forecast.alarm_level:g}")
+    _draw_band(figure, drawn["time"], drawn["low"], drawn["high"], name)
+    for column, label, colour, dash in (
+        ("forecast", N_("forecast"), PALETTE[0], "dash"),
+        ("actual", N_("measured"), NEUTRAL_COLOUR, "solid"),
+    ):
+        figure.add_scatter(
+            x=drawn["time"],
+            y=to_float32(drawn[column].to_numpy(np.float64)),
+            mode="lines",
+            name=translate(label),
+            line={"color": colour, "width": 1.8, "dash": dash},
+            hovertemplate=_build_hover_template(),
+        )
+    for label, is_marked, symbol in (
+        (N_("above the interval"), drawn["distance"] > 0, "triangle-up"),
+        (N_("below the interval"), drawn["distance"] < 0, "triangle-down"),
+    ):
+        if is_marked.any():
+            figure.add_scatter(
+                x=drawn.loc[is_marked, "time"],
+                y=to_float32(drawn.loc[is_marked, "actual"].to_numpy(np.float64)),
+                mode="markers",
+                name=translate(label),
+                marker={"symbol": symbol, "size": 10, "color": HIGHLIGHT_COLOUR},
+                hovertemplate=_build_hover_template(),
+            )
+    if span is not None:
+        step = _find_step(times)
+        margin = max(span[1] - span[0], ALARM_MARGIN_STEPS * step)
+        figure.add_vrect(
+            span[0] - step / 2, span[1] + step / 2, fillcolor=ALARM_SHADE, line_width=0, layer="below", name="alarm"
+        )
+        figure.update_xaxes(range=[span[0] - margin, span[1] + margin])
+    return apply_layout(figure, translate, y=label_amount_axis(forecast, translate), height=420)
+
+
+def _find_step(times: pd.DatetimeIndex) -> pd.Timedelta:
+    """Return the usual time between two judged values; a day where there is only one."""
+    return pd.Timedelta(np.median(np.diff(times.to_numpy()))) if len(times) > 1 else pd.Timedelta(days=1)
+
+
+def _choose_judged_positions(rows: pd.DataFrame, span: tuple[pd.Timestamp, pd.Timestamp] | None) -> NDArray[np.intp]:
+    """Return the positions of the values to draw: all around an alarm and all outside, of a long rest its shape."""
+    if len(rows) <= MAX_POINTS:
+        return np.arange(len(rows))
+    positions = [downsample(rows["actual"].to_numpy(np.float64), MAX_POINTS // 2)]
+    positions.append(np.flatnonzero(rows["distance"].fillna(0.0) != 0)[: MAX_POINTS // 4])
+    if span is not None:
+        first, last = rows["time"].searchsorted([span[0], span[1]])
+        margin = max(last - first, ALARM_MARGIN_STEPS)
+        positions.append(np.arange(max(first - margin, 0), min(last + margin + 1, len(rows)))[: MAX_POINTS // 4])
+    return np.unique(np.concatenate(positions))
 
 
 def draw_importance(table: pd.DataFrame, translate: Translate = str) -> go.Figure:

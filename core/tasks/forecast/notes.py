@@ -7,6 +7,8 @@ import numpy as np
 from core.data.covariates import Covariates
 from core.data.dataset import format_timestamp
 from core.data.panel import STALE_DAYS, Panel
+from core.evaluation.error_quantiles import MIN_ERRORS
+from core.forecasters.day_shape import MIN_SHAPE_DAYS
 from core.forecasters.forecast_model import ForecastModel
 from core.messages import N_, Message
 from core.tasks.forecast.candidates import list_candidate_notes
@@ -14,7 +16,7 @@ from core.tasks.forecast.spec import ForecastSpec
 
 
 def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariates: Covariates) -> tuple[Message, ...]:
-    """Return the notes on the test, its weather, assumed covariates, and entities without a forecast."""
+    """Return the notes on the test, the shape of the day, weather, assumed covariates, entities without a forecast."""
     return (
         Message(
             N_(
@@ -23,11 +25,47 @@ def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariat
             ),
             {"start": spec.backtest_from, "horizon": spec.horizon},
         ),
+        *_list_shape_notes(model),
         *list_candidate_notes(model.forecaster),
         *_list_weather_notes(model, spec),
         *_list_assumption_notes(model, spec, series, covariates),
         *_list_series_notes(series),
+        *_list_interval_notes(model),
     )
+
+
+def _list_shape_notes(model: ForecastModel) -> Iterator[Message]:
+    if model.slots_ == 1 or model.day_shape_ is None:
+        return
+    test = model.day_shape_.test_
+    if test is None:
+        yield Message(
+            N_(
+                "The times of a day have the usual shares of the last four weeks. A model of the "
+                "shape of the day needs at least {accepted} days."
+            ),
+            {"accepted": MIN_SHAPE_DAYS},
+        )
+        return
+    errors = {"model": round(100 * test.model_error, 1), "usual": round(100 * test.usual_error, 1), "days": test.days}
+    if test.is_gain:
+        yield Message(
+            N_(
+                "The shape of the day is forecast from what is known of it and of the days before. "
+                "On the last {days} days its error was {model} % of the amounts, and {usual} % "
+                "with the usual shares of the last four weeks."
+            ),
+            errors,
+        )
+    else:
+        yield Message(
+            N_(
+                "The times of a day have the usual shares of the last four weeks. A model of the "
+                "shape of the day was not measurably better on the last {days} days: its error was "
+                "{model} % of the amounts instead of {usual} %."
+            ),
+            errors,
+        )
 
 
 def _list_weather_notes(model: ForecastModel, spec: ForecastSpec) -> Iterator[Message]:
@@ -74,4 +112,18 @@ def _list_series_notes(series: Panel) -> Iterator[Message]:
                 "the days around them: {count}."
             ),
             {"count": outlier_count},
+        )
+
+
+def _list_interval_notes(model: ForecastModel) -> Iterator[Message]:
+    if model.errors_ is None:
+        return
+    count = model.errors_.count_periods(model.horizon)
+    if count < MIN_ERRORS:
+        yield Message(
+            N_(
+                "The intervals are computed from few past errors: {count} periods, {horizon} ahead. "
+                "They are widened for it. From {accepted} periods on they are not."
+            ),
+            {"count": count, "horizon": model.horizon, "accepted": MIN_ERRORS},
         )

@@ -10,7 +10,10 @@ import pandas as pd
 
 from core.actor import Actor
 from core.data.covariates import Covariates, join_covariates
+from core.data.covariates.calendar_choice import choose_calendars
+from core.data.covariates.matching import parse_places
 from core.data.dataset import Dataset, format_timestamp
+from core.data.nameless import list_name_notes
 from core.data.panel import Panel
 from core.errors import DataError
 from core.exports import write_csv
@@ -25,8 +28,11 @@ from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
 from core.runs.tracked_run import Run, track_run
 from core.spec.spec import Spec
+from core.tasks.forecast.alarm_words import tabulate_alarms
 from core.tasks.forecast.backtest import build_example_table, measure_importance, rebuild_backtest, score_backtest
 from core.tasks.forecast.candidates import build_candidate_table
+from core.tasks.forecast.covariate_notes import list_backtest_cautions, list_cautions, list_overlaps
+from core.tasks.forecast.measured_periods import judge_measured_periods
 from core.tasks.forecast.notes import list_notes
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.scenarios import (
@@ -54,11 +60,14 @@ def forecast(
     model = ForecastModel(forecaster, spec.horizon, spec.resolution, spec.measure, spec.weather)
     selected_rows, progress = spec.select(dataset), progress or Progress()
     series = model.select_series(selected_rows)
-    spec = spec.fill_defaults(dataset, series)
+    asked_calendar, choice = spec.calendar, choose_calendars(selected_rows, spec.calendar, parse_places(spec.places))
+    spec = replace(spec.fill_defaults(dataset, series), calendar=choice.shared_code)
     with track_run(
         TASK, type(forecaster).__name__, _build_params(spec, spec, series), dataset, actor, workspace
     ) as run:
-        covariates = _join_covariates(selected_rows, spec.covariates, series, spec.horizon, workspace)
+        covariates = _join_covariates(
+            selected_rows, spec.covariates, replace(spec, calendar=asked_calendar), series, workspace
+        )
         check_leakage(series, covariates)
         progress.report(0.0, N_("Running the backtest"))
         backtest = run_backtest(
@@ -75,6 +84,8 @@ def forecast(
         model.fit(series, covariates, backtest.errors, progress.create_part(1, 2))
         progress.report(1.0, N_("Computing intervals and saving results"))
         result = _build_forecast(spec, model, backtest, dataset, series, covariates)
+        cautions = list_backtest_cautions(model, backtest)
+        result = replace(result, notes=(*result.notes, *cautions), cautions=(*result.cautions, *cautions))
         _save_result(run, result)
         save_model(run.folder / "model", model, build_example_table(series, covariates, model))
     return result, run
@@ -85,7 +96,8 @@ def apply_model(
 ) -> tuple[Forecast, Run]:
     """Forecast the days after the end of `dataset` with the model of an earlier run; the backtest is that of the run.
 
-    Raises the errors of `load_model`, and DataError for a dataset that does not fit the model.
+    The measured days after the training of the model are judged by what the model forecasts for them. Raises the errors
+    of `load_model`, and DataError for a dataset that does not fit the model.
     """
     (progress or Progress()).report(0.0, N_("Forecasting with the model"))
     spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
@@ -95,11 +107,14 @@ def apply_model(
     series = model.select_series(selected_rows)
     params = _build_params(spec, model_spec, series)
     with track_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:
-        covariates = _join_covariates(selected_rows, spec.covariates, series, model_spec.horizon, workspace)
+        covariates = _join_covariates(selected_rows, spec.covariates, model_spec, series, workspace)
+        shared_fields = _build_shared_fields(model_spec, model, dataset, series, covariates)
+        alarm_fields, alarm_notes = judge_measured_periods(model, series, covariates, model_spec.alarm_level)
         result = replace(
             source_forecast,
             spec=spec,
-            **_build_shared_fields(model_spec, model, dataset, series, covariates),
+            **shared_fields | {"notes": (*shared_fields["notes"], *alarm_notes)},
+            **alarm_fields,
             backtest_until=source_forecast.backtest_until,
             rows=build_forecast_rows(model, series, covariates, np.array(model_spec.quantiles)),
         )
@@ -127,7 +142,7 @@ def recalibrate(
     series = model.select_series(selected_rows)
     params = _build_params(spec, model_spec, series)
     with track_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:
-        covariates = _join_covariates(selected_rows, model_spec.covariates, series, model_spec.horizon, workspace)
+        covariates = _join_covariates(selected_rows, model_spec.covariates, model_spec, series, workspace)
         assert model.errors_ is not None
         model.errors_, note = recalibrate_errors(model.errors_, min(model_spec.quantiles), max(model_spec.quantiles))
         result = replace(
@@ -163,11 +178,17 @@ def _build_params(spec: Spec, model_spec: ForecastSpec, series: Panel) -> Mappin
 
 
 def _join_covariates(
-    selected_rows: Dataset, digest: str, series: Panel, horizon: int, workspace: Workspace
+    selected_rows: Dataset, digest: str, spec: ForecastSpec, series: Panel, workspace: Workspace
 ) -> Covariates:
-    """Return the covariates up to the day after the horizon."""
+    """Return the covariates `digest` up to the day after the horizon, with the calendar and the places of `spec`."""
     tables = workspace.covariates.load(digest) if digest else ()
-    return join_covariates(selected_rows, tuple(tables), last_day=find_covariate_end(series, horizon))
+    return join_covariates(
+        selected_rows,
+        tuple(tables),
+        last_day=find_covariate_end(series, spec.horizon),
+        calendar=spec.calendar,
+        places=spec.places,
+    )
 
 
 def _build_shared_fields(
@@ -175,13 +196,20 @@ def _build_shared_fields(
 ) -> dict[str, Any]:
     """Return the fields of the result about data, covariates and intervals."""
     assert model.errors_ is not None
+    cautions = list_cautions(model, spec, series, covariates)
     return {
         "data": dataset.summary,
         "slots": tuple(series.slots),
         "covariates": tuple(model.covariate_names_),
         "joins": tuple(asdict(join) for join in covariates.joins),
         "calibration": asdict(model.errors_.calibration),
-        "notes": list_notes(model, spec, series, covariates),
+        "notes": (
+            *list_notes(model, spec, series, covariates),
+            *list_overlaps(covariates),
+            *list_name_notes(dataset, model.entities_),
+            *cautions,
+        ),
+        "cautions": cautions,
     }
 
 
@@ -193,13 +221,18 @@ def _build_forecast(
     series: Panel,
     covariates: Covariates,
 ) -> Forecast:
+    shared_fields, tables = (
+        _build_shared_fields(spec, model, dataset, series, covariates),
+        score_backtest(backtest, spec, covariates),
+    )
+    notes = (*shared_fields["notes"], *tables["alarm_counts"].list_notes(spec.alarm_level))
     return Forecast(
         spec=spec,
         model_spec=spec,
-        **_build_shared_fields(spec, model, dataset, series, covariates),
+        **shared_fields | {"notes": notes},
         backtest_until=format_timestamp(series.periods[-1]),
         rows=build_forecast_rows(model, series, covariates, np.array(spec.quantiles)),
-        **score_backtest(backtest, spec, covariates),
+        **tables,
         importance=measure_importance(backtest),
         response=compute_response_curve(model, series, covariates),
         effects=estimate_strike_effects(series, covariates),
@@ -213,4 +246,11 @@ def _save_result(run: Run, result: Forecast) -> None:
     has_forecast = result.rows["forecast"].notna()
     run.details = {"successful_predictions": int(has_forecast.sum()), "failed_predictions": int((~has_forecast).sum())}
     write_csv(result.get_step_scores(), run.folder / "backtest.csv")
-    (run.folder / "covariates.json").write_text(json.dumps(result.joins, ensure_ascii=False), encoding="utf-8")
+    write_csv(tabulate_alarms(result), run.folder / "alarms.csv")
+    covariates = {
+        "calendar": result.model_spec.calendar,
+        "used": result.covariates,
+        "joins": result.joins,
+        "notes": [str(note) for note in result.cautions],
+    }
+    (run.folder / "covariates.json").write_text(json.dumps(covariates, ensure_ascii=False), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -165,9 +166,10 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Wor
         series = model.select_series(selected_rows)
         until = find_covariate_end(series, model.horizon)
         tables = workspace.covariates.load(covariate_digest) if covariate_digest else []
-        base_covariates = join_covariates(selected_rows, tables, last_day=until)
+        calendar: dict[str, Any] = {"calendar": model_spec.calendar, "places": model_spec.places}
+        base_covariates = join_covariates(selected_rows, tables, until, **calendar)
         scenario_covariates = (
-            join_covariates(selected_rows, [*scenario.tables, *tables], last_day=until)
+            join_covariates(selected_rows, [*scenario.tables, *tables], until, **calendar)
             if scenario.tables
             else base_covariates
         )
@@ -231,9 +233,8 @@ def compute_response_curve(model: ForecastModel, series: Panel, covariates: Cova
     for strike in strikes:
         for shift in shifts if len(shifts) > 1 or len(strikes) > 1 else ():
             changed_covariates = Scenario(temperature_delta=shift, strike=strike).apply(covariates, first)
-            amounts, _ = model.forecast_days(
-                recent, model.build_covariate_panel(recent, changed_covariates), model.horizon, np.array([0.5])
-            )
+            changed_panel = model.build_covariate_panel(recent, changed_covariates)
+            amounts = model.forecast_amounts(recent, changed_panel, model.horizon)
             rows.append(
                 {
                     "strike": np.nan if strike is None else float(strike),
@@ -257,7 +258,7 @@ def estimate_strike_effects(series: Panel, covariates: Covariates) -> pd.DataFra
     if is_strike.groupby("day").any().sum() < MIN_EVENT_DAYS:
         return pd.DataFrame(columns=columns)
     effects = [compute_raw_effect(amounts, is_strike), compute_matched_effect(amounts, is_strike)]
-    covariate_panel = CovariatePanel.from_covariates(series, covariates, select_covariates(series, covariates))
+    covariate_panel = CovariatePanel.from_covariates(series, covariates, select_covariates(series, covariates).names)
     if covariate_panel.has_temperature:
         expected = _to_series(series, predict_from_weather(series, covariate_panel, STRIKE_COLUMN))
         effects.append(

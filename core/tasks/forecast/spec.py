@@ -48,6 +48,9 @@ class ForecastSpec(PartSpec):
     weather        knowledge of the future weather, see `ForecastModel`
     backtest_from  first day of the test; "" for the last year, or the last fifth of a shorter history
     covariates     digest of the stored covariate tables; "" without covariates
+    calendar       public holidays: "FR", "DE-BY" …, "none"; "" for those that the data point to
+    places         places of entities in the covariate files, such as "AEP=Ohio"
+    alarm_level    promised share of usual values inside the interval of the alarms, see `alarms`
     """
 
     forecaster: Forecaster = algorithm(
@@ -63,6 +66,24 @@ class ForecastSpec(PartSpec):
     )
     covariates: str = hyperparameter(
         "", help=COVARIATES_HELP, label=N_("Covariates"), flag="--covariates", files="covariates"
+    )
+    calendar: str = hyperparameter(
+        "",
+        help=N_(
+            "Calendar of public holidays: a country or a part of one, such as FR, DE-BY or US-NY, or none. "
+            "Default: the calendar that the names or the clock of the data point to."
+        ),
+        label=N_("Public holidays"),
+        metavar="CODE",
+    )
+    places: tuple[str, ...] = hyperparameter(
+        (),
+        help=N_(
+            "Place of an entity in the covariate files and calendars, such as AEP=Ohio. The option can be repeated."
+        ),
+        label=N_("Places of the entities"),
+        flag="--map",
+        metavar="ENTITY=PLACE",
     )
     weather: WeatherMode = hyperparameter(
         "original",
@@ -97,6 +118,18 @@ class ForecastSpec(PartSpec):
         label=N_("Prediction interval"),
         metavar="0.05,0.5,0.95",
     )
+    alarm_level: float = hyperparameter(
+        0.99,
+        help=N_(
+            "Share of usual values inside the interval of the alarms. A measured value outside is an alarm. "
+            "With 99 %, one usual value in a hundred is a false alarm: about four days per entity and year."
+        ),
+        label=N_("Level of the alarms"),
+        low=0.6,
+        high=0.999,
+        steps=(0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999),
+        format="percent",
+    )
 
     def check(self) -> None:
         """Raise OptionError for a value that is not accepted, unsorted quantiles or an invalid date."""
@@ -106,6 +139,7 @@ class ForecastSpec(PartSpec):
             raise _build_option_error("quantiles", ", ".join(map(str, self.quantiles)), "0.05, 0.5, 0.95")
         if self.backtest_from and _is_invalid_date(self.backtest_from):
             raise _build_option_error("backtest_from", self.backtest_from, "2023-01-01")
+        _check_calendar(self.calendar, self.places)
 
     def fill_defaults(self, dataset: "Dataset", series: "Panel") -> "ForecastSpec":
         """Return the spec with its defaults for `dataset` and `series`: digest and first day of the test."""
@@ -169,6 +203,15 @@ def _choose_default_start(series: "Panel") -> str:
     """Return the first day of the last year, or of the last fifth of a history shorter than five years."""
     days = series.periods
     return str(days[-min(YEAR_DAYS, len(series) // 5)] if len(series) >= 10 else days[-1])[:10]
+
+
+def _check_calendar(calendar: str, places: tuple[str, ...]) -> None:
+    """Raise OptionError for an unknown calendar, and for a place of another form than "ENTITY=PLACE"."""
+    from core.data.covariates.countries import check_calendar
+    from core.data.covariates.matching import parse_places
+
+    check_calendar(calendar)
+    parse_places(places)
 
 
 def _is_invalid_date(text: str) -> bool:

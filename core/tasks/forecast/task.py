@@ -1,6 +1,7 @@
 """Declaration of the task forecast for the registry of tasks."""
 
 from core.messages import N_
+from core.spec.metric import Metric
 from core.spec.task import Mode, Task
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec
 from mlflow_utils.registry import PromotionMetric
@@ -9,7 +10,13 @@ TASK = Task(
     name="forecast",
     label=N_("Forecast"),
     modes=(
-        Mode(ForecastSpec, "core.tasks.forecast.run:forecast", "forecast", label=N_("Fit on these days")),
+        Mode(
+            ForecastSpec,
+            "core.tasks.forecast.run:forecast",
+            "forecast",
+            label=N_("Fit on these days"),
+            options="core.tasks.forecast.command:OPTIONS",
+        ),
         Mode(ForecastApplySpec, "core.tasks.forecast.run:apply_model", "forecast", label=N_("Apply a saved model")),
         Mode(RecalibrationSpec, "core.tasks.forecast.run:recalibrate", "forecast"),
     ),
@@ -22,6 +29,12 @@ TASK = Task(
     icon="trending_up",
     headline="wape",
     accuracy="wape",
+    metrics=(
+        Metric("alarms", N_("Alarms")),
+        Metric("alarm_rate", N_("Alarm rate"), "%"),
+        Metric("promised_rate", N_("Promised alarm rate"), "%"),
+        Metric("lasting_rate", N_("Alarm rate of the means of a week"), "%"),
+    ),
     promotion=PromotionMetric(
         "wape",
         lower_is_better=True,

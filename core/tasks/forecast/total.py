@@ -1,6 +1,5 @@
 """Total of all entities as one more series of a forecast, with its own prediction intervals."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
-from core.evaluation.conformal import apply_quantiles, compute_conformal_quantiles, compute_error_scale
+from core.evaluation.conformal import ResidualHistory
 from core.forecasters.backtest_report import format_quantile_name
 from core.tasks.forecast.result import Forecast
 
@@ -38,7 +37,7 @@ def sum_entities(forecast: Forecast) -> Forecast:
         >>> data = DataSummary(("load.csv",), "MWh", False, ("load",))
         >>> forecast = Forecast(spec, spec, data, "2024-04-09", ("day",), (), (), {}, (), rows, empty, checked, empty)
         >>> sum_entities(forecast).rows[["q0.05", "forecast", "q0.95"]].round(0).values.tolist()
-        [[178.0, 200.0, 224.0]]
+        [[174.0, 200.0, 230.0]]
     """
     entities = list_summable_entities(forecast)
     tables = [table[table["entity"].isin(entities)] for table in (forecast.rows, forecast.checked)]
@@ -78,34 +77,38 @@ def _sum_rows(table: pd.DataFrame, columns: list[str], count: int) -> pd.DataFra
 def _compute_quantiles(rows: pd.DataFrame, checked: pd.DataFrame, quantiles: Floats) -> Floats:
     """Return the quantiles of `rows`, (rows, quantiles); NaN without errors of the backtest."""
     quantile_values = np.full((len(rows), len(quantiles)), np.nan)
-    for positions, past_rows in _match_backtest_rows(rows, checked):
-        level = np.abs(past_rows["actual"].to_numpy(np.float64)).mean().reshape(1, 1)
-        past_forecast, forecast = (_to_column(table["forecast"]) for table in (past_rows, rows.iloc[positions]))
-        errors = (_to_column(past_rows["actual"]) - past_forecast) / compute_error_scale(past_forecast, level, "root")
-        spread = compute_conformal_quantiles(errors, quantiles)
-        quantile_values[positions] = apply_quantiles(forecast, spread, compute_error_scale(forecast, level, "root"))[
-            :, 0, 0
-        ]
+    for step in rows["step"].unique():
+        past_rows = _select_backtest_rows(checked, int(step))
+        past_forecast, actual = (_arrange_by_day(past_rows, column) for column in ("forecast", "actual"))
+        positions = np.flatnonzero(rows["step"] == step)
+        slots = actual.columns.get_indexer(rows["time"].dt.time.iloc[positions])
+        positions, slots = positions[slots >= 0], slots[slots >= 0]
+        if not len(positions):
+            continue
+        forecast = np.full((1, actual.shape[1]), np.nan)
+        forecast[0, slots] = rows["forecast"].to_numpy(np.float64)[positions]
+        past_forecasts = np.broadcast_to(
+            past_forecast.to_numpy(np.float64)[:, None], (int(step), len(actual), 1, forecast.shape[1])
+        )
+        errors = ResidualHistory(past_forecasts, actual.to_numpy(np.float64)[:, None])
+        quantile_values[positions] = errors.compute_quantiles(forecast, int(step), quantiles)[0, slots]
     return quantile_values
 
 
-def _match_backtest_rows(rows: pd.DataFrame, checked: pd.DataFrame) -> Iterator[tuple[NDArray[np.intp], pd.DataFrame]]:
-    """Yield the indices of the rows with the same step and time of day, and the matching rows of the backtest.
+def _select_backtest_rows(checked: pd.DataFrame, step: int) -> pd.DataFrame:
+    """Return the rows of the backtest of the same step.
 
     The backtest of hourly amounts has only some steps. The next larger step replaces a missing one, because its errors
     are not smaller.
     """
-    backtest_steps = np.sort(checked["step"].unique())
-    for step in rows["step"].unique():
-        nearest = backtest_steps[backtest_steps >= step][:1] if (backtest_steps >= step).any() else backtest_steps[-1:]
-        step_rows = checked[checked["step"].isin(nearest)]
-        times, step_times = rows["time"].dt.time, step_rows["time"].dt.time
-        for time in times[rows["step"] == step].unique():
-            matching_rows = step_rows[step_times == time]
-            if len(matching_rows):
-                yield np.flatnonzero((rows["step"] == step) & (times == time)), matching_rows
+    steps = np.sort(checked["step"].unique())
+    nearest = steps[steps >= step][:1] if (steps >= step).any() else steps[-1:]
+    return checked[checked["step"].isin(nearest)]
 
 
-def _to_column(values: pd.Series) -> Floats:
-    """Return the values with the shape (values, 1, 1)."""
-    return values.to_numpy(np.float64)[:, None, None]
+def _arrange_by_day(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return a column as a table of days × times of the day."""
+    times = rows["time"].dt
+    return rows.assign(day=times.normalize(), slot=times.time).pivot_table(
+        column, index="day", columns="slot", aggfunc="first", dropna=False
+    )

@@ -7,6 +7,7 @@ import pandas as pd
 
 from core.actor import Actor
 from core.data.dataset import Dataset
+from core.data.nameless import list_name_notes
 from core.data.regular_series import RegularSeries
 from core.exports import write_csv
 from core.forecasters.series.interval_model import IntervalModel
@@ -86,7 +87,8 @@ def apply_model(
             outcomes.append(apply_to_measure(measures[-1], model.measures_[name], model_spec, part_progress))
         judgement = collect_outcomes(outcomes, measures[0])
         result = _build_result(spec, model_spec, dataset, measures[0], judgement)
-        result = replace(result, clusters=source.clusters)
+        name_notes = list_name_notes(part, model.measures_[model_spec.value[0]].entities_)
+        result = replace(result, clusters=source.clusters, notes=(*result.notes, *name_notes))
         _save_result(run, result)
         save_model(run.folder / "model", model, _build_example(measures), libraries=LIBRARIES)
     return result, run

@@ -10,7 +10,7 @@ from core.array_types import Floats
 from core.data.cleaning import CleanedSeries
 from core.data.regular_series import RegularSeries
 from core.evaluation.adaptive_conformal import CalibratedBand
-from core.evaluation.forecast_metrics import compute_coverage, mae, mase, quantile_loss, rmse
+from core.evaluation.forecast_metrics import LOSS_LEVELS, compute_coverage, mae, mase, quantile_loss, rmse
 from core.evaluation.interval_events import (
     SEVERITIES,
     JudgedPoints,
@@ -20,7 +20,7 @@ from core.evaluation.interval_events import (
     measure_distance,
     number_rows,
 )
-from core.forecasters.series.interval_model import LOSS_LEVELS, IntervalModel, WindowForecast
+from core.forecasters.series.interval_model import IntervalModel, WindowForecast
 from core.forecasters.series.quantile_forest import QuantileForest
 from core.tasks.intervals.result import CALIBRATION, FUTURE, JUDGED
 

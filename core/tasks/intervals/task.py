@@ -34,7 +34,6 @@ TASK = Task(
     headline="events",
     accuracy="mwql",
     metrics=(
-        Metric("mwql", N_("Mean weighted quantile loss"), higher_is_better=False),
         Metric("coverage_50", N_("Coverage of the 50 % interval"), "%"),
         Metric("coverage_ahead", N_("Coverage a horizon ahead"), "%"),
         Metric("alarm_rate", N_("Alarm rate"), "%"),

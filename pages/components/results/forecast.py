@@ -1,4 +1,4 @@
-"""Result of a forecast: figures, future days, backtest, errors, intervals, importance, scenarios, model."""
+"""Result of a forecast: figures, future days, alarms, backtest, errors, intervals, importance, scenarios, model."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +16,7 @@ from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.spec import list_forecasters
 from core.tasks.forecast.total import TOTAL_ENTITY, list_summable_entities, sum_entities
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
-from pages.components.results import forecast_evaluation, interval_violations, model, what_if
+from pages.components.results import forecast_alarms, forecast_evaluation, model, what_if
 from pages.components.results.forecast_evaluation import EntitySelector
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 
@@ -30,7 +30,8 @@ def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None
     select_entity = partial(select_part, forecast, run)
     views: dict[str, Callable[[], None]] = {
         _("Forecast"): lambda: _show_future_days(forecast, select_entity, dataset),
-        _("Backtest"): lambda: _show_backtest(forecast, select_entity, run),
+        _("Alarms"): lambda: forecast_alarms.show(forecast, run),
+        _("Backtest"): lambda: forecast_evaluation.show_backtest(forecast, select_entity),
         _("Errors"): lambda: forecast_evaluation.show_errors(forecast, select_entity),
         _("Intervals"): lambda: forecast_evaluation.show_intervals(forecast, dataset, run),
         _("Influences"): lambda: _show_influences(forecast),
@@ -171,11 +172,6 @@ def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:
             ),
         },
     )
-
-
-def _show_backtest(forecast: Forecast, select_entity: EntitySelector, run: str) -> None:
-    forecast_evaluation.show_backtest(forecast, select_entity)
-    interval_violations.show(forecast, run)
 
 
 # ---- importance and effects -----------------------------------------------------------------------------------------

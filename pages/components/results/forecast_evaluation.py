@@ -24,10 +24,11 @@ SCORE_COLUMNS = (
     "mase",
     "r2",
     "quantile_loss",
+    "mwql",
     "coverage",
     "width",
 )
-PERCENT_COLUMNS = ("wape", "wape_naive1", "wape_naive7", "quantile_loss", "coverage", "width")
+PERCENT_COLUMNS = ("wape", "wape_naive1", "wape_naive7", "quantile_loss", "mwql", "coverage", "width")
 EntitySelector = Callable[[str], Forecast]
 
 
@@ -98,7 +99,9 @@ def show_backtest(forecast: Forecast, select_entity: EntitySelector) -> None:
 def _show_scores(table: pd.DataFrame, first_column: str, key: str) -> None:
     """Show one row of scores per number of days ahead or per entity; shares are in percent."""
     names = [name for name in SCORE_COLUMNS if name in table]
-    rows = table[[first_column, *names]].assign(**{name: 100 * table[name] for name in PERCENT_COLUMNS})
+    rows = table[[first_column, *names]].assign(
+        **{name: 100 * table[name] for name in PERCENT_COLUMNS if name in table}
+    )
     number = st.column_config.NumberColumn
     labels = {
         "wape": "WAPE, %",
@@ -109,6 +112,7 @@ def _show_scores(table: pd.DataFrame, first_column: str, key: str) -> None:
         "mase": "MASE",
         "r2": "R²",
         "quantile_loss": _("Quantile loss, %"),
+        "mwql": _("Quantile loss of the deciles, %"),
         "coverage": _("Coverage, %"),
         "width": _("Interval width, %"),
     }
@@ -222,8 +226,8 @@ def _show_recalibration(dataset: Dataset | None, run: str) -> None:
     st.caption(
         _(
             "Recalibration uses the first half of the backtest to choose the past errors for "
-            "the intervals, and evaluates them on the second half. It creates a new run with "
-            "the same forecasts."
+            "the intervals, and how far they adapt. The choice is kept only if it improves the second half. "
+            "The new run has the same forecasts."
         )
     )
     full_dataset = cache.load_dataset()

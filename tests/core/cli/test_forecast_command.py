@@ -56,6 +56,7 @@ def test_forecast_command_prints_json_and_writes_table(
         "skill_naive1",
         "skill_naive7",
         "quantile_loss",
+        "mwql",
         "coverage",
         "width",
     }

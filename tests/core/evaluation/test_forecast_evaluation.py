@@ -1,5 +1,7 @@
 """Evaluation of forecasts: metrics, conformal intervals, recalibration, backtest tables, event effects."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,14 +14,8 @@ from core.data.dataset import Dataset
 from core.data.panel import Panel
 from core.errors import DataError
 from core.evaluation import forecast_metrics
-from core.evaluation.conformal import (
-    MIN_ERRORS,
-    ConformalConfig,
-    ResidualHistory,
-    apply_quantiles,
-    compute_conformal_quantiles,
-    compute_error_scale,
-)
+from core.evaluation.conformal import ConformalConfig, ResidualHistory, apply_quantiles, compute_error_scale
+from core.evaluation.error_quantiles import MIN_ERRORS, compute_conformal_quantiles
 from core.evaluation.event_effects import compute_matched_effect, compute_raw_effect
 from core.forecasters.backtest import Backtest, run_backtest
 from core.forecasters.backtest_report import build_report
@@ -244,14 +240,14 @@ def test_future_intervals_use_last_errors() -> None:
     errors = make_errors(np.repeat([[20.0], [1.0]], 400, axis=0))
     wide, narrow = (
         np.ptp(
-            ResidualHistory(errors.forecast, errors.actual, ConformalConfig(window)).compute_quantiles(
+            ResidualHistory(errors.forecast, errors.actual, ConformalConfig(window, adaptation=0.0)).compute_quantiles(
                 np.array([[100.0]]), 1, QUANTILES
             )
         )
         for window in (800, 365)
     )
     assert narrow < 4 < 20 < wide
-    assert np.ptp(errors.select_last_days(365).compute_quantiles(np.array([[100.0]]), 1, QUANTILES)) == pytest.approx(
+    assert np.ptp(errors.select_last(365).compute_quantiles(np.array([[100.0]]), 1, QUANTILES)) == pytest.approx(
         narrow, rel=0.05
     )
 
@@ -261,24 +257,25 @@ def test_future_intervals_use_last_errors() -> None:
 
 @pytest.mark.parametrize(("first", "last"), [(0.5, 20.0), (20.0, 0.5)])
 def test_recalibration_restores_coverage(first: float, last: float) -> None:
-    """Errors grow (or shrink) all the time, so old errors make the intervals too narrow (or too wide)."""
+    """Errors grow (or shrink) all the time, so fixed intervals of old errors are too narrow (or too wide)."""
     errors = make_errors(np.geomspace([first] * 3, [last] * 3, 1050))
+    errors = replace(errors, calibration=ConformalConfig(adaptation=0.0))
     better, note = recalibrate_errors(errors, 0.05, 0.95)
-    assert better.calibration.window < errors.calibration.window
+    assert better.calibration.adaptation > 0
     old, new = (_compute_coverage(history, 700) for history in (errors, better))
     assert abs(old - 0.9) > 0.04
     assert abs(new - 0.9) < 0.7 * abs(old - 0.9)
     assert note.values["nominal"] == 90
     assert note.values["after"] == pytest.approx(100 * new, abs=0.06)
     assert note.values["before"] == pytest.approx(100 * old, abs=0.06)
+    assert note.values["loss"] > 1
     assert better.forecast is errors.forecast
 
 
 def test_recalibration_separates_kinds_of_entities() -> None:
     errors = make_errors(np.tile([1.0, 1.0, 8.0], (900, 1)))
-    errors = ResidualHistory(errors.forecast, errors.actual, ConformalConfig(per_entity=False))
+    errors = replace(errors, calibration=ConformalConfig(per_entity=False, adaptation=0.0))
     better, _ = recalibrate_errors(errors, 0.05, 0.95)
-    assert better.calibration.per_entity
     bands = [intervals.compute_rolling_quantiles(1, QUANTILES, 600) for intervals in (errors, better)]
     old, new = (
         forecast_metrics.compute_coverage(errors.actual[600:, 2], intervals[:, 2, :, 0], intervals[:, 2, :, 1])
@@ -288,21 +285,23 @@ def test_recalibration_separates_kinds_of_entities() -> None:
     assert 0.85 < new < 0.95
 
 
-def _compute_coverage(errors: ResidualHistory, first: int) -> float:
-    """Compute the mean coverage of both horizon steps from day `first` on.
+def test_recalibration_keeps_intervals_without_gain() -> None:
+    errors = replace(make_errors(np.full((900, 3), 2.0)), calibration=ConformalConfig(adaptation=0.0))
+    same, note = recalibrate_errors(errors, 0.05, 0.95)
+    assert same is errors
+    assert str(note).startswith("Nothing gained")
+    assert note.values["before"] == pytest.approx(100 * _compute_coverage(errors, 600), abs=0.06)
 
-    As in `recalibrate_errors`, the blocks start after the first third.
+
+def _compute_coverage(errors: ResidualHistory, first: int) -> float:
+    """Compute the coverage of both horizon steps from period `first` on.
+
+    As in `recalibrate_errors`, the intervals start after the first third.
     """
     start = len(errors.actual) // 3
-    bands = [errors.compute_rolling_quantiles(step, QUANTILES, start)[first - start :] for step in (1, 2)]
-    return float(
-        np.mean(
-            [
-                forecast_metrics.compute_coverage(errors.actual[first:], intervals[..., 0], intervals[..., 1])
-                for intervals in bands
-            ]
-        )
-    )
+    bands = np.stack([errors.compute_rolling_quantiles(step, QUANTILES, start)[first - start :] for step in (1, 2)])
+    actual = np.broadcast_to(errors.actual[first:], bands.shape[:-1])
+    return forecast_metrics.compute_coverage(actual, bands[..., 0], bands[..., 1])
 
 
 # ---- tables of a backtest ------------------------------------------------------------------------------------------

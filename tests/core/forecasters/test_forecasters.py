@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.array_types import Floats
 from core.data.covariates import Covariates, read_covariates
@@ -17,7 +19,6 @@ from core.errors import DataError
 from core.forecasters.base import Forecaster
 from core.forecasters.blend import Blend
 from core.forecasters.covariate_panel import LEAD_ERRORS_C, CovariatePanel, select_covariates
-from core.forecasters.intraday_profile import compute_intraday_shares, disaggregate_days
 from core.forecasters.leakage import check_leakage
 from core.forecasters.ridge import Ridge
 from core.forecasters.series.base import SeriesForecaster
@@ -29,7 +30,6 @@ from tests.support.sample_series import (
     make_consumption,
     make_covariate_table,
     make_daily_dataset,
-    make_hourly_dataset,
     make_temperatures,
 )
 
@@ -72,7 +72,7 @@ def make_covariates() -> Covariates:
 
 
 def make_inputs(panel: Panel) -> CovariatePanel:
-    return CovariatePanel.from_covariates(panel, make_covariates(), select_covariates(panel, make_covariates()))
+    return CovariatePanel.from_covariates(panel, make_covariates(), select_covariates(panel, make_covariates()).names)
 
 
 @cache
@@ -366,42 +366,6 @@ def test_seasonal_naive_repeats_same_weekday() -> None:
         assert naive.predict(panel, make_inputs(panel), step)[40, 0] == 140 - back
 
 
-# ---- hourly profiles ------------------------------------------------------------------------------------------------
-
-
-def test_hourly_spread_keeps_daily_total_and_shape() -> None:
-    panel = Panel.from_dataset(make_hourly_dataset(make_consumption(60, 2)), "hour")
-    hourly_values = disaggregate_days(panel.amounts[50:], panel, 2, 50)
-    assert np.allclose(hourly_values, panel.values[50:])
-    power = Panel.from_dataset(make_hourly_dataset(make_consumption(60, 2), unit="MW"), "hour")
-    assert np.allclose(disaggregate_days(power.amounts[50:], power, 2, 50), power.values[50:])
-
-
-def test_hourly_shares_ignore_later_values() -> None:
-    panel = Panel.from_dataset(make_hourly_dataset(make_consumption(60, 2)), "hour")
-    values = panel.values.copy()
-    values[41:] = values[41:, :, ::-1] * np.linspace(1, 3, 24)
-    for step in (1, 2, 7, 8):
-        before, after = (
-            compute_intraday_shares(panel, step),
-            compute_intraday_shares(replace_values(panel, values), step),
-        )
-        assert np.array_equal(before[14:][: 41 + step - 14], after[14:][: 41 + step - 14], equal_nan=True), step
-        assert not are_equal(before, after)
-
-
-def test_hourly_shares_ignore_empty_days() -> None:
-    panel = Panel.from_dataset(make_hourly_dataset(make_consumption(60, 2)), "hour")
-    values = panel.values.copy()
-    values[50] = 0
-    assert np.allclose(
-        compute_intraday_shares(replace_values(panel, values), 1)[57], compute_intraday_shares(panel, 1)[57]
-    )
-    values[20:] = 0
-    hourly_values = disaggregate_days(np.zeros((1, 2)), replace_values(panel, values), 1, 59)
-    assert np.array_equal(hourly_values, np.zeros((1, 2, 24)))
-
-
 # ---- inputs known in advance ----------------------------------------------------------------------------------------
 
 
@@ -459,11 +423,33 @@ def test_degraded_weather_is_consistent_for_one_origin() -> None:
 
 
 def test_usable_columns_omit_excluded_weather() -> None:
-    assert "temperature" in select_covariates(make_panel(), make_covariates())
-    assert select_covariates(make_panel(), make_covariates(), "none") == [
-        column for column in select_covariates(make_panel(), make_covariates()) if column != "temperature"
-    ]
-    assert select_covariates(make_panel().tail(50), make_covariates()) == []
+    names = select_covariates(make_panel(), make_covariates()).names
+    assert "temperature" in names
+    selection = select_covariates(make_panel(), make_covariates(), "none")
+    assert selection.names == [name for name in names if name != "temperature"]
+    assert "temperature" not in selection.left_out
+
+
+def test_short_history_uses_what_it_knows_and_says_what_it_leaves_out() -> None:
+    selection = select_covariates(make_panel().tail(30), make_covariates())
+    assert selection.names == ["temperature", "school_break"]
+    assert "days have it, and 3 are needed" in str(selection.left_out["strike"])
+
+
+@given(known=st.integers(0, 200), length=st.integers(14, 200), events=st.integers(0, 10))
+@settings(max_examples=50, deadline=None)
+def test_covariate_is_used_or_named_with_a_reason(known: int, length: int, events: int) -> None:
+    days = pd.date_range("2024-01-01", periods=length, name="day")
+    panel = Panel(days, ("a",), ("day",), np.ones((length, 1, 1)))
+    values = np.where(np.arange(length) < known, np.arange(float(length)), np.nan)
+    flags = (np.arange(length) % 2 == 0) & (np.arange(length) < 2 * events)
+    index = pd.MultiIndex.from_product([["a"], days], names=["entity", "day"])
+    frame = pd.DataFrame({"price": values, "holiday": flags.astype(float)}, index=index)
+    selection = select_covariates(panel, Covariates(frame))
+    assert {*selection.names, *selection.left_out} == {"price", "holiday"}
+    assert not set(selection.names) & set(selection.left_out)
+    assert ("price" in selection.names) == (min(known, length) >= max(10, min(60, length // 2)))
+    assert ("holiday" in selection.names) == (min(events, (length + 1) // 2) >= 3)
 
 
 # ---- leakage check --------------------------------------------------------------------------------------------------

@@ -274,6 +274,7 @@ def test_forecast_page_loads_covariates_of_shared_result(digest: str, saved_fore
     ("view", "words"),
     [
         ("Forecast", "(of 2)"),
+        ("Alarms", "Verdict on this alarm"),
         ("Backtest", "By entity"),
         ("Errors", "Boxes contain"),
         ("Intervals", "Coverage of the 90 % interval"),
@@ -315,6 +316,50 @@ def test_forecast_page_shows_hourly_forecast(page_workspace: Workspace, small_da
         get_widget(app, "segmented_control", key).set_value("hour").run()
         assert not app.exception
         assert not app.error
+
+
+def test_forecast_page_lists_alarms_and_keeps_verdicts(
+    page_workspace: Workspace, digest: str, saved_forecast: tuple[Forecast, str]
+) -> None:
+    result, run = saved_forecast
+    app = open_result(digest, run, "Alarms")
+    table = next(element.value for element in app.dataframe if "words" in element.value.columns)
+    assert len(table) == len(result.alarms)
+    assert table["entity"].tolist() == result.alarms["entity"].astype(str).tolist()
+    assert table["words"][0].startswith(str(result.alarms["entity"][0]))
+    assert f"{len(result.alarms)} alarms, worst first" in read_page_text(app)
+    get_widget_like(app, "segmented_control", "verdict-choice-").set_value("true_alarm").run()
+    app = get_widget_like(app, "button", "verdict-save-").click().run()
+    assert not app.exception
+    record = page_workspace.feedback.read_records()[-1]
+    assert (record.page, record.run_id, record.verdict) == ("forecast", run, "true_alarm")
+    table = next(element.value for element in app.dataframe if "words" in element.value.columns)
+    assert table["verdict"].tolist()[0] == "✓ true alarm"
+    severity = result.alarms["severity"].iloc[-1]
+    app = get_widget(app, "button_group", "alarm-severity").set_value([severity]).run()
+    assert not app.exception
+    table = next(element.value for element in app.dataframe if "words" in element.value.columns)
+    assert len(table) == (result.alarms["severity"] == severity).sum()
+
+
+def get_widget_like(app: AppTest, kind: str, start: str) -> Any:
+    return next(element for element in getattr(app, kind) if (element.key or "").startswith(start))
+
+
+@pytest.mark.parametrize(
+    ("is_judged", "text"), [(True, "Nothing left its interval"), (False, "No measured value was judged")]
+)
+def test_forecast_page_without_alarms_says_why(
+    is_judged: bool, text: str, digest: str, saved_forecast: tuple[Forecast, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, run = saved_forecast
+    calm = replace(result, alarms=result.alarms.iloc[:0])
+    if not is_judged:
+        calm = replace(calm, judged=pd.DataFrame(), alarm_counts=type(result.alarm_counts)())
+    monkeypatch.setattr("pages.components.cache.load_result", lambda *_: calm)
+    app = open_result(digest, run, "Alarms")
+    assert text in read_page_text(app)
+    assert "Verdict on this alarm" not in read_page_text(app)
 
 
 def test_forecast_page_recalibrates_as_new_run(

@@ -17,6 +17,7 @@ from core.data.ingest.labels import read_labels
 from core.data.ingest.number_parsing import detect_decimal_mark, parse_numbers
 from core.data.ingest.readers.base import RawTable, note_ambiguous_mark
 from core.data.ingest.time_parts import assemble_times
+from core.data.nameless import SERIES
 from core.data.quality.findings import Finding
 from core.data.read_options import DATE_ORDERS
 from core.errors import UnknownLayoutError, UnreadableFileError
@@ -112,18 +113,16 @@ def require_roles(table: RawTable, roles: Roles, layout: Layout, *required_roles
             )
 
 
-def build_dataset(
-    table: RawTable, roles: Roles, layout: Layout, measures: Mapping[str, str], entity: str = ""
-) -> Dataset:
+def build_dataset(table: RawTable, roles: Roles, layout: Layout, measures: Mapping[str, str]) -> Dataset:
     """Build a dataset from columns with roles.
 
-    `measures` maps each measurement column to its name in the dataset, in order. `entity` is the name of the entity if
-    no column names one; the default is the name of the file. Without a time column, the rows are numbered.
+    `measures` maps each measurement column to its name in the dataset, in order. The entity is SERIES if no column
+    names one. Without a time column, the rows are numbered.
     """
     notes = table.notes
     dates = _parse_times(table, roles, notes) if has_time(roles) else None
     index = make_index(
-        _build_entities(table, find_role_columns(roles, "entity"), entity or strip_extensions(table.name)),
+        _build_entities(table, find_role_columns(roles, "entity"), SERIES),
         pd.RangeIndex(len(table.frame)) if dates is None else dates.times,
     )
     covariates = _read_covariates(table, roles, layout, index, notes)
@@ -142,16 +141,6 @@ def build_dataset(
         files=(table.name,),
         notes=tuple(notes),
     )
-
-
-def strip_extensions(name: str) -> str:
-    """Return a file name without its extensions: the name of the entity of a file with one series.
-
-    Example:
-        >>> strip_extensions("paris.csv.gz")
-        'paris'
-    """
-    return re.sub(r"(\.(csv|tsv|txt|json|xlsx|parquet|npz|seq|gz|zip))+$", "", name, flags=re.IGNORECASE) or name
 
 
 def has_time(roles: Roles) -> bool:

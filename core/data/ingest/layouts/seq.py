@@ -48,7 +48,7 @@ class SeqWindows(Layout):
             row_numbers = table.frame.pop(ts)
             roles = {column: role for column, role in roles.items() if column != ts}
         measures = {column: column for column in find_role_columns(roles, "measure")}
-        dataset = build_dataset(table, roles, self, measures, entity=table.name.replace(".seq", "")).replace(unit=unit)
+        dataset = build_dataset(table, roles, self, measures).replace(unit=unit)
         return (
             dataset.replace(step=compute_usual_step(dataset))
             if row_numbers is None

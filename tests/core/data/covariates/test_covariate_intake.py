@@ -263,11 +263,13 @@ def test_equal_rows_are_dropped_and_different_rows_told(write_text: Callable[...
     )
 
 
-def test_rows_of_several_stations_are_averaged_and_told(write_text: Callable[..., Path]) -> None:
+def test_rows_of_several_stations_are_places(write_text: Callable[..., Path]) -> None:
     text = "date,station,temperature\n2024-03-01,Brest,4\n2024-03-01,Nice,4\n2024-03-01,Metz,10\n"
     table = read_one(write_text(text))
-    assert table.frame["temperature"].tolist() == [6]
-    assert {"conflicting_rows", "ignored_columns", "aggregated_rows"} <= list_notes(table).keys()
+    assert table.frame["temperature"].to_dict() == {
+        (place, pd.Timestamp("2024-03-01")): value for place, value in (("Brest", 4), ("Metz", 10), ("Nice", 4))
+    }
+    assert not table.notes
 
 
 def test_school_zones_with_two_rows_for_day_are_told(write_text: Callable[..., Path]) -> None:

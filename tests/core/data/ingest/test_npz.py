@@ -49,7 +49,7 @@ def test_npz_reads_train_test_and_label(tmp_path: Path, test: np.ndarray, rows: 
     label = random.integers(0, 2, len(test))
     dataset = load([save_archive(tmp_path, "machine-7.npz", train=train, test=test, label=label)])
     np.testing.assert_array_equal(dataset.values, np.vstack([train, test.astype(float)]))
-    assert (dataset.layout, dataset.entities, dataset.has_dates) == ("kpi_matrix", ["machine-7"], False)
+    assert (dataset.layout, dataset.entities, dataset.has_dates) == ("kpi_matrix", ["series"], False)
     assert list(dataset.time) == list(range(rows + len(test)))
     assert dataset.labels is not None
     assert list(dataset.labels) == [False] * rows + list(label > 0)
@@ -83,7 +83,7 @@ def test_npz_reads_names_and_dates(tmp_path: Path) -> None:
         dataset = load([save_archive(tmp_path, train=TRAIN, test=TEST, label=LABEL, columns=names, time=time)])
         assert dataset.columns == list("abcdef")
         assert (dataset.time == times).all()
-        assert dataset.entities == ["machine"]
+        assert dataset.entities == ["series"]
         assert dataset.step == pd.Timedelta(minutes=1)
 
 

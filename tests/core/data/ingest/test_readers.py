@@ -395,7 +395,7 @@ def test_kpi_layout_accepts_file_without_header(tmp_path: Path) -> None:
     LAYOUTS["kpi_matrix"].to_csv(tmp_path / "machine-1.txt", index=False, header=False)
     dataset = load([tmp_path / "machine-1.txt"])
     assert (dataset.layout, len(dataset), len(dataset.columns)) == ("kpi_matrix", 30, 38)
-    assert dataset.entities == ["machine-1"]
+    assert dataset.entities == ["series"]
     assert not dataset.has_dates
 
 
@@ -497,7 +497,7 @@ def test_load_joins_consecutive_files_into_one_series(tmp_path: Path) -> None:
     january, february = tmp_path / "january.csv", tmp_path / "february.csv"
     january.write_text("date,calls\n2024-01-30,1\n2024-01-31,2\n")
     february.write_text("date,calls\n2024-02-01,3\n2024-02-02,4\n")
-    assert load([january, february]).entities == ["january"]
+    assert load([january, february]).entities == ["series"]
     assert len(load([january, february])) == 4
     (tmp_path / "other.csv").write_text("date,calls\n2024-01-31,5\n2024-02-01,6\n")
     assert load([january, tmp_path / "other.csv"]).entities == ["january", "other"]

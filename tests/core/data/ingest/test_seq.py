@@ -88,7 +88,7 @@ def test_seq_reader_joins_windows(tmp_path: Path, container: str) -> None:
     assert_values(dataset)
     assert (dataset.layout, dataset.has_dates, dataset.notes) == ("seq", False, ())
     assert list(dataset.time) == list(range(60))
-    assert dataset.entities == (["1 … 41"] if container in ("files", "reversed") else ["train"])
+    assert dataset.entities == ["series"]
     assert dataset.labels is not None
     assert not dataset.labels.any()
 
@@ -103,7 +103,7 @@ def test_seq_reader_orders_by_timestamp(tmp_path: Path) -> None:
     assert_values(dataset)
     assert (dataset.time == TIMESTAMPS).all()
     assert dataset.step == pd.Timedelta(minutes=15)
-    assert dataset.entities == ["train"]
+    assert dataset.entities == ["series"]
 
 
 @pytest.mark.parametrize("kind", ["array", "tensor"])
@@ -121,7 +121,7 @@ def test_seq_reader_accepts_array_and_tensor_labels(tmp_path: Path, kind: str, d
     np.testing.assert_array_equal(dataset.values, values)
     assert dataset.labels is not None
     assert list(np.flatnonzero(dataset.labels)) == [7, 8]
-    assert dataset.entities == ["1"]
+    assert dataset.entities == ["series"]
 
 
 def test_seq_reader_accepts_numpy_1_and_2(tmp_path: Path) -> None:

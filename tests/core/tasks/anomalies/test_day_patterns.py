@@ -6,6 +6,7 @@ import pytest
 
 from core.actor import Actor
 from core.data.dataset import Dataset, make_clock_labels, make_index
+from core.detectors.baselines import DayBaseline
 from core.tasks.anomalies.result import Detection
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
@@ -46,3 +47,19 @@ def test_usual_days_have_no_pattern_in_their_words(detection: Detection) -> None
     assert rows.loc[usual, "repeats"].isna().all()
     assert rows.loc[usual, "shift_gain"].isna().mean() > 0.8
     assert not any("in a row" in str(message) for pattern in detection.describe_patterns(usual) for message in pattern)
+
+
+def test_rounded_values_are_no_repeats() -> None:
+    """A pair of equal neighbours counts nothing, a longer stretch does; where pairs are usual, longer ones count."""
+    random = np.random.default_rng(0)
+    dates = pd.date_range("2023-01-01", periods=400)
+    days = random.normal(10, 2, (400, 24))
+    days[3, 4] = days[3, 5]
+    days[7, 5:15] = 12.0
+    for values in (days, np.round(days)):
+        frame = pd.DataFrame(values, index=make_index(["small"] * 400, dates), columns=make_clock_labels(24))
+        dataset = Dataset(frame, "daily_profile", profile=True, step=pd.Timedelta(days=1))
+        repeats = DayBaseline().fit(dataset).compute_features(dataset)[:, 5]
+        assert np.median(repeats) == 0
+        assert repeats.argmax() == 7
+        assert values is not days or repeats[3] == 0

@@ -1,0 +1,299 @@
+"""Shape of the day: how the amount of a day is spread over its times, forecast from weather, calendar and past days."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.array_types import Floats
+from core.data.panel import Panel
+from core.forecasters.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.day_shape_features import build_shape_features
+from core.forecasters.intraday_profile import DeviationUnit, compute_slot_means, compute_usual_deviations
+
+MIN_TRAIN_DAYS, MAX_TEST_DAYS = 30, 365
+TEST_SHARE = 0.25  # of the history, which the model of the shape is tested on before it is used
+MIN_SHAPE_DAYS = 56  # of history, for the two together
+MIN_GAIN = 0.01  # smallest gain over the usual profile that counts, as a share of its error
+MIN_STANDARD_ERRORS = 2.0  # of the gain from week to week, by which it has to be above 0
+TRUST_DAYS = 28  # known days before an origin that tell how far the model is trusted
+MAX_CHUNK_VALUES = 20_000_000  # of features that are held in memory at once
+ALPHAS = np.array([0.3, 1, 3, 10, 30, 100, 300, 1000, 3000])
+OUTLIER_FACTOR = 6.0  # × the median of the largest deviation of a day, above which a day is no training day
+USUAL_LOOKBACK_DAYS = 40  # days that the features of a day look back, in addition to twice the days ahead
+
+
+@dataclass(frozen=True)
+class ShapeTest:
+    """Test of the model of the shape on the last days of the training data, with the measured amounts of the days.
+
+    days         tested days
+    usual_error  absolute error of the slots with the usual profile, as a share of the amounts
+    model_error  the same with the model
+    is_gain      True if the model is measurably better
+    """
+
+    days: int
+    usual_error: float
+    model_error: float
+    is_gain: bool
+
+
+@dataclass(frozen=True)
+class ShapeLines:
+    """Linear models of the deviations from the usual profile, one per entity, for one number of days ahead.
+
+    mean, scale, low, high  of every feature in the training data, (entities, features)
+    coefficients            (entities, features, slots); 0 for an entity with too few training days
+    intercept               (entities, slots)
+    """
+
+    mean: Floats
+    scale: Floats
+    low: Floats
+    high: Floats
+    coefficients: NDArray[np.float32]
+    intercept: Floats
+
+    def predict(self, features: Floats, entities: slice) -> Floats:
+        """Return the deviations from the usual profile, (days, entities, slots).
+
+        A feature outside its range in the training data counts as the end of the range; an unknown one as its mean.
+        """
+        features = np.clip(features, self.low[entities], self.high[entities])
+        scaled = np.nan_to_num((features - self.mean[entities]) / self.scale[entities])
+        products = np.matmul(scaled.transpose(1, 0, 2), self.coefficients[entities].astype(float))
+        deviations: Floats = products.transpose(1, 0, 2) + self.intercept[entities]
+        return deviations
+
+
+@dataclass
+class DayShape:
+    """Model of the shape of a day: a ridge regression of the deviations of its times from their usual profile.
+
+    The usual profile is the mean of the last four days of the same weekday. Weather, holidays, the season, the level of
+    the day and the last known shapes move the hours away from it. All times of an entity share one regression with the
+    same features, so the deviations of a day add up to 0 and the amount of the day stays as forecast.
+
+    The model is used where it was measurably better than the usual profile on the last days of the training data
+    (`test_`), for all entities or none. Before every origin, a factor from 0 to 1 per entity adapts the model to the
+    shapes of the four weeks before: it is near 0 when the shapes have become others than those of the training data.
+
+    Hoerl, Kennard: Ridge Regression, Technometrics 12, 1970. Bates, Granger: The Combination of Forecasts, Operational
+    Research Quarterly 20, 1969.
+
+    Example:
+        >>> import pandas as pd
+        >>> days = pd.date_range("2023-01-01", periods=200)
+        >>> cold = np.random.default_rng(0).uniform(0, 10, 200)  # degrees below 16 °C move amounts to the morning
+        >>> values = np.stack([100 + 5 * cold, 100 - 5 * cold], axis=1)[:, None]
+        >>> series = Panel(days, ("Lyon",), ("00:00", "12:00"), values)
+        >>> temperature = np.append(16 - cold, 16)[:, None]
+        >>> until_tomorrow = days.append(days[-1:] + pd.Timedelta(days=1))
+        >>> known = CovariatePanel(until_tomorrow, {"temperature": temperature}, np.zeros((201, 1), dtype=bool))
+        >>> shape = DayShape().fit(series, known, horizon=1)
+        >>> round(shape.test_.usual_error, 2), round(shape.test_.model_error, 2)
+        (0.15, 0.02)
+        >>> float(shape.spread(series.amounts[199:], series, known, 1, 199).sum().round(6))  # the amount of the day
+        200.0
+    """
+
+    unit_: DeviationUnit | None = field(default=None, init=False)
+    history_years_: float = field(default=0.0, init=False)
+    lines_: dict[int, ShapeLines] = field(default_factory=dict, init=False)
+    test_: ShapeTest | None = field(default=None, init=False)
+
+    def fit(self, series: Panel, covariates: CovariatePanel, horizon: int) -> Self:
+        """Test the model on the last days of `series`; fit it on all days for 1 to `horizon` days ahead if it is used.
+
+        With one slot, or too few days for the test, the usual profile is kept.
+        """
+        self.unit_, self.lines_, self.test_ = DeviationUnit.from_series(series), {}, None
+        test_days = min(int(len(series) * TEST_SHARE), MAX_TEST_DAYS)
+        if len(series.slots) == 1 or len(series) < MIN_SHAPE_DAYS:
+            return self
+        test_start = len(series) - test_days
+        self._fit_lines(series, covariates, sorted({1, horizon}), test_start)
+        self.test_ = self._test(series, covariates, test_start)
+        self.lines_ = {}
+        if self.test_.is_gain:
+            self._fit_lines(series, covariates, list(range(1, horizon + 1)), len(series))
+        return self
+
+    def spread(self, amounts: Floats, series: Panel, covariates: CovariatePanel, step: int, first_day: int) -> Floats:
+        """Return `amounts` per slot, (days, entities, slots); they are forecasts of the days from `first_day` on.
+
+        The forecasts are made `step` days ahead; only slots known by then are used. NaN for an entity without any known
+        shape in the last weeks.
+        """
+        if len(series.slots) == 1:
+            return amounts[:, :, None]
+        unit = self.unit_ or DeviationUnit.from_series(series.select_before(series.periods[first_day]))
+        start = max(first_day - 2 * step - TRUST_DAYS - USUAL_LOOKBACK_DAYS, 0)
+        all_means = compute_slot_means(np.concatenate([series.amounts[start:first_day], amounts]), series)
+        values = np.empty((len(amounts), *series.values.shape[1:]))
+        end = first_day + len(amounts)
+        for entities, part, part_covariates in _iter_chunks(series, covariates, start, end):
+            part_unit, means = unit.select(entities), all_means[:, entities]
+            deviations = part_unit.compute_deviations(part)
+            usual = compute_usual_deviations(deviations, step, (part.values == 0).all(axis=2))
+            if step in self.lines_:
+                features = build_shape_features(part, part_covariates, part_unit, means, step, self.history_years_)
+                change = self.lines_[step].predict(features, entities)
+                usual = usual + change * _compute_trust(change, deviations - usual, means, step)[:, :, None]
+            values[:, entities] = part_unit.apply_deviations(means, usual)[first_day - start :]
+        return values
+
+    def _fit_lines(self, series: Panel, covariates: CovariatePanel, steps: list[int], end: int) -> None:
+        """Fit the lines of `steps` on the days before index `end`."""
+        assert self.unit_ is not None
+        self.history_years_ = end / 365.25
+        parts: dict[int, list[ShapeLines]] = {step: [] for step in steps}
+        for entities, part, part_covariates in _iter_chunks(series, covariates, 0, end):
+            unit, means = self.unit_.select(entities), part.values.mean(axis=2)
+            deviations = unit.compute_deviations(part)
+            for step in steps:
+                features = build_shape_features(part, part_covariates, unit, means, step, self.history_years_)
+                targets = deviations - compute_usual_deviations(deviations, step)
+                parts[step].append(_fit_entities(features, targets, np.abs(unit.measure(means))))
+        self.lines_ = {step: _join_lines(lines) for step, lines in parts.items()}
+
+    def _test(self, series: Panel, covariates: CovariatePanel, test_start: int) -> ShapeTest:
+        """Compare the lines, fitted before `test_start`, with the usual profile from then on."""
+        usual_shape = DayShape()
+        usual_shape.unit_ = self.unit_
+        losses = {"usual": 0.0, "model": 0.0}
+        gains, total = np.zeros(len(series) - test_start), 0.0
+        for step in self.lines_:
+            first_day = test_start + step - 1
+            actual, amounts = series.values[first_day:], series.amounts[first_day:]
+            errors = [
+                np.abs(actual - shape.spread(amounts, series, covariates, step, first_day))
+                for shape in (usual_shape, self)
+            ]
+            is_known = np.isfinite(errors[0]) & np.isfinite(errors[1])
+            usual_errors, model_errors = (np.where(is_known, error, 0).sum(axis=(1, 2)) for error in errors)
+            gains[step - 1 :] += usual_errors - model_errors
+            losses["usual"] += float(usual_errors.sum())
+            losses["model"] += float(model_errors.sum())
+            total += float(np.abs(actual[is_known]).sum())
+        weekly_gains = np.array([week.mean() for week in np.array_split(gains, max(len(gains) // 7, 2))])
+        noise = float(weekly_gains.std(ddof=1)) / len(weekly_gains) ** 0.5
+        is_gain = (
+            losses["usual"] - losses["model"] > MIN_GAIN * losses["usual"]
+            and float(weekly_gains.mean()) > MIN_STANDARD_ERRORS * noise
+        )
+        total = total or 1.0
+        return ShapeTest(len(gains), losses["usual"] / total, losses["model"] / total, is_gain)
+
+
+def _iter_chunks(
+    series: Panel, covariates: CovariatePanel, start: int, end: int
+) -> Iterator[tuple[slice, Panel, CovariatePanel]]:
+    """Yield entities, few enough for memory, with their series and covariates of the days `start` to `end`."""
+    feature_count = 120 + 2 * len(series.slots)
+    size = max(MAX_CHUNK_VALUES // max((end - start) * feature_count, 1), 1)
+    for first in range(0, len(series.entities), size):
+        entities = slice(first, first + size)
+        part = replace(
+            series,
+            periods=series.periods[start:end],
+            entities=series.entities[entities],
+            values=series.values[start:end, entities],
+        )
+        error = covariates.temperature_error
+        yield (
+            entities,
+            part,
+            replace(
+                covariates,
+                days=covariates.days[start : end + 1],
+                columns={name: values[start : end + 1, entities] for name, values in covariates.columns.items()},
+                assumed=covariates.assumed[start : end + 1, entities],
+                temperature_error=None if error is None else error[start : end + 1, :, entities],
+            ),
+        )
+
+
+def _compute_trust(change: Floats, target: Floats, means: Floats, step: int) -> Floats:
+    """Return the factor of `change` that would have fitted the known days best, 0 to 1, (days, entities).
+
+    It is the slope of `target` on `change` over the 28 days known `step` days before; 1 without a known day.
+    """
+    weight = np.square(means)
+    products = np.where(np.isfinite(target), change * target, 0).sum(axis=2) * weight
+    squares = np.where(np.isfinite(target), np.square(change), 0).sum(axis=2) * weight
+    product_sum, square_sum = (_sum_known_days(np.nan_to_num(values), step) for values in (products, squares))
+    slope = np.divide(product_sum, square_sum, out=np.ones_like(square_sum), where=square_sum > 0)
+    return np.clip(slope, 0, 1)
+
+
+def _sum_known_days(values: Floats, step: int) -> Floats:
+    """Return the sums over the 28 days known `step` days before every day, shape unchanged."""
+    sums = np.cumsum(values, axis=0)
+    return np.nan_to_num(shift_days(sums, step)) - np.nan_to_num(shift_days(sums, step + TRUST_DAYS))
+
+
+def _fit_entities(features: Floats, targets: Floats, weights: Floats) -> ShapeLines:
+    """Return the lines of every entity: `features` (days, entities, features), `targets` (days, entities, slots)."""
+    _, entities, feature_count = features.shape
+    slots, shape = targets.shape[2], (entities, feature_count)
+    lines = ShapeLines(
+        mean=np.zeros(shape),
+        scale=np.ones(shape),
+        low=np.zeros(shape),
+        high=np.zeros(shape),
+        coefficients=np.zeros((*shape, slots), dtype=np.float32),
+        intercept=np.zeros((entities, slots)),
+    )
+    for entity in range(entities):
+        is_usable = np.isfinite(targets[:, entity]).all(axis=1) & (weights[:, entity] > 0)
+        largest = np.abs(targets[:, entity]).max(axis=1)
+        if is_usable.any():
+            is_usable &= largest <= OUTLIER_FACTOR * np.median(largest[is_usable])
+        if is_usable.sum() < MIN_TRAIN_DAYS:
+            continue
+        values, weight = features[is_usable, entity], weights[is_usable, entity]
+        is_known = np.isfinite(values).any(axis=0)
+        values[:, ~is_known] = 0
+        lines.low[entity], lines.high[entity] = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        lines.mean[entity] = np.nanmean(values, axis=0)
+        values = np.where(np.isfinite(values), values, lines.mean[entity]) - lines.mean[entity]
+        spread = values.std(axis=0)
+        lines.scale[entity] = np.where(spread > 1e-9 * np.maximum(np.abs(lines.mean[entity]), 1), spread, np.inf)
+        lines.coefficients[entity], lines.intercept[entity] = _solve_ridge(
+            values / lines.scale[entity], targets[is_usable, entity], weight / weight.mean()
+        )
+    return lines
+
+
+def _solve_ridge(features: Floats, targets: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Return the coefficients (features, slots) and the intercept (slots,) with the least leave-one-out error.
+
+    The regularisation is one number for all slots. Days count with `weights`. Hastie, Tibshirani, Friedman: The
+    Elements of Statistical Learning, 2009, section 7.10.
+    """
+    root = np.sqrt(weights)[:, None]
+    centre, intercept = np.average(features, axis=0, weights=weights), np.average(targets, axis=0, weights=weights)
+    scaled, residuals = (features - centre) * root, (targets - intercept) * root
+    eigenvalues, eigenvectors = np.linalg.eigh(scaled.T @ scaled)
+    rotated = scaled @ eigenvectors
+    products = rotated.T @ residuals
+    eigenvalues = np.maximum(eigenvalues, 0)
+    best_error, best_coefficients = np.inf, np.zeros((features.shape[1], targets.shape[1]))
+    for alpha in ALPHAS:
+        shrunk = products / (eigenvalues + alpha)[:, None]
+        leverage = np.square(rotated) @ (1 / (eigenvalues + alpha)) + weights / weights.sum()
+        left_out = (residuals - rotated @ shrunk) / np.maximum(1 - leverage, 0.01)[:, None]
+        error = float(np.square(left_out).mean())
+        if error < best_error:
+            best_error, best_coefficients = error, eigenvectors @ shrunk
+    return best_coefficients, intercept - centre @ best_coefficients
+
+
+def _join_lines(parts: list[ShapeLines]) -> ShapeLines:
+    """Return the lines of several chunks of entities as one."""
+    names = ("mean", "scale", "low", "high", "coefficients", "intercept")
+    return ShapeLines(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})

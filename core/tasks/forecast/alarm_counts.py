@@ -1,0 +1,57 @@
+"""Numbers of judged values and of those outside their interval, with the rate that was promised."""
+
+import math
+from dataclasses import dataclass
+
+from core.evaluation.forecast_metrics import compute_binomial_band
+from core.messages import N_, Message
+
+
+@dataclass(frozen=True)
+class AlarmCounts:
+    """Numbers of judged and outside values: of single values, and of means over several periods ("lasting").
+
+    past_errors  errors that the interval begins with, of the series with the fewest
+    """
+
+    judged: int = 0
+    outside: int = 0
+    lasting_judged: int = 0
+    lasting_outside: int = 0
+    past_errors: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Share of the single values that are outside; NaN without any."""
+        return self.outside / self.judged if self.judged else float("nan")
+
+    @property
+    def lasting_rate(self) -> float:
+        """Share of the means that are outside; NaN without any."""
+        return self.lasting_outside / self.lasting_judged if self.lasting_judged else float("nan")
+
+    def compute_chance_band(self, level: float) -> tuple[float, float]:
+        """Return the 95 % range of `rate` if all values are usual and the interval keeps its promise `level`."""
+        return compute_binomial_band(1 - level, self.judged)
+
+    def list_notes(self, level: float) -> tuple[Message, ...]:
+        """Return a note where the past errors are too few for the promise `level`.
+
+        The interval ends at the outermost of n past errors at best, and two of n + 1 usual values lie there or beyond.
+
+        Example:
+            >>> [str(note)[:51] for note in AlarmCounts(40, 1, past_errors=60).list_notes(0.99)]
+            ['The interval of the alarms promises 99 %, which nee']
+            >>> AlarmCounts(40, 1, past_errors=199).list_notes(0.99)
+            ()
+        """
+        needed = math.ceil(round(2 / (1 - level), 6)) - 1
+        if not self.judged or self.past_errors >= needed:
+            return ()
+        text = N_(
+            "The interval of the alarms promises {level} %, which needs {needed} past errors. There are {count}: up to "
+            "{share} % of the usual values may be outside."
+        )
+        share = round(100 * 2 / (self.past_errors + 1), 1)
+        values = {"level": round(100 * level, 3), "needed": needed, "count": self.past_errors, "share": share}
+        return (Message(text, values),)

@@ -1,0 +1,213 @@
+"""Alarms of a forecast, worst first: table, the selected one in words, its picture, verdict, downloads."""
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from core.messages import N_
+from core.tasks.forecast import figures
+from core.tasks.forecast.alarm_words import describe_alarm, tabulate_alarms
+from core.tasks.forecast.result import Forecast
+from pages.components import downloads, feedback_form
+from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
+from pages.components.results.interval_labels import SEVERITY_LABELS, format_severity, round_amount
+from pages.components.results.run_widgets import show_chart
+
+MAX_SHOWN_ALARMS = 1000
+KIND_LABELS = {"high": N_("too high"), "low": N_("too low"), "lasting": N_("lasting")}
+KIND_MARKS = {"high": "▲", "low": "▼", "lasting": "↔"}
+
+
+def show(forecast: Forecast, run: str) -> None:
+    """Show the alarms and the series of the selected one; the worst one is shown where none is selected."""
+    if not forecast.alarm_counts.judged:
+        st.info(_("No measured value was judged by its forecast, so there are no alarms. See the notes above."))
+        return
+    st.caption(_describe_rates(forecast))
+    if forecast.alarms.empty:
+        st.info(_("Nothing left its interval."), icon=":material/check:")
+        _show_series(forecast, None)
+        return
+    alarms = _filter_alarms(forecast)
+    if alarms.empty:
+        st.info(_("No alarm matches these filters."))
+        return
+    selected = _select_alarm(forecast, alarms.head(MAX_SHOWN_ALARMS), run)
+    alarm = alarms.iloc[selected or 0]
+    _describe_alarm(forecast, alarm)
+    _show_series(forecast, alarm)
+    st.subheader(_("Verdict on this alarm"))
+    feedback_form.ask_verdict(
+        "forecast",
+        run,
+        {
+            "entity": alarm["entity"],
+            "time": alarm["start"],
+            "end": alarm["end"],
+            "score": alarm["score"],
+            "actual": alarm["measured"],
+            "forecast": alarm["expected"],
+        },
+    )
+    _show_downloads(forecast)
+
+
+def _describe_rates(forecast: Forecast) -> str:
+    """Return the promised and the measured share of values outside the interval of the alarms."""
+    counts, level = forecast.alarm_counts, forecast.alarm_level
+    low, high = counts.compute_chance_band(level)
+    return _(
+        "Each measured value is compared with the {level} interval of its forecast, made one step ahead. Outside are "
+        "{outside} of {judged} values ({rate}; promised {promised}, by chance {low} to {high}). Values outside that "
+        "follow one another are one alarm. The mean of a week is judged too, by what was forecast before its first day."
+    ).format(
+        level=format_percent(level),
+        outside=format_value(counts.outside),
+        judged=format_value(counts.judged),
+        rate=format_percent(round(counts.rate, 4)),
+        promised=format_percent(round(1 - level, 4)),
+        low=format_percent(round(low, 4)),
+        high=format_percent(round(high, 4)),
+    )
+
+
+def _filter_alarms(forecast: Forecast) -> pd.DataFrame:
+    alarms = forecast.alarms
+    left, middle, right = st.columns([4, 3, 3])
+    severities = left.pills(
+        _("Severity"),
+        list(reversed(SEVERITY_LABELS)),
+        selection_mode="multi",
+        format_func=format_severity,
+        key="alarm-severity",
+        help=_(
+            "How far outside the interval, in widths of the interval, and for how long: critical from 4 widths, high "
+            "from 1.5, medium from half a width for one step."
+        ),
+    )
+    kinds = middle.pills(
+        _("Kind"), list(KIND_LABELS), selection_mode="multi", format_func=format_kind, key="alarm-kind"
+    )
+    entities = right.multiselect(
+        _("Entities"), sorted(alarms["entity"].astype(str).unique()), key="alarm-entities", placeholder=_("all")
+    )
+    for name, values in (("severity", severities), ("kind", kinds), ("entity", entities)):
+        alarms = alarms[alarms[name].isin(values)] if values else alarms
+    return alarms
+
+
+def format_kind(kind: str) -> str:
+    """Return the kind of an alarm as a mark and words."""
+    return f"{KIND_MARKS[kind]} {_(KIND_LABELS[kind])}"
+
+
+# ---- table ----------------------------------------------------------------------------------------------------------
+
+
+def _select_alarm(forecast: Forecast, alarms: pd.DataFrame, run: str) -> int | None:
+    """Show the table; return the place of the selected alarm, or None."""
+    st.caption(
+        _("{count} alarms, worst first. Select one: the picture shows it, and you can give a verdict.").format(
+            count=format_value(len(alarms))
+        )
+    )
+    rows = st.dataframe(
+        build_table(forecast, alarms, feedback_form.list_verdicts(run, alarms.rename(columns={"start": "time"}))),
+        hide_index=True,
+        width="stretch",
+        key="alarms",
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config=_build_column_config(forecast),
+        alt=_("Alarms"),
+    ).selection.rows
+    return int(rows[0]) if rows and rows[0] < len(alarms) else None
+
+
+def build_table(forecast: Forecast, alarms: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
+    """Return the shown columns; the first ones say what a narrow screen has room for."""
+    return pd.DataFrame(
+        {
+            "severity": [format_severity(name) for name in alarms["severity"]],
+            "entity": alarms["entity"].astype(str),
+            "start": alarms["start"],
+            "end": alarms["end"],
+            "percent": alarms["percent"].round(1),
+            "measured": alarms["measured"].map(round_amount),
+            "expected": alarms["expected"].map(round_amount),
+            "difference": alarms["difference"].map(round_amount),
+            "kind": [format_kind(kind) for kind in alarms["kind"]],
+            "verdict": verdicts,
+            "words": [translate_message(describe_alarm(alarm, forecast)) for alarm in alarms.to_dict("records")],
+        }
+    )
+
+
+def _build_column_config(forecast: Forecast) -> dict[str, ColumnConfig]:
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    unit = f" ({forecast.data.unit})" if forecast.data.unit else ""
+    times = forecast.judged["time"]
+    time_format = get_date_format() + (" HH:mm" if (times.dt.normalize() != times).any() else "")
+    return {
+        "severity": text(_("Severity"), width=82),
+        "entity": text(_("Entity"), width=150),
+        "start": st.column_config.DatetimeColumn(_("Start"), format=time_format),
+        "end": st.column_config.DatetimeColumn(_("End"), format=time_format),
+        "percent": number(
+            _("Difference, %"), format="%+.1f %%", help=_("Measured − expected, in percent. Empty where 0 is expected.")
+        ),
+        "measured": number(
+            _("Measured") + unit,
+            format="localized",
+            help=_("At the worst time of the alarm; the mean of its worst week where it is lasting."),
+        ),
+        "expected": number(_("Expected") + unit, format="localized", help=_("What the model forecast.")),
+        "difference": number(_("Difference") + unit, format="localized"),
+        "kind": text(_("Kind"), width=90),
+        "verdict": feedback_form.build_verdict_column(),
+        "words": text(_("In words"), width="large"),
+    }
+
+
+# ---- one alarm ------------------------------------------------------------------------------------------------------
+
+
+def _describe_alarm(forecast: Forecast, alarm: pd.Series) -> None:
+    """Show the alarm in words, which a narrow screen shows whole."""
+    sentences = [
+        _("Values outside: {outside} of {steps}.").format(
+            outside=format_value(int(alarm["outside"])), steps=format_value(int(alarm["steps"]))
+        )
+    ]
+    if alarm["kind"] == "lasting":
+        sentences.append(
+            _("The mean of the period is outside what was forecast before it, even without its worst day.")
+        )
+    if alarm["is_open"]:
+        sentences.append(_("It goes on at the end of the data."))
+    with st.container(border=True, key="alarm"):
+        st.text(
+            f"#{int(alarm['alarm']) + 1} · {format_severity(alarm['severity'])} · {format_kind(alarm['kind'])}\n"
+            f"{translate_message(describe_alarm(alarm.to_dict(), forecast))}\n{' '.join(sentences)}"
+        )
+
+
+def _show_series(forecast: Forecast, alarm: pd.Series | None) -> None:
+    """Show the judged values of the entity of an alarm, around it; of a chosen entity without an alarm."""
+    if alarm is None:
+        entities = sorted(forecast.judged["entity"].astype(str).unique())
+        entity, span = st.selectbox(_("Entity"), entities, key="alarm-entity", persist_state="page"), None
+    else:
+        entity, span = str(alarm["entity"]), (alarm["start"], alarm["end"])
+    show_chart(
+        figures.draw_judged(forecast, entity, span, _),
+        "alarm-series",
+        _("Measured values, their forecasts and the interval of the alarms"),
+    )
+
+
+def _show_downloads(forecast: Forecast) -> None:
+    st.subheader(_("Export the alarms"))
+    with st.container(horizontal=True):
+        downloads.show_table_buttons(lambda: tabulate_alarms(forecast), "alarms", _("Alarms ({kind})"))
+        downloads.show_table_buttons(forecast.build_judged_table, "judged-values", _("Judged values ({kind})"))
