@@ -117,8 +117,15 @@ def average_known(values: Floats, half_life: float, step: int) -> Floats:
         >>> average_known(np.array([2.0, 4.0, 8.0]), half_life=1, step=1).round(2).tolist()
         [nan, 2.0, 3.33]
     """
-    table = pd.DataFrame(values.reshape(len(values), -1))
-    averages: Floats = table.ewm(halflife=half_life).mean().shift(step).to_numpy(np.float64).reshape(values.shape)
+    from scipy.signal import lfilter  # type: ignore[import-untyped, unused-ignore]
+
+    is_known = np.isfinite(values)
+    kept = [1.0, -(0.5 ** (1 / half_life))]
+    total, weight = (
+        lfilter([1.0], kept, part, axis=0) for part in (np.where(is_known, values, 0.0), is_known.astype(np.float64))
+    )
+    averages = np.full(values.shape, np.nan)
+    averages[step:] = (total / np.where(weight > 0, weight, np.nan))[: max(len(values) - step, 0)]
     return averages
 
 
