@@ -47,7 +47,8 @@ def test_forecast_command_prints_json_and_writes_table(
     process = vigie(*arguments, "--set", "alpha=10", "--quantiles", "0.1,0.9", "--out", out, "--json")
     assert process.returncode == 0, process.stderr
     answer = json.loads(process.stdout)
-    assert set(answer) == {"run_id", "recorded", "metrics", "notes", "seconds", "emissions_kg"}
+    names = {"run_id", "recorded", "metrics", "alarm_rates", "alarms", "notes", "seconds", "emissions_kg"}
+    assert set(answer) == names
     figures = {
         "mae",
         "wape",

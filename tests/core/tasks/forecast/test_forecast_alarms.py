@@ -20,7 +20,7 @@ from core.runs.model_files import load_model
 from core.runs.result import RESULT_FOLDER
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import Run
-from core.tasks.forecast.alarm_words import describe_alarm, list_causes, tabulate_alarms
+from core.tasks.forecast.alarm_words import describe_alarm, list_causes, round_amounts, tabulate_alarms
 from core.tasks.forecast.alarms import judge_periods
 from core.tasks.forecast.card import describe
 from core.tasks.forecast.command import to_answer, to_lines
@@ -383,6 +383,15 @@ def test_alarm_names_only_what_the_forecaster_uses(saved_run: tuple[Forecast, Ru
     assert list_causes(naive.importance) == []
     alarm = saved_run[0].alarms.iloc[0].to_dict()
     assert "above the forecast (expected" in str(describe_alarm(alarm, naive))
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.floats(1e-6, 1e6), st.booleans())
+def test_rounded_amount_outside_stays_outside(low: float, width: float, outside: float, is_above: bool) -> None:
+    high = low + width
+    measured = high + outside if is_above else low - outside
+    rounded = round_amounts((measured, low + width / 2, low, high), outside)
+    if outside > 1e-7 * max(abs(low), abs(high), abs(measured)):
+        assert rounded[0] > rounded[3] if is_above else rounded[0] < rounded[2]
 
 
 @settings(max_examples=60, deadline=None)
