@@ -1,4 +1,4 @@
-"""Where a run comes from: the run whose model it uses, what differs from it, its ranges of time and its input files."""
+"""Origin of a run: the run whose model it uses, what differs from it, its ranges of time and its input files."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
