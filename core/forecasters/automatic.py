@@ -62,7 +62,7 @@ class Automatic(Forecaster):
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
         known_count = int(np.isfinite(series.amounts).sum(axis=0).max(initial=0))
         if known_count < MIN_VALUES:
-            raise build_history_error(series, MIN_VALUES)
+            raise build_history_error(series, known_count, MIN_VALUES)
         parts = (None, None) if progress is None else (progress.create_part(0, 2), progress.create_part(1, 2))
         if self._is_choice_due(series, horizon):
             self.choice_: Choice = choose_members(series, covariates, horizon, self.seconds, parts[0])

@@ -73,7 +73,7 @@ class ExponentialSmoothing(Forecaster):
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
         known_count = int(np.isfinite(series.amounts).sum(axis=0).max(initial=0))
         if known_count < MIN_VALUES:
-            raise build_history_error(series, MIN_VALUES)
+            raise build_history_error(series, known_count, MIN_VALUES)
         self.seasons_ = [season for season in list_seasons(series) if known_count >= MIN_SEASONS * season] or [1]
         self.step_groups_ = group_steps(horizon)
         shape = (len(self.step_groups_), len(series.entities))

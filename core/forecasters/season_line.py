@@ -46,7 +46,7 @@ class SeasonLine(Forecaster):
         self.season_ = self.periods or min(list_seasons(series))
         known_count = int(np.isfinite(series.amounts).sum(axis=0).max(initial=0))
         if known_count <= self.season_:
-            raise build_history_error(series, self.season_ + 1)
+            raise build_history_error(series, known_count, self.season_ + 1)
         if progress is not None:
             progress.report(1.0)
         return self
