@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from core.array_types import AnyFloats
+from core.data.dataset import DAY
 from core.evaluation import forecast_metrics
 from core.forecasters.backtest import Backtest
 from core.forecasters.to_frame import to_frame
@@ -170,6 +171,10 @@ class _CoverageCounter:
         }
         if len(series.slots) > 1:
             groupings["hour"] = (2, list(series.slots))
+        elif series.step < DAY:
+            groupings["hour"] = (0, list(days.strftime("%H:00")))
+        if series.step > DAY:
+            del groupings["weekday"]
         rows = list(self.step_rows)
         for grouping, (axis, groups) in groupings.items():
             other_axes = tuple(other_axis for other_axis in range(3) if other_axis != axis)

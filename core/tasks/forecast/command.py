@@ -7,6 +7,7 @@ from typing import Any
 from core.runs.tracked_run import Run
 from core.spec.command_line import CommandOptions
 from core.tasks.forecast.alarm_words import describe_alarm, tabulate_alarms
+from core.tasks.forecast.period_words import get_period_words
 from core.tasks.forecast.result import METRICS, Forecast
 from core.tasks.intervals.records import format_alarm_rate, to_records
 
@@ -34,7 +35,7 @@ def to_answer(forecast: Forecast, run: Run) -> dict[str, Any]:
 def to_lines(forecast: Forecast, run: Run) -> Iterator[str]:
     """Yield the errors by days ahead, compared with the naive forecasts, the worst alarms, and the notes."""
     yield f"{len(forecast.rows):,} values, {run.summary}"
-    yield "  days ahead     MAE    WAPE  naive-1  naive-7  coverage    mwql"
+    yield f"{get_period_words(forecast.frequency).ahead:>12}     MAE    WAPE  naive-1  naive-7  coverage    mwql"
     for row in forecast.get_step_scores().itertuples():
         yield (
             f"  {row.step:>10}  {row.mae:>6,.0f}  {row.wape:>5.1%}  {row.wape_naive1:>6.1%}"

@@ -15,6 +15,7 @@ from core.figures.style import (
     to_float32,
 )
 from core.messages import N_
+from core.tasks.forecast.period_words import DAYS, PeriodWords
 
 WEEKDAYS = (N_("Mon"), N_("Tue"), N_("Wed"), N_("Thu"), N_("Fri"), N_("Sat"), N_("Sun"))
 AXIS_LABELS = {
@@ -26,17 +27,17 @@ AXIS_LABELS = {
 }
 TEMPERATURE_BIN_C = 3  # °C, width of a bin of temperatures
 MIN_GROUP_ERRORS = 10  # errors of a group, at least
-WAPE_LINES = (
-    ("wape", N_("forecast"), "solid", "circle"),
-    ("wape_naive1", N_("last known day"), "dash", "square"),
-    ("wape_naive7", N_("same weekday before"), "dot", "diamond"),
-)
 
 
-def draw_step_errors(scores: pd.DataFrame, translate: Translate = str) -> go.Figure:
-    """Draw WAPE by days ahead with that of the two naive forecasts; `scores` of one entity or of all."""
+def draw_step_errors(scores: pd.DataFrame, translate: Translate = str, words: PeriodWords = DAYS) -> go.Figure:
+    """Draw WAPE by periods ahead with that of the two naive forecasts; `scores` of one entity or of all."""
     figure = go.Figure()
-    for number, (column, name, dash, symbol) in enumerate(WAPE_LINES):
+    lines = (
+        ("wape", N_("forecast"), "solid", "circle"),
+        ("wape_naive1", words.last_known, "dash", "square"),
+        ("wape_naive7", words.season_before, "dot", "diamond"),
+    )
+    for number, (column, name, dash, symbol) in enumerate(lines):
         figure.add_scatter(
             x=scores["step"],
             y=to_float32(100 * scores[column].to_numpy(np.float64)),
@@ -48,7 +49,7 @@ def draw_step_errors(scores: pd.DataFrame, translate: Translate = str) -> go.Fig
         )
     figure.update_xaxes(dtick=1 if len(scores) <= 14 else 7, tick0=1 if len(scores) <= 14 else 0)
     figure.update_yaxes(rangemode="tozero")
-    return apply_layout(figure, translate, x=translate(N_("days ahead")), y="WAPE, %", height=340)
+    return apply_layout(figure, translate, x=translate(words.ahead), y="WAPE, %", height=340)
 
 
 def draw_residuals(checked: pd.DataFrame, grouping: str, translate: Translate = str) -> go.Figure:

@@ -21,6 +21,7 @@ from core.figures.style import (
     to_float32,
 )
 from core.messages import N_
+from core.tasks.forecast.period_words import get_period_words
 from core.tasks.forecast.result import Forecast
 
 CHANGED_BAND = "rgba(213, 94, 0, 0.14)"
@@ -49,9 +50,10 @@ STRIKE_LINES = (
 
 
 def label_amount_axis(forecast: Forecast, translate: Translate = str) -> str:
-    """Return the label of the axis of amounts: the unit, "per day" for daily sums."""
-    is_daily = len(forecast.slots) == 1 and not is_averaged_unit(forecast.data.unit)
-    return f"{forecast.data.unit} {translate(N_('per day'))}".strip() if is_daily else forecast.data.unit
+    """Return the label of the axis of amounts: the unit, with "per day" or the like for sums of a period."""
+    per_period = get_period_words(forecast.frequency).per_period
+    is_sum = len(forecast.slots) == 1 and not is_averaged_unit(forecast.data.unit) and bool(per_period)
+    return f"{forecast.data.unit} {translate(per_period)}".strip() if is_sum else forecast.data.unit
 
 
 def draw_forecast(
@@ -73,7 +75,8 @@ def draw_forecast(
     _draw_band(
         figure, rows["time"], *_select_outer_quantiles(rows), name_interval(forecast.model_spec.quantiles, translate)
     )
-    _draw_line(figure, rows["time"], rows["naive7"], translate(N_("same weekday before")), 4, "dot", "x-thin-open")
+    season_before = translate(get_period_words(forecast.frequency).season_before)
+    _draw_line(figure, rows["time"], rows["naive7"], season_before, 4, "dot", "x-thin-open")
     _draw_line(figure, rows["time"], rows["forecast"], translate(N_("forecast")), 0, "dash", "circle")
     assumed_rows = rows[rows["assumed"]]
     if len(assumed_rows):

@@ -22,6 +22,11 @@ def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariat
             N_(
                 "Backtest from {start}: the model was fitted once on the days before. It then "
                 "forecast the next {horizon} days from every day."
+            )
+            if series.frequency == "D"
+            else N_(
+                "Backtest from {start}: the model was fitted once on the periods before. It then "
+                "forecast the next {horizon} periods from those of the test."
             ),
             {"start": spec.backtest_from, "horizon": spec.horizon_periods},
         ),

@@ -12,6 +12,7 @@ from core.data.dataset import DAY, Dataset
 from core.forecasters.to_frame import to_frame
 from core.messages import Message
 from core.tasks.forecast import figures
+from core.tasks.forecast.period_words import PeriodWords, get_period_words, has_clock
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.spec import list_forecasters
 from core.tasks.forecast.total import TOTAL_ENTITY, list_summable_entities, sum_entities
@@ -52,7 +53,7 @@ def _show_metrics(forecast: Forecast, run: str) -> None:
     horizon = forecast.model_spec.horizon_periods
     with st.container(horizontal=True, key="result-figures"):
         for step in sorted({1, horizon}):
-            _show_error(step, scores.loc[step])
+            _show_error(step, scores.loc[step], get_period_words(forecast.frequency))
         nominal_coverage = forecast.model_spec.quantiles[-1] - forecast.model_spec.quantiles[0]
         st.metric(
             _("Coverage"),
@@ -67,21 +68,20 @@ def _show_metrics(forecast: Forecast, run: str) -> None:
         show_cost(run)
 
 
-def _show_error(step: int, scores: pd.Series) -> None:
-    """Show the error so many days ahead, compared with the better naive forecast."""
+def _show_error(step: int, scores: pd.Series, words: PeriodWords) -> None:
+    """Show the error so many periods ahead, compared with the better naive forecast."""
     naive = min(scores["wape_naive1"], scores["wape_naive7"])
     st.metric(
-        _("WAPE, day {step}").format(step=step),
+        _(words.metric).format(step=step),
         format_percent(round(float(scores["wape"]), 4)),
         border=True,
         delta_color="off",
         delta_arrow="off",
         delta=_("naive {error}").format(error=format_percent(round(float(naive), 4))),
         help=_(
-            "Sum of the absolute errors divided by the sum of the amounts, this number of days "
-            "ahead. The naive error is the lower one of two naive forecasts: the last known "
-            "day, and the last known day of the same weekday."
-        ),
+            "Sum of the absolute errors divided by the sum of the amounts. The naive error is the lower one of two "
+            "naive forecasts: {last} and {season}."
+        ).format(last=_(words.last_known), season=_(words.season_before)),
     )
 
 
@@ -155,9 +155,10 @@ def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:
         alt=_("The forecast as a table"),
         column_config={
             "time": st.column_config.DatetimeColumn(
-                _("Time"), format=get_date_format() + ("" if len(forecast.slots) == 1 else " HH:mm")
+                _("Time"),
+                format=get_date_format() + (" HH:mm" if has_clock(forecast.frequency, forecast.slots) else ""),
             ),
-            "step": number(_("Days ahead"), width="small"),
+            "step": number(_(get_period_words(forecast.frequency).ahead_title), width="small"),
             "forecast": number(f"{_('Forecast')} ({unit})", format="localized"),
             low: number(
                 _("Lower bound"), format="localized", help=figures.name_interval(forecast.model_spec.quantiles, _)
@@ -165,7 +166,7 @@ def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:
             high: number(
                 _("Upper bound"), format="localized", help=figures.name_interval(forecast.model_spec.quantiles, _)
             ),
-            "naive7": number(_("Last same weekday"), format="localized"),
+            "naive7": number(_(get_period_words(forecast.frequency).season_title), format="localized"),
             "assumed": st.column_config.TextColumn(
                 _("Assumed"),
                 width="small",

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.data.dataset import Dataset
+from core.data.dataset import DAY, Dataset
+from core.data.frequencies import get_step
 from core.tasks.forecast import error_figures as figures
 from core.tasks.forecast import figures as forecasts
+from core.tasks.forecast.period_words import PeriodWords, get_period_words, has_clock
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.total import TOTAL_ENTITY
 from pages.components import auth, cache, url_state
@@ -56,7 +58,8 @@ def ask_entity_and_step(forecast: Forecast, key: str) -> tuple[str, int]:
     with left:
         entity = ask_entity(forecast, key)
     steps = sorted(int(step) for step in forecast.checked["step"].unique())
-    return entity, right.selectbox(_("Days ahead"), steps, key=f"{key}-step", persist_state="page")
+    words = get_period_words(forecast.frequency)
+    return entity, right.selectbox(_(words.ahead_title), steps, key=f"{key}-step", persist_state="page")
 
 
 # ---- backtest ------------------------------------------------------------------------------------------------------
@@ -64,26 +67,26 @@ def ask_entity_and_step(forecast: Forecast, key: str) -> tuple[str, int]:
 
 def show_backtest(forecast: Forecast, select_entity: EntitySelector) -> None:
     """Show the scores of the backtest by days ahead and by entity, and the forecasts day by day."""
-    steps = forecast.get_step_scores()
+    steps, words = forecast.get_step_scores(), get_period_words(forecast.frequency)
     show_chart(
-        figures.draw_step_errors(steps, _),
+        figures.draw_step_errors(steps, _, words),
         "per-step",
         _("Error by days ahead, compared with two naive forecasts"),
         has_time_axis=False,
     )
     st.caption(_("Each day of the backtest is forecast with the data known that many days before."))
-    _show_scores(steps.drop(columns="days"), "step", "scores-per-step")
+    _show_scores(steps.drop(columns="days"), "step", "scores-per-step", words)
     st.subheader(_("By entity"))
     step = st.selectbox(
-        _("Days ahead"),
+        _(words.ahead_title),
         [0, *steps["step"]],
         key="entities-step",
         persist_state="page",
         format_func=lambda days: format_value(int(days)) if days else _("all"),
     )
     entities = forecast.scores[(forecast.scores["step"] == step) & (forecast.scores["entity"] != "")]
-    _show_scores(entities.sort_values("wape", ascending=False), "entity", "scores-per-entity")
-    st.subheader(_("Day by day"))
+    _show_scores(entities.sort_values("wape", ascending=False), "entity", "scores-per-entity", words)
+    st.subheader(_("Day by day") if forecast.frequency == "D" else _("Period by period"))
     entity, step = ask_entity_and_step(forecast, "compared")
     rows = select_entity(entity).checked
     rows = rows[rows["step"] == step]
@@ -96,8 +99,8 @@ def show_backtest(forecast: Forecast, select_entity: EntitySelector) -> None:
     show_downloads(lambda: _export_backtest(forecast), "backtest", _("The backtest ({kind})"))
 
 
-def _show_scores(table: pd.DataFrame, first_column: str, key: str) -> None:
-    """Show one row of scores per number of days ahead or per entity; shares are in percent."""
+def _show_scores(table: pd.DataFrame, first_column: str, key: str, words: PeriodWords) -> None:
+    """Show one row of scores per number of periods ahead or per entity; shares are in percent."""
     names = [name for name in SCORE_COLUMNS if name in table]
     rows = table[[first_column, *names]].assign(
         **{name: 100 * table[name] for name in PERCENT_COLUMNS if name in table}
@@ -105,8 +108,8 @@ def _show_scores(table: pd.DataFrame, first_column: str, key: str) -> None:
     number = st.column_config.NumberColumn
     labels = {
         "wape": "WAPE, %",
-        "wape_naive1": _("WAPE, naive last day, %"),
-        "wape_naive7": _("WAPE, naive same weekday, %"),
+        "wape_naive1": _("WAPE, {naive}, %").format(naive=_(words.last_known)),
+        "wape_naive7": _("WAPE, {naive}, %").format(naive=_(words.season_before)),
         "mae": "MAE",
         "rmse": "RMSE",
         "mase": "MASE",
@@ -128,7 +131,7 @@ def _show_scores(table: pd.DataFrame, first_column: str, key: str) -> None:
         key=key,
         alt=_("Metrics of the backtest"),
         column_config={
-            "step": number(_("Days ahead"), width="small"),
+            "step": number(_(words.ahead_title), width="small"),
             "entity": st.column_config.TextColumn(_("Entity")),
             **metric_config,
         },
@@ -155,19 +158,21 @@ def show_errors(forecast: Forecast, select_entity: EntitySelector) -> None:
     }
     if "temperature" not in rows or rows["temperature"].isna().all():
         del group_labels["temperature"]
-    if len(forecast.slots) == 1:
+    if not has_clock(forecast.frequency, forecast.slots):
         del group_labels["hour"]
+    if get_step(forecast.frequency) > DAY:
+        del group_labels["weekday"]
     group = st.segmented_control(
         _("By"),
         list(group_labels),
-        default="weekday",
+        default=next(iter(group_labels)),
         required=True,
         format_func=group_labels.__getitem__,
         key="errors-by",
         persist_state="page",
     )
     show_chart(
-        figures.draw_residuals(rows, group or "weekday", _),
+        figures.draw_residuals(rows, group or next(iter(group_labels)), _),
         "residuals",
         _("Errors of the backtest by group"),
         has_time_axis=False,
@@ -204,8 +209,10 @@ def show_intervals(forecast: Forecast, dataset: Dataset | None, run: str) -> Non
     )
     st.subheader(_("Coverage of the {level} % interval").format(level=f"{100 * level:g}"))
     group_labels = {"month": _("Month"), "entity": _("Entity"), "weekday": _("Weekday"), "hour": _("Time of day")}
-    if len(forecast.slots) == 1:
+    if not has_clock(forecast.frequency, forecast.slots):
         del group_labels["hour"]
+    if get_step(forecast.frequency) > DAY:
+        del group_labels["weekday"]
     group = st.segmented_control(
         _("By"),
         list(group_labels),
