@@ -106,8 +106,8 @@ def recalibrate(
     """Repeat the forecasts of an earlier run with intervals from another choice of past errors.
 
     The choice has the least quantile loss on the first half of the backtest. The intervals stay as they were unless the
-    second half gains, and a note says so. Raises the errors of `load_model`, and DataError for another dataset than that
-    of the run.
+    second half gains, and a note says so. Raises the errors of `load_model`, and DataError for another dataset than
+    that of the run.
     """
     spec = replace(spec, dataset=dataset.digest, run=resolve_run(spec.run, workspace))
     model, source_forecast = load_model(spec.run, ForecastModel, workspace), load_forecast(spec.run, workspace)
