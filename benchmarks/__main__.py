@@ -20,6 +20,7 @@ BENCHMARKS = (
     "forecast_scale",
     "forecast_intervals",
     "forecast_alarms",
+    "day_shapes",
     "intervals",
     "interval_events",
     "forests",

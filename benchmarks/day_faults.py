@@ -120,9 +120,8 @@ def _score_forest(days: PlantedDays) -> Floats:
 
 
 def _score_shape(days: PlantedDays) -> Floats:
-    deviations = CalendarBaseline().fit(days.dataset).compute_deviations(days.dataset)
-    scores: Floats = np.abs(deviations.to_numpy()[:, 1:]).max(axis=1)
-    return scores
+    """Return the largest deviation of the shape of every day, in robust spreads."""
+    return CalendarBaseline().fit(days.dataset).compute_features(days.dataset)[:, 1]
 
 
 def _count_found(days: PlantedDays, scores: Floats) -> dict[str, int]:

@@ -4,8 +4,8 @@ Faults of days are a day off by 20 to 50 %, a repeated day (4 to 10 days), zeros
 Faults of hours are a value too high, a flat stretch, shifted hours, zeros, and a week of +10 %. A fault is found if an
 alarm of its series overlaps it; an alarm is right if it overlaps a fault. The forecaster is fitted on the days before
 the test year; its forecasts see the faults as they come. The detectors of anomalies are fitted on all days, and their
-threshold is moved until they give as many alarms. Year 2022 of six other regions was looked at while the judgement was
-built.
+threshold is moved until they give as many alarms. "Worst" are as many alarms as faults of each side. Year 2022 of six
+other regions was looked at while the judgement was built.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,6 +36,7 @@ from core.tasks.forecast.spec import list_forecasters
 FORECASTER, HORIZON = "blend", 7
 LEVELS = (0.95, 0.98, 0.99)
 MATCHED_LEVEL = 0.99  # whose number of alarms the detectors of anomalies give too
+RANKED_LEVEL = 0.95  # whose worst alarms are counted too, as many as there are faults
 DETECTORS = ("isolation-forest", "knn")
 GAS_REGIONS = slice(6, 12)
 COVARIATE_FILES = (
@@ -192,7 +193,8 @@ def _measure(name: str, series: Panel, covariates: Covariates, start: pd.Timesta
     backtest = run_backtest(forecaster, series, covariates, start_date=start, horizon=HORIZON)
     first = backtest.test_start - backtest.errors_start
     clean = {level: judge_periods(backtest.errors, first, series, backtest.periods, level) for level in LEVELS}
-    tallies = {level: Tally({}, {}) for level in LEVELS} | {detector: Tally({}, {}) for detector in DETECTORS}
+    sides = [*LEVELS, *DETECTORS, "forecast, worst", *(f"{detector}, worst" for detector in DETECTORS)]
+    tallies: dict[float | str, Tally] = {side: Tally({}, {}) for side in sides}
     for seed in SEEDS[name]:
         values, faults = plant_faults(backtest.get_actual(), seed)
         faulty = replace(series, values=np.concatenate([series.values[: backtest.test_start], values]))
@@ -200,9 +202,12 @@ def _measure(name: str, series: Panel, covariates: Covariates, start: pd.Timesta
         for level in LEVELS:
             alarms = judge_periods(errors, first, faulty, backtest.periods, level)["alarms"]
             tallies[level].add(faults, _list_spans(alarms, faulty, backtest.periods))
-        count = len(judge_periods(errors, first, faulty, backtest.periods, MATCHED_LEVEL)["alarms"])
+        alarms = judge_periods(errors, first, faulty, backtest.periods, MATCHED_LEVEL)["alarms"]
+        worst = judge_periods(errors, first, faulty, backtest.periods, RANKED_LEVEL)["alarms"].head(len(faults))
+        tallies["forecast, worst"].add(faults, _list_spans(worst, faulty, backtest.periods))
         for detector in DETECTORS:
-            tallies[detector].add(faults, _detect(detector, faulty, backtest.periods, count))
+            tallies[detector].add(faults, _detect(detector, faulty, backtest.periods, len(alarms)))
+            tallies[f"{detector}, worst"].add(faults, _detect(detector, faulty, backtest.periods, len(faults)))
         for tally in tallies.values():
             tally.years += len(series.entities) * len(backtest.periods) / 365
     years = len(series.entities) * len(backtest.periods) / 365

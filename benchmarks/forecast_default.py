@@ -45,9 +45,9 @@ TARGET_MEAN, TARGET_WORST = 0.85, 1.03  # ratio to the best of the three, over a
 
 
 def main() -> list[ResultLine]:
-    """Compare the sides on every set; FORECAST_SETS names some of them, separated by commas."""
+    """Compare the sides on every set; FORECAST_SETS names some of them, separated by semicolons."""
     cases = list_cases()
-    names = list(filter(None, os.environ.get("FORECAST_SETS", "").split(","))) or list(cases)
+    names = list(filter(None, os.environ.get("FORECAST_SETS", "").split(";"))) or list(cases)
     lines: list[ResultLine] = []
     ratios: list[Floats] = []
     for name in names:

@@ -83,8 +83,9 @@ def measure(case: Case) -> dict[str, Measured]:
     """Run one backtest and return the scores of both kinds of intervals around its forecasts."""
     dataset = load(list(case.files))
     series = Panel.from_dataset(dataset, case.resolution)
+    tables = read_covariates(list(case.covariates)) if case.covariates else []
     last_day = series.periods[-1] + DAY * (case.horizon + 1)
-    covariates = join_covariates(dataset, read_covariates(list(case.covariates)), last_day=last_day)
+    covariates = join_covariates(dataset, tables, last_day=last_day)
     backtest = run_backtest(
         list_forecasters()[case.forecaster](),
         series,

@@ -1,8 +1,9 @@
-"""Models as files: MLflow model folders without code and without pickles.
+"""Models as files: MLflow model folders without pickles.
 
 A folder holds one skops file. Loading constructs only the classes that the caller trusts, and those that skops treats
 as safe: scikit-learn estimators, NumPy arrays, plain Python values. The file is checked before anything is imported or
-built. MLflow serves such a folder through a loader module of the product, never through code in the folder.
+built. The source of the modules that the model needs lies beside it, for MLflow in an environment without the product.
+The product itself never loads this code.
 """
 
 import hashlib
@@ -12,9 +13,10 @@ import warnings
 import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from mlflow_utils.model_code import CODE_FOLDER, ModelCode, collect_code, find_distributions, pin_distributions
 
 _read_lock = (
     threading.Lock()
@@ -32,13 +34,17 @@ class ModelPolicy:
     """Conditions for saving a model.
 
     trusted_types  full names of the classes that a model may contain
-    loader_module  module with `_load_pyfunc(path)`, for `mlflow models serve`
-    libraries      distributions with versions that are recorded with the model
+    loader_module  module with `_load_pyfunc(path)`, for MLflow
+    libraries      distributions that are recorded with the model, beside those that its code imports
+    source         folder of the source code that is copied with the model
+    algorithm_packages  packages whose functions import libraries that a fitted model needs
     """
 
     trusted_types: Collection[str]
     loader_module: str
     libraries: tuple[str, ...]
+    source: Path
+    algorithm_packages: tuple[str, ...]
 
 
 def save_model(folder: Path, model: Any, example: Any, prediction: Any, policy: ModelPolicy) -> None:
@@ -54,12 +60,14 @@ def save_model(folder: Path, model: Any, example: Any, prediction: Any, policy: 
         import mlflow.pyfunc
         from mlflow.models import infer_signature
 
+        code, type_libraries = _collect_code(model_path, policy)
         mlflow.pyfunc.save_model(
             folder,
             loader_module=policy.loader_module,
             data_path=str(model_path),
             signature=infer_signature(example, prediction),
-            pip_requirements=[f"{name}=={version(name)}" for name in policy.libraries],
+            code_paths=code.copy(Path(temp_folder) / CODE_FOLDER),
+            pip_requirements=pin_distributions({*policy.libraries, *type_libraries, *code.distributions}),
         )
 
 
@@ -71,12 +79,19 @@ def load_model(folder: Path, trusted_types: Collection[str]) -> Any:
     return read_model(folder / MODEL_FILE, trusted_types)
 
 
+def list_types(path: Path) -> list[str]:
+    """Return the full names of the classes in a skops file, without those that skops treats as safe."""
+    import skops.io  # type: ignore[import-untyped]
+
+    return sorted(set(skops.io.get_untrusted_types(file=path)))
+
+
 def read_model(path: Path, trusted_types: Collection[str]) -> Any:
     """Read the model of a skops file.
 
     Raises UntrustedModelError, before anything is built, for a class that is not in `trusted_types`.
     """
-    import skops.io  # type: ignore[import-untyped]
+    import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException  # type: ignore[import-untyped]
 
     try:
@@ -97,6 +112,14 @@ def compute_digest(folder: Path) -> str:
         raise UntrustedModelError(f"no {MODEL_FILE.name} in it") from error
 
 
+def _collect_code(path: Path, policy: ModelPolicy) -> tuple[ModelCode, tuple[str, ...]]:
+    """Return the code of the loader and of the classes in a skops file, and the distributions of other classes."""
+    names = list_types(path)
+    code = collect_code(policy.source, [policy.loader_module, *names], policy.algorithm_packages)
+    others = {name.partition(".")[0] for name in names if name.partition(".")[0] not in code.modules}
+    return code, find_distributions(others)
+
+
 def _dump_model(model: Any, path: Path, trusted_types: Collection[str]) -> None:
     import skops.io
 
@@ -110,6 +133,4 @@ def _dump_model(model: Any, path: Path, trusted_types: Collection[str]) -> None:
 
 def _list_untrusted_types(path: Path, trusted_types: Collection[str]) -> str:
     """Return the untrusted classes in the file, as text; "" for none."""
-    import skops.io
-
-    return ", ".join(sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted_types)))
+    return ", ".join(sorted(set(list_types(path)) - set(trusted_types)))

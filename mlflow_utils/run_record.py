@@ -14,6 +14,19 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
+@dataclass(frozen=True)
+class InputData:
+    """Data that a run read: the dataset, or a file of covariates.
+
+    context  role of the data: "data", "covariates"
+    """
+
+    name: str
+    digest: str
+    context: str
+    columns: tuple[str, ...] = ()
+
+
 @dataclass
 class Record:
     """Record of a run. The initial status is `interrupted`, which remains if the process is killed.
@@ -34,6 +47,7 @@ class Record:
     params: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    inputs: list[InputData] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -47,4 +61,6 @@ class Record:
     @classmethod
     def from_json(cls, text: str) -> "Record":
         """Read the JSON text of `to_json`."""
-        return cls(**json.loads(text))
+        values = json.loads(text)
+        inputs = [InputData(**{**item, "columns": tuple(item["columns"])}) for item in values.pop("inputs", [])]
+        return cls(**values, inputs=inputs)

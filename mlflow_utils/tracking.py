@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 
 from mlflow_utils.circuit_breaker import CallFailedError, CircuitBreaker
+from mlflow_utils.dataset_inputs import build_dataset_inputs
 from mlflow_utils.health import check_artifacts, check_server
 from mlflow_utils.rest import request
 from mlflow_utils.run_record import Record, now_ms
@@ -307,6 +308,8 @@ class Tracking:
         for kind, entries in entities.items():
             for batch in _iter_batches(entries, BATCH_LIMITS[kind]):
                 client.log_batch(record.run_id, **{kind: batch})
+        if record.inputs:
+            client.log_inputs(record.run_id, build_dataset_inputs(record.inputs))
         client.set_terminated(record.run_id, MLFLOW_STATUS[record.status], ended_ms)
         self._awaiting_files.add(record.key)
 

@@ -20,6 +20,7 @@ from core.cli.options import (
     RecipeOption,
     check_selection,
     exit_on_error,
+    load_covariates,
     load_input,
     parse_settings,
 )
@@ -90,6 +91,9 @@ def _execute_task(
         files = [*values["files"], *extras.files(extra_values)]
         dataset = load_input(files, values["recipe"], workspace, parse_read_options(values))
         spec = replace(spec, dataset=dataset.digest)
+        if "covariates" in option_values:  # read after the data, because their clock is that of the data
+            covariates = load_covariates(option_values["covariates"], workspace, dataset.zone)
+            spec = replace(spec, covariates=covariates)  # type: ignore[call-arg]
         if isinstance(spec, PartSpec):
             check_selection(spec, dataset)
     for remark in extras.remarks(spec, dataset, extra_values):
@@ -155,7 +159,7 @@ def _build_spec(cls: type[Spec], option_values: OptionValues, workspace: Workspa
     plain_values = {
         name: _convert_value(field, option_values[name], workspace)
         for name, field in fields.items()
-        if name in option_values and not is_algorithm(field)
+        if name in option_values and not is_algorithm(field) and field.metadata["files"] != "covariates"
     }
     spec = build_from_settings(cls, plain_values)
     settings = parse_settings(option_values.get("settings", []))

@@ -92,7 +92,8 @@ class Panel:
         name = "" if selected.profile else selected.columns[0]
         is_averaged, is_guessed = choose_aggregation(aggregation, selected.unit, name, selected.values)
         if resolution == "step":
-            return cls(**_build_step_fields(selected), is_averaged=is_averaged)
+            fields = _build_step_fields(selected)
+            return cls(**fields, is_averaged=is_averaged, is_nameless=is_nameless(dataset.entities, dataset.files))
         daily_dataset = _to_daily_rows(selected)
         values = daily_dataset.values if daily_dataset.profile else daily_dataset.values[:, :1]
         slots = tuple(daily_dataset.columns) if daily_dataset.profile else ("day",)

@@ -65,7 +65,7 @@ class ResidualHistory:
         >>> errors = ResidualHistory(np.full((1, 100, 1, 1), 104.5), actual)
         >>> quantiles = np.array([0.1, 0.9])
         >>> errors.compute_quantiles(np.array([[200.0]]), step=1, quantiles=quantiles).round(1).ravel().tolist()
-        [194.0, 207.0]
+        [194.0, 207.1]
     """
 
     forecast: Floats

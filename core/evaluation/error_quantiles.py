@@ -12,10 +12,11 @@ REFIT_PERIODS = {
     True: 7,
     False: 28,
 }  # periods between two sorts of the errors: one amount per period (True), several (False); a day of shorter periods
-MAX_BLOCK_PERIODS = 7  # that share one state of the feedback
+MAX_BLOCK_PERIODS = 7  # that share one state of the feedback; of shorter periods than a day as many quarters of a day
 LEAST_LEVEL = 0.55  # of a quantile that is widened; those nearer to the median have no distance to speak of
-WARM_UP_PERIODS = 60  # of errors before the feedback starts
-FEEDBACK_RATE, FEEDBACK_DECAY = 0.2, 0.95  # relative change of a distance per period that is beyond, and what is kept
+WARM_UP_PERIODS = 60  # of errors before the feedback starts, or as many quarters of a day
+FEEDBACK_RATE, FEEDBACK_DECAY = 0.2, 0.95  # change of a distance per period beyond, and what is kept of it
+MEMORY_PERIODS = 120  # of the feedback before the first interval; older ones have decayed to 0.2 %
 FEEDBACK_PRIOR_ENTITIES = 4  # one series tells as much less about a period than many
 MAX_FEEDBACK = 1.0  # logarithm of the factor of a distance
 
@@ -114,12 +115,13 @@ def roll_error_quantiles(
         >>> past, levels = ErrorWindow(365, per_entity=True, adaptation=1.0), np.array([0.05, 0.95])
         >>> bounds = roll_error_quantiles(errors.reshape(400, 1, 1), 1, levels, 200, past, Cycles())
         >>> np.ptp(bounds[[50, 150], 0, 0], axis=1).round(0).tolist()
-        [4.0, 11.0]
+        [4.0, 12.0]
     """
     units = _ErrorUnits.from_errors(errors, step, past.adaptation, cycles)
-    block = min(step, MAX_BLOCK_PERIODS)
-    start = first - max(first - WARM_UP_PERIODS - step, 0) // block * block if past.adaptation else first
-    feedback = _CoverageFeedback(quantiles, past.adaptation * _weigh_entities(errors.shape[1]))
+    block = min(max(step, cycles.unit), MAX_BLOCK_PERIODS * cycles.unit)
+    learning = min(first - WARM_UP_PERIODS * cycles.unit - step, MEMORY_PERIODS * cycles.unit + step)
+    start = first - max(learning, 0) // block * block if past.adaptation else first
+    feedback = _CoverageFeedback(quantiles, past.adaptation * _weigh_entities(errors.shape[1]) / cycles.unit)
     refit_periods = cycles.phase if cycles.is_short else REFIT_PERIODS[errors.shape[2] == 1]
     window, sorted_at = past.window * cycles.unit, start - refit_periods
     bounds = np.full((len(errors) - start, *errors.shape[1:], len(quantiles)), np.nan)
@@ -128,7 +130,7 @@ def roll_error_quantiles(
         if begin - sorted_at >= refit_periods:
             known_errors, sorted_at = units.select(slice(max(known - window, 0), known), begin), begin
             spread = _compute_spread(known_errors, quantiles, past.per_entity)
-        feedback.learn(known - start, block)
+        feedback.learn(known - start, block / cycles.unit)
         block_bounds = feedback.widen(spread)
         bounds[begin - start : end - start] = block_bounds
         feedback.measure(units.normalised[begin:end], block_bounds)
@@ -190,12 +192,12 @@ class _CoverageFeedback:
         self.excesses: list[Floats] = []  # share of values beyond each quantile, less the promised one, by period
         self.learnt = 0
 
-    def learn(self, known: int, periods: int) -> None:
-        """Take the excesses of the first `known` periods that were not taken yet, `periods` after the last call."""
+    def learn(self, known: int, age: float) -> None:
+        """Take the excesses of the first `known` periods that were not taken yet, `age` after the last call."""
         news = self.excesses[self.learnt : max(known, 0)]
         self.learnt += len(news)
         change = self.rate * np.sum(news, axis=0) if news else 0.0
-        self.log_factor = np.clip(FEEDBACK_DECAY**periods * self.log_factor + change, -MAX_FEEDBACK, MAX_FEEDBACK)
+        self.log_factor = np.clip(FEEDBACK_DECAY**age * self.log_factor + change, -MAX_FEEDBACK, MAX_FEEDBACK)
 
     def widen(self, spread: tuple[Floats, Floats]) -> Floats:
         """Return the quantiles of `spread`, (quantiles, median), at the learnt distance from the median."""

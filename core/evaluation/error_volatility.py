@@ -13,7 +13,7 @@ DAYS_PER_YEAR, DAYS_PER_WEEK = 365, 7
 FAST, MIDDLE, SLOW, LONG = 4, 14, 60, 365  # half-lives, in periods, or in quarters of a day for shorter periods
 PHASE_CYCLES = {True: 10, False: 3}  # half-life in cycles: a day of shorter periods (True), a week of days (False)
 PHASE_WEIGHT = {True: 1.0, False: 0.2}
-ENTITY_WEIGHT, SHARED_WEIGHT, SLOW_WEIGHT, YEAR_WEIGHT = 0.2, 0.4, 0.1, 0.3
+ENTITY_WEIGHT, SHARED_WEIGHT, SLOW_WEIGHT, YEAR_WEIGHT = 0.3, 0.4, 0.1, 0.3
 YEARS = 3  # before, whose errors around the same date count
 YEAR_WINDOW_DAYS = 14  # before and after the same date
 SIDE_WEIGHT = 0.2  # of the last errors above the forecast, compared with those below it
@@ -45,7 +45,7 @@ class Cycles:
 
     @property
     def is_short(self) -> bool:
-        """Whether a period is shorter than a day."""
+        """Tell whether a period is shorter than a day."""
         return self.year > DAYS_PER_YEAR + 1
 
     @property
@@ -67,15 +67,15 @@ def estimate_volatility(errors: Floats, step: int, cycles: Cycles) -> Floats:
     """Return the usual size of the error of every period, from the errors known `step` periods before.
 
     `errors` is (periods, entities, slots). The size is the long mean of each entity and slot, by weekday or time of
-    day, times factors for the last periods of the entity, for those of all entities, and for the same season of
-    earlier years: a product of powers, as in the multiplicative models of volatility (Engle, Gallo: A multiple
-    indicators model for volatility using intra-daily data, Journal of Econometrics 131, 2006). NaN before the first
-    known error.
+    day, times three factors. They follow the last errors of the entity, those of all entities, and the errors in the
+    same season of earlier years. It is a product of powers, as in multiplicative models of volatility. Engle, Gallo: A
+    multiple indicators model for volatility using intra-daily data, Journal of Econometrics 131, 2006. NaN before the
+    first known error.
 
     Example:
         >>> errors = np.where(np.arange(200) < 100, 1.0, 3.0).reshape(200, 1, 1)
         >>> estimate_volatility(errors, 1, Cycles())[[100, 130], 0, 0].round(1).tolist()
-        [1.0, 2.5]
+        [1.0, 2.6]
     """
     usual_size = _estimate_usual_size(np.abs(errors), step, cycles)
     relative = np.abs(errors) / usual_size
@@ -117,8 +117,15 @@ def average_known(values: Floats, half_life: float, step: int) -> Floats:
         >>> average_known(np.array([2.0, 4.0, 8.0]), half_life=1, step=1).round(2).tolist()
         [nan, 2.0, 3.33]
     """
-    table = pd.DataFrame(values.reshape(len(values), -1))
-    averages: Floats = table.ewm(halflife=half_life).mean().shift(step).to_numpy(np.float64).reshape(values.shape)
+    from scipy.signal import lfilter  # type: ignore[import-untyped, unused-ignore]
+
+    is_known = np.isfinite(values)
+    kept = [1.0, -(0.5 ** (1 / half_life))]
+    total, weight = (
+        lfilter([1.0], kept, part, axis=0) for part in (np.where(is_known, values, 0.0), is_known.astype(np.float64))
+    )
+    averages = np.full(values.shape, np.nan)
+    averages[step:] = (total / np.where(weight > 0, weight, np.nan))[: max(len(values) - step, 0)]
     return averages
 
 

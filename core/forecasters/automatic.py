@@ -7,16 +7,18 @@ import numpy as np
 from typing_extensions import override
 
 from core.array_types import Floats
+from core.data.dataset import DAY
 from core.data.panel import Panel
-from core.forecasters.base import Forecaster, build_history_error
+from core.forecasters.base import Forecaster, build_history_error, gather_limits
 from core.forecasters.candidates import list_candidates
 from core.forecasters.choice import Choice, choose_members
 from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.seasons import list_seasons
-from core.messages import N_
+from core.forecasters.series.base import SeriesForecaster
+from core.messages import N_, Message
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
 
+MIN_VALUES = 4  # of an entity
 RENEWAL_GROWTH = 1.8  # times the history that the choice was made on, from which it is made anew
 MIN_KNOWN_WEIGHT = 0.5  # of the members with a forecast, for a forecast of the blend
 
@@ -58,9 +60,9 @@ class Automatic(Forecaster):
 
     @override
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
-        known_count, season = int(np.isfinite(series.amounts).sum(axis=0).max(initial=0)), min(list_seasons(series))
-        if known_count <= season:
-            raise build_history_error(series, known_count, season + 1)
+        known_count = int(np.isfinite(series.amounts).sum(axis=0).max(initial=0))
+        if known_count < MIN_VALUES:
+            raise build_history_error(series, known_count, MIN_VALUES)
         parts = (None, None) if progress is None else (progress.create_part(0, 2), progress.create_part(1, 2))
         if self._is_choice_due(series, horizon):
             self.choice_: Choice = choose_members(series, covariates, horizon, self.seconds, parts[0])
@@ -94,8 +96,19 @@ class Automatic(Forecaster):
         forecasts = np.stack(
             [member.predict_steps(series, covariates, horizon, first_day, end_day) for member in self.members_]
         )
-        weights = np.stack([self.choice_.get_weights(step) for step in range(1, horizon + 1)], axis=1)
-        return _mix(forecasts, weights[:, :, None])
+        weights = self._stack_weights(horizon)
+        mixed = _mix(forecasts, weights[:, :, None])
+        if series.step >= DAY:
+            return mixed
+        for member, own_forecasts, own_weights in zip(self.members_, forecasts, weights, strict=True):
+            if isinstance(member, SeriesForecaster):  # it skips origins of short steps; a blend without it is another
+                mixed[np.isnan(own_forecasts) & (own_weights > 0)[:, None, None]] = np.nan
+        return mixed
+
+    @override
+    def predict_next(self, series: Panel, covariates: CovariatePanel, horizon: int, first_day: int) -> Floats:
+        forecasts = [member.predict_next(series, covariates, horizon, first_day) for member in self.members_]
+        return _mix(np.stack(forecasts), self._stack_weights(horizon))
 
     @override
     def compute_importance(
@@ -107,6 +120,14 @@ class Automatic(Forecaster):
             for group, growth in member.compute_importance(series, covariates, step, first_day).items():
                 importance[group] = importance.get(group, 0.0) + float(weight) * growth
         return importance
+
+    @override
+    def list_limits(self) -> tuple[Message, ...]:
+        return gather_limits(self.members_)
+
+    def _stack_weights(self, horizon: int) -> Floats:
+        """Return the weights of the members by steps ahead, (members, horizon)."""
+        return np.stack([self.choice_.get_weights(step) for step in range(1, horizon + 1)], axis=1)
 
     def _select_members(self, step: int) -> tuple[Floats, list[Forecaster]]:
         """Return the weights above 0 `step` periods ahead, and their members."""

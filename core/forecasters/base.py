@@ -1,7 +1,7 @@
 """Contracts of the forecasters: `Forecaster`, and `DirectForecaster` for forecasters with a feature matrix."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -14,13 +14,15 @@ from core.data.panel import Panel
 from core.errors import DataError
 from core.evaluation.forecast_metrics import mae
 from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.features import FeatureMatrix
+from core.forecasters.feature_matrix import FeatureMatrix
+from core.forecasters.feature_plan import FeaturePlan
 from core.forecasters.panel_parts import select_periods_before, split_range
-from core.messages import N_
+from core.messages import N_, Message
 from core.progress import Progress
 from core.spec.hyperparameters import get_params
 
 EVERY_ENTITY = slice(None)
+MIN_TRAIN_ROWS, MIN_COMPLETE_ROWS = 10, 90
 TYPICAL_FEATURES = 100  # of a day with weather, for the size of the parts
 
 
@@ -83,6 +85,10 @@ class Forecaster(ABC):
         {}.
         """
         return {}
+
+    def list_limits(self) -> tuple[Message, ...]:
+        """Return what the fitted forecaster leaves out because its training data cannot teach it."""
+        return ()
 
     def renew(self) -> Self:
         """Return an unfitted forecaster with the same hyper-parameters, and with what this one chose, if anything."""
@@ -151,20 +157,63 @@ class DirectForecaster(Forecaster):
         return {group: mae(amounts, shuffled) - base_error for group, shuffled in forecasts.items()}
 
 
-def build_history_error(series: Panel, day_count: int, min_days: int) -> DataError:
-    """Return the error for training data that are too short.
+def gather_limits(forecasters: Sequence[Forecaster]) -> tuple[Message, ...]:
+    """Return the limits of all members of a forecaster, each once."""
+    return tuple({str(limit): limit for member in forecasters for limit in member.list_limits()}.values())
+
+
+def count_min_rows(plan: FeaturePlan) -> int:
+    """Return the rows that a regression is trained on at least: fewer where few features are used.
+
+    Example:
+        >>> count_min_rows(FeaturePlan("D", 30)), count_min_rows(FeaturePlan("D", 800))
+        (10, 90)
+    """
+    return MIN_COMPLETE_ROWS if plan.is_complete and plan.is_daily else MIN_TRAIN_ROWS
+
+
+def build_history_error(series: Panel, count: int, needed: int) -> DataError:
+    """Return the error for training data with `count` values where `needed` are needed.
 
     Example:
         >>> import numpy as np
         >>> series = Panel(pd.date_range("2024-01-01", periods=3), ("Lyon",), ("day",), np.ones((3, 1, 1)))
-        >>> build_history_error(series, 3, 90).args[1]["entity"]
+        >>> build_history_error(series, 3, 17).args[1]["entity"]
         'Lyon'
     """
     return DataError(
-        N_("{entity}: too few days for training: {count}. At least {accepted} are needed."),
+        N_("{entity}: too little history for this forecaster: {count} values. At least {accepted} are needed."),
         entity=", ".join(series.entities[:3]),
-        count=day_count,
-        accepted=min_days,
+        count=count,
+        accepted=needed,
+    )
+
+
+def require_rows(series: Panel, rows: int, plan: FeaturePlan, step: int) -> None:
+    """Raise DataError for fewer training rows than a regression `step` periods ahead needs, with what would be enough.
+
+    Example:
+        >>> import numpy as np
+        >>> series = Panel(pd.date_range("2024-01-01", periods=12), ("Lyon",), ("day",), np.ones((12, 1, 1)))
+        >>> try: require_rows(series, 5, FeaturePlan("D", 12), 7)
+        ... except DataError as error: print(error)
+        Lyon: too little history for this forecaster: 12 values. At least 17 are needed.
+    """
+    min_rows = count_min_rows(plan)
+    if rows >= min_rows:
+        return
+    known_count = int(np.isfinite(series.amounts).sum(axis=0).max(initial=0))
+    needed = plan.count_needed(step, min_rows)
+    if known_count < needed:
+        raise build_history_error(series, known_count, needed)
+    raise DataError(
+        N_(
+            "{entity}: too many gaps for this forecaster. Only {count} values have known values before them. "
+            "At least {accepted} are needed."
+        ),
+        entity=", ".join(series.entities[:3]),
+        count=rows,
+        accepted=min_rows,
     )
 
 

@@ -7,12 +7,12 @@ from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.base import DirectForecaster, Forecaster
+from core.forecasters.base import DirectForecaster, Forecaster, gather_limits
 from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.gradient_boosting import GradientBoosting
 from core.forecasters.random_forest import RandomForest
 from core.forecasters.ridge import Ridge
-from core.messages import N_
+from core.messages import N_, Message
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
 
@@ -62,6 +62,10 @@ class Blend(Forecaster):
             forecaster.predict(series, covariates, step, first_day) for forecaster in self.forecasters_
         )
         return (ridge_forecast + tree_forecast) / 2
+
+    @override
+    def list_limits(self) -> tuple[Message, ...]:
+        return gather_limits(self.forecasters_)
 
     @override
     def compute_importance(

@@ -70,16 +70,16 @@ def _build_line(season: int) -> Candidate:
 
 
 def _estimate_smoothing(size: PanelSize) -> float:
-    return 1.5e-3 * size.periods * (1 + size.entities / 20)
+    return 2e-4 * size.periods * (1 + size.entities / 20)
 
 
 def _estimate_ridge(size: PanelSize) -> float:
-    return 1.5e-5 * size.periods * size.entities * size.horizon
+    return 1e-5 * size.periods * size.entities * size.horizon
 
 
 def _estimate_boosting(size: PanelSize) -> float:
     rows = size.periods * size.entities * size.horizon
-    return 1.5e-4 * min(rows, GradientBoosting.max_train_rows) + 3e-6 * (rows + size.origins * size.entities)
+    return 1e-4 * min(rows, GradientBoosting.max_train_rows) + 3e-6 * (rows + size.origins * size.entities)
 
 
 def _estimate_forest(size: PanelSize) -> float:
@@ -92,7 +92,7 @@ def _estimate_daily_smoothing(size: PanelSize) -> float:
 
 
 def _estimate_boosted_quantiles(size: PanelSize) -> float:
-    return 3.0 + size.origins * (2e-3 + 1e-4 * size.entities * size.horizon)
+    return 3.0 + size.origins * (2e-3 + 4e-5 * size.entities * size.horizon)
 
 
 def _estimate_network(size: PanelSize) -> float:

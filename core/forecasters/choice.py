@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.array_types import Floats
+from core.data.dataset import DAY
 from core.data.panel import Panel
 from core.data.regular_series import RegularSeries
 from core.errors import DataError
@@ -31,7 +32,8 @@ MAX_ORIGINS = 128
 FOLDS = ((400, 1, 1 / 3), (120, 3, 0.4), (0, 4, 0.4))  # periods from which; number of folds; share that is forecast
 MIN_TRAINING_SEASONS, MIN_TRAINING_PERIODS = 2, 4  # of the first fold, for the forecasters that learn a season
 MIN_KNOWN_SHARE = 0.9  # of the forecasts that the naive line gives, for a candidate to be compared
-BACKTEST_ORIGINS = 2 * YEAR_DAYS  # periods that the backtest after the choice forecasts, at most
+BACKTEST_SHARE = 0.6  # of the periods, that the backtest after the choice forecasts
+BACKTEST_ORIGINS, BACKTEST_STEPS = 2 * YEAR_DAYS, 600  # at most, of days, and of shorter steps in forecasters of series
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,10 @@ def choose_members(
     sample, sample_covariates = _draw_sample(series, covariates, horizon)
     folds = _list_folds(sample, horizon)
     groups, origins = group_steps(horizon), np.concatenate(folds)
-    origin_count = len(origins) + min(BACKTEST_ORIGINS, len(series))
-    size = PanelSize(len(sample), len(sample.entities), horizon, origin_count)
+    backtest_origins = min(
+        BACKTEST_ORIGINS if series.step >= DAY else BACKTEST_STEPS, int(BACKTEST_SHARE * len(series))
+    )
+    size = PanelSize(len(sample), len(sample.entities), horizon, len(origins) + backtest_origins)
     candidates, spent = list_candidates(series), 0.0
     forecasts: dict[str, Floats] = {}
     reasons: dict[str, Message] = {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
@@ -17,9 +18,11 @@ MIN_TRAIN_DAYS, MAX_TEST_DAYS = 30, 365
 TEST_SHARE = 0.25  # of the history, which the model of the shape is tested on before it is used
 MIN_SHAPE_DAYS = 56  # of history, for the two together
 MIN_GAIN = 0.01  # smallest gain over the usual profile that counts, as a share of its error
-MIN_STANDARD_ERRORS = 2.0  # of the gain from week to week, by which it has to be above 0
-TRUST_DAYS = 28  # known days before an origin that tell how far the model is trusted
+MIN_STANDARD_ERRORS = 1.65  # of the gain from week to week, by which it has to be above 0: chance 5 % without a gain
+WEIGHTS = (1.0, 0.5)  # of the model that are tested; a model of a short history errs less at half weight
+TRUST_DAYS = 14  # known days before an origin that tell how far the model is trusted
 MAX_CHUNK_VALUES = 20_000_000  # of features that are held in memory at once
+BLOCK_DAYS = 14  # that are left out together to choose the regularisation
 ALPHAS = np.array([0.3, 1, 3, 10, 30, 100, 300, 1000, 3000])
 OUTLIER_FACTOR = 6.0  # × the median of the largest deviation of a day, above which a day is no training day
 USUAL_LOOKBACK_DAYS = 40  # days that the features of a day look back, in addition to twice the days ahead
@@ -31,13 +34,15 @@ class ShapeTest:
 
     days         tested days
     usual_error  absolute error of the slots with the usual profile, as a share of the amounts
-    model_error  the same with the model
+    model_error  the same with the model, with the best of WEIGHTS
+    weight       this weight of the model
     is_gain      True if the model is measurably better
     """
 
     days: int
     usual_error: float
     model_error: float
+    weight: float
     is_gain: bool
 
 
@@ -48,6 +53,8 @@ class ShapeLines:
     mean, scale, low, high  of every feature in the training data, (entities, features)
     coefficients            (entities, features, slots); 0 for an entity with too few training days
     intercept               (entities, slots)
+    products, squares       of the last 14 training days, see `_compute_trust`, with the lines of the other weeks:
+                            (days, entities)
     """
 
     mean: Floats
@@ -56,6 +63,8 @@ class ShapeLines:
     high: Floats
     coefficients: NDArray[np.float32]
     intercept: Floats
+    products: Floats
+    squares: Floats
 
     def predict(self, features: Floats, entities: slice) -> Floats:
         """Return the deviations from the usual profile, (days, entities, slots).
@@ -78,14 +87,14 @@ class DayShape:
     same features, so the deviations of a day add up to 0 and the amount of the day stays as forecast.
 
     The model is used where it was measurably better than the usual profile on the last days of the training data
-    (`test_`), for all entities or none. Before every origin, a factor from 0 to 1 per entity adapts the model to the
-    shapes of the four weeks before: it is near 0 when the shapes have become others than those of the training data.
+    (`test_`), at full or half weight, for all entities or none. Before every origin, a factor from 0 to 1 per entity
+    adapts it to the shapes of the two weeks before. The factor is near 0 when the shapes have become others than those
+    of the training data.
 
     Hoerl, Kennard: Ridge Regression, Technometrics 12, 1970. Bates, Granger: The Combination of Forecasts, Operational
     Research Quarterly 20, 1969.
 
     Example:
-        >>> import pandas as pd
         >>> days = pd.date_range("2023-01-01", periods=200)
         >>> cold = np.random.default_rng(0).uniform(0, 10, 200)  # degrees below 16 °C move amounts to the morning
         >>> values = np.stack([100 + 5 * cold, 100 - 5 * cold], axis=1)[:, None]
@@ -102,6 +111,8 @@ class DayShape:
 
     unit_: DeviationUnit | None = field(default=None, init=False)
     history_years_: float = field(default=0.0, init=False)
+    fitted_until_: str = field(default="", init=False)
+    weight_: float = field(default=1.0, init=False)
     lines_: dict[int, ShapeLines] = field(default_factory=dict, init=False)
     test_: ShapeTest | None = field(default=None, init=False)
 
@@ -116,8 +127,9 @@ class DayShape:
             return self
         test_start = len(series) - test_days
         self._fit_lines(series, covariates, sorted({1, horizon}), test_start)
-        self.test_ = self._test(series, covariates, test_start)
-        self.lines_ = {}
+        tests = [self._test(series, covariates, test_start, weight) for weight in WEIGHTS]
+        self.test_ = min(tests, key=lambda test: (not test.is_gain, test.model_error))
+        self.lines_, self.weight_ = {}, self.test_.weight
         if self.test_.is_gain:
             self._fit_lines(series, covariates, list(range(1, horizon + 1)), len(series))
         return self
@@ -142,14 +154,32 @@ class DayShape:
             if step in self.lines_:
                 features = build_shape_features(part, part_covariates, part_unit, means, step, self.history_years_)
                 change = self.lines_[step].predict(features, entities)
-                usual = usual + change * _compute_trust(change, deviations - usual, means, step)[:, :, None]
+                trust = self._compute_trust(change, deviations - usual, part_unit.measure(means), part, entities, step)
+                usual = usual + (self.weight_ * trust)[:, :, None] * change
             values[:, entities] = part_unit.apply_deviations(means, usual)[first_day - start :]
         return values
+
+    def _compute_trust(
+        self, change: Floats, target: Floats, unit: Floats, series: Panel, entities: slice, step: int
+    ) -> Floats:
+        """Return the factor of `change` that would have fitted the known days best, 0 to 1, (days, entities).
+
+        It is the slope of `target` on `change` over the 14 days known `step` days before; 1 without a known day.
+        Training days fit their own lines too well, so they count with the lines of the other weeks.
+        """
+        products, squares = _compare_change(change, target, unit)
+        end, lines = int(series.periods.searchsorted(pd.Timestamp(self.fitted_until_), side="right")), self.lines_[step]
+        start = max(end - TRUST_DAYS, 0)
+        for sums, left_out in ((products, lines.products), (squares, lines.squares)):
+            sums[start:end] = left_out[TRUST_DAYS - (end - start) :, entities]
+        product_sum, square_sum = _sum_known_days(products, step), _sum_known_days(squares, step)
+        slope = np.divide(product_sum, square_sum, out=np.ones_like(square_sum), where=square_sum > 0)
+        return np.clip(slope, 0, 1)
 
     def _fit_lines(self, series: Panel, covariates: CovariatePanel, steps: list[int], end: int) -> None:
         """Fit the lines of `steps` on the days before index `end`."""
         assert self.unit_ is not None
-        self.history_years_ = end / 365.25
+        self.history_years_, self.fitted_until_ = end / 365.25, str(series.periods[end - 1])[:10]
         parts: dict[int, list[ShapeLines]] = {step: [] for step in steps}
         for entities, part, part_covariates in _iter_chunks(series, covariates, 0, end):
             unit, means = self.unit_.select(entities), part.values.mean(axis=2)
@@ -160,9 +190,9 @@ class DayShape:
                 parts[step].append(_fit_entities(features, targets, np.abs(unit.measure(means))))
         self.lines_ = {step: _join_lines(lines) for step, lines in parts.items()}
 
-    def _test(self, series: Panel, covariates: CovariatePanel, test_start: int) -> ShapeTest:
+    def _test(self, series: Panel, covariates: CovariatePanel, test_start: int, weight: float) -> ShapeTest:
         """Compare the lines, fitted before `test_start`, with the usual profile from then on."""
-        usual_shape = DayShape()
+        self.weight_, usual_shape = weight, DayShape()
         usual_shape.unit_ = self.unit_
         losses = {"usual": 0.0, "model": 0.0}
         gains, total = np.zeros(len(series) - test_start), 0.0
@@ -186,7 +216,7 @@ class DayShape:
             and float(weekly_gains.mean()) > MIN_STANDARD_ERRORS * noise
         )
         total = total or 1.0
-        return ShapeTest(len(gains), losses["usual"] / total, losses["model"] / total, is_gain)
+        return ShapeTest(len(gains), losses["usual"] / total, losses["model"] / total, weight, is_gain)
 
 
 def _iter_chunks(
@@ -217,21 +247,20 @@ def _iter_chunks(
         )
 
 
-def _compute_trust(change: Floats, target: Floats, means: Floats, step: int) -> Floats:
-    """Return the factor of `change` that would have fitted the known days best, 0 to 1, (days, entities).
+def _compare_change(change: Floats, target: Floats, unit: Floats) -> tuple[Floats, Floats]:
+    """Return the products of `change` and `target` and the squares of `change`, summed over slots, (days, entities).
 
-    It is the slope of `target` on `change` over the 28 days known `step` days before; 1 without a known day.
+    Days count with the square of their `unit`. A day without a target has 0.
     """
-    weight = np.square(means)
-    products = np.where(np.isfinite(target), change * target, 0).sum(axis=2) * weight
-    squares = np.where(np.isfinite(target), np.square(change), 0).sum(axis=2) * weight
-    product_sum, square_sum = (_sum_known_days(np.nan_to_num(values), step) for values in (products, squares))
-    slope = np.divide(product_sum, square_sum, out=np.ones_like(square_sum), where=square_sum > 0)
-    return np.clip(slope, 0, 1)
+    is_known = np.isfinite(target)
+    products = np.where(is_known, change * np.where(is_known, target, 0), 0).sum(axis=2)
+    squares = np.where(is_known, np.square(change), 0).sum(axis=2)
+    weight = np.square(np.nan_to_num(unit))
+    return np.nan_to_num(products) * weight, np.nan_to_num(squares) * weight
 
 
 def _sum_known_days(values: Floats, step: int) -> Floats:
-    """Return the sums over the 28 days known `step` days before every day, shape unchanged."""
+    """Return the sums over the 14 days known `step` days before every day, shape unchanged."""
     sums = np.cumsum(values, axis=0)
     return np.nan_to_num(shift_days(sums, step)) - np.nan_to_num(shift_days(sums, step + TRUST_DAYS))
 
@@ -247,7 +276,10 @@ def _fit_entities(features: Floats, targets: Floats, weights: Floats) -> ShapeLi
         high=np.zeros(shape),
         coefficients=np.zeros((*shape, slots), dtype=np.float32),
         intercept=np.zeros((entities, slots)),
+        products=np.zeros((TRUST_DAYS, entities)),
+        squares=np.zeros((TRUST_DAYS, entities)),
     )
+    left_out = np.full(targets.shape, np.nan)
     for entity in range(entities):
         is_usable = np.isfinite(targets[:, entity]).all(axis=1) & (weights[:, entity] > 0)
         largest = np.abs(targets[:, entity]).max(axis=1)
@@ -263,16 +295,23 @@ def _fit_entities(features: Floats, targets: Floats, weights: Floats) -> ShapeLi
         values = np.where(np.isfinite(values), values, lines.mean[entity]) - lines.mean[entity]
         spread = values.std(axis=0)
         lines.scale[entity] = np.where(spread > 1e-9 * np.maximum(np.abs(lines.mean[entity]), 1), spread, np.inf)
-        lines.coefficients[entity], lines.intercept[entity] = _solve_ridge(
+        lines.coefficients[entity], lines.intercept[entity], left_out[is_usable, entity] = _solve_ridge(
             values / lines.scale[entity], targets[is_usable, entity], weight / weight.mean()
         )
+    last_targets = np.where(np.isfinite(left_out), targets, np.nan)[-TRUST_DAYS:]
+    products, squares = _compare_change(left_out[-TRUST_DAYS:], last_targets, weights[-TRUST_DAYS:])
+    lines.products[-len(products) :], lines.squares[-len(squares) :] = products, squares
     return lines
 
 
-def _solve_ridge(features: Floats, targets: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Return the coefficients (features, slots) and the intercept (slots,) with the least leave-one-out error.
+def _solve_ridge(features: Floats, targets: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the coefficients (features, slots) and the intercept (slots,) with the least error on left-out weeks.
 
-    The regularisation is one number for all slots. Days count with `weights`. Hastie, Tibshirani, Friedman: The
+    The third array has the prediction of every day by the lines of the other weeks, (days, slots); NaN for the first
+    days, which are no whole two weeks.
+
+    The regularisation is one number for all slots. Days count with `weights`. Two weeks are left out together, because
+    the shapes of neighbouring days are alike; their errors follow from the whole fit. Hastie, Tibshirani, Friedman: The
     Elements of Statistical Learning, 2009, section 7.10.
     """
     root = np.sqrt(weights)[:, None]
@@ -280,20 +319,31 @@ def _solve_ridge(features: Floats, targets: Floats, weights: Floats) -> tuple[Fl
     scaled, residuals = (features - centre) * root, (targets - intercept) * root
     eigenvalues, eigenvectors = np.linalg.eigh(scaled.T @ scaled)
     rotated = scaled @ eigenvectors
-    products = rotated.T @ residuals
-    eigenvalues = np.maximum(eigenvalues, 0)
+    products, eigenvalues = rotated.T @ residuals, np.maximum(eigenvalues, 0)
+    in_blocks = slice(len(features) % BLOCK_DAYS, None)
+    blocks = rotated[in_blocks].reshape(-1, BLOCK_DAYS, rotated.shape[1])
+    block_roots = root[in_blocks].reshape(-1, BLOCK_DAYS, 1)
+    intercept_influence = block_roots @ block_roots.transpose(0, 2, 1) / weights.sum()
     best_error, best_coefficients = np.inf, np.zeros((features.shape[1], targets.shape[1]))
+    left_out = np.full(targets.shape, np.nan)
     for alpha in ALPHAS:
         shrunk = products / (eigenvalues + alpha)[:, None]
-        leverage = np.square(rotated) @ (1 / (eigenvalues + alpha)) + weights / weights.sum()
-        left_out = (residuals - rotated @ shrunk) / np.maximum(1 - leverage, 0.01)[:, None]
-        error = float(np.square(left_out).mean())
+        errors = (residuals - rotated @ shrunk)[in_blocks].reshape(len(blocks), BLOCK_DAYS, -1)
+        influence = intercept_influence + (blocks / (eigenvalues + alpha)) @ blocks.transpose(0, 2, 1)
+        errors = np.linalg.solve(np.eye(BLOCK_DAYS) - influence, errors).reshape(-1, targets.shape[1])
+        error = float(np.square(errors).mean())
         if error < best_error:
             best_error, best_coefficients = error, eigenvectors @ shrunk
-    return best_coefficients, intercept - centre @ best_coefficients
+            left_out[in_blocks] = targets[in_blocks] - errors / root[in_blocks]
+    return best_coefficients, intercept - centre @ best_coefficients, left_out
 
 
 def _join_lines(parts: list[ShapeLines]) -> ShapeLines:
     """Return the lines of several chunks of entities as one."""
-    names = ("mean", "scale", "low", "high", "coefficients", "intercept")
-    return ShapeLines(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    axes = dict.fromkeys(("mean", "scale", "low", "high", "coefficients", "intercept"), 0) | {
+        "products": 1,
+        "squares": 1,
+    }
+    return ShapeLines(
+        **{name: np.concatenate([getattr(part, name) for part in parts], axis=axis) for name, axis in axes.items()}
+    )

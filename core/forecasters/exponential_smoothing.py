@@ -21,6 +21,7 @@ LEVEL_WEIGHTS = (0.05, 0.1, 0.3, 0.6, 1.0)  # share of an error that moves the l
 SEASON_WEIGHTS = (0.02, 0.1, 0.3)  # share of an error that moves a season
 ERROR_MEMORIES = (0.0, 0.6, 0.9)  # share of the last error that is left one period later
 MAX_GAIN = 1.2  # sum of the shares; beyond 2 the states diverge
+MIN_VALUES = 8  # of an entity
 MIN_SEASONS = 2  # of history, to learn a season from
 MIN_OWN_ERRORS = 60  # per entity; with fewer, all entities share one form
 MAX_CHUNK_CELLS = 1_500_000  # periods × entities × forms held at once
@@ -40,9 +41,9 @@ class ExponentialSmoothing(Forecaster):
     """Level and seasons that follow each new amount by a part of the last error.
 
     The seasons are those of the period: the day and the week of hours, the week of days, the year of weeks and months.
-    The form (how fast level and seasons move, how long an error lasts) is the one of a grid with the smallest errors on
-    the training data, one and `horizon` periods ahead, for each entity. No covariates are used. Amounts that are never
-    negative may be smoothed as logarithms, if that errs less.
+    Without two whole seasons only the level is smoothed. The form (how fast level and seasons move, how long an error
+    lasts) is the one of a grid with the smallest errors on the training data, for each entity and group of steps ahead.
+    No covariates are used. Amounts that are never negative may be smoothed as logarithms, if that errs less.
 
     Every forecast is a sum of states, so one pass over a series gives the forecasts of all origins. Taylor: Short-term
     electricity demand forecasting using double seasonal exponential smoothing, Journal of the Operational Research
@@ -70,11 +71,10 @@ class ExponentialSmoothing(Forecaster):
 
     @override
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
-        self.seasons_ = [season for season in list_seasons(series) if len(series) >= MIN_SEASONS * season]
-        shortest = min(list_seasons(series))
         known_count = int(np.isfinite(series.amounts).sum(axis=0).max(initial=0))
-        if not self.seasons_ or known_count < MIN_SEASONS * shortest:
-            raise build_history_error(series, known_count, MIN_SEASONS * shortest)
+        if known_count < MIN_VALUES:
+            raise build_history_error(series, known_count, MIN_VALUES)
+        self.seasons_ = [season for season in list_seasons(series) if known_count >= MIN_SEASONS * season] or [1]
         self.step_groups_ = group_steps(horizon)
         shape = (len(self.step_groups_), len(series.entities))
         self.forms_ = np.zeros((*shape, 2 + len(self.seasons_)))  # level weight, error memory, season weights
@@ -105,6 +105,11 @@ class ExponentialSmoothing(Forecaster):
         for step, amounts in self._predict_all(steps, series).items():
             forecasts[step - 1, step - 1 :] = amounts[first_day + step - 1 : end_day]
         return forecasts
+
+    @override
+    def predict_next(self, series: Panel, covariates: CovariatePanel, horizon: int, first_day: int) -> Floats:
+        by_step = self._predict_all(list(range(1, horizon + 1)), series)
+        return np.stack([by_step[step][first_day + step - 1] for step in range(1, horizon + 1)])
 
     def _list_scales(self, series: Panel) -> tuple[bool, ...]:
         """Return the scales to try, True for logarithms."""

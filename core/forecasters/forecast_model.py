@@ -13,6 +13,7 @@ from core.data.nameless import takes_place
 from core.data.panel import Panel, Resolution
 from core.errors import DataError
 from core.evaluation.conformal import ResidualHistory
+from core.evaluation.error_volatility import Cycles
 from core.forecasters.base import Forecaster
 from core.forecasters.covariate_panel import CovariatePanel, WeatherMode, select_covariates
 from core.forecasters.day_shape import DayShape
@@ -21,6 +22,7 @@ from core.messages import N_
 from core.progress import Progress
 
 ERROR_HISTORY_PERIODS = 1096  # of errors that are saved; those of the same season of two earlier years count
+SHORT_ERROR_HISTORY_DAYS = 100  # of errors that are saved for periods shorter than a day
 SERVED_QUANTILES = np.array([0.05, 0.95])
 
 
@@ -72,10 +74,7 @@ class ForecastModel:
         self.entities_, self.unit_ = series.entities, series.unit
         self.slots_, self.day_start_ = len(series.slots), series.day_start
         self.frequency_, self.step_seconds_ = series.frequency, series.step.total_seconds()
-        self.fitted_until_, self.errors_ = (
-            format_timestamp(series.periods[-1]),
-            errors.select_last(ERROR_HISTORY_PERIODS),
-        )
+        self.fitted_until_, self.errors_ = format_timestamp(series.periods[-1]), _select_saved_errors(errors)
 
     def build_covariate_panel(self, series: Panel, covariates: Covariates) -> CovariatePanel:
         """Return the covariates of all days of the series and of the days that are forecast."""
@@ -156,6 +155,11 @@ class ForecastModel:
                 accepted=_describe_series(*expected),
                 value=_describe_series(*actual),
             )
+
+
+def _select_saved_errors(errors: ResidualHistory) -> ResidualHistory:
+    cycles = Cycles.from_frequency(errors.frequency)
+    return errors.select_last(SHORT_ERROR_HISTORY_DAYS * cycles.phase if cycles.is_short else ERROR_HISTORY_PERIODS)
 
 
 def _describe_series(entities: tuple[str, ...], unit: str, slots: int) -> str:

@@ -4,20 +4,25 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.base import EVERY_ENTITY, DirectForecaster, build_history_error
+from core.forecasters.base import EVERY_ENTITY, DirectForecaster, count_min_rows, require_rows
 from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.features import FeatureMatrix, build_linear_features
+from core.forecasters.damping import DampingTrial, mark_late_rows
+from core.forecasters.feature_matrix import FeatureMatrix
+from core.forecasters.feature_plan import FeaturePlan
+from core.forecasters.features import build_linear_features
 from core.forecasters.panel_parts import select_entities
 from core.forecasters.ridge_regression import RidgeLines, fit_ridge_lines
-from core.messages import N_
+from core.forecasters.seasonal_base import choose_bases, select_base
+from core.messages import N_, Message
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
 
-MIN_TRAIN_DAYS = 90
+SMALL_LIMIT = 3.0  # standard deviations: a little history does not tell what lies farther from its mean
 AUTO_ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
 
@@ -59,22 +64,35 @@ class Ridge(DirectForecaster):
 
     @override
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
-        self.history_years_ = len(series) / 365.25
+        self.plan_ = FeaturePlan.from_series(series)
+        self.bases_: dict[int, NDArray[np.intp]] = {}
         self.models_: dict[int, RidgeLines] = {}
         alphas = AUTO_ALPHAS if self.alpha == "auto" else (float(self.alpha),)
-        for step in range(1, horizon + 1):
+        min_rows = count_min_rows(self.plan_)
+        steps, trial = self.plan_.list_fitted_steps(horizon), DampingTrial()
+        for number, step in enumerate(steps, start=1):
+            self.bases_[step] = choose_bases(series.last_known, series.training_targets, step, self.plan_)
             lines, max_rows = [], 0
             for entities, features in self.split_features(series, covariates, step):
                 change = series.training_targets[:, entities] - features.base
                 is_row = features.complete_mask & np.isfinite(change)
-                lines.append(fit_ridge_lines(features.values, change, is_row, alphas, MIN_TRAIN_DAYS))
+                lines.append(fit_ridge_lines(features.values, change, is_row, alphas, min_rows))
+                if self.plan_.is_small:
+                    is_late = mark_late_rows(is_row)
+                    early_lines = fit_ridge_lines(features.values, change, is_row & ~is_late, alphas, min_rows // 2)
+                    trial.add_errors(change, early_lines.predict(features.values, limit=SMALL_LIMIT), is_row & is_late)
                 max_rows = max(max_rows, int(is_row.sum(axis=0).max(initial=0)))
-            if max_rows < MIN_TRAIN_DAYS:
-                raise build_history_error(series, max_rows, MIN_TRAIN_DAYS)
+            require_rows(series, max_rows, self.plan_, step)
             self.models_[step] = RidgeLines.concatenate(lines)
             if progress is not None:
-                progress.report(step / horizon)
+                progress.report(number / len(steps))
+        self.share_ = trial.choose_share()
         return self
+
+    @override
+    def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
+        fitted_step = min(fitted for fitted in self.models_ if fitted >= step)
+        return super().predict(series, covariates, fitted_step, first_day)
 
     @override
     def build_features(
@@ -82,8 +100,14 @@ class Ridge(DirectForecaster):
     ) -> FeatureMatrix:
         part, known = select_entities(series, covariates, entities)
         last_known = series.last_known[:, entities]
-        return build_linear_features(part, known, last_known, step, self.history_years_, first_day)
+        base = select_base(last_known, step, self.plan_, self.bases_[step][entities])
+        return build_linear_features(part, known, last_known, step, self.plan_, first_day, base)
 
     @override
     def predict_from_features(self, features: FeatureMatrix, step: int, entities: slice = EVERY_ENTITY) -> Floats:
-        return features.base + self.models_[step].predict(features.values, entities)
+        limit = SMALL_LIMIT if self.plan_.is_small else np.inf
+        return features.base + self.share_ * self.models_[step].predict(features.values, entities, limit)
+
+    @override
+    def list_limits(self) -> tuple[Message, ...]:
+        return tuple(self.plan_.list_limits())

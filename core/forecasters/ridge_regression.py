@@ -18,25 +18,38 @@ class RidgeLines:
 
     mean, scale   of every feature, (entities, features); the scale of a constant feature is infinite
     coefficients  of the scaled features, (entities, features)
+    low, high     smallest and largest scaled feature of the training rows, (entities, features)
     intercept     (entities,)
     """
 
     mean: Floats
     scale: Floats
     coefficients: Floats
+    low: Floats
+    high: Floats
     intercept: Floats
+
+    @classmethod
+    def create_empty(cls, entity_count: int, feature_count: int) -> "RidgeLines":
+        """Return lines of NaN."""
+        mean, scale, coefficients, low, high = (np.full((entity_count, feature_count), np.nan) for _ in range(5))
+        return cls(mean, scale, coefficients, low, high, np.full(entity_count, np.nan))
 
     @classmethod
     def concatenate(cls, parts: "Sequence[RidgeLines]") -> "RidgeLines":
         """Return the lines of all entities of `parts`."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
-    def predict(self, features: Floats, entities: slice = slice(None)) -> Floats:
+    def predict(self, features: Floats, entities: slice = slice(None), limit: float = np.inf) -> Floats:
         """Return the values on the lines of some entities for features (rows, entities, features), (rows, entities).
 
-        NaN where a feature or a line is NaN.
+        A feature outside the range of its training rows, and farther than `limit` standard deviations from its mean,
+        counts as one at the border. NaN where a feature or a line is NaN.
         """
         scaled = (features - self.mean[entities]) / self.scale[entities]
+        if np.isfinite(limit):
+            low, high = np.minimum(self.low[entities], -limit), np.maximum(self.high[entities], limit)
+            scaled = np.clip(scaled, low, high)
         return np.asarray(np.einsum("tef,ef->te", scaled, self.coefficients[entities]) + self.intercept[entities])
 
 
@@ -72,8 +85,7 @@ def _fit_batch(
     counts = is_row.sum(axis=0)
     has_rows = counts >= min_rows
     entities, feature_count = features.shape[1:]
-    mean, scale, coefficients = np.full((3, entities, feature_count), np.nan)
-    lines = RidgeLines(mean, scale, coefficients, np.full(entities, np.nan))
+    lines = RidgeLines.create_empty(entities, feature_count)
     if not has_rows.any():
         return lines
     weights = is_row[:, has_rows].T.astype(float)[:, :, None]
@@ -89,7 +101,10 @@ def _fit_batch(
     intercept = centred.sum(axis=1) / row_counts
     centred = (centred - intercept[:, None]) * weights
     coefficients = _solve(scaled, centred, weights, row_counts, alphas)
-    for array, values in ((lines.mean, mean), (lines.scale, scale), (lines.coefficients, coefficients)):
+    low, high = scaled.min(axis=1), scaled.max(axis=1)
+    fitted = (mean, scale, coefficients, low, high)
+    arrays = (lines.mean, lines.scale, lines.coefficients, lines.low, lines.high)
+    for array, values in zip(arrays, fitted, strict=True):
         array[has_rows] = values
     lines.intercept[has_rows] = intercept[:, 0]
     return lines

@@ -1,29 +1,23 @@
-"""Seasons of a panel, in periods, by the length of a period."""
+"""Seasons that forecasters repeat: the day and the week of short periods, the year of weeks and longer ones."""
 
-import pandas as pd
-
+from core.data.dataset import DAY
 from core.data.panel import Panel
-
-DAY, YEAR_DAYS, WEEK_DAYS = pd.Timedelta(days=1), 365.25, 7
 
 
 def list_seasons(series: Panel) -> list[int]:
-    """Return the lengths of the seasons in periods, the shortest first: day and week, week, or year.
+    """Return the lengths of the seasons in periods, the shortest first; [1] for periods without a season.
+
+    The year of days and shorter periods is left out: its length in them is no whole number, and its course follows the
+    weather.
 
     Example:
         >>> import numpy as np
+        >>> import pandas as pd
         >>> def make_panel(frequency: str) -> Panel:
         ...     periods = pd.date_range("2024-01-01", periods=3, freq=frequency)
         ...     return Panel(periods, ("Lyon",), ("day",), np.ones((3, 1, 1)), frequency=frequency)
-        >>> [list_seasons(make_panel(frequency)) for frequency in ("30min", "D", "W-MON", "MS", "QS", "YS")]
+        >>> [list_seasons(make_panel(frequency)) for frequency in ("30min", "D", "W-MON", "MS", "QS-JAN", "YS-JAN")]
         [[48, 336], [7], [52], [12], [4], [1]]
     """
-    offset = pd.tseries.frequencies.to_offset(series.frequency)
-    start = pd.Timestamp("2001-01-01")
-    period = (start + 12 * offset - start) / 12
-    if period < 0.75 * DAY:
-        day = max(round(DAY / period), 2)
-        return [day, WEEK_DAYS * day]
-    if period < 1.5 * DAY:
-        return [WEEK_DAYS]
-    return [max(round(YEAR_DAYS * DAY / period), 1)]
+    seasons = series.seasons[:-1] if series.step <= DAY else series.seasons
+    return list(seasons) or [1]

@@ -2,22 +2,42 @@
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.base import EVERY_ENTITY, DirectForecaster, TargetTransform, build_history_error
+from core.forecasters.base import EVERY_ENTITY, DirectForecaster, TargetTransform, require_rows
 from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.features import FeatureMatrix, build_tree_features
+from core.forecasters.damping import EARLY_SHARE, DampingTrial
+from core.forecasters.feature_matrix import FeatureMatrix
+from core.forecasters.feature_plan import FeaturePlan
+from core.forecasters.features import build_tree_features
 from core.forecasters.panel_parts import select_entities
+from core.forecasters.seasonal_base import choose_bases, select_base
+from core.messages import Message
 from core.progress import Progress
 
-MIN_TRAIN_ROWS = 200
 MIN_DRAWN_FROM = 8  # rows of the entities that are used for each row that is drawn
+
+
+@dataclass(frozen=True)
+class DrawnRows:
+    """Rows of training: features (rows, features), targets (rows,), and the index of the period of each row."""
+
+    features: Floats
+    targets: Floats
+    periods: NDArray[np.intp]
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[DrawnRows]") -> "DrawnRows":
+        """Return the rows of all `parts`."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
 @dataclass
@@ -36,42 +56,59 @@ class TreeForecaster(DirectForecaster):
 
     @override
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
+        self.plan_, self.horizon_ = FeaturePlan.from_series(series), horizon
         self.target_transform_ = TargetTransform.from_amounts(series.training_targets)
-        generator = np.random.default_rng(0)
-        features, targets = [], []
-        for step in range(1, horizon + 1):
-            step_features, step_targets = self._draw_rows(series, covariates, step, horizon, generator)
-            features.append(step_features)
-            targets.append(step_targets)
+        known, amounts = (
+            self.target_transform_.transform(values) for values in (series.last_known, series.training_targets)
+        )
+        generator, steps = np.random.default_rng(0), self.plan_.list_fitted_steps(horizon)
+        self.bases_: dict[int, NDArray[np.intp]] = {}
+        drawn: list[DrawnRows] = []
+        for number, step in enumerate(steps, start=1):
+            self.bases_[step] = choose_bases(known, amounts, step, self.plan_)
+            drawn.append(self._draw_rows(series, covariates, step, len(steps), generator))
             if progress is not None:
-                progress.report(0.3 * step / horizon)
-        if sum(map(len, targets)) < MIN_TRAIN_ROWS:
-            raise build_history_error(series, len(targets[0]), MIN_TRAIN_ROWS)
-        self.regressor_ = self.build_regressor().fit(np.concatenate(features), np.concatenate(targets))
+                progress.report(0.3 * number / len(steps))
+        require_rows(series, max(len(rows.targets) for rows in drawn), self.plan_, steps[-1])
+        rows = DrawnRows.concatenate(drawn)
+        self.share_ = self._choose_share(rows) if self.plan_.is_small else 1.0
+        self.regressor_ = self.build_regressor().fit(rows.features, rows.targets)
         if progress is not None:
             progress.report(1.0)
         return self
 
+    def _choose_share(self, rows: "DrawnRows") -> float:
+        """Return the share of the change that was right on the last quarter of the training periods."""
+        is_late = rows.periods >= np.quantile(np.unique(rows.periods), EARLY_SHARE)
+        trial = DampingTrial()
+        regressor = self.build_regressor().fit(rows.features[~is_late], rows.targets[~is_late])
+        predictions = regressor.predict(rows.features[is_late])
+        trial.add_errors(
+            rows.targets[is_late][:, None], predictions[:, None], np.ones((len(predictions), 1), dtype=bool)
+        )
+        trial.max_periods = len(np.unique(rows.periods[is_late]))
+        return trial.choose_share()
+
     def _draw_rows(
-        self, series: Panel, covariates: CovariatePanel, step: int, horizon: int, generator: np.random.Generator
-    ) -> tuple[Floats, Floats]:
-        """Return features and targets of training rows `step` days ahead, drawn evenly over days and entities.
+        self, series: Panel, covariates: CovariatePanel, step: int, step_count: int, generator: np.random.Generator
+    ) -> "DrawnRows":
+        """Return training rows `step` days ahead, drawn evenly over days and entities.
 
         Where there are many more rows than are drawn, one entity in some is used, other ones for each `step`.
         """
-        row_count = max(self.max_train_rows // horizon, 500)
+        row_count = max(self.max_train_rows // step_count, 500)
         amounts = series.training_targets
-        every = max(min(amounts.size // (MIN_DRAWN_FROM * row_count), horizon), 1)
+        every = max(min(amounts.size // (MIN_DRAWN_FROM * row_count), step_count), 1)
         used_count = len(range(step % every, amounts.shape[1], every))
-        features, targets = [], []
+        drawn: list[DrawnRows] = []
         for entities, matrix in self.split_features(series, covariates, step, every=every):
             target = self.target_transform_.select(entities).transform(amounts[:, entities]) - matrix.base
             rows = np.flatnonzero((matrix.complete_mask & np.isfinite(target)).ravel())
             share = target.shape[1] / used_count
             rows = np.sort(generator.permutation(rows)[: math.ceil(row_count * share)])
-            features.append(matrix.values.reshape(-1, matrix.values.shape[2])[rows])
-            targets.append(target.ravel()[rows])
-        return np.concatenate(features), np.concatenate(targets)
+            features = matrix.values.reshape(-1, matrix.values.shape[2])[rows]
+            drawn.append(DrawnRows(features, target.ravel()[rows], rows // target.shape[1]))
+        return DrawnRows.concatenate(drawn)
 
     @override
     def build_features(
@@ -80,7 +117,15 @@ class TreeForecaster(DirectForecaster):
         part, known = select_entities(series, covariates, entities)
         last_known = self.target_transform_.select(entities).transform(series.last_known[:, entities])
         entity_numbers = np.arange(len(series.entities))[entities]
-        return build_tree_features(part, known, last_known, step, first_day, entity_numbers)
+        base = select_base(last_known, step, self.plan_, self.bases_[step][entities])
+        return build_tree_features(
+            part, known, last_known, step, self.horizon_, self.plan_, first_day, base, entity_numbers
+        )
+
+    @override
+    def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
+        fitted_step = min(fitted for fitted in self.bases_ if fitted >= step)
+        return super().predict(series, covariates, fitted_step, first_day)
 
     @override
     def predict_from_features(self, features: FeatureMatrix, step: int, entities: slice = EVERY_ENTITY) -> Floats:
@@ -88,4 +133,8 @@ class TreeForecaster(DirectForecaster):
         predictions = np.full(complete_mask.shape, np.nan)
         if complete_mask.any():
             predictions[complete_mask] = self.regressor_.predict(features.values[complete_mask])
-        return self.target_transform_.select(entities).inverse_transform(features.base + predictions)
+        return self.target_transform_.select(entities).inverse_transform(features.base + self.share_ * predictions)
+
+    @override
+    def list_limits(self) -> tuple[Message, ...]:
+        return tuple(self.plan_.list_limits())

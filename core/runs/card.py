@@ -13,6 +13,7 @@ from core.errors import NotFoundError
 from core.messages import N_, Message
 from core.runs.card_data import CardData, describe_result, read_result
 from core.runs.card_model import CardCost, CardDataset, ModelSummary, RepeatCommand, RunCard, RunSummary
+from core.runs.lineage import CHANGE_TAG, PARENT_TAG
 from core.runs.result import Result
 from core.runs.stored_runs import is_pending, load_run
 from core.runs.tracked_run import RECIPE
@@ -66,6 +67,8 @@ def _describe_run(record: Record, workspace: Workspace) -> RunSummary:
         _format_time(record.started_ms),
         _format_time(record.ended_ms),
         workspace.redact(tags.get("error", "")),
+        tags.get(PARENT_TAG, ""),
+        tags.get(CHANGE_TAG, ""),
     )
 
 

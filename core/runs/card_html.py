@@ -133,6 +133,8 @@ class _Page:
                 N_("Application"): about.application,
                 N_("Start (UTC)"): about.began,
                 N_("End (UTC)"): about.ended,
+                N_("Parent run"): about.parent,
+                N_("Changed since the parent run"): about.changed,
             }
         )
 

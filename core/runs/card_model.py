@@ -78,7 +78,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """Identity of a run. `title` names the task; `began` and `ended` are ISO timestamps in UTC."""
+    """Identity of a run. `title` names the task; `began` and `ended` are ISO timestamps in UTC.
+
+    parent   id of the run that it starts from; "" for a run that fits a model
+    changed  what differs from the parent, as text
+    """
 
     id: str
     key: str
@@ -92,6 +96,8 @@ class RunSummary:
     began: str
     ended: str
     error: str
+    parent: str = ""
+    changed: str = ""
 
 
 @dataclass(frozen=True)

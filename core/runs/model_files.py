@@ -1,4 +1,4 @@
-"""Models as files of runs: saving, loading, the trusted classes, and the loader for MLflow serving."""
+"""Models as files of runs: saving, loading, and the trusted classes."""
 
 import dataclasses
 import importlib
@@ -13,7 +13,10 @@ import pandas as pd
 
 from core.errors import NotFoundError, UnreadableFileError
 from core.messages import N_
+from core.runs import model_loader
+from core.runs.model_loader import OTHER_TYPES
 from core.runs.stored_runs import load_run
+from core.settings import ROOT
 from core.spec.plugins import list_external_classes
 from core.workspace import Workspace
 from mlflow_utils import model_io
@@ -23,13 +26,6 @@ T = TypeVar("T")
 
 MODEL_PACKAGES = ("core.detectors", "core.clusterers", "core.forecasters", "core.evaluation")
 LIBRARIES = ("scikit-learn", "pandas", "numpy", "skops")
-SKLEARN_TYPES = (  # skops checks the types of these trees and forests, not that their indices are valid
-    "sklearn.tree._tree.Tree",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "quantile_forest._quantile_forest.RandomForestQuantileRegressor",
-    "quantile_forest._quantile_forest_fast.QuantileForest",
-)
-PYOD_TYPES = ("pyod.models.hbos.HBOS",)  # its compiled loop does not check the shapes of its histograms either
 
 
 def save_model(folder: Path, model: Any, example: pd.DataFrame, *, libraries: tuple[str, ...] = ()) -> None:
@@ -38,7 +34,9 @@ def save_model(folder: Path, model: Any, example: pd.DataFrame, *, libraries: tu
     The model needs `predict(table)`. It may hold models of Vigie and scikit-learn, NumPy arrays and plain values.
     The versions of `libraries` are recorded in addition to LIBRARIES. Raises UntrustedModelError for another class.
     """
-    policy = ModelPolicy(list_trusted_types(), __name__, (*LIBRARIES, *libraries))
+    policy = ModelPolicy(
+        list_trusted_types(), model_loader.__name__, (*LIBRARIES, *libraries), ROOT, (*MODEL_PACKAGES, "mlflow_utils")
+    )
     model_io.save_model(folder, model, example, model.predict(example), policy)
 
 
@@ -69,7 +67,7 @@ def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
 
 def list_trusted_types() -> tuple[str, ...]:
     """Return the full names of the classes that a model may contain: Vigie's, and a few of scikit-learn and PyOD."""
-    return (*_list_own_types(), *map(_get_full_name, list_external_classes()), *SKLEARN_TYPES, *PYOD_TYPES)
+    return (*_list_own_types(), *map(_get_full_name, list_external_classes()), *OTHER_TYPES)
 
 
 @cache
@@ -99,5 +97,5 @@ def _iter_dataclasses(package_name: str) -> Iterator[type]:
 
 
 def _load_pyfunc(path: str) -> Any:
-    """Read the model file at `path`; MLflow calls this function by its name."""
+    """Read the model file at `path`; MLflow calls this function by its name for models that were saved without code."""
     return read_model(Path(path), list_trusted_types())

@@ -25,13 +25,14 @@ from core.errors import VigieError
 from core.exports import write_csv
 from core.messages import N_
 from core.redaction import redact
+from core.runs.lineage import CHANGE_TAG, PARENT_TAG, describe_changes, find_parent, load_parent
 from core.runs.result import RESULT_FOLDER, Result
 from core.settings import ROOT
 from core.storage.events.log import MAX_ENTITIES, Details, EntityCount, Event
 from core.workspace import Workspace
 from mlflow_utils.emissions import Emissions, measure_emissions
 from mlflow_utils.registry import MODEL_FOLDER
-from mlflow_utils.run_record import Record
+from mlflow_utils.run_record import InputData, Record
 
 RECIPE = "recipe.json"
 MAX_EXPORTED_ROWS = 10_000
@@ -77,11 +78,13 @@ class Run:
     """A running or finished run. Its files are below `folder`.
 
     params  parameters; more may be added while the run lasts
+    inputs  data that the run reads; more may be added while it lasts
     """
 
     key: str
     folder: Path
     params: dict[str, Any] = field(default_factory=dict)
+    inputs: list[InputData] = field(default_factory=list)
     id: str = ""
     status: RunStatus = "interrupted"
     error: Exception | None = None
@@ -111,14 +114,18 @@ def track_run(
 ) -> Iterator[Run]:
     """Record the block as one MLflow run and one event.
 
+    A run that starts from the model of another run names it as its parent, and what differs from it (`lineage.py`).
     The block fills `run.metrics` and `run.details` and writes artifacts below `run.folder`. The status of the run is
     `completed`, `failed` on an exception (which is raised again), or `interrupted` when the process or the script of
     the page is stopped.
     """
     record = Record(experiment=task, name=f"{model} · {', '.join(data.files)[:80]}", params=dict(params))
     record.tags = _build_tags(model, data, actor)
+    parent = find_parent(params)
+    record.tags |= {PARENT_TAG: parent} if parent else {}
+    record.inputs = [InputData(", ".join(data.files), data.digest, "data", tuple(data.columns[:MAX_EVENT_COLUMNS]))]
     usage, emissions = _ResourceUsage(), Emissions()
-    run = Run(record.key, workspace.tracking.spool.artifact_dir(record.key), record.params)
+    run = Run(record.key, workspace.tracking.spool.artifact_dir(record.key), record.params, record.inputs)
     start_s = usage.start_s
     try:
         workspace.tracking.start_run(record)
@@ -136,6 +143,8 @@ def track_run(
         run.seconds, run.emissions_kg = time.perf_counter() - start_s, emissions.kg
         record.status = run.status
         record.metrics = {**run.metrics, **emissions.metrics, "seconds": run.seconds}
+        if parent_record := load_parent(parent, workspace):
+            record.tags[CHANGE_TAG] = describe_changes(parent_record, record)
         has_model = (run.folder / MODEL_FOLDER).is_dir()
         record.tags |= {**emissions.tags, MODEL_TAG: MODEL_SAVED if has_model else NO_MODEL}
         run.delivered = workspace.tracking.finish_run(record)

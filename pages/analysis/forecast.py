@@ -35,6 +35,8 @@ def page() -> None:
         widgets={
             "covariates": covariate_upload.ask_digest,
             "horizon": _ask_horizon,
+            "calendar": covariate_upload.ask_calendar,
+            "places": covariate_upload.ask_places,
             "measure": _ask_measure,
             "quantiles": _ask_interval,
             "backtest_from": _ask_backtest_start,

@@ -1,4 +1,4 @@
-"""Upload of covariate files (weather, strikes, holidays), and the report of their join to the dataset.
+"""Upload of covariate files (weather, strikes, holidays), the calendar, and the report of the join to the dataset.
 
 The tables are stored under a digest, which the URL holds.
 """
@@ -12,17 +12,23 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.covariates import Covariates, CovariateTable, JoinReport, join_covariates, read_covariates
+from core.data.covariates.calendar_choice import CalendarChoice, choose_calendars
+from core.data.covariates.countries import NO_CALENDAR, list_countries, name_country
+from core.data.covariates.covariate_table import NATION
+from core.data.covariates.matching import MAP_SIGN, SCHOOL_ZONES, match_places, parse_places
 from core.data.dataset import DAY, Dataset
 from core.data.quality.findings import QUESTION_KINDS, Finding
 from core.data.samples import write_sample
 from core.errors import InputError, NotFoundError
 from pages.components import cache, url_state
-from pages.components.i18n import _, format_percent, format_value, translate_message
+from pages.components.i18n import _, format_percent, format_value, get_language, translate_message
 
 MAX_SHOWN_NAMES = 6  # entities or regions written in one cell
 MAX_SHOWN_NOTES = 12
 MAX_FUTURE_DAYS = 28  # days after the data that are joined, too
+MAX_EDITED_ENTITIES = 500  # that are mapped on screen
 UPLOADER_VERSION = "covariates-version"
+CALENDAR_KEY, PLACES_STATE = "forecast-calendar", "covariate-places"
 SAMPLE_FILES, SAMPLE_WEATHER_FILE = ("sample_gas_daily.csv",), "sample_gas_weather.csv"
 
 
@@ -52,7 +58,7 @@ def ask_digest(dataset: Dataset) -> str:
 def ask_tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
     """Return the covariate tables for `dataset`; show the uploader and the report of the join."""
     tables = _load_stored_tables()
-    _show_uploader(tables)
+    _show_uploader(tables, dataset.zone)
     if dataset.files == SAMPLE_FILES and SAMPLE_WEATHER_FILE not in {table.file for table in tables}:
         _offer_weather(tables)
     if tables:
@@ -60,7 +66,7 @@ def ask_tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
     return tables
 
 
-def read_uploads(uploads: Sequence[UploadedFile]) -> list[CovariateTable]:
+def read_uploads(uploads: Sequence[UploadedFile], zone: str = "") -> list[CovariateTable]:
     """Read uploaded files as covariate tables, from generated file names. Raises as `read_covariates`."""
     with TemporaryDirectory(prefix="vigie-covariates-") as folder:
         files = []
@@ -68,7 +74,7 @@ def read_uploads(uploads: Sequence[UploadedFile]) -> list[CovariateTable]:
             path = Path(folder) / f"upload-{number}"
             path.write_bytes(upload.getbuffer())
             files.append((path, upload.name))
-        return read_covariates(files)
+        return read_covariates(files, zone)
 
 
 def _load_stored_tables() -> tuple[CovariateTable, ...]:
@@ -85,7 +91,7 @@ def _load_stored_tables() -> tuple[CovariateTable, ...]:
     return tuple(tables)
 
 
-def _show_uploader(tables: tuple[CovariateTable, ...]) -> None:
+def _show_uploader(tables: tuple[CovariateTable, ...], zone: str) -> None:
     """Show the uploader; files are read at once, and a file replaces an older one of the same name."""
     version = url_state.get_state(UPLOADER_VERSION, 0)
     uploads = st.file_uploader(
@@ -95,13 +101,18 @@ def _show_uploader(tables: tuple[CovariateTable, ...]) -> None:
         key=f"covariate-files-{version}",
         help=_(
             "Covariates are known in advance: weather, strikes, public holidays, school "
-            "breaks. A file has one row per day, by region or for the whole country. Rows "
-            "after the last day of the data describe the days to forecast."
+            "breaks, other events. A file has one row per day or per event, for places (regions, countries, sites) or "
+            "for all entities. Rows after the last day of the data describe the days to forecast."
         ),
     )
-    st.caption(_("French public holidays and school breaks are added automatically. An uploaded file replaces them."))
+    st.caption(
+        _(
+            "Public holidays come from the calendar in the form. A file with holidays of its own replaces them in the "
+            "years that it covers; a file with few days adds them."
+        )
+    )
     if uploads:
-        _add_tables(tables, lambda: read_uploads(uploads))
+        _add_tables(tables, lambda: read_uploads(uploads, zone))
 
 
 def _offer_weather(tables: tuple[CovariateTable, ...]) -> None:
@@ -136,11 +147,78 @@ def _add_tables(tables: tuple[CovariateTable, ...], read_tables: Callable[[], li
     st.rerun()
 
 
+# ---- calendar and places --------------------------------------------------------------------------------------------
+
+
+def ask_calendar(dataset: Dataset) -> str:
+    """Ask for the calendar of public holidays; "" for the one that the data point to, which is named."""
+    choice = _guess_calendar(dataset, url_state.get_state(PLACES_STATE, ()), dataset.digest)
+    guess = ", ".join(name_country(code, get_language()) for code in choice.calendars) or _("none")
+    home = choice.calendars[0].partition("-")[0] if choice.calendars else ""
+    parts = [f"{home}-{part}" for part in list_countries().get(home, ())]
+    labels = {"": _("from the data: {calendar}").format(calendar=guess), NO_CALENDAR: _("none")}
+    calendar: str | None = st.selectbox(
+        _("Public holidays"),
+        ["", NO_CALENDAR, *parts, *list_countries()],
+        format_func=lambda code: labels.get(code) or name_country(code, get_language()),
+        accept_new_options=True,
+        key=CALENDAR_KEY,
+        help=translate_message(choice.note) + " " + _("Type a code for a part of a country, such as DE-BY or US-NY."),
+    )
+    return calendar or ""
+
+
+def ask_places(dataset: Dataset) -> tuple[str, ...]:
+    """Ask for the places of the entities that a file does not match by name; () where all are matched."""
+    tables = _load_stored_tables()
+    places = sorted({place for table in tables for place in table.places} - {NATION, *SCHOOL_ZONES})
+    entities = _list_unmatched(dataset, tables)[:MAX_EDITED_ENTITIES]
+    if not places or not entities:
+        url_state.set_state(PLACES_STATE, ())
+        return ()
+    st.caption(_("Places of the entities: choose one for each entity that no file names."))
+    edited = st.data_editor(
+        pd.DataFrame({"entity": entities, "place": [None] * len(entities)}).astype({"place": "object"}),
+        hide_index=True,
+        disabled=["entity"],
+        key=f"forecast-places-{get_digest()[:12]}",
+        column_config={
+            "entity": st.column_config.TextColumn(_("Entity")),
+            "place": st.column_config.SelectboxColumn(_("Place"), options=places),
+        },
+    )
+    pairs = tuple(f"{row.entity}{MAP_SIGN}{row.place}" for row in edited.itertuples() if row.place)
+    if pairs != url_state.get_state(PLACES_STATE, ()):
+        url_state.set_state(PLACES_STATE, pairs)
+        st.rerun()  # the report of the join is above
+    return pairs
+
+
+def _list_unmatched(dataset: Dataset, tables: Sequence[CovariateTable]) -> list[str]:
+    """Return the entities that a file does not name."""
+    codes = _guess_calendar(dataset, (), dataset.digest).codes
+    matches = [match_places(dataset.entities, table.places, {}, codes) for table in tables]
+    return [
+        entity for entity in dataset.entities if any(match.is_shared or not match.places[entity] for match in matches)
+    ]
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _guess_calendar(_dataset: Dataset, places: tuple[str, ...], digest: str) -> CalendarChoice:
+    """Guess the calendar of a dataset, once per places and digest."""
+    return choose_calendars(_dataset, "", parse_places(places))
+
+
 # ---- report of the join ---------------------------------------------------------------------------------------------
 
 
 def _show_join_report(dataset: Dataset, tables: tuple[CovariateTable, ...]) -> None:
-    covariates = _join_covariates(dataset, tables, f"{dataset.digest} {get_digest()}")
+    calendar, places = st.session_state.get(CALENDAR_KEY) or "", url_state.get_state(PLACES_STATE, ())
+    try:
+        covariates = _join_covariates(dataset, tables, calendar, places, f"{dataset.digest} {get_digest()}")
+    except InputError as error:  # an unknown calendar, or a place of other files: the form below changes it
+        st.error(translate_message(error.message), icon=":material/error:")
+        return
     st.dataframe(
         pd.DataFrame([_describe_join(join, len(dataset.entities)) for join in covariates.joins]),
         hide_index=True,
@@ -184,9 +262,12 @@ def _show_notes(notes: Sequence[Finding]) -> None:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _join_covariates(_dataset: Dataset, _tables: tuple[CovariateTable, ...], key: str) -> Covariates:
-    """Join the tables to the dataset, once per `key` of both."""
-    return join_covariates(_dataset, _tables, last_day=pd.Timestamp(_dataset.time.max()) + DAY * MAX_FUTURE_DAYS)
+def _join_covariates(
+    _dataset: Dataset, _tables: tuple[CovariateTable, ...], calendar: str, places: tuple[str, ...], key: str
+) -> Covariates:
+    """Join the tables to the dataset, once per calendar, places and `key` of both."""
+    last_day = pd.Timestamp(_dataset.time.max()) + DAY * MAX_FUTURE_DAYS
+    return join_covariates(_dataset, _tables, last_day, calendar, places)
 
 
 def _describe_join(join: JoinReport, entity_count: int) -> dict[str, str]:
@@ -195,6 +276,7 @@ def _describe_join(join: JoinReport, entity_count: int) -> dict[str, str]:
         "weather": _("weather"),
         "strikes": _("strikes"),
         "holidays": _("public holidays"),
+        "events": _("events"),
         "other": _("other"),
         "school_breaks": _("school breaks"),
         "dataset": _("in the data"),

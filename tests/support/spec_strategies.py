@@ -94,6 +94,10 @@ def _build_type_values(field: Field[Any], kind: Any) -> st.SearchStrategy[Any]:
         return st.lists(_build_type_values(field, typing.get_args(kind)[0]), max_size=3).map(tuple)
     if field.metadata["metavar"] in ("DATE", "TIME"):
         return st.dates().map(str)
+    if field.metadata["metavar"] == "ENTITY=PLACE":
+        return st.tuples(NAMES, NAMES).map("=".join)
+    if field.name == "calendar":
+        return st.sampled_from(("none", "FR", "DE-BY", "US-NY"))
     assert kind is str, f"{field.name}: {kind}"
     return TEXTS
 
@@ -123,7 +127,9 @@ def parse_command_line(task: Task, spec: Spec, monkeypatch: pytest.MonkeyPatch) 
 
     with monkeypatch.context() as patch:
         patch.setattr(task_commands, "run_task", raise_spec)
-        patch.setattr(task_commands, "load_input", lambda files, *others: SimpleNamespace(digest=str(files[0])))
+        patch.setattr(
+            task_commands, "load_input", lambda files, *others: SimpleNamespace(digest=str(files[0]), zone="")
+        )
         patch.setattr(task_commands, "check_selection", lambda spec, dataset: None)
         patch.setitem(task_commands.INTAKES, "image_sets", lambda files, workspace: str(files[0]))
         arguments = shlex.split(reproduce_command(task, spec))

@@ -54,7 +54,7 @@ LANGUAGE_WORDS: Mapping[str, frozenset[str]] = {
 CHOSEN = N_("Public holidays of {calendars}, as chosen.")
 NOT_WANTED = N_("No calendar of public holidays is used, as chosen.")
 FROM_ENTITIES = N_(
-    "Public holidays of {calendars}: guessed from the names of the entities. --calendar or the form changes it."
+    "Public holidays of {calendars}: guessed from names or places of the entities. --calendar or the form changes it."
 )
 FROM_FILE = N_(
     "Public holidays of {calendars}: guessed from the names of files and columns. --calendar or the form changes it."
@@ -169,7 +169,8 @@ def _find_entity_calendars(entities: Sequence[str], places: Mapping[str, str], c
     mapped = {entity: code for entity, place in places.items() if (code := find_place_calendar(place, country))}
     entities = [entity for entity in entities[:MAX_GUESS_ENTITIES] if entity not in mapped]
     if is_french(entities):
-        return dict.fromkeys(filter(find_region, entities), FRANCE) | mapped
+        mapped = dict.fromkeys(filter(find_region, entities), FRANCE) | mapped
+        entities = [entity for entity in entities if entity not in mapped]
     codes = _read_codes(entities, country)
     if codes:
         return codes | mapped

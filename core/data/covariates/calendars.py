@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 
-import numpy as np
 import pandas as pd
 
 from core.data.covariates.countries import split_calendar
 from core.data.covariates.covariate_table import CovariateTable
-from core.data.covariates.events import mark_days
 
 
 def load_public_holidays(days: pd.DatetimeIndex, calendars: Sequence[str]) -> CovariateTable:
@@ -24,14 +22,13 @@ def load_public_holidays(days: pd.DatetimeIndex, calendars: Sequence[str]) -> Co
     import holidays
 
     years = range(days.min().year, days.max().year + 1)
-    rows = [
-        (calendar, day)
-        for calendar in calendars
-        for country, subdivision in [split_calendar(calendar)]
-        for day in sorted(holidays.country_holidays(country, subdiv=subdivision or None, years=years))
-    ]
-    place, day = (np.array(column, dtype=object) for column in zip(*rows, strict=True))
-    frame = mark_days(pd.DatetimeIndex(pd.to_datetime(day)), place, "holiday")
+    all_days = pd.date_range(f"{years[0]}-01-01", f"{years[-1]}-12-31", name="day")
+    flags = {}
+    for calendar in calendars:
+        country, subdivision = split_calendar(calendar)
+        public_days = holidays.country_holidays(country, subdiv=subdivision or None, years=years)
+        flags[calendar] = pd.Series(all_days.isin(pd.to_datetime(sorted(public_days))).astype(float), index=all_days)
+    frame = pd.concat(flags, names=["place", "day"]).to_frame("holiday").sort_index()
     return CovariateTable("holidays", frame, f"holidays {version('holidays')} ({', '.join(calendars)})")
 
 

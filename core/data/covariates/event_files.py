@@ -49,7 +49,7 @@ CALENDAR_NAMES = (
 FLAG_PATTERNS = {
     "strike": re.compile(r"strike|gr[eè]ve|streik|huelga|sciopero"),
     "school_break": re.compile(r"vacance|school|scolaire|ferien"),
-    "holiday": re.compile(r"holiday|f[eé]ri[eé]|feiertag|festiv|feriado"),
+    "holiday": re.compile(r"holiday|f[eé]ri[eé]|feiertag|festiv(?!al)|feriado"),
 }
 """Flag → words of headers, names or the file that mean it, in the order of search."""
 
@@ -75,7 +75,7 @@ class EventColumns:
 def find_event_columns(table: RawTable) -> EventColumns | None:
     """Return the columns of a file of events, or None for a file that holds numbers of every day."""
     columns = [str(column) for column in table.frame.columns]
-    start, end = _find_span(table, columns)
+    start, end = (columns[0], None) if len(columns) == 1 else _find_span(table, columns)
     if start is None:
         time_columns = find_time_columns(table)
         if set(time_columns.values()) != {"time"}:

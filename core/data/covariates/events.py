@@ -78,11 +78,6 @@ def fill_years(flags: pd.DataFrame) -> pd.DataFrame:
     return flags.reindex(all_keys).fillna(0.0)
 
 
-def mark_days(day: pd.DatetimeIndex, place: Places, column: str) -> pd.DataFrame:
-    """Return 1 on the given days and 0 on all other days from the first to the last of their years."""
-    return fill_years(aggregate_by_day(pd.DataFrame({column: np.ones(len(day))}), day, place))
-
-
 def drop_undecided_days(table: RawTable, breaks: pd.DataFrame) -> pd.DataFrame:
     """Return `breaks` without the days after the last break, if these exceed `MAX_TERM_DAYS`.
 

@@ -190,7 +190,8 @@ def _match_table(table: CovariateTable, grid: _Grid) -> _TableOnGrid:
 
 def _place_table(table: CovariateTable, match: PlaceMatch, grid: _Grid) -> _TableOnGrid:
     """Return `table` on the grid, with its report."""
-    used_places = [place for place in table.places if any(place in places for places in set(match.places.values()))]
+    matched = {place for places in match.places.values() for place in places}
+    used_places = [place for place in table.places if place in matched]
     cube = _build_place_cube(table, used_places, grid)
     values_by_places = {
         places: _merge_places(cube, table, used_places, places, match.is_shared)

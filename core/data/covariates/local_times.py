@@ -24,6 +24,7 @@ from core.messages import N_
 YEAR_RANGE = (1900, 2100)
 FRENCH_TIME_ZONE = "Europe/Paris"
 UTC_TEMPLATE = N_("{file}: the timestamps are in UTC. They were converted to the time of France.")
+UTC_TO_ZONE_TEMPLATE = N_("{file}: the timestamps are in UTC. They were converted to the clock of {zone}.")
 DATE_KINDS = ("timestamp", "date")
 
 
@@ -75,7 +76,8 @@ def _is_date(column: ColumnFacts, named_dates: list[ColumnFacts]) -> bool:
 def read_times(table: RawTable, cells_by_role: Mapping[Role, pd.Series]) -> RowTimes:
     """Return the time of every row, on the local clock.
 
-    Each timestamp stays on its own clock. Timestamps in UTC are converted to French time. What was converted, and dates
+    Each timestamp stays on its own clock. Timestamps in UTC are converted to the zone of the table's options, by
+    default to French time. What was converted, and dates
     with two readings, are noted in the table. Raises UnreadableFileError for a cell that is no date, and for a date
     outside 1900 to 2100.
     """
@@ -95,8 +97,9 @@ def _read_column(table: RawTable, cells: pd.Series) -> tuple[ParsedDates, RowTim
         own_clock = parsed.times + pd.to_timedelta(np.nan_to_num(_find_offsets(cells)), unit="min")
         return parsed, RowTimes(pd.DatetimeIndex(own_clock).as_unit("ns"), parsed.times)
     if parsed.zone == "UTC":
-        _note_once(table, "time_zone", len(cells), UTC_TEMPLATE)
-        return parsed, RowTimes(to_local_times(parsed.times, FRENCH_TIME_ZONE)[0], parsed.times)
+        zone = table.options.zone
+        _note_once(table, "time_zone", len(cells), UTC_TO_ZONE_TEMPLATE if zone else UTC_TEMPLATE, zone=zone)
+        return parsed, RowTimes(to_local_times(parsed.times, zone or FRENCH_TIME_ZONE)[0], parsed.times)
     if parsed.fold is not None:
         return parsed, RowTimes(parsed.times, to_instants(parsed.times, parsed.fold, parsed.zone))
     return parsed, RowTimes(parsed.times, parsed.times)

@@ -1,6 +1,7 @@
 """Reader of covariate files: finds covariates and their units, and returns one row per place and day."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -38,8 +39,11 @@ from core.errors import InputError
 from core.messages import N_
 
 
-def read_covariates(files: Sequence[FileInput]) -> list[CovariateTable]:
+def read_covariates(files: Sequence[FileInput], zone: str = "") -> list[CovariateTable]:
     """Read one table per file of weather, strikes, public holidays, school breaks or events, in the order of the files.
+
+    `zone` is the time zone of the data, whose days the values of timestamps in UTC are assigned to. Without a zone, and
+    with several offsets, these are the days of France.
 
     Other numbers per day are accepted as kind "other". Raises InputError without files, UnreadableFileError for bad
     cells, and UnknownLayoutError for a file without dates or covariates.
@@ -47,7 +51,13 @@ def read_covariates(files: Sequence[FileInput]) -> list[CovariateTable]:
     if not files:
         raise InputError(N_("No file was given."))
     with open_sources(list(files)) as sources:
-        return [_build_covariate_table(read_group(group)) for group in group_files(sources)]
+        return [_build_covariate_table(_set_zone(read_group(group), zone)) for group in group_files(sources)]
+
+
+def _set_zone(table: RawTable, zone: str) -> RawTable:
+    """Return the table with the zone of the data among its options; several offsets are no zone."""
+    is_single = "/+" not in zone and "/-" not in zone
+    return replace(table, options=replace(table.options, zone=zone if is_single else ""))
 
 
 def _build_covariate_table(table: RawTable) -> CovariateTable:

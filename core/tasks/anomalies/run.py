@@ -17,6 +17,7 @@ from core.evaluation.planted_faults import measure_planted_recall, select_plante
 from core.evaluation.stand_out import fit_stand_out_threshold
 from core.evaluation.thresholds import SHARE_NOTE, Threshold, fit_contamination_threshold, fit_pot_threshold
 from core.progress import Progress
+from core.runs.lineage import describe_range
 from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
@@ -45,6 +46,7 @@ def detect(
     model = RowModel(replace(spec.detector), BASELINE_CLASSES[spec.baseline](), spec.incomplete)  # type: ignore[type-var]
     with track_run(TASK, type(spec.detector).__name__, spec.to_params(), dataset, actor, workspace) as run:
         part = spec.select(dataset)
+        run.params |= describe_range("fit", part.time)
         complete_rows, scores = model.fit_score(part)
         threshold = _choose_threshold(spec, model, part, complete_rows, scores)
         model.threshold_ = threshold.value
@@ -117,6 +119,7 @@ def _score_rows(
     params = replace(source_detection.model_spec, entities=(), start="", end="").to_params() | spec.to_params()
     with track_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
         part = spec.select(dataset)
+        run.params |= describe_range("scored", part.time)
         complete_rows = model.prepare_rows(part)
         rows, cells = rank_rows(model, complete_rows, model.score(complete_rows), model.threshold_)
         target_rate = None if isinstance(spec, ThresholdSpec) else source_detection.target_rate

@@ -16,6 +16,7 @@ from core.data.dataset import Dataset
 from core.evaluation import cluster_metrics
 from core.messages import N_, Message
 from core.progress import Progress
+from core.runs.lineage import describe_range
 from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
@@ -60,6 +61,7 @@ def cluster(
     with track_run(TASK, type(spec.clusterer).__name__, spec.to_params(), dataset, actor, workspace) as run:
         progress.report(0.0, N_("Grouping similar points"))
         selected_rows = to_daily_profiles(spec.select(dataset))
+        run.params |= describe_range("fit", selected_rows.time)
         assignment = Assignment(*model.fit(selected_rows))
         spec, choice_notes = _fix_cluster_count(spec, model)
         run.params |= spec.to_params()
@@ -89,6 +91,7 @@ def apply_model(
     with track_run(TASK, type(model.clusterer).__name__, params, dataset, actor, workspace) as run:
         (progress or Progress()).report(0.0, N_("Assigning points to the clusters of the model"))
         selected_rows = to_daily_profiles(spec.select(dataset))
+        run.params |= describe_range("scored", selected_rows.time)
         points, features = model.transform(selected_rows)
         assignment = Assignment(points, features, model.clusterer.assign(features))
         clustering = _build_result(spec, model_spec, dataset, selected_rows, model, assignment)

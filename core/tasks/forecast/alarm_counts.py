@@ -1,4 +1,4 @@
-"""Numbers of judged values and of those outside their interval, with the rate that was promised."""
+"""Numbers of judged periods and of those outside their interval, with the rate that was promised."""
 
 import math
 from dataclasses import dataclass
@@ -9,9 +9,11 @@ from core.messages import N_, Message
 
 @dataclass(frozen=True)
 class AlarmCounts:
-    """Numbers of judged and outside values: of single values, and of means over several periods ("lasting").
+    """Numbers of judged and outside periods of entities: single ones, and means over several of them ("lasting").
 
-    past_errors  errors that the interval begins with, of the series with the fewest
+    A period is outside with any of its times.
+
+    past_errors  periods with an error that the interval begins with, of the entity with the fewest
     """
 
     judged: int = 0
@@ -22,7 +24,7 @@ class AlarmCounts:
 
     @property
     def rate(self) -> float:
-        """Share of the single values that are outside; NaN without any."""
+        """Share of the single periods that are outside; NaN without any."""
         return self.outside / self.judged if self.judged else float("nan")
 
     @property
@@ -31,27 +33,27 @@ class AlarmCounts:
         return self.lasting_outside / self.lasting_judged if self.lasting_judged else float("nan")
 
     def compute_chance_band(self, level: float) -> tuple[float, float]:
-        """Return the 95 % range of `rate` if all values are usual and the interval keeps its promise `level`."""
+        """Return the 95 % range of `rate` if all periods are usual and the interval keeps its promise `level`."""
         return compute_binomial_band(1 - level, self.judged)
 
     def list_notes(self, level: float) -> tuple[Message, ...]:
         """Return a note where the past errors are too few for the promise `level`.
 
-        The interval ends at the outermost of n past errors at best, and two of n + 1 usual values lie there or beyond.
+        The interval ends at the outermost of n past errors at best, and one of n + 1 usual periods lies beyond.
 
         Example:
             >>> [str(note)[:51] for note in AlarmCounts(40, 1, past_errors=60).list_notes(0.99)]
             ['The interval of the alarms promises 99 %, which nee']
-            >>> AlarmCounts(40, 1, past_errors=199).list_notes(0.99)
+            >>> AlarmCounts(40, 1, past_errors=99).list_notes(0.99)
             ()
         """
-        needed = math.ceil(round(2 / (1 - level), 6)) - 1
+        needed = math.ceil(round(1 / (1 - level), 6)) - 1
         if not self.judged or self.past_errors >= needed:
             return ()
         text = N_(
             "The interval of the alarms promises {level} %, which needs {needed} past errors. There are {count}: up to "
-            "{share} % of the usual values may be outside."
+            "{share} % of the usual periods may be outside."
         )
-        share = round(100 * 2 / (self.past_errors + 1), 1)
+        share = round(100 / (self.past_errors + 1), 1)
         values = {"level": round(100 * level, 3), "needed": needed, "count": self.past_errors, "share": share}
         return (Message(text, values),)

@@ -16,7 +16,8 @@ from core.tasks.forecast.result import Forecast
 Alarm = Mapping[Hashable, Any]  # columns of one row of `Forecast.alarms`
 
 MAX_PERCENT = 1000  # a larger difference is told as an amount
-MIN_DIGITS = 4  # significant ones, at most, of an amount whose interval is wide
+DIGITS, MAX_DIGITS = 4, 9  # significant ones of an amount alone, and of any amount
+MIN_SPARED_SHARE = 0.01  # growth of the error from which on a group of features is named; less may be chance
 CAUSE_LABELS = {
     "past": N_("past amounts"),
     "calendar": N_("calendar"),
@@ -60,9 +61,9 @@ def describe_alarm(alarm: Alarm, forecast: Forecast) -> Message:
         'expected 1,050, usual 980–1,120'
     """
     causes = list_causes(forecast.importance)
-    measured, expected, low, high = round_amounts(
-        tuple(float(alarm[name]) for name in ("measured", "expected", "low", "high"))
-    )
+    amounts = tuple(float(alarm[name]) for name in ("measured", "expected", "low", "high"))
+    outside = max(amounts[0] - amounts[3], amounts[2] - amounts[0], 0.0)
+    measured, expected, low, high = round_amounts(amounts, outside)
     usual = Message(
         N_("expected {expected}, usual {low} to {high}") if low < 0 else N_("expected {expected}, usual {low}–{high}"),
         {"expected": expected, "low": low, "high": high},
@@ -92,12 +93,12 @@ def tabulate_alarms(forecast: Forecast) -> pd.DataFrame:
 def list_causes(importance: pd.DataFrame) -> list[str]:
     """Return the groups of features that the forecast one period ahead uses, the most important first.
 
-    A group counts if the error grows when its features are shuffled, see `Forecast.importance`. Empty for a forecaster
-    without features.
+    A group counts if the error grows by 1 % when its features are shuffled, see `Forecast.importance`. Empty for a
+    forecaster without features.
     """
     if importance.empty:
         return []
-    first = importance[(importance["step"] == importance["step"].min()) & (importance["spared"] > 0)]
+    first = importance[(importance["step"] == importance["step"].min()) & (importance["spared"] >= MIN_SPARED_SHARE)]
     groups = first.sort_values("spared", ascending=False, kind="stable")["group"].astype(str)
     labels = {CAUSE_LABELS.get(group, group): group for group in reversed(groups.tolist())}  # one group of each label
     return list(reversed(labels.values()))
@@ -118,16 +119,23 @@ def join_words(words: Sequence[Message]) -> Message | str:
     return Message(N_("{start} and {word}"), {"start": start, "word": words[-1]})
 
 
-def round_amounts(amounts: tuple[float, ...]) -> tuple[float, ...]:
-    """Return the amounts with one number of decimals: as many as tell a tenth of their spread, integers from 1 on.
+def round_amounts(amounts: tuple[float, ...], outside: float = 0.0) -> tuple[float, ...]:
+    """Return the amounts with one number of decimals, as few as tell a tenth of their spread; integers from 1 on.
+
+    An amount that is `outside` by so much stays outside.
 
     Example:
-        >>> round_amounts((1240.3, 1050.2, 981.4, 1122.0)), round_amounts((0.31, 0.2, 0.15, 0.25))
+        >>> round_amounts((1240.3, 1050.2, 981.4, 1122.0), outside=118.3), round_amounts((0.31, 0.2, 0.15, 0.25))
         ((1240, 1050, 980, 1120), (0.31, 0.2, 0.15, 0.25))
+        >>> round_amounts((26012.0, 39000.0, 26240.0, 52000.0), outside=228.0)
+        (26000, 39000, 26200, 52000)
     """
     spread = max(amounts) - min(amounts)
     largest = max(map(abs, amounts))
-    resolution = max(spread / 20, largest * 10.0**-MIN_DIGITS)
+    resolution = spread / 20 if spread else largest * 10.0**-DIGITS
+    if outside > 0:
+        resolution = min(resolution, outside / 2)
+    resolution = max(resolution, largest * 10.0**-MAX_DIGITS)
     if not resolution > 0:
         return amounts
     digits = int(np.clip(-np.floor(np.log10(resolution)), -300, 15))

@@ -27,7 +27,15 @@ from core.evaluation.interval_events import (
 )
 from core.forecasters.backtest import Backtest
 from core.tasks.forecast.alarm_counts import AlarmCounts
-from core.tasks.forecast.judgement import JudgedValues, count_lasting_periods, judge_means, judge_values, measure_width
+from core.tasks.forecast.judgement import (
+    PAST_PERIODS,
+    JudgedValues,
+    count_lasting_periods,
+    count_start_periods,
+    judge_means,
+    judge_values,
+    measure_width,
+)
 
 GAP_DAY_SHARE = 8  # of a day: an alarm bridges at most an eighth of a day of usual times
 ALARM_COLUMNS = ("measured", "expected", "low", "high", "score")
@@ -59,8 +67,8 @@ def judge_periods(
         for incident in _list_incidents(timeline, number, means, count)
     ]
     alarms = _tabulate_incidents(incidents, timeline, series)
-    lasting = _count_outside(means.distance) if means else (0, 0)
-    counts = AlarmCounts(*_count_outside(timeline.distance), *lasting, _count_past_errors(errors, first))
+    lasting = _count_outside(means) if means else (0, 0)
+    counts = AlarmCounts(*_count_outside(points), *lasting, _count_past_errors(errors, first))
     return {
         "judged": _tabulate_points(timeline, series, alarms),
         "alarms": alarms.drop(columns=["first_row", "last_row"]),
@@ -99,14 +107,16 @@ class _Timeline:
         return max(self.period_steps // GAP_DAY_SHARE, 1)
 
 
-def _count_outside(distance: Floats) -> tuple[int, int]:
-    """Return the numbers of known and of outside values."""
-    return int(np.isfinite(distance).sum()), int((np.nan_to_num(distance) != 0).sum())
+def _count_outside(judged: JudgedValues) -> tuple[int, int]:
+    """Return the numbers of periods of an entity with a known and with an outside value."""
+    is_outside = np.nan_to_num(judged.distance) != 0
+    return int(np.isfinite(judged.distance).any(axis=2).sum()), int(is_outside.any(axis=2).sum())
 
 
 def _count_past_errors(errors: ResidualHistory, first: int) -> int:
-    """Return the errors that calibrate the series with the fewest; few errors are joined by those of all series."""
-    counts = np.isfinite(errors.actual[:first] - errors.forecast[0, :first])[-errors.calibration.window :].sum(axis=0)
+    """Return the errors that calibrate the entity with the fewest; few errors are joined by those of all entities."""
+    past = slice(max(count_start_periods(first), first - PAST_PERIODS), first)
+    counts = np.isfinite(errors.actual[past] - errors.forecast[0, past]).any(axis=2).sum(axis=0)
     return int(np.where(counts < MIN_SCORES, counts.sum(), counts).min())
 
 

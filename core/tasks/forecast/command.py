@@ -48,7 +48,7 @@ def to_lines(forecast: Forecast, run: Run) -> Iterator[str]:
 def _format_alarms(forecast: Forecast) -> Iterator[str]:
     counts, level = forecast.alarm_counts, forecast.alarm_level
     if not counts.judged:
-        yield "no value was judged for alarms"
+        yield "nothing was judged for alarms"
         return
     rates = format_alarm_rate(level, 1 - level, counts.rate, counts.compute_chance_band(level))
     yield f"{len(forecast.alarms):,} alarms, {rates}"

@@ -10,6 +10,8 @@ from core.evaluation.conformal import ResidualHistory
 from core.evaluation.interval_events import measure_distance
 
 BASE_LEVELS = np.array([0.05, 0.95])  # of the forecast interval that is stretched to the level of the alarms
+START_SHARE, MAX_START_PERIODS = 0.25, 90  # of the periods before the judged ones, which only start the base interval
+PAST_PERIODS = 1000  # whose errors calibrate the interval, at most
 MAX_LASTING_PERIODS = 7  # whose mean is judged beside the single ones: a week of days
 MIN_LASTING_PERIODS = 3
 
@@ -31,9 +33,11 @@ class JudgedValues:
 def judge_values(errors: ResidualHistory, first: int, level: float, step: int = 1) -> JudgedValues:
     """Judge the periods from number `first` on by the forecasts made `step` periods ahead.
 
-    The interval promises to contain the share `level` of usual values. It is the interval of the forecast, stretched
-    by an `AdaptiveCalibrator`: each period uses only what was known before it, and a fault cannot widen the interval
-    that the next one is judged by much. The periods before `first` start the calibration.
+    The interval promises that a usual period is inside with the probability `level`, with all its slots. It is the
+    interval of the forecast, stretched by one factor for all slots of a period. The factor comes from the largest
+    deviations of past periods by an `AdaptiveCalibrator`: each period uses only what was known before it, and a fault
+    cannot widen the interval that the next one is judged by much. The periods before `first` calibrate it, but for the
+    first of them, see `count_start_periods`.
 
     Example:
         >>> actual = 100 + np.random.default_rng(0).normal(size=(400, 1, 1))
@@ -43,32 +47,43 @@ def judge_values(errors: ResidualHistory, first: int, level: float, step: int = 
         >>> bool(judged.high[50] < 106), bool(judged.high[60] < 106)  # of the fault, and after it
         (True, True)
     """
-    forecast, actual = errors.forecast[step - 1], errors.actual
-    past = replace(errors, forecast=errors.forecast[:, :first], actual=actual[:first])
-    bounds = np.concatenate(
-        [
-            past.compute_quantiles(forecast[:first], step, BASE_LEVELS),
-            errors.compute_rolling_quantiles(step, BASE_LEVELS, first),
-        ]
-    )
-    shape = actual[first:].shape
-    bounds, flat_forecast, flat_actual = (
-        bounds.reshape(len(actual), -1, 2),
-        forecast.reshape(len(actual), -1),
-        actual.reshape(len(actual), -1),
-    )
-    scale = measure_width(bounds[..., 0], bounds[..., 1])
-    bands = [
-        BandForecast(bounds[part], flat_forecast[part], scale[part]) for part in (slice(first), slice(first, None))
-    ]
-    tail = (1 - level) / 2
-    calibrator = AdaptiveCalibrator(np.array([tail, 1 - tail]), errors.calibration.window, delay=step)
-    calibrator.start(flat_actual.shape[1]).learn(flat_actual[:first], bands[0])
-    ends = calibrator.calibrate(flat_actual[first:], bands[1]).bounds
-    low, high = ends[..., 0].reshape(shape), ends[..., 1].reshape(shape)
-    if not (actual < 0).any():
+    start = count_start_periods(first)
+    forecast, actual = errors.forecast[step - 1, start:], errors.actual[start:]
+    bounds = errors.compute_rolling_quantiles(step, BASE_LEVELS, start)
+    below, above = (measure_width(*ends) for ends in ((bounds[..., 0], forecast), (forecast, bounds[..., -1])))
+    difference = actual - forecast
+    deviation = np.nan_to_num(np.abs(difference) / np.where(difference < 0, below, above), nan=-1.0).max(axis=2)
+    deviation = np.where(deviation < 0, np.nan, deviation)  # of the worst slot, (periods, entities)
+    factor = _calibrate_factor(deviation, first - start, level, step)[:, :, None]
+    judged = slice(first - start, None)
+    low, high = forecast[judged] - factor * below[judged], forecast[judged] + factor * above[judged]
+    if not (errors.actual < 0).any():
         low, high = np.maximum(low, 0.0), np.maximum(high, 0.0)
-    return JudgedValues(actual[first:], forecast[first:], low, high, measure_distance(actual[first:], low, high))
+    distance = measure_distance(actual[judged], low, high)
+    return JudgedValues(actual[judged], forecast[judged], low, high, distance)
+
+
+def _calibrate_factor(deviation: Floats, first: int, level: float, step: int) -> Floats:
+    """Return the deviation that a usual period does not exceed, from number `first` on, (periods, entities)."""
+    shape = (*deviation.shape, 1)
+    forecast = BandForecast(np.tile([0.0, 1.0], shape), np.zeros(deviation.shape), np.ones(deviation.shape))
+    past, judged = (
+        BandForecast(forecast.quantiles[part], forecast.median[part], forecast.scale[part])
+        for part in (slice(first), slice(first, None))
+    )
+    calibrator = AdaptiveCalibrator(np.array([1 - level, level]), PAST_PERIODS, delay=step).start(deviation.shape[1])
+    calibrator.learn(deviation[:first], past)
+    return calibrator.calibrate(deviation[first:], judged).bounds[..., -1]
+
+
+def count_start_periods(first: int) -> int:
+    """Return how many of the `first` periods are only errors of the forecast interval, before it is calibrated.
+
+    Example:
+        >>> count_start_periods(365), count_start_periods(40)
+        (90, 10)
+    """
+    return min(int(START_SHARE * first), MAX_START_PERIODS)
 
 
 def measure_width(low: Floats, high: Floats) -> Floats:

@@ -59,10 +59,13 @@ def _list_judged_notes(model: ForecastModel, series: Panel, first: int, counts: 
         N_("The alarms are those of {start} to {end}, the measured periods after the training of the model."),
         {"start": str(series.periods[first])[:10], "end": str(series.periods[-1])[:10]},
     )
-    unknown = series.values[first:].size - counts.judged
+    unknown = series.values[first:, :, 0].size - counts.judged
     if unknown:
         yield Message(
-            N_("Values of these periods that are not judged, because they or their forecasts are missing: {count}."),
+            N_(
+                "Days of an entity that are not judged, because their measured values or their forecasts are missing: "
+                "{count}."
+            ),
             {"count": unknown},
         )
 

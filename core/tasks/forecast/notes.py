@@ -16,7 +16,7 @@ from core.tasks.forecast.spec import ForecastSpec
 
 
 def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariates: Covariates) -> tuple[Message, ...]:
-    """Return the notes on the test, the shape of the day, weather, assumed covariates, entities without a forecast."""
+    """Return the notes on the test, its history, the shape of the day, covariates, and entities without a forecast."""
     return (
         Message(
             N_(
@@ -32,6 +32,7 @@ def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariat
         ),
         *_list_shape_notes(model),
         *list_candidate_notes(model.forecaster),
+        *model.forecaster.list_limits(),
         *_list_weather_notes(model, spec),
         *_list_assumption_notes(model, spec, series, covariates),
         *_list_series_notes(series),

@@ -62,7 +62,7 @@ class Forecast(Result):
                     peak and peak_end (times of its worst values), measured, expected, low, high (there; means per
                     period where it is lasting), score, difference (measured − expected), percent (of expected), steps,
                     outside (their number), is_open (lasts at the end of the data)
-    alarm_counts    numbers of judged values, and of those outside
+    alarm_counts    numbers of judged periods, and of those outside
     """
 
     spec: ForecastSpec | ForecastApplySpec | RecalibrationSpec
@@ -106,7 +106,7 @@ class Forecast(Result):
 
     @property
     def alarm_level(self) -> float:
-        """Promised share of usual values inside the interval of the alarms."""
+        """Promised share of usual periods inside the interval of the alarms."""
         return self.model_spec.alarm_level
 
     def metrics(self) -> dict[str, float]:

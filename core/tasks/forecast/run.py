@@ -23,6 +23,7 @@ from core.forecasters.leakage import check_leakage
 from core.forecasters.recalibration import recalibrate_errors
 from core.messages import N_
 from core.progress import Progress
+from core.runs.lineage import describe_covariates, describe_range, list_covariate_inputs
 from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
@@ -67,10 +68,10 @@ def forecast(
         forecaster, spec.horizon_periods, spec.chosen_resolution, spec.measure, spec.weather, spec.aggregation
     )
     with track_run(
-        TASK, type(forecaster).__name__, _build_params(spec, spec, series), dataset, actor, workspace
+        TASK, type(forecaster).__name__, _build_params(spec, spec, selected_rows, series), dataset, actor, workspace
     ) as run:
         covariates = _join_covariates(
-            selected_rows, spec.covariates, replace(spec, calendar=asked_calendar), series, workspace
+            run, selected_rows, spec.covariates, replace(spec, calendar=asked_calendar), series, workspace
         )
         check_leakage(series, covariates)
         progress.report(0.0, N_("Running the backtest"))
@@ -86,6 +87,7 @@ def forecast(
         model.forecaster = backtest.forecaster.renew() if backtest.forecaster is not None else forecaster
         progress.report(0.5, N_("Fitting the model on all days"))
         model.fit(series, covariates, backtest.errors, progress.create_part(1, 2))
+        run.params |= describe_range("fit", series.periods)
         progress.report(1.0, N_("Computing intervals and saving results"))
         result = _build_forecast(spec, model, backtest, dataset, series, covariates)
         cautions = (
@@ -112,9 +114,9 @@ def apply_model(
     model_spec = source_forecast.model_spec
     selected_rows = replace(source_forecast, spec=spec).select(dataset)
     series = model.select_series(selected_rows)
-    params = _build_params(spec, model_spec, series)
+    params = _build_params(spec, model_spec, selected_rows, series)
     with track_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:
-        covariates = _join_covariates(selected_rows, spec.covariates, model_spec, series, workspace)
+        covariates = _join_covariates(run, selected_rows, spec.covariates, model_spec, series, workspace)
         shared_fields = _build_shared_fields(model_spec, model, dataset, series, covariates)
         alarm_fields, alarm_notes = judge_measured_periods(model, series, covariates, model_spec.alarm_level)
         result = replace(
@@ -134,8 +136,9 @@ def recalibrate(
 ) -> tuple[Forecast, Run]:
     """Repeat the forecasts of an earlier run with intervals from another choice of past errors.
 
-    The choice has the best coverage on the first half of the backtest. The second half compares its coverage with that
-    of the old intervals. Raises the errors of `load_model`, and DataError for another dataset than that of the run.
+    The choice has the least quantile loss on the first half of the backtest. The intervals stay as they were unless the
+    second half gains, and a note says so. Raises the errors of `load_model`, and DataError for another dataset than
+    that of the run.
     """
     spec = replace(spec, dataset=dataset.digest, run=resolve_run(spec.run, workspace))
     model, source_forecast = load_model(spec.run, ForecastModel, workspace), load_forecast(spec.run, workspace)
@@ -147,9 +150,9 @@ def recalibrate(
         )
     selected_rows = model_spec.select(dataset)
     series = model.select_series(selected_rows)
-    params = _build_params(spec, model_spec, series)
+    params = _build_params(spec, model_spec, selected_rows, series)
     with track_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:
-        covariates = _join_covariates(selected_rows, model_spec.covariates, model_spec, series, workspace)
+        covariates = _join_covariates(run, selected_rows, model_spec.covariates, model_spec, series, workspace)
         assert model.errors_ is not None
         model.errors_, note = recalibrate_errors(model.errors_, min(model_spec.quantiles), max(model_spec.quantiles))
         result = replace(
@@ -173,11 +176,17 @@ def load_forecast(run_id: str, workspace: Workspace) -> Forecast:
 # ---- parts of the result --------------------------------------------------------------------------------------------
 
 
-def _build_params(spec: Spec, model_spec: ForecastSpec, series: Panel) -> Mapping[str, Any]:
-    """Return everything that the result depends on: spec of the model, spec of this run, entities and period."""
+def _build_params(spec: Spec, model_spec: ForecastSpec, selected_rows: Dataset, series: Panel) -> Mapping[str, Any]:
+    """Return everything that the result depends on: specs of the model and of this run, target, entities and period."""
+    target = model_spec.measure or ("" if selected_rows.profile else selected_rows.columns[0])
     return {
         **model_spec.to_params(),
         **spec.to_params(),
+        **({"target": target} if target else {}),
+        "unit": series.unit,
+        "aggregation": "mean" if series.is_averaged else "sum",
+        "frequency": series.frequency,
+        **describe_range("data", series.periods),
         "entities": ", ".join(series.entities),
         "backtest_until": format_timestamp(series.periods[-1]),
         "refit": "never",
@@ -185,10 +194,15 @@ def _build_params(spec: Spec, model_spec: ForecastSpec, series: Panel) -> Mappin
 
 
 def _join_covariates(
-    selected_rows: Dataset, digest: str, spec: ForecastSpec, series: Panel, workspace: Workspace
+    run: Run, selected_rows: Dataset, digest: str, spec: ForecastSpec, series: Panel, workspace: Workspace
 ) -> Covariates:
-    """Return the covariates `digest` up to the day after the horizon, with the calendar and the places of `spec`."""
-    tables = workspace.covariates.load(digest) if digest else ()
+    """Return the covariates `digest` up to the day after the horizon, with the calendar and the places of `spec`.
+
+    Their files are inputs of the run.
+    """
+    tables = workspace.covariates.load(digest) if digest else []
+    run.params |= describe_covariates(tables)
+    run.inputs += list_covariate_inputs(tables)
     return join_covariates(
         selected_rows,
         tuple(tables),
@@ -251,6 +265,7 @@ def _build_forecast(
 def _save_result(run: Run, result: Forecast) -> None:
     """Save metrics, result and tables of the run."""
     run.add_result(result, TASK, result.to_frame())
+    run.params |= {f"calibration_{name}": value for name, value in result.calibration.items()}
     has_forecast = result.rows["forecast"].notna()
     run.details = {"successful_predictions": int(has_forecast.sum()), "failed_predictions": int((~has_forecast).sum())}
     write_csv(result.get_step_scores(), run.folder / "backtest.csv")

@@ -61,7 +61,7 @@ class ForecastSpec(PartSpec):
     covariates     digest of the stored covariate tables; "" without covariates
     calendar       public holidays: "FR", "DE-BY" …, "none"; "" for those that the data point to
     places         places of entities in the covariate files, such as "AEP=Ohio"
-    alarm_level    promised share of usual values inside the interval of the alarms, see `alarms`
+    alarm_level    promised share of usual periods inside the interval of the alarms, see `alarms`
     """
 
     forecaster: Forecaster = algorithm(
@@ -148,8 +148,8 @@ class ForecastSpec(PartSpec):
     alarm_level: float = hyperparameter(
         0.99,
         help=N_(
-            "Share of usual values inside the interval of the alarms. A measured value outside is an alarm. "
-            "With 99 %, one usual value in a hundred is a false alarm: about four days per entity and year."
+            "Share of usual days inside the interval of the alarms. A measured value outside is an alarm. "
+            "With 99 %, one usual day in a hundred is a false alarm: about four per entity and year."
         ),
         label=N_("Level of the alarms"),
         low=0.6,

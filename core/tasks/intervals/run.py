@@ -13,6 +13,7 @@ from core.exports import write_csv
 from core.forecasters.series.interval_model import IntervalModel
 from core.messages import N_
 from core.progress import Progress
+from core.runs.lineage import describe_range
 from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
@@ -55,6 +56,9 @@ def judge_points(
     with track_run(TASK, type(spec.forecaster).__name__, spec.to_params(), dataset, actor, workspace) as run:
         model_spec, trials = _choose_settings(spec, measures[0].history.select(0, plan.fit_end), progress)
         run.params |= get_params(model_spec.forecaster)
+        times = measures[0].history.local_times
+        run.params |= describe_range("fit", times[: plan.fit_end])
+        run.params |= describe_range("test", times[plan.test_start :])
         fit_progress = progress.create_part(1, 2) if spec.search else progress
         model, judgement = judge_measures(model_spec, part, measures, fit_progress)
         result = _build_result(spec, model_spec, dataset, measures[0], judgement)
@@ -85,6 +89,7 @@ def apply_model(
             measures.append(read_measure(part, name, model_spec, model.measures_[name]))
             part_progress = progress.create_part(number, len(model_spec.value))
             outcomes.append(apply_to_measure(measures[-1], model.measures_[name], model_spec, part_progress))
+        run.params |= describe_range("data", measures[0].history.local_times)
         judgement = collect_outcomes(outcomes, measures[0])
         result = _build_result(spec, model_spec, dataset, measures[0], judgement)
         name_notes = list_name_notes(part, model.measures_[model_spec.value[0]].entities_)

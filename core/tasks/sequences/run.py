@@ -30,6 +30,7 @@ from core.evaluation.thresholds import (
 )
 from core.messages import N_, Message
 from core.progress import Progress
+from core.runs.lineage import describe_range
 from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
@@ -65,6 +66,7 @@ def train(
     with track_run(TASK, type(spec.detector).__name__, spec.to_params(), dataset, actor, workspace) as run:
         part = spec.select(dataset)
         train_mask = build_training_mask(part, spec.until)
+        run.params |= describe_range("fit", part.time[train_mask]) | describe_range("test", part.time[~train_mask])
         progress.report(0.0, N_("Training the detector"))
         model.fit(part.take_rows(train_mask), progress.create_part(0, 2))
         progress.report(0.5, SCORING_STAGE)
@@ -97,7 +99,7 @@ def apply_model(
     with track_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
         part = spec.select(dataset)
         period: Period = source_detection.per if compute_sampling_seconds(part) else PER_1000_ROWS
-        run.params["per"] = period
+        run.params |= {"per": period, **describe_range("scored", part.time)}
         progress.report(0.0, SCORING_STAGE)
         scores = _score_rows(model, part, np.zeros(len(part), dtype=bool))
         if threshold.method == "adaptive" and threshold.target_rate is not None:

@@ -57,9 +57,9 @@ def _describe_rates(forecast: Forecast) -> str:
     counts, level = forecast.alarm_counts, forecast.alarm_level
     low, high = counts.compute_chance_band(level)
     return _(
-        "Each measured value is compared with the {level} interval of its forecast, made one step ahead. Outside are "
-        "{outside} of {judged} values ({rate}; promised {promised}, by chance {low} to {high}). Values outside that "
-        "follow one another are one alarm. The mean of a week is judged too, by what was forecast before its first day."
+        "Each measured day is compared with the {level} interval of its forecast, made the day before. Outside are "
+        "{outside} of {judged} days of an entity ({rate}; promised {promised}, by chance {low} to {high}). Days "
+        "outside that nearly touch are one alarm. The mean of a week is judged too, by what was forecast before it."
     ).format(
         level=format_percent(level),
         outside=format_value(counts.outside),

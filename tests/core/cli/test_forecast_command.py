@@ -9,6 +9,7 @@ import pytest
 
 from core.__main__ import build_app
 from core.cli.options import load_covariates
+from core.runs.stored_runs import load_run
 from core.workspace import Workspace
 from tests.conftest import Command
 from tests.support.commands import run_vigie
@@ -46,7 +47,8 @@ def test_forecast_command_prints_json_and_writes_table(
     process = vigie(*arguments, "--set", "alpha=10", "--quantiles", "0.1,0.9", "--out", out, "--json")
     assert process.returncode == 0, process.stderr
     answer = json.loads(process.stdout)
-    assert set(answer) == {"run_id", "recorded", "metrics", "notes", "seconds", "emissions_kg"}
+    names = {"run_id", "recorded", "metrics", "alarm_rates", "alarms", "notes", "seconds", "emissions_kg"}
+    assert set(answer) == names
     figures = {
         "mae",
         "wape",
@@ -142,3 +144,30 @@ def test_notes_of_covariates_go_to_standard_error(
         assert words in told
     assert load_covariates([Path(digest)], workspace) == digest
     assert capsys.readouterr().err == ""
+
+
+def test_command_tells_on_standard_error_what_it_guesses_and_leaves_out(
+    vigie: Command, files: tuple[Path, Path], workspace: Workspace, tmp_path: Path
+) -> None:
+    load, weather = files
+    states = tmp_path / "states.csv"
+    table = pd.read_csv(weather)
+    pd.concat([table.assign(state="Ohio"), table.assign(state="Texas")]).to_csv(states, index=False)
+    arguments = ("forecast", load, "--forecaster", "seasonal-naive", "--horizon", 2, "--covariates", states, "--json")
+    unmatched = vigie(*arguments)
+    assert unmatched.returncode == 0, unmatched.stderr
+    for words in (
+        "No public holidays are used",
+        "states.csv is not used: none of its places (Ohio, Texas) matches an entity (a, b)",
+        "temperature is not used: it has no value",
+    ):
+        assert words in unmatched.stderr
+        assert words in " ".join(json.loads(unmatched.stdout)["notes"])
+    mapped = vigie(*arguments, "--map", "a=Ohio", "--map", "b=Texas", "--calendar", "US-NY")
+    assert mapped.returncode == 0, mapped.stderr
+    assert "is not used" not in mapped.stderr
+    record = load_run(json.loads(mapped.stdout)["run_id"], workspace).record
+    assert (record.params["calendar"], record.params["places"]) == ("US-NY", "a=Ohio, b=Texas")
+    wrong = vigie(*arguments, "--calendar", "Bavaria")
+    assert wrong.returncode == 2
+    assert "DE-BY" in wrong.stderr

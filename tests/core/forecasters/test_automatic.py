@@ -228,6 +228,11 @@ def test_automatic_mixes_steps_as_predict_does() -> None:
     for step in range(1, HORIZON + 1):
         expected = forecaster.predict(series, known, step, 120 + step - 1)
         assert by_step[step - 1, step - 1 :] == pytest.approx(expected)
+    longer = series.extend(HORIZON)
+    ahead = forecaster.predict_next(longer, make_known(longer), HORIZON, 150)
+    for step in range(1, HORIZON + 1):
+        expected = forecaster.predict(longer, make_known(longer), step, 150 + step - 1)[0]
+        assert ahead[step - 1] == pytest.approx(expected)
 
 
 def test_candidates_begin_with_naive_lines() -> None:
@@ -287,6 +292,6 @@ def test_smoothing_follows_a_level_shift() -> None:
 
 
 def test_smoothing_tells_how_much_history_it_needs() -> None:
-    series = make_panel(make_week(13))
-    with pytest.raises(DataError, match=r"13\. At least 14 are needed"):
+    series = make_panel(make_week(7))
+    with pytest.raises(DataError, match=r"7 values\. At least 8 are needed"):
         ExponentialSmoothing().fit(series, make_known(series), 1)

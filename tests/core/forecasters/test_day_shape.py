@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.day_shape import MIN_SHAPE_DAYS, DayShape
+from core.forecasters.day_shape import ALPHAS, MIN_SHAPE_DAYS, DayShape, _solve_ridge
 from core.forecasters.day_shape_features import average_blocks, order_slots
 from core.forecasters.intraday_profile import DeviationUnit, compute_usual_deviations
 from core.runs.model_files import list_trusted_types
@@ -203,15 +203,25 @@ def test_short_history_keeps_usual_profile() -> None:
 
 
 def test_shape_gives_way_when_hours_are_relabelled() -> None:
-    shape, series, inputs = fit_weather_driven()
+    _, series, inputs = fit_weather_driven()
     values = series.values.copy()
     values[200:] = np.roll(values[200:], 4, axis=2)
     changed = replace_values(series, values)
     fitted = DayShape().fit(changed.select_before(changed.periods[200]), inputs, 1)
     slots = fitted.spread(changed.amounts[250:], changed, inputs, 1, 250)
     usual = spread_usually(changed.amounts[250:], changed, 1, 250)
-    assert shape.lines_
+    assert fitted.lines_
     assert np.abs(slots - values[250:]).sum() < 1.05 * np.abs(usual - values[250:]).sum()
+
+
+def test_shape_fitted_after_relabelled_hours_is_no_worse_than_usual() -> None:
+    values = make_weather_driven_values(360)
+    values[290:] = np.roll(values[290:], 4, axis=2)
+    series = make_panel(values)
+    inputs = make_inputs(series, temperature=make_temperatures(361))
+    shape = DayShape().fit(series.select_before(series.periods[335]), inputs, 1)
+    slots, usual = (each.spread(series.amounts[335:345], series, inputs, 1, 335) for each in (shape, DayShape()))
+    assert np.abs(slots - values[335:345]).sum() < 1.05 * np.abs(usual - values[335:345]).sum()
 
 
 # ---- unusual data ---------------------------------------------------------------------------------------------------
@@ -276,3 +286,31 @@ def test_saved_shape_forecasts_the_same(tmp_path: Path) -> None:
     assert isinstance(loaded, DayShape)
     amounts = series.amounts[290:]
     assert np.array_equal(loaded.spread(amounts, series, inputs, 2, 290), shape.spread(amounts, series, inputs, 2, 290))
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=5, deadline=None)
+def test_regularisation_is_that_of_least_error_on_left_out_weeks(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    features, targets, weights = random.normal(0, 1, (56, 5)), random.normal(0, 1, (56, 2)), random.uniform(0.5, 2, 56)
+    targets[:, 0] += features[:, 0]
+    root = np.sqrt(weights)[:, None]
+    centred = features - np.average(features, axis=0, weights=weights)
+    design = np.column_stack([np.ones(56), centred]) * root
+
+    def predict_left_out(alpha: float) -> Floats:
+        """Return predictions of refits without two weeks each."""
+        penalty = alpha * np.diag([0.0, *np.ones(5)])
+        predictions = []
+        for block in np.array_split(np.arange(56), 4):
+            kept = np.setdiff1d(np.arange(56), block)
+            lines = np.linalg.solve(design[kept].T @ design[kept] + penalty, design[kept].T @ (targets * root)[kept])
+            predictions.append(np.column_stack([np.ones(14), centred[block]]) @ lines)
+        return np.concatenate(predictions)
+
+    best = min(ALPHAS, key=lambda alpha: float(np.square((targets - predict_left_out(alpha)) * root).sum()))
+    lines = np.linalg.solve(design.T @ design + best * np.diag([0.0, *np.ones(5)]), design.T @ (targets * root))
+    coefficients, intercept, left_out = _solve_ridge(features, targets, weights)
+    assert np.allclose(coefficients, lines[1:])
+    assert np.allclose(features @ coefficients + intercept, np.column_stack([np.ones(56), centred]) @ lines)
+    assert np.allclose(left_out, predict_left_out(best))

@@ -50,7 +50,7 @@ FAST_SETTINGS: dict[str, dict[str, Any]] = {
     "quantile-forest": {"n_estimators": 10, "max_train_rows": 4000},
     "gradient-boosting-quantiles": {"max_iter": 20, "max_train_rows": 5000, "min_samples_leaf": 50},
 }
-TOO_FEW_DAYS = {"automatic": 7, "exponential-smoothing": 13, "intermittent": 7, "season-line": 7}
+TOO_FEW_DAYS = {"automatic": 3, "exponential-smoothing": 7, "intermittent": 7, "season-line": 7}
 DAYS, HORIZON_STEPS = 420, (1, 2, 3)
 
 
@@ -195,7 +195,7 @@ def test_forecaster_hyperparameters_have_help_and_valid_default(name: str) -> No
 
 @pytest.mark.parametrize("name", COVARIATE_FORECASTERS)
 def test_forecaster_rejects_short_history_and_reports_progress(name: str) -> None:
-    short = Panel.from_dataset(make_daily_dataset(make_consumption(TOO_FEW_DAYS.get(name, 40), 2)))
+    short = Panel.from_dataset(make_daily_dataset(make_consumption(TOO_FEW_DAYS.get(name, 6), 2)))
     with pytest.raises(DataError, match="At least"):
         make_fast_forecaster(name).fit(short, make_inputs(short), 1)
     recorder = ProgressRecorder()

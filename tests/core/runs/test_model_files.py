@@ -23,7 +23,6 @@ from core.detectors.row_model import RowModel
 from core.errors import NotFoundError, UnreadableFileError
 from core.runs.model_files import MODEL_PACKAGES, list_trusted_types, load_model, save_model
 from core.runs.tracked_run import track_run
-from core.settings import ROOT
 from core.spec.spec import ApplySpec
 from core.tasks.anomalies.run import apply_model
 from core.tasks.anomalies.spec import list_detectors
@@ -109,8 +108,9 @@ def test_load_model_gives_identical_scores(
     assert np.array_equal(loaded.score(loaded.prepare_rows(sample)), scores)
     assert np.array_equal(loaded.classify_rarity(scores), fitted.classify_rarity(scores))
     assert loaded.predict(make_input_table(sample)).equals(fitted.predict(make_input_table(sample)))
-    files = {path.name for path in folder.rglob("*") if path.is_file()}
-    assert files == {"MLmodel", "model.skops", "conda.yaml", "python_env.yaml", "requirements.txt"}
+    files = {path.name for path in folder.iterdir()} | {path.name for path in (folder / "data").iterdir()}
+    metadata = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
+    assert files == {*metadata, "data", "model.skops", "code"}
 
 
 @pytest.mark.server
@@ -130,8 +130,7 @@ def test_saved_model_is_served_by_mlflow(model: RowModel, sample: Dataset, works
         "--port",
         str(port),
     ]
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
         "MLFLOW_TRACKING_URI": workspace.tracking.uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "OMP_NUM_THREADS": "1",

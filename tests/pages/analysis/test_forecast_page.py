@@ -123,6 +123,34 @@ def test_forecast_page_without_data_shows_hint() -> None:
     assert "No data are loaded" in read_page_text(app)
 
 
+def test_form_names_the_guessed_calendar_and_accepts_another(page_workspace: Workspace, digest: str) -> None:
+    app = open_page(PAGE, dataset=digest)
+    calendar = get_widget(app, "selectbox", "forecast-calendar")
+    assert calendar.value == ""
+    assert calendar.options[0] == "from the data: none"
+    assert {"Germany (DE)", "France (FR)"} <= set(calendar.options)
+    assert "No public holidays are used" in calendar.help
+    get_widget(app, "selectbox", "forecast-forecaster").set_value("seasonal-naive")
+    get_widget(app, "selectbox", "forecast-calendar").set_value("DE").run()
+    app = wait_for_job(click_button(app, "forecast-ask"))
+    assert not app.exception
+    record = load_run(app.query_params["run"], page_workspace).record
+    assert record.params["calendar"] == "DE"
+    assert "Public holidays of Germany (DE), as chosen" in read_page_text(app)
+
+
+def test_form_asks_for_places_that_no_name_matches(
+    page_workspace: Workspace, weather: CovariateTable, digest: str
+) -> None:
+    national = weather.frame.xs("", level="place")
+    frame = pd.concat({"Ohio": national, "Texas": national}, names=["place", "day"])
+    tables = page_workspace.covariates.save([CovariateTable("weather", frame, "states.csv")])
+    app = open_page(PAGE, dataset=digest, covariates=tables)
+    assert not app.exception
+    assert "Places of the entities" in read_page_text(app)
+    assert "states.csv is not used: none of its places (Ohio, Texas) matches" in read_page_text(app)
+
+
 def test_forecast_page_runs_forecast(page_workspace: Workspace, digest: str) -> None:
     app = open_page(PAGE, dataset=digest)
     assert not app.exception
@@ -254,7 +282,7 @@ def test_forecast_page_hides_sample_weather_for_other_data(page_workspace: Works
 
 def test_forecast_page_rejects_invalid_covariate_file(digest: str) -> None:
     app = open_page(PAGE, dataset=digest)
-    file = b"date,word\n2024-01-01,a\n2024-01-02,b\n"
+    file = b"date,temperature\n2024-01-01,a\n2024-01-02,b\n"
     get_widget(app, "file_uploader", "covariate-files-0").set_value([("words.csv", file, "text/csv")]).run()
     assert not app.exception
     assert "words.csv" in read_errors(app)

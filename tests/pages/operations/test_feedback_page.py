@@ -140,7 +140,7 @@ def test_clusters_and_forecasts_accept_verdicts(page_workspace: Workspace, small
     from core.tasks.forecast.spec import ForecastSpec, list_forecasters
 
     digest = page_workspace.datasets.save(small_dataset)
-    naive = ForecastSpec(list_forecasters()["seasonal-naive"](), horizon=2)
+    naive = ForecastSpec(list_forecasters()["seasonal-naive"](), horizon=2, alarm_level=0.8)
     runs = {
         "clusters": cluster(
             ClusteringSpec(list_clusterers()["dbscan"]()), small_dataset, workspace=page_workspace, actor=ACTOR

@@ -449,6 +449,17 @@ def test_covariates_use_local_day(write_file: WriteFile, moment: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [("", "2024-07-02"), ("America/New_York", "2024-07-01"), ("UTC", "2024-07-01"), ("Australia/Sydney", "2024-07-02")],
+)
+def test_timestamps_in_utc_count_for_the_day_of_the_data(write_file: WriteFile, zone: str, day: str) -> None:
+    path = write_file("date,temperature", "2024-07-01T22:30:00Z,5", "2024-07-01T23:30:00Z,7")
+    [table] = read_covariates([path], zone)
+    assert table.days.tolist() == [pd.Timestamp(day)]
+    assert (zone or "France") in list_notes(table)["time_zone"]
+
+
 def test_covariates_read_days_written_as_numbers(write_file: WriteFile) -> None:
     assert read_table(write_file("date,temperature", "20240229,5", "20240301,7")).days.tolist() == [
         *pd.date_range("2024-02-29", periods=2)

@@ -199,7 +199,7 @@ def test_netmob_reader_requires_day_in_name(tmp_path: Path) -> None:
     path.write_text(
         format_line("20190316", DAY_VALUES, False) + "\n" + format_line("20190317", DAY_VALUES, False) + "\n"
     )
-    assert load([path]).entities == ["series"]
+    assert load([path]).entities == ["tiles"]
 
 
 def test_netmob_reader_ignores_other_number_files(tmp_path: Path) -> None:

@@ -148,6 +148,10 @@ def test_forecast_covers_days_after_the_data(ridge_forecast: tuple[Forecast, Run
     assert run.details == {"successful_predictions": 6, "failed_predictions": 0}
 
 
+def test_forecast_notes_tell_what_history_cannot_teach(ridge_forecast: tuple[Forecast, Run]) -> None:
+    assert "shorter than two and a half years" in read_notes(ridge_forecast[0])
+
+
 def test_forecast_run_logs_metrics(ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace) -> None:
     result, run = ridge_forecast
     record = load_run(run.id, shared_workspace).record
