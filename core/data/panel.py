@@ -326,7 +326,6 @@ def _build_step_fields(dataset: Dataset) -> dict[str, Any]:
         "unit": dataset.unit,
         "frequency": frequency,
         "zone": zone,
-        "is_nameless": is_nameless(dataset.entities, dataset.files),
     }
 
 

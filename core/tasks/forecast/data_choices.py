@@ -92,15 +92,16 @@ def choose_resolution(resolution: Literal["auto"] | Resolution, dataset: Dataset
         return "step", Message(template, {"count": count})
     if not dataset.profile and _count_complete_share(dataset, days) < MIN_COMPLETE_SHARE:
         return "step", Message(
-            N_("Most days lack some of their times. Daily amounts are unknown, so that each step is forecast.")
+            N_("Most days lack some of their steps, or do not begin with one. Each step of the data is forecast.")
         )
     return "day", None
 
 
 def _count_complete_share(dataset: Dataset, days: pd.DatetimeIndex) -> float:
-    """Return the share of days with all their steps; 0 where a day is no whole number of steps."""
+    """Return the share of days with all their steps; 0 where a day does not begin with a step."""
     assert dataset.step is not None
-    if DAY % dataset.step != pd.Timedelta(0):
+    offsets = pd.DatetimeIndex(dataset.time) - days
+    if DAY % dataset.step != pd.Timedelta(0) or (offsets % dataset.step != pd.Timedelta(0)).any():
         return 0.0
     is_known = np.isfinite(dataset.values).any(axis=1)
     counts = pd.Series(is_known).groupby([dataset.entity_codes, np.asarray(days)]).sum()

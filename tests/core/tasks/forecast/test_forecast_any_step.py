@@ -90,6 +90,16 @@ def test_forecast_refuses_horizon(horizon: int | str, message: str, step_workspa
         ask_forecast(make_steps("D", 200), step_workspace, horizon=horizon)
 
 
+@pytest.mark.parametrize(("start", "resolution"), [("2021-01-01 00:00", "day"), ("2021-01-01 00:04", "step")])
+def test_forecast_of_steps_off_midnight_is_made_per_step(
+    start: str, resolution: str, step_workspace: Workspace
+) -> None:
+    dataset = make_steps("3h", 8 * 40)
+    times = pd.date_range(start, periods=len(dataset), freq="3h")
+    moved = dataset.replace(frame=dataset.frame.set_axis(make_index(["a"] * len(times), times)))
+    assert ask_forecast(moved, step_workspace).model_spec.resolution == resolution
+
+
 def test_forecast_names_rows_needed(step_workspace: Workspace) -> None:
     with pytest.raises(DataError, match=r"at least 14 values.*have 9, one per D"):
         ask_forecast(make_steps("D", 9), step_workspace)
