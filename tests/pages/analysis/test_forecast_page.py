@@ -175,12 +175,12 @@ def test_forecast_page_runs_forecast(page_workspace: Workspace, digest: str) -> 
 
 
 def test_forecast_page_shows_job_error(page_workspace: Workspace, small_dataset: Dataset) -> None:
-    short = small_dataset.filter_rows(end=small_dataset.time.min() + pd.Timedelta(days=5))
+    short = small_dataset.filter_rows(end=small_dataset.time.min())
     app = open_page(PAGE, dataset=page_workspace.datasets.save(short))
     get_widget(app, "selectbox", "forecast-forecaster").set_value("seasonal-naive").run()
     app = wait_for_job(click_button(app, "forecast-ask"))
     assert not app.exception
-    assert "needs at least 14 values" in read_errors(app)
+    assert "needs at least 48 values" in read_errors(app)
     assert get_widget(app, "button", "forecast-ask")
     assert "run" not in app.query_params
 
