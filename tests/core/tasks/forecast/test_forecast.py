@@ -422,7 +422,7 @@ def test_forecast_of_selected_part(shared_workspace: Workspace) -> None:
 
 def test_forecast_notes_missing_future_weather(shared_workspace: Workspace) -> None:
     result, _ = run_forecast(make_data(), shared_workspace, "ridge", tables=[make_weather(DAYS + 1)])
-    assert "Some covariates are missing from 2022-12-02 on" in read_notes(result)
+    assert "Some covariates are missing from 2022-12-03 on" in read_notes(result)
     assert result.rows.set_index(["entity", "step"])["assumed"].unstack().loc["a"].tolist() == [False, True, True]
 
 
