@@ -31,6 +31,7 @@ class ConformalConfig:
 
 
 DEFAULT_CONFIG = ConformalConfig()
+ROUNDING_SHARE = 1e-9  # of the distance between a forecast and a bound, which is less than it can be computed to
 
 
 def compute_error_scale(forecast: Floats, level: Floats, scale: ErrorScale) -> Floats:
@@ -137,6 +138,8 @@ def apply_quantiles(forecast: Floats, spread: Floats, scale: Floats) -> Floats:
         >>> apply_quantiles(np.array([[10.0]]), spread=spread, scale=np.array([[1.0]])).ravel().tolist()
         [0.0, 15.0]
     """
-    bounds = forecast[..., None] + spread * scale[..., None]
+    distance = spread * scale[..., None]
+    bounds = forecast[..., None] + distance
+    bounds = np.where(np.abs(bounds) < ROUNDING_SHARE * np.abs(distance), 0.0, bounds)  # constant errors end at 0
     bounds = np.where(forecast[..., None] >= 0, np.maximum(bounds, 0), bounds)
     return np.sort(bounds, axis=-1)

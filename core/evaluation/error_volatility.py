@@ -77,8 +77,9 @@ def estimate_volatility(errors: Floats, step: int, cycles: Cycles) -> Floats:
         >>> estimate_volatility(errors, 1, Cycles())[[100, 130], 0, 0].round(1).tolist()
         [1.0, 2.6]
     """
-    usual_size = _estimate_usual_size(np.abs(errors), step, cycles)
-    relative = np.abs(errors) / usual_size
+    sizes = np.maximum(np.abs(errors), MIN_SIZE)
+    usual_size = _estimate_usual_size(sizes, step, cycles)
+    relative = sizes / usual_size
     entity_sizes, shared_sizes = _average_last(relative, axis=2), _average_last(relative, axis=(1, 2))
     fast, slow = FAST * cycles.unit, SLOW * cycles.unit
     log_factor = (
@@ -136,7 +137,6 @@ def _estimate_usual_size(sizes: Floats, step: int, cycles: Cycles) -> Floats:
     shared_mean = average_known(_average_last(sizes, axis=(1, 2)), LONG * cycles.unit, step)
     own_mean = np.where(np.isfinite(long_mean), long_mean, 0.0)
     mean = (known_count * own_mean + PRIOR_COUNT * shared_mean) / (known_count + PRIOR_COUNT)
-    mean = np.maximum(mean, MIN_SIZE)
     if cycles.phase == 1:
         return mean
     phase_factor = _log_ratio(_average_phase(sizes, step, cycles) / mean)

@@ -168,9 +168,9 @@ def test_widening_ends_with_enough_periods(count: int, entities: int) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.floats(1e-3, 1e3), st.integers(1, 8), st.sampled_from(["D", "h", "MS"]))
+@given(st.floats(1.0, 1e3), st.integers(1, 8), st.sampled_from(["D", "h", "MS"]))
 def test_volatility_grows_with_the_unit(factor: float, step: int, frequency: str) -> None:
-    errors = np.random.default_rng(step).normal(size=(200, 2, 1))
+    errors = 100 * np.random.default_rng(step).normal(size=(200, 2, 1))
     cycles = Cycles.from_frequency(frequency)
     one, other = (estimate_volatility(values, step, cycles) for values in (errors, factor * errors))
     assert np.isnan(one[:step]).all()
