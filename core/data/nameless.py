@@ -83,16 +83,3 @@ def list_name_notes(dataset: Dataset, fitted_entities: Sequence[str]) -> tuple[M
     return (
         Message(N_("The series of {file} has no name. It is taken for {entity}, as the model was fitted."), values),
     )
-
-
-def list_place_names(dataset: Dataset) -> list[str]:
-    """Return the name of every entity that may tell its place; for a nameless series, that of its file.
-
-    Example:
-        >>> import pandas as pd
-        >>> from core.data.dataset import make_index
-        >>> frame = pd.DataFrame({"load": [1.0, 2.0]}, make_index(["series"] * 2, [0, 1]))
-        >>> list_place_names(Dataset(frame, "demo", files=("bretagne.csv",)))
-        ['bretagne']
-    """
-    return [strip_extensions(file) for file in dataset.files[:1]] if dataset.entities == [SERIES] else dataset.entities

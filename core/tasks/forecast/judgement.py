@@ -49,7 +49,7 @@ def judge_values(errors: ResidualHistory, first: int, level: float, step: int = 
     """
     start = count_start_periods(first)
     forecast, actual = errors.forecast[step - 1, start:], errors.actual[start:]
-    bounds = errors.compute_rolling_quantiles(step, BASE_LEVELS, start)
+    bounds = fix_width(errors).compute_rolling_quantiles(step, BASE_LEVELS, start)
     below, above = (measure_width(*ends) for ends in ((bounds[..., 0], forecast), (forecast, bounds[..., -1])))
     difference = actual - forecast
     deviation = np.nan_to_num(np.abs(difference) / np.where(difference < 0, below, above), nan=-1.0).max(axis=2)
@@ -74,6 +74,11 @@ def _calibrate_factor(deviation: Floats, first: int, level: float, step: int) ->
     calibrator = AdaptiveCalibrator(np.array([1 - level, level]), PAST_PERIODS, delay=step).start(deviation.shape[1])
     calibrator.learn(deviation[:first], past)
     return calibrator.calibrate(deviation[first:], judged).bounds[..., -1]
+
+
+def fix_width(errors: ResidualHistory) -> ResidualHistory:
+    """Return the errors with intervals that do not widen after a large error: a fault must not hide the next day."""
+    return replace(errors, calibration=replace(errors.calibration, adaptation=0.0))
 
 
 def count_start_periods(first: int) -> int:
