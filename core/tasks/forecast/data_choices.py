@@ -1,4 +1,4 @@
-"""What is forecast of a dataset where the user does not say it: which column, and days or steps."""
+"""Choice of what is forecast of a dataset where the user does not say it: which column, and days or steps."""
 
 import re
 from typing import Literal

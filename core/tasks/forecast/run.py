@@ -60,7 +60,7 @@ def forecast(
     spec.check()
     forecaster = replace(spec.forecaster)  # type: ignore[type-var]
     asked_spec, selected_rows, progress = spec, spec.select(dataset), progress or Progress()
-    spec = spec.choose_for(selected_rows)
+    spec = spec.choose_defaults(selected_rows)
     series = spec.build_panel(selected_rows)
     asked_calendar, choice = spec.calendar, choose_calendars(selected_rows, spec.calendar, parse_places(spec.places))
     spec = replace(spec.fill_defaults(dataset, series), calendar=choice.shared_code)

@@ -177,10 +177,10 @@ class ForecastSpec(PartSpec):
 
     @property
     def chosen_resolution(self) -> Resolution:
-        """Resolution of a spec of `choose_for`; days for a spec without a dataset."""
+        """Resolution of a spec of `choose_defaults`; days for a spec without a dataset."""
         return "day" if self.resolution == "auto" else self.resolution
 
-    def choose_for(self, selected_rows: "Dataset") -> "ForecastSpec":
+    def choose_defaults(self, selected_rows: "Dataset") -> "ForecastSpec":
         """Return the spec with a resolution and a column for these rows. Raises DataError without an obvious column."""
         return replace(
             self,
@@ -189,11 +189,11 @@ class ForecastSpec(PartSpec):
         )
 
     def build_panel(self, selected_rows: "Dataset") -> "Panel":
-        """Return the series of a spec of `choose_for`. Raises the errors of `Panel.from_dataset`."""
+        """Return the series of a spec of `choose_defaults`. Raises the errors of `Panel.from_dataset`."""
         return Panel.from_dataset(selected_rows, self.chosen_resolution, self.measure, self.aggregation)
 
     def fill_defaults(self, dataset: "Dataset", series: "Panel") -> "ForecastSpec":
-        """Return the spec of `choose_for` with its defaults for `series`.
+        """Return the spec of `choose_defaults` with its defaults for `series`.
 
         They are the digest, the horizon in periods, sum or mean, and the first period of the test. Raises OptionError
         for a horizon that is no whole number of periods, or too long.
