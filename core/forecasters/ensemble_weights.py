@@ -9,7 +9,6 @@ from core.array_types import Floats
 ROUNDS = 30  # of ensemble selection; a weight is a multiple of 1/30
 PRIOR_POWER = 4  # of the inverse error, in the weights that a short back-test is shrunk to
 PRIOR_ORIGINS = 12  # independent origins that the prior weights count as
-EQUAL_SHARE = 0.5  # of equal weights of the strong members, in the weights of all of them
 MIN_STRONG_WEIGHT = 0.1  # of a strong member in ensemble selection
 MIN_WEIGHT = 0.05  # a member with less is left out
 
@@ -61,7 +60,7 @@ def weigh_members(
     """Return the weights (groups, members), and by how many standard errors the blend beats the naive line (groups,).
 
     `groups` are first and last steps, `naive_members` the indices of the naive lines. The weights come from ensemble
-    selection, drawn halfway to equal ones. With few origins those of a group are shrunk to those of all steps, and
+    selection, which names the members; those that it uses much get equal weights. With few origins those of a group are shrunk to those of all steps, and
     these to inverse errors. The gain over the best naive line of a group is measured on each half of the origins with
     the weights of the other half. From one standard error on the blend is used as it is; one that is worse by as much
     is replaced by the naive line; between them both are mixed.
@@ -108,7 +107,7 @@ def _choose_weights(past: PastForecasts, groups: list[tuple[int, int]]) -> Float
 
 
 def _shrink(past: PastForecasts, prior: Floats) -> Floats:
-    """Return the weights of ensemble selection, shrunk to equal weights of its strong members and to `prior`.
+    """Return equal weights of the strong members of ensemble selection, shrunk to `prior` where there are few origins.
 
     Which members are good lasts longer than how good each is: equal weights are hard to beat. Smith, Wallis: A Simple
     Explanation of the Forecast Combination Puzzle, Oxford Bulletin of Economics and Statistics 71, 2009.
@@ -117,8 +116,7 @@ def _shrink(past: PastForecasts, prior: Floats) -> Floats:
     share = origins / (origins + PRIOR_ORIGINS)
     selected = select_members(past.forecasts, past.actual)
     is_strong = selected >= min(MIN_STRONG_WEIGHT, float(selected.max()))
-    selected = (1 - EQUAL_SHARE) * selected + EQUAL_SHARE * is_strong / is_strong.sum()
-    return share * selected + (1 - share) * prior
+    return share * is_strong / is_strong.sum() + (1 - share) * prior
 
 
 def select_members(forecasts: Floats, actual: Floats) -> Floats:

@@ -38,11 +38,15 @@ def to_lines(forecast: Forecast, run: Run) -> Iterator[str]:
     yield f"{get_period_words(forecast.frequency).ahead:>12}     MAE    WAPE  naive-1  naive-7  coverage    mwql"
     for row in forecast.get_step_scores().itertuples():
         yield (
-            f"  {row.step:>10}  {row.mae:>6,.0f}  {row.wape:>5.1%}  {row.wape_naive1:>6.1%}"
+            f"  {row.step:>10}  {_format_error(row.mae):>6}  {row.wape:>5.1%}  {row.wape_naive1:>6.1%}"
             f"  {row.wape_naive7:>6.1%}  {row.coverage:>7.1%}  {getattr(row, 'mwql', float('nan')):>6.2%}"
         )
     yield from _format_alarms(forecast)
     yield from (f"  {note}" for note in forecast.notes)
+
+
+def _format_error(error: float) -> str:
+    return f"{error:,.0f}" if error >= 100 or not error else f"{error:.3g}"
 
 
 def _format_alarms(forecast: Forecast) -> Iterator[str]:

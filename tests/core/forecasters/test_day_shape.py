@@ -16,6 +16,7 @@ from core.forecasters.day_shape import ALPHAS, MIN_SHAPE_DAYS, DayShape, _solve_
 from core.forecasters.day_shape_features import average_blocks, order_slots
 from core.forecasters.intraday_profile import DeviationUnit, compute_usual_deviations
 from core.runs.model_files import list_trusted_types
+from core.settings import ROOT
 from mlflow_utils import model_io
 from mlflow_utils.model_io import ModelPolicy
 from tests.support.sample_series import make_consumption, make_hourly_dataset, make_temperatures
@@ -281,7 +282,8 @@ def test_deviations_give_back_the_values(seed: int, is_signed: bool) -> None:
 def test_saved_shape_forecasts_the_same(tmp_path: Path) -> None:
     shape, series, inputs = fit_weather_driven()
     table = pd.DataFrame({"value": [1.0]})
-    model_io.save_model(tmp_path, shape, table, table, ModelPolicy(list_trusted_types(), "core.runs.model_files", ()))
+    policy = ModelPolicy(list_trusted_types(), "core.runs.model_files", (), ROOT, ())
+    model_io.save_model(tmp_path, shape, table, table, policy)
     loaded = model_io.load_model(tmp_path, list_trusted_types())
     assert isinstance(loaded, DayShape)
     amounts = series.amounts[290:]
