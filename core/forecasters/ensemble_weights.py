@@ -59,11 +59,11 @@ def weigh_members(
 ) -> tuple[Floats, Floats]:
     """Return the weights (groups, members), and by how many standard errors the blend beats the naive line (groups,).
 
-    `groups` are first and last steps, `naive_members` the indices of the naive lines. The weights come from ensemble
-    selection, which names the members; those that it uses much get equal weights. With few origins those of a group are shrunk to those of all steps, and
-    these to inverse errors. The gain over the best naive line of a group is measured on each half of the origins with
-    the weights of the other half. From one standard error on the blend is used as it is; one that is worse by as much
-    is replaced by the naive line; between them both are mixed.
+    `groups` are first and last steps, `naive_members` the indices of the naive lines. The members that ensemble
+    selection uses much get equal weights. With few origins those of a group are shrunk to those of all steps, and these
+    to inverse errors. The gain over the best naive line of a group is measured on each half of the origins with the
+    weights of the other half. From one standard error on the blend is used as it is; one that is worse by as much is
+    replaced by the naive line; between them both are mixed.
 
     Example:
         >>> actual = np.tile([10.0, 20.0], (60, 1, 1))

@@ -98,7 +98,7 @@ def test_detect_command_on_gas_files(gas_files: list[Path], tmp_path: Path) -> N
 
 
 def test_detect_command_applies_model(vigie: Command, sample_file: Path, tmp_path: Path) -> None:
-    first = json.loads(vigie("detect", sample_file, "--set", "n_neighbors=5", "--contamination", 0.02, "--json").stdout)
+    first = json.loads(vigie("detect", sample_file, "--set", "share=0.8", "--contamination", 0.02, "--json").stdout)
     out = tmp_path / "scores.parquet"
     second = vigie("detect", sample_file, "--model", first["run_id"], "--out", out, "--json")
     assert second.returncode == 0, second.stderr
@@ -136,8 +136,8 @@ def test_command_prints_readable_text(vigie: Command, sample_file: Path) -> None
         (["detect", "absent.csv"], "absent.csv"),
         (["detect", "SAMPLE", "--detector", "oracle"], "isolation-forest"),
         (["detect", "SAMPLE", "--contamination", "0.7"], "0 to 0.5"),
-        (["detect", "SAMPLE", "--set", "n_neighbors"], "NAME=VALUE"),
-        (["detect", "SAMPLE", "--set", "trees=3"], "n_neighbors"),
+        (["detect", "SAMPLE", "--set", "share"], "NAME=VALUE"),
+        (["detect", "SAMPLE", "--set", "trees=3"], "share"),
         (["detect", "SAMPLE", "--baseline", "moon"], "calendar"),
         (["detect", "SAMPLE", "--out", "scores.xls"], "parquet"),
         (["doctor", "SAMPLE", "--recipe", "absent.json"], "absent.json"),

@@ -88,7 +88,7 @@ def test_forecast_command_prints_json_and_writes_table(
     ("arguments", "words"),
     [
         (["--forecaster", "oracle"], "seasonal-naive"),
-        (["--horizon", "29"], "horizon = 29 is out of range. Accepted: 1 to 28"),
+        (["--horizon", "93"], "horizon = 93 is out of range. Accepted: 1 to 92"),
         (["--quantiles", "0.9,0.1"], "quantiles"),
         (["--quantiles", "most"], "quantiles"),
         (["--backtest-from", "spring"], "backtest_from"),

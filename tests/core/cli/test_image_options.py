@@ -32,16 +32,14 @@ def archive(tmp_path: Path) -> Path:
 
 
 def test_field_of_images_holds_the_digest_of_its_files(
-    workspace: Workspace, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Workspace, archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "weather.csv").write_text("date;temp_c\n2024-04-03;4\n2024-04-04;5\n")
-    values = {"images": [archive], "covariates": [tmp_path / "weather.csv"], "normal_class": "cat"}
+    values = {"images": [archive], "normal_class": "cat"}
     spec = _build_spec(PictureSpec, values, workspace)
     assert isinstance(spec, PictureSpec)
     images = workspace.image_sets.load(spec.images)
     assert images.classes == ("cat", "dog")
     np.testing.assert_array_equal(images.pixels[1], make_noise(seed=1))
-    assert len(workspace.covariates.load(spec.covariates)) == 1
     assert spec.normal_class == "cat"
     told = capsys.readouterr()
     assert "dog/broken.png" in told.err

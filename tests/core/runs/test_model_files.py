@@ -271,8 +271,8 @@ def test_load_model_does_not_import_named_code(
     run, folder = save_run_with_model(model, sample, workspace)
     (folder / "planted_loader.py").write_text(f"open({str(marker)!r}, 'w')\n")
     description = (folder / "MLmodel").read_text()
-    assert "core.runs.model_files" in description
-    (folder / "MLmodel").write_text(description.replace("core.runs.model_files", "planted_loader") + "\ncode: .\n")
+    assert "core.runs.model_loader" in description
+    (folder / "MLmodel").write_text(description.replace("core.runs.model_loader", "planted_loader") + "\ncode: .\n")
     assert load_model(run, RowModel, workspace).columns_ == model.columns_
 
 
