@@ -85,10 +85,9 @@ def digest(module_workspace: Workspace, small_dataset: Dataset) -> str:
 def saved_forecast(
     module_workspace: Workspace, small_dataset: Dataset, weather: CovariateTable, digest: str
 ) -> tuple[Forecast, str]:
-    """A Ridge forecast of two days with weather, and the id of its run."""
-    spec = ForecastSpec(
-        list_forecasters()["ridge"](), horizon=2, covariates=module_workspace.covariates.save([weather])
-    )
+    """A Ridge forecast of two days with weather and many alarms, and the id of its run."""
+    covariates = module_workspace.covariates.save([weather])
+    spec = ForecastSpec(list_forecasters()["ridge"](), horizon=2, covariates=covariates, alarm_level=0.9)
     result, run = forecast(spec, small_dataset, workspace=module_workspace, actor=BOB)
     return result, run.id
 

@@ -238,7 +238,7 @@ def test_sequences_page_promotes_model_by_force(page_workspace: Workspace, kpis:
 
 def test_sequences_page_explains_event(page_workspace: Workspace, kpis: Dataset) -> None:
     app = open_page(PAGE, **fit_model(page_workspace, kpis))
-    assert "#1 · ★ extreme · sample_server_kpis" in read_page_text(app)
+    assert "#1 · ★ extreme · series" in read_page_text(app)
     page_text = read_page_text(app)
     assert re.search(r"Causes: errors \d\d %", page_text)
     assert "**errors: 0.8598**, usually 0." in page_text
