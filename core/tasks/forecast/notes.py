@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
 from core.data.covariates import Covariates
 from core.data.dataset import format_timestamp
@@ -13,6 +14,9 @@ from core.forecasters.forecast_model import ForecastModel
 from core.messages import N_, Message
 from core.tasks.forecast.candidates import list_candidate_notes
 from core.tasks.forecast.spec import ForecastSpec
+
+MIN_LEVEL_PERIODS = 3  # outside at the end of the data, from which on the level may have changed
+MAX_NAMED_ENTITIES = 5
 
 
 def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariates: Covariates) -> tuple[Message, ...]:
@@ -135,3 +139,27 @@ def _list_interval_notes(model: ForecastModel) -> Iterator[Message]:
             ),
             {"count": count, "horizon": model.horizon, "accepted": MIN_ERRORS},
         )
+
+
+def list_level_cautions(alarms: pd.DataFrame) -> tuple[Message, ...]:
+    """Return a caution for entities whose data end in an alarm: the forecast may not know the new level.
+
+    One period outside is no level. `alarms` is that of a `Forecast`.
+
+    Example:
+        >>> start = pd.Timestamp("2024-03-01")
+        >>> alarms = pd.DataFrame({"entity": ["a", "b"], "start": start, "outside": [5, 1], "is_open": True})
+        >>> [str(caution)[:52] for caution in list_level_cautions(alarms)]
+        ['The data of a end in an alarm (since 2024-03-01). If']
+    """
+    if alarms.empty:
+        return ()
+    lasting = alarms[alarms["is_open"] & (alarms["outside"] >= MIN_LEVEL_PERIODS)]
+    if lasting.empty:
+        return ()
+    text = N_(
+        "The data of {entities} end in an alarm (since {start}). If the level has changed for good, the forecast "
+        "returns to the old one too early, and its interval is too narrow."
+    )
+    entities = ", ".join(lasting["entity"].astype(str).head(MAX_NAMED_ENTITIES))
+    return (Message(text, {"entities": entities, "start": format_timestamp(lasting["start"].min())}),)

@@ -35,7 +35,7 @@ from core.tasks.forecast.candidates import build_candidate_table
 from core.tasks.forecast.choice_notes import list_choice_notes
 from core.tasks.forecast.covariate_notes import list_backtest_cautions, list_cautions, list_overlaps
 from core.tasks.forecast.measured_periods import judge_measured_periods
-from core.tasks.forecast.notes import list_notes
+from core.tasks.forecast.notes import list_level_cautions, list_notes
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.scenarios import (
     build_forecast_rows,
@@ -93,6 +93,7 @@ def forecast(
         cautions = (
             *list_choice_notes(asked_spec, spec, selected_rows, series),
             *list_backtest_cautions(model, backtest),
+            *list_level_cautions(result.alarms),
         )
         result = replace(result, notes=(*cautions, *result.notes), cautions=(*result.cautions, *cautions))
         _save_result(run, result)
@@ -119,6 +120,7 @@ def apply_model(
         covariates = _join_covariates(run, selected_rows, spec.covariates, model_spec, series, workspace)
         shared_fields = _build_shared_fields(model_spec, model, dataset, series, covariates)
         alarm_fields, alarm_notes = judge_measured_periods(model, series, covariates, model_spec.alarm_level)
+        alarm_notes = (*list_level_cautions(alarm_fields["alarms"]), *alarm_notes)
         result = replace(
             source_forecast,
             spec=spec,

@@ -489,3 +489,14 @@ def test_applied_model_judges_a_file_of_new_days_only(
     assert 0 < len(applied.judged) < 2 * days
     assert f"missing: {2 * days - len(applied.judged)}." in " ".join(map(str, applied.notes))
     assert make_consumption_day(DAYS + fault_day) in applied.alarms["start"].tolist()
+
+
+def test_level_that_changes_at_the_end_is_a_caution(alarm_workspace: Workspace) -> None:
+    """The forecast returns to the old level, so it says that the data end in an alarm; a usual end says nothing."""
+    random = np.random.default_rng(0)
+    values = 100 + random.normal(0, 1, (400, 1))
+    for jump, is_told in ((0.0, False), (40.0, True)):
+        values[-4:] += jump
+        spec = ForecastSpec(list_forecasters()["seasonal-naive"](), horizon=3)
+        result, _ = forecast(spec, make_daily_dataset(values), workspace=alarm_workspace, actor=ACTOR)
+        assert ("end in an alarm" in " ".join(map(str, result.cautions))) == is_told
