@@ -192,7 +192,7 @@ def test_browser_shows_forecast_after_refresh(
     page.locator(".st-key-forecast-ask button").click()
     page.locator(".st-key-result-figures").wait_for(timeout=2 * TIMEOUT_MS)
     assert "covariates=" in page.url
-    check_every_tab(page, 7)
+    check_every_tab(page, 8)
     before = page.locator(".st-key-result-figures").inner_text()
     page.reload()
     expect(page.locator(".st-key-result-figures").get_by_test_id("stMetric")).to_have_count(6, timeout=TIMEOUT_MS)
