@@ -38,6 +38,8 @@ from core.tasks.forecast.judgement import (
 )
 
 GAP_DAY_SHARE = 8  # of a day: an alarm bridges at most an eighth of a day of usual times
+ECHO_SHARE = 0.5  # of the deviation from the forecast, that the deviation from the usual values has in an echo
+FEW_PERIODS_RATIO = 2.0  # of the difference of a period to that of the mean, from which on few periods make the mean
 ALARM_COLUMNS = ("measured", "expected", "low", "high", "score")
 VALUE_NAMES = {"actual": "measured", "forecast": "expected", "low": "low", "high": "high"}
 """Column of judged values → column of alarms."""
@@ -145,19 +147,46 @@ class _Incident:
         return later.first <= self.last + gap
 
     @property
+    def difference(self) -> float:
+        """Signed distance to the forecast."""
+        return self.measured - self.expected
+
+    @property
     def deviation(self) -> float:
         """Signed distance to the forecast, in widths of the interval."""
-        return (self.measured - self.expected) / max(self.high - self.low, 1e-12)
+        return self.difference / max(self.high - self.low, 1e-12)
+
+    def is_echo_of(self, fault: "_Incident") -> bool:
+        """Tell whether only the forecast is wrong here, because it knows the fault before: the values are as before it.
+
+        The values are then much nearer to what was expected before the fault than to what is expected after it.
+        """
+        return (
+            self.peak > fault.peak
+            and self.deviation * fault.deviation < 0
+            and abs(self.measured - fault.expected) < ECHO_SHARE * abs(self.measured - self.expected)
+        )
 
     def join(self, other: "_Incident") -> "_Incident":
-        """Return both as one. The lasting one gives the values where both are on one side, else the larger deviation.
+        """Return both as one, with the values of a fault rather than those of its echo.
 
-        The forecasts after a fault know it, and so deviate to the other side: that is no fault of its own.
+        Where both are on one side, the lasting one gives the values, unless it is the mean of a few far worse periods.
+        Else the larger deviation does.
         """
-        is_one_sided = self.deviation * other.deviation > 0
-        main = max(self, other, key=lambda one: (is_one_sided and one.kind == "lasting", abs(one.deviation)))
         first, last = min(self.first, other.first), max(self.last, other.last)
-        return replace(main, first=first, last=last, score=max(self.score, other.score))
+        score = max(self.score, other.score)
+        return replace(self._choose_values(other), first=first, last=last, score=score)
+
+    def _choose_values(self, other: "_Incident") -> "_Incident":
+        """Return the one of both whose values tell what happened."""
+        if other.is_echo_of(self) or self.is_echo_of(other):
+            return min(self, other, key=lambda one: one.peak)
+        by_kind = {one.kind == "lasting": one for one in (self, other)}
+        if len(by_kind) == 2 and self.deviation * other.deviation > 0:
+            lasting, single = by_kind[True], by_kind[False]
+            is_of_few_periods = abs(single.difference) >= FEW_PERIODS_RATIO * abs(lasting.difference)
+            return single if is_of_few_periods else lasting
+        return max(self, other, key=lambda one: abs(one.deviation))
 
 
 def _list_incidents(timeline: _Timeline, number: int, means: JudgedValues | None, count: int) -> list[_Incident]:

@@ -500,3 +500,20 @@ def test_level_that_changes_at_the_end_is_a_caution(alarm_workspace: Workspace) 
         spec = ForecastSpec(list_forecasters()["seasonal-naive"](), horizon=3)
         result, _ = forecast(spec, make_daily_dataset(values), workspace=alarm_workspace, actor=ACTOR)
         assert ("end in an alarm" in " ".join(map(str, result.cautions))) == is_told
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.5])
+@pytest.mark.parametrize("days", [1, 2, 3])
+def test_alarm_names_the_fault_and_not_its_echo(factor: float, days: int, alarm_workspace: Workspace) -> None:
+    """Forecasts after a fault know it and miss to the other side; the alarm tells the day and the side of the fault."""
+    values = 100 + np.random.default_rng(0).normal(0, 1, (400, 1))
+    fault = slice(370, 370 + days)
+    values[fault] *= factor
+    spec = ForecastSpec(list_forecasters()["ridge"](), horizon=7, calendar="none")
+    result, _ = forecast(spec, make_daily_dataset(values), workspace=alarm_workspace, actor=ACTOR)
+    worst = result.alarms.iloc[0]
+    times = make_daily_dataset(values).time[fault]
+    assert worst["start"] <= times[-1]
+    assert worst["end"] >= times[0]
+    assert worst["peak"] in times
+    assert worst["percent"] == pytest.approx(100 * (factor - 1), abs=12)
