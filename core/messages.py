@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeGuard
 
 
 def N_(text: str) -> str:
@@ -44,6 +45,14 @@ class Message:
     template: str
     values: Mapping[str, object] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Restore the messages among the values of one that was stored as JSON."""
+        if any(map(_is_stored_message, self.values.values())):
+            restored = {
+                name: Message(**value) if _is_stored_message(value) else value for name, value in self.values.items()
+            }
+            object.__setattr__(self, "values", restored)
+
     def render(self, translate: Callable[[str], str], format_value: Callable[[object], str]) -> str:
         """Return the message, its template translated by `translate` and its values formatted by `format_value`."""
         texts = {
@@ -57,14 +66,14 @@ class Message:
 
     def dump(self) -> str:
         """Return the message as one line of JSON, for a place that holds a text."""
-        return json.dumps({"template": self.template, "values": dict(self.values)})
+        return json.dumps(asdict(self))
 
     @classmethod
     def load(cls, text: str) -> "Message":
         """Return the message that `dump` wrote; any other text is a template without values.
 
         Example:
-            >>> message = Message("{number} of {total}", {"number": 3, "total": 40})
+            >>> message = Message("{number} of {total}", {"number": 3, "total": Message("all")})
             >>> Message.load(message.dump()) == message, Message.load("Saving the model").template
             (True, 'Saving the model')
         """
@@ -72,3 +81,7 @@ class Message:
             return cls(text)
         fields = json.loads(text)
         return cls(fields["template"], fields["values"])
+
+
+def _is_stored_message(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict) and set(value) == {"template", "values"}
