@@ -124,8 +124,9 @@ def merge_points(is_outside: Mask, is_shifted: Mask, max_gap: int = MIN_GAP_STEP
 def list_events(points: JudgedPoints, max_gap: int, shift_steps: int) -> list[IntervalEvent]:
     """Return the events of one series in order of time.
 
-    A level shift is one-sided, lasts at least `shift_steps` steps, and the interval has moved to the new level at its
-    end. Its points at the new level are usual ones, and part of the event until the forecast has learnt them.
+    An event is "high" or "low" by the side of its peak, whose values are told. A level shift is one-sided, lasts at
+    least `shift_steps` steps, and the interval has moved to the new level at its end. Its points at the new level are
+    usual ones, and part of the event until the forecast has learnt them.
     """
     events = []
     excess = points.excess
@@ -133,12 +134,14 @@ def list_events(points: JudgedPoints, max_gap: int, shift_steps: int) -> list[In
         steps = slice(first, last + 1)
         outside = excess[steps][points.is_outside[steps]]
         score = float(outside.sum() / np.sqrt(len(outside)))
-        kind = _classify(points, steps, shift_steps)
-        events.append(IntervalEvent(first, last, first + int(excess[steps].argmax()), kind, score))
+        peak = first + int(excess[steps].argmax())
+        is_shift = _is_level_shift(points, steps, shift_steps)
+        kind = "level_shift" if is_shift else "high" if points.distance[peak] > 0 else "low"
+        events.append(IntervalEvent(first, last, peak, kind, score))
     return events
 
 
-def _classify(points: JudgedPoints, steps: slice, shift_steps: int) -> str:
+def _is_level_shift(points: JudgedPoints, steps: slice, shift_steps: int) -> bool:
     signs = np.sign(np.nan_to_num(points.distance[steps]))
     weight = float((signs * points.excess[steps]).sum())
     side = 1.0 if weight >= 0 else -1.0
@@ -147,9 +150,7 @@ def _classify(points: JudgedPoints, steps: slice, shift_steps: int) -> str:
     next_step = min(steps.stop, len(points.moves) - 1)
     moves = points.moves[[steps.stop - 1, next_step]] / points.width[[steps.stop - 1, next_step]]
     has_moved = (side * moves >= MOVED_WIDTHS).any() or points.is_shifted[steps].sum() >= shift_steps
-    if is_one_sided and has_moved and steps.stop - steps.start >= shift_steps:
-        return "level_shift"
-    return "high" if side > 0 else "low"
+    return bool(is_one_sided and has_moved and steps.stop - steps.start >= shift_steps)
 
 
 def number_rows(events: pd.DataFrame, count: int, name: str = "event") -> NDArray[np.int32]:

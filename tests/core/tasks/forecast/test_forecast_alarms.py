@@ -517,3 +517,4 @@ def test_alarm_names_the_fault_and_not_its_echo(factor: float, days: int, alarm_
     assert worst["end"] >= times[0]
     assert worst["peak"] in times
     assert worst["percent"] == pytest.approx(100 * (factor - 1), abs=12)
+    assert worst["kind"] in ("lasting", "high" if factor > 1 else "low")
