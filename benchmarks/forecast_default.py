@@ -28,7 +28,7 @@ from core.forecasters.base import Forecaster
 from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.panel_parts import select_periods_before
 from core.forecasters.season_line import SeasonLine
-from core.forecasters.seasons import list_seasons
+from core.forecasters.seasons import list_repeated_seasons
 
 Case = tuple[Panel, CovariatePanel, int]
 
@@ -71,7 +71,7 @@ def main() -> list[ResultLine]:
 
 def score_sides(series: Panel, covariates: CovariatePanel, horizon: int) -> dict[str, Floats]:
     """Return side → (WAPE one step ahead, WAPE of all steps, mean weighted quantile loss)."""
-    lines = [SeasonLine(season) for season in list_seasons(series) if 3 * season < len(series)]
+    lines = [SeasonLine(season) for season in list_repeated_seasons(series) if 3 * season < len(series)]
     sides: list[Forecaster] = [*lines, PlainEts(), PlainBoosting(), Automatic()]
     test_start = len(series) - max(min(LONGEST_TEST, len(series) // 5), horizon + 1)
     errors_start = test_start - min(LONGEST_TEST, test_start // 2)

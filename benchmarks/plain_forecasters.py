@@ -14,7 +14,7 @@ from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import Forecaster
 from core.forecasters.covariate_panel import CovariatePanel, shift_days
-from core.forecasters.seasons import list_seasons
+from core.forecasters.seasons import list_repeated_seasons
 from core.progress import Progress
 
 HISTORY_PERIODS = 1500  # that AutoETS is fitted on, and reads before a forecast; more takes minutes a series
@@ -31,7 +31,9 @@ class PlainEts(Forecaster):
 
     @override
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
-        seasons = [season for season in list_seasons(series) if 2 * season <= len(series) and season <= MAX_ETS_SEASON]
+        seasons = [
+            season for season in list_repeated_seasons(series) if 2 * season <= len(series) and season <= MAX_ETS_SEASON
+        ]
         history = _fill(series)[-HISTORY_PERIODS:]
         self.models_ = [AutoETS(season_length=max(seasons, default=1)).fit(column) for column in history.T]
         return self
@@ -87,7 +89,7 @@ class PlainBoosting(Forecaster):
     def _build_rows(self, series: Panel, step: int) -> Floats:
         """Return the features of every period and entity, (periods × entities, features)."""
         amounts, periods = series.amounts, series.periods
-        seasons = list_seasons(series)
+        seasons = list_repeated_seasons(series)
         lags = {step + back for back in range(7)} | {
             step + -step % season + season * k for season in seasons for k in (0, 1)
         }

@@ -11,7 +11,7 @@ from core.forecasters.gradient_boosting import GradientBoosting
 from core.forecasters.random_forest import RandomForest
 from core.forecasters.ridge import Ridge
 from core.forecasters.season_line import SeasonLine
-from core.forecasters.seasons import list_seasons
+from core.forecasters.seasons import list_repeated_seasons
 from core.forecasters.series.auto_ets import AutoEts
 from core.forecasters.series.gradient_boosting_quantiles import GradientBoostingQuantiles
 from core.forecasters.series.zero_shot import ZeroShot
@@ -62,7 +62,7 @@ def list_candidates(series: Panel) -> list[Candidate]:
         >>> [candidate.label for candidate in list_candidates(series)][:3]
         ['season-line 1', 'season-line 7', 'exponential-smoothing']
     """
-    return [*(_build_line(season) for season in (1, *list_seasons(series))), *_FORECASTERS]
+    return [*(_build_line(season) for season in (1, *list_repeated_seasons(series))), *_FORECASTERS]
 
 
 def _build_line(season: int) -> Candidate:

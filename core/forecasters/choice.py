@@ -17,7 +17,7 @@ from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.ensemble_weights import PastForecasts, weigh_members
 from core.forecasters.exponential_smoothing import group_steps
 from core.forecasters.panel_parts import select_entities, select_last_periods, select_periods_before
-from core.forecasters.seasons import list_seasons
+from core.forecasters.seasons import list_repeated_seasons
 from core.forecasters.series.base import MEDIAN, SeriesForecaster
 from core.messages import N_, Message
 from core.progress import Progress
@@ -164,7 +164,7 @@ def _draw_sample(series: Panel, covariates: CovariatePanel, horizon: int) -> tup
 
 def _list_folds(series: Panel, horizon: int) -> list[Positions]:
     """Return the origins of every fold; an origin is the number of periods known at it."""
-    count, season = len(series), min(list_seasons(series))
+    count, season = len(series), min(list_repeated_seasons(series))
     longest = YEAR_DAYS if series.frequency == "D" else min(MAX_WINDOW, max(10 * season, 10 * horizon))
     fold_count, share = next((folds, share) for least, folds, share in FOLDS if count >= least)
     spare = count - MIN_TRAINING_SEASONS * season - MIN_TRAINING_PERIODS

@@ -12,7 +12,7 @@ from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import Forecaster, TargetTransform, build_history_error
 from core.forecasters.covariate_panel import CovariatePanel, shift_days
-from core.forecasters.seasons import list_seasons
+from core.forecasters.seasons import list_repeated_seasons
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
@@ -74,7 +74,9 @@ class ExponentialSmoothing(Forecaster):
         known_count = int(np.isfinite(series.amounts).sum(axis=0).max(initial=0))
         if known_count < MIN_VALUES:
             raise build_history_error(series, known_count, MIN_VALUES)
-        self.seasons_ = [season for season in list_seasons(series) if known_count >= MIN_SEASONS * season] or [1]
+        self.seasons_ = [season for season in list_repeated_seasons(series) if known_count >= MIN_SEASONS * season] or [
+            1
+        ]
         self.step_groups_ = group_steps(horizon)
         shape = (len(self.step_groups_), len(series.entities))
         self.forms_ = np.zeros((*shape, 2 + len(self.seasons_)))  # level weight, error memory, season weights

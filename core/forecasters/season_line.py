@@ -10,7 +10,7 @@ from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import Forecaster, build_history_error
 from core.forecasters.covariate_panel import CovariatePanel, shift_days
-from core.forecasters.seasons import list_seasons
+from core.forecasters.seasons import list_repeated_seasons
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
@@ -43,7 +43,7 @@ class SeasonLine(Forecaster):
 
     @override
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
-        self.season_ = self.periods or min(list_seasons(series))
+        self.season_ = self.periods or min(list_repeated_seasons(series))
         known_count = int(np.isfinite(series.amounts).sum(axis=0).max(initial=0))
         if known_count <= self.season_:
             raise build_history_error(series, known_count, self.season_ + 1)

@@ -156,7 +156,7 @@ class _Incident:
         """Signed distance to the forecast, in widths of the interval."""
         return self.difference / max(self.high - self.low, 1e-12)
 
-    def is_echo_of(self, fault: "_Incident") -> bool:
+    def is_echo(self, fault: "_Incident") -> bool:
         """Tell whether only the forecast is wrong here, because it knows the fault before: the values are as before it.
 
         The values are then much nearer to what was expected before the fault than to what is expected after it.
@@ -179,7 +179,7 @@ class _Incident:
 
     def _choose_values(self, other: "_Incident") -> "_Incident":
         """Return the one of both whose values tell what happened."""
-        if other.is_echo_of(self) or self.is_echo_of(other):
+        if other.is_echo(self) or self.is_echo(other):
             return min(self, other, key=lambda one: one.peak)
         by_kind = {one.kind == "lasting": one for one in (self, other)}
         if len(by_kind) == 2 and self.deviation * other.deviation > 0:

@@ -20,7 +20,7 @@ from core.forecasters.covariate_panel import CovariatePanel, shift_days
 from core.forecasters.ensemble_weights import PastForecasts, select_members, weigh_members
 from core.forecasters.exponential_smoothing import ExponentialSmoothing, group_steps
 from core.forecasters.season_line import SeasonLine
-from core.forecasters.seasons import list_seasons
+from core.forecasters.seasons import list_repeated_seasons
 from core.messages import Message
 from core.progress import Progress
 from core.tasks.forecast.candidates import build_candidate_table, list_candidate_notes
@@ -259,7 +259,7 @@ def test_smoothing_learns_season_of_any_period(frequency: str, season: int) -> N
         for each in (forecaster, SeasonLine(season).fit(train, make_known(train), 3))
     )
     assert error < 0.95 * naive_error
-    assert min(list_seasons(series)) == season
+    assert min(list_repeated_seasons(series)) == season
 
 
 @given(st.integers(0, 1000), st.integers(1, 12), st.floats(0, 0.4))
