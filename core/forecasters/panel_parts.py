@@ -62,17 +62,7 @@ def select_periods_before(series: Panel, covariates: CovariatePanel, end: int) -
     """
     if end >= len(series):
         return series, covariates
-    errors = covariates.temperature_error
-    return (
-        replace(series, periods=series.periods[:end], values=series.values[:end]),
-        replace(
-            covariates,
-            days=covariates.days[: end + 1],
-            columns={name: values[: end + 1] for name, values in covariates.columns.items()},
-            assumed=covariates.assumed[: end + 1],
-            temperature_error=None if errors is None else errors[: end + 1],
-        ),
-    )
+    return replace(series, periods=series.periods[:end], values=series.values[:end]), _cut(covariates, slice(end + 1))
 
 
 def select_last_periods(series: Panel, covariates: CovariatePanel, count: int) -> tuple[Panel, CovariatePanel]:
@@ -88,15 +78,16 @@ def select_last_periods(series: Panel, covariates: CovariatePanel, count: int) -
         >>> part.periods[0] == known_part.days[0], len(part), len(known_part.days)
         (True, 2, 3)
     """
-    start = max(len(series) - count, 0)
+    return series.tail(count), _cut(covariates, slice(max(len(series) - count, 0), None))
+
+
+def _cut(covariates: CovariatePanel, rows: slice) -> CovariatePanel:
+    """Return some rows of the covariates."""
     errors = covariates.temperature_error
-    return (
-        series.tail(count),
-        replace(
-            covariates,
-            days=covariates.days[start:],
-            columns={name: values[start:] for name, values in covariates.columns.items()},
-            assumed=covariates.assumed[start:],
-            temperature_error=None if errors is None else errors[start:],
-        ),
+    return replace(
+        covariates,
+        days=covariates.days[rows],
+        columns={name: values[rows] for name, values in covariates.columns.items()},
+        assumed=covariates.assumed[rows],
+        temperature_error=None if errors is None else errors[rows],
     )
