@@ -22,8 +22,8 @@ from core.data.quality.repairs import undo_hour_shift
 from core.data.read_options import ReadOptions
 from core.data.regular_series import RegularSeries
 from core.evaluation.forecast_metrics import wape
-from core.forecasters.covariate_panel import CovariatePanel, select_covariates
-from core.forecasters.day_shape import DayShape
+from core.forecasters.intraday.day_shape import DayShape
+from core.forecasters.panels.covariate_panel import CovariatePanel, select_covariates
 from core.forecasters.series.gradient_boosting_quantiles import GradientBoostingQuantiles
 from core.tasks.forecast.spec import list_forecasters
 

@@ -26,8 +26,8 @@ from core.detectors.baselines import BASELINE_CLASSES
 from core.detectors.row_model import RowModel
 from core.evaluation.conformal import ResidualHistory
 from core.evaluation.day_faults import DAY_FAULT_KINDS, plant_day_faults
-from core.forecasters.backtest import Backtest, run_backtest
-from core.forecasters.intraday_profile import disaggregate_days
+from core.forecasters.backtests.backtest import Backtest, run_backtest
+from core.forecasters.intraday.intraday_profile import disaggregate_days
 from core.tasks.anomalies.incidents import number_incidents
 from core.tasks.anomalies.spec import find_default_baseline, list_detectors
 from core.tasks.forecast.alarms import judge_periods

@@ -25,8 +25,8 @@ from core.data.panel import Panel
 from core.evaluation.forecast_metrics import quantile_loss, wape
 from core.forecasters.automatic import Automatic
 from core.forecasters.base import Forecaster
-from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.panel_parts import select_periods_before
+from core.forecasters.panels.covariate_panel import CovariatePanel
+from core.forecasters.panels.panel_parts import select_periods_before
 from core.forecasters.season_line import SeasonLine
 from core.forecasters.seasons import list_repeated_seasons
 

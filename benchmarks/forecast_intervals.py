@@ -21,7 +21,7 @@ from core.data.ingest.loading import load
 from core.data.panel import Panel, Resolution
 from core.evaluation.conformal import ConformalConfig, ResidualHistory
 from core.evaluation.forecast_metrics import LOSS_LEVELS, compute_coverage, compute_mean_width, quantile_loss
-from core.forecasters.backtest import run_backtest
+from core.forecasters.backtests.backtest import run_backtest
 from core.tasks.forecast.spec import list_forecasters
 
 LEVELS = np.concatenate([[0.05], LOSS_LEVELS, [0.95]])

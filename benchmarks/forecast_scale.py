@@ -85,7 +85,7 @@ def make_inputs(entities: int = ENTITIES, days: int = DAYS) -> tuple[Panel, Cova
 
 def measure(name: str) -> dict[str, float | list[float]]:
     """Return seconds, peak memory in MB, and errors of the backtest, the fit and the forecast of one forecaster."""
-    from core.forecasters.backtest import run_backtest
+    from core.forecasters.backtests.backtest import run_backtest
     from core.forecasters.forecast_model import ForecastModel
     from core.tasks.forecast.spec import list_forecasters
 

@@ -14,9 +14,9 @@ from core.data.covariates import Covariates, join_covariates, read_covariates
 from core.data.dataset import DAY
 from core.data.ingest.loading import load
 from core.data.panel import Panel
-from core.forecasters import backtest_report
-from core.forecasters.backtest import Backtest, run_backtest
-from core.forecasters.covariate_panel import WeatherMode
+from core.forecasters.backtests import backtest_report
+from core.forecasters.backtests.backtest import Backtest, run_backtest
+from core.forecasters.panels.covariate_panel import WeatherMode
 from core.tasks.forecast.spec import list_forecasters
 
 COVARIATE_FILES = (

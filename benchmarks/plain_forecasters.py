@@ -13,7 +13,7 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import Forecaster
-from core.forecasters.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
 from core.forecasters.seasons import list_repeated_seasons
 from core.progress import Progress
 

@@ -10,9 +10,9 @@ from core.array_types import Floats
 from core.data.dataset import DAY
 from core.data.panel import Panel
 from core.forecasters.base import Forecaster, build_history_error, gather_limits
-from core.forecasters.candidates import list_candidates
-from core.forecasters.choice import Choice, choose_members
-from core.forecasters.covariate_panel import CovariatePanel
+from core.forecasters.choice.candidates import list_candidates
+from core.forecasters.choice.choice import Choice, choose_members
+from core.forecasters.panels.covariate_panel import CovariatePanel
 from core.forecasters.series.base import SeriesForecaster
 from core.messages import N_, Message
 from core.progress import Progress

@@ -13,10 +13,10 @@ from core.array_types import Floats
 from core.data.panel import Panel
 from core.errors import DataError
 from core.evaluation.forecast_metrics import mae
-from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.feature_matrix import FeatureMatrix
-from core.forecasters.feature_plan import FeaturePlan
-from core.forecasters.panel_parts import select_periods_before, split_range
+from core.forecasters.features.feature_matrix import FeatureMatrix
+from core.forecasters.features.feature_plan import FeaturePlan
+from core.forecasters.panels.covariate_panel import CovariatePanel
+from core.forecasters.panels.panel_parts import select_periods_before, split_range
 from core.messages import N_, Message
 from core.progress import Progress
 from core.spec.hyperparameters import get_params

@@ -8,8 +8,8 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import DirectForecaster, Forecaster, gather_limits
-from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.gradient_boosting import GradientBoosting
+from core.forecasters.panels.covariate_panel import CovariatePanel
 from core.forecasters.random_forest import RandomForest
 from core.forecasters.ridge import Ridge
 from core.messages import N_, Message

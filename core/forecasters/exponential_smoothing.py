@@ -11,7 +11,7 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import Forecaster, TargetTransform, build_history_error
-from core.forecasters.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
 from core.forecasters.seasons import list_repeated_seasons
 from core.messages import N_
 from core.progress import Progress

@@ -15,8 +15,8 @@ from core.errors import DataError
 from core.evaluation.conformal import ResidualHistory
 from core.evaluation.error_volatility import Cycles
 from core.forecasters.base import Forecaster
-from core.forecasters.covariate_panel import CovariatePanel, WeatherMode, select_covariates
-from core.forecasters.day_shape import DayShape
+from core.forecasters.intraday.day_shape import DayShape
+from core.forecasters.panels.covariate_panel import CovariatePanel, WeatherMode, select_covariates
 from core.forecasters.to_frame import to_frame
 from core.messages import N_
 from core.progress import Progress

@@ -22,7 +22,7 @@ class GradientBoosting(TreeForecaster):
         >>> import numpy as np
         >>> import pandas as pd
         >>> from core.data.panel import Panel
-        >>> from core.forecasters.covariate_panel import CovariatePanel
+        >>> from core.forecasters.panels.covariate_panel import CovariatePanel
         >>> days = pd.date_range("2022-01-01", periods=300)  # begins on a Saturday
         >>> week = np.where(days.dayofweek < 5, 100.0, 60.0)
         >>> series = Panel(days, ("Lyon",), ("day",), week[:, None, None])

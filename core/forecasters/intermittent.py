@@ -9,7 +9,7 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import Forecaster, build_history_error
-from core.forecasters.covariate_panel import CovariatePanel
+from core.forecasters.panels.covariate_panel import CovariatePanel
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter

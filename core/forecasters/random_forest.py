@@ -7,7 +7,7 @@ from sklearn import ensemble
 from typing_extensions import override
 
 from core.data.panel import Panel
-from core.forecasters.covariate_panel import CovariatePanel
+from core.forecasters.panels.covariate_panel import CovariatePanel
 from core.forecasters.trees import TreeForecaster
 from core.messages import N_
 from core.progress import Progress

@@ -10,14 +10,14 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import EVERY_ENTITY, DirectForecaster, count_min_rows, require_rows
-from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.damping import DampingTrial, mark_late_rows
-from core.forecasters.feature_matrix import FeatureMatrix
-from core.forecasters.feature_plan import FeaturePlan
-from core.forecasters.features import build_linear_features
-from core.forecasters.panel_parts import select_entities
+from core.forecasters.features.feature_matrix import FeatureMatrix
+from core.forecasters.features.feature_plan import FeaturePlan
+from core.forecasters.features.features import build_linear_features
+from core.forecasters.features.seasonal_base import choose_bases, select_base
+from core.forecasters.panels.covariate_panel import CovariatePanel
+from core.forecasters.panels.panel_parts import select_entities
 from core.forecasters.ridge_regression import RidgeLines, fit_ridge_lines
-from core.forecasters.seasonal_base import choose_bases, select_base
 from core.messages import N_, Message
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter

@@ -16,7 +16,7 @@ from core.data.frequencies import WEEK, list_seasons
 from core.data.panel import Panel
 from core.data.regular_series import RegularSeries
 from core.forecasters.base import Forecaster
-from core.forecasters.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
 from core.forecasters.series.base import (
     RECENT_STEPS,
     SeriesForecaster,

@@ -13,13 +13,13 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import EVERY_ENTITY, DirectForecaster, TargetTransform, require_rows
-from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.damping import EARLY_SHARE, DampingTrial
-from core.forecasters.feature_matrix import FeatureMatrix
-from core.forecasters.feature_plan import FeaturePlan
-from core.forecasters.features import build_tree_features
-from core.forecasters.panel_parts import select_entities
-from core.forecasters.seasonal_base import choose_bases, select_base
+from core.forecasters.features.feature_matrix import FeatureMatrix
+from core.forecasters.features.feature_plan import FeaturePlan
+from core.forecasters.features.features import build_tree_features
+from core.forecasters.features.seasonal_base import choose_bases, select_base
+from core.forecasters.panels.covariate_panel import CovariatePanel
+from core.forecasters.panels.panel_parts import select_entities
 from core.messages import Message
 from core.progress import Progress
 

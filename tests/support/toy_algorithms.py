@@ -15,7 +15,7 @@ from core.data.panel import Panel
 from core.detectors import sequences, tables
 from core.detectors.base import Detector, Floats32, SequenceDetector, SequenceScores
 from core.errors import DataError
-from core.forecasters.covariate_panel import CovariatePanel
+from core.forecasters.panels.covariate_panel import CovariatePanel
 from core.forecasters.ridge import Ridge
 from core.messages import N_
 from core.progress import Progress

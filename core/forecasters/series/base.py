@@ -14,7 +14,7 @@ from core.data.panel import Panel
 from core.data.regular_series import RegularSeries
 from core.errors import DataError
 from core.forecasters.base import Forecaster
-from core.forecasters.covariate_panel import CovariatePanel
+from core.forecasters.panels.covariate_panel import CovariatePanel
 from core.messages import N_
 from core.progress import Progress
 

@@ -25,7 +25,7 @@ from core.evaluation.interval_events import (
     merge_points,
     number_rows,
 )
-from core.forecasters.backtest import Backtest
+from core.forecasters.backtests.backtest import Backtest
 from core.tasks.forecast.alarm_counts import AlarmCounts
 from core.tasks.forecast.judgement import (
     PAST_PERIODS,

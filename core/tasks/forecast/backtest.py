@@ -9,8 +9,8 @@ from core.data.covariates import Covariates
 from core.data.panel import Panel
 from core.evaluation.conformal import ResidualHistory
 from core.evaluation.forecast_metrics import mae
-from core.forecasters.backtest import Backtest, compute_naive_forecasts, compute_weekly_error
-from core.forecasters.backtest_report import build_report
+from core.forecasters.backtests.backtest import Backtest, compute_naive_forecasts, compute_weekly_error
+from core.forecasters.backtests.backtest_report import build_report
 from core.forecasters.forecast_model import ForecastModel
 from core.tasks.forecast.alarms import judge_backtest
 from core.tasks.forecast.spec import ForecastSpec

@@ -6,7 +6,7 @@ import pandas as pd
 
 from core.data.dataset import Dataset
 from core.data.panel import UTC, Panel
-from core.forecasters.backtest import get_naive_season
+from core.forecasters.backtests.backtest import get_naive_season
 from core.messages import N_, Message
 from core.tasks.forecast.data_choices import choose_resolution
 from core.tasks.forecast.spec import ForecastSpec

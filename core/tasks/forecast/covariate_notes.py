@@ -2,9 +2,9 @@
 
 from core.data.covariates import Covariates
 from core.data.panel import Panel
-from core.forecasters.backtest import Backtest
-from core.forecasters.covariate_panel import WEATHER_COLUMNS, select_covariates
+from core.forecasters.backtests.backtest import Backtest
 from core.forecasters.forecast_model import ForecastModel
+from core.forecasters.panels.covariate_panel import WEATHER_COLUMNS, select_covariates
 from core.messages import N_, Message
 from core.tasks.forecast.spec import ForecastSpec
 

@@ -10,8 +10,8 @@ import pandas as pd
 from core.data.covariates import Covariates
 from core.data.panel import Panel
 from core.evaluation.conformal import ResidualHistory
-from core.forecasters.day_shape import DayShape
 from core.forecasters.forecast_model import ForecastModel
+from core.forecasters.intraday.day_shape import DayShape
 from core.messages import N_, Message
 from core.tasks.forecast.alarm_counts import AlarmCounts
 from core.tasks.forecast.alarms import judge_periods

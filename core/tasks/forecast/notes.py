@@ -9,8 +9,8 @@ from core.data.covariates import Covariates
 from core.data.dataset import format_timestamp
 from core.data.panel import STALE_DAYS, Panel
 from core.evaluation.error_quantiles import MIN_ERRORS
-from core.forecasters.day_shape import MIN_SHAPE_DAYS
 from core.forecasters.forecast_model import ForecastModel
+from core.forecasters.intraday.day_shape import MIN_SHAPE_DAYS
 from core.messages import N_, Message
 from core.tasks.forecast.candidates import list_candidate_notes
 from core.tasks.forecast.spec import ForecastSpec

@@ -17,10 +17,10 @@ from core.data.nameless import list_name_notes
 from core.data.panel import Panel
 from core.errors import DataError
 from core.exports import write_csv
-from core.forecasters.backtest import Backtest, run_backtest
+from core.forecasters.backtests.backtest import Backtest, run_backtest
+from core.forecasters.backtests.leakage import check_leakage
+from core.forecasters.backtests.recalibration import recalibrate_errors
 from core.forecasters.forecast_model import ForecastModel
-from core.forecasters.leakage import check_leakage
-from core.forecasters.recalibration import recalibrate_errors
 from core.messages import N_
 from core.progress import Progress
 from core.runs.lineage import describe_covariates, describe_range, list_covariate_inputs

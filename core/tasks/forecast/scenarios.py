@@ -14,12 +14,12 @@ from core.data.dataset import DAY, Dataset
 from core.data.panel import Panel
 from core.errors import DataError, OptionError
 from core.evaluation.event_effects import MIN_EVENT_DAYS, compute_matched_effect, compute_raw_effect
-from core.forecasters.backtest import compute_naive_forecasts
-from core.forecasters.backtest_report import format_quantile_name
-from core.forecasters.covariate_panel import TEMPERATURE_COLUMNS, CovariatePanel, select_covariates
+from core.forecasters.backtests.backtest import compute_naive_forecasts
+from core.forecasters.backtests.backtest_report import format_quantile_name
+from core.forecasters.backtests.weather_adjustment import predict_from_weather
 from core.forecasters.forecast_model import ForecastModel
+from core.forecasters.panels.covariate_panel import TEMPERATURE_COLUMNS, CovariatePanel, select_covariates
 from core.forecasters.to_frame import to_frame
-from core.forecasters.weather_adjustment import predict_from_weather
 from core.messages import N_
 from core.runs.model_files import load_model
 from core.runs.stored_runs import load_result

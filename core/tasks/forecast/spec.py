@@ -11,7 +11,7 @@ from core.data.durations import count_periods, parse_duration
 from core.data.panel import Panel, Resolution
 from core.errors import OptionError
 from core.forecasters.base import Forecaster
-from core.forecasters.covariate_panel import WeatherMode
+from core.forecasters.panels.covariate_panel import WeatherMode
 from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter
 from core.spec.plugins import discover_classes
@@ -198,7 +198,7 @@ class ForecastSpec(PartSpec):
         They are the digest, the horizon in periods, sum or mean, and the first period of the test. Raises OptionError
         for a horizon that is no whole number of periods, or too long.
         """
-        from core.forecasters.backtest import choose_test_start
+        from core.forecasters.backtests.backtest import choose_test_start
 
         horizon = count_periods(self.horizon, series.periods[-1], series.frequency)
         if horizon > (high := MAX_HORIZON_PERIODS[self.chosen_resolution]):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.evaluation.conformal import ResidualHistory
-from core.forecasters.backtest_report import format_quantile_name
+from core.forecasters.backtests.backtest_report import format_quantile_name
 from core.tasks.forecast.result import Forecast
 
 TOTAL_ENTITY = ""

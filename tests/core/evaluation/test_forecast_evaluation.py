@@ -17,9 +17,9 @@ from core.evaluation import forecast_metrics
 from core.evaluation.conformal import ConformalConfig, ResidualHistory, apply_quantiles, compute_error_scale
 from core.evaluation.error_quantiles import MIN_ERRORS, compute_conformal_quantiles
 from core.evaluation.event_effects import compute_matched_effect, compute_raw_effect
-from core.forecasters.backtest import Backtest, run_backtest
-from core.forecasters.backtest_report import build_report
-from core.forecasters.recalibration import recalibrate_errors
+from core.forecasters.backtests.backtest import Backtest, run_backtest
+from core.forecasters.backtests.backtest_report import build_report
+from core.forecasters.backtests.recalibration import recalibrate_errors
 from core.forecasters.ridge import Ridge
 from core.forecasters.seasonal_naive import SeasonalNaive
 from core.tasks.forecast.scenarios import estimate_strike_effects

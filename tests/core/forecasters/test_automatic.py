@@ -14,11 +14,11 @@ from core.data.panel import Panel
 from core.errors import DataError
 from core.forecasters.automatic import Automatic
 from core.forecasters.base import Forecaster
-from core.forecasters.candidates import Candidate, list_candidates
-from core.forecasters.choice import choose_members, forecast_origins
-from core.forecasters.covariate_panel import CovariatePanel, shift_days
-from core.forecasters.ensemble_weights import PastForecasts, select_members, weigh_members
+from core.forecasters.choice.candidates import Candidate, list_candidates
+from core.forecasters.choice.choice import choose_members, forecast_origins
+from core.forecasters.choice.ensemble_weights import PastForecasts, select_members, weigh_members
 from core.forecasters.exponential_smoothing import ExponentialSmoothing, group_steps
+from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
 from core.forecasters.season_line import SeasonLine
 from core.forecasters.seasons import list_repeated_seasons
 from core.messages import Message

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.day_shape import ALPHAS, MIN_SHAPE_DAYS, DayShape, _solve_ridge
-from core.forecasters.day_shape_features import average_blocks, order_slots
-from core.forecasters.intraday_profile import DeviationUnit, compute_usual_deviations
+from core.forecasters.intraday.day_shape import ALPHAS, MIN_SHAPE_DAYS, DayShape, _solve_ridge
+from core.forecasters.intraday.day_shape_features import average_blocks, order_slots
+from core.forecasters.intraday.intraday_profile import DeviationUnit, compute_usual_deviations
+from core.forecasters.panels.covariate_panel import CovariatePanel
 from core.runs.model_files import list_trusted_types
 from core.settings import ROOT
 from mlflow_utils import model_io
@@ -160,7 +160,7 @@ def test_chunks_of_entities_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     shape, series, inputs = fit_weather_driven()
     amounts = series.amounts[290:]
     whole = shape.spread(amounts, series, inputs, 1, 290)
-    monkeypatch.setattr("core.forecasters.day_shape.MAX_CHUNK_VALUES", 1)
+    monkeypatch.setattr("core.forecasters.intraday.day_shape.MAX_CHUNK_VALUES", 1)
     parts = DayShape().fit(series, inputs, 3)
     assert np.allclose(parts.spread(amounts, series, inputs, 1, 290), whole)
 

@@ -13,10 +13,10 @@ from core.data.panel import Panel
 from core.errors import DataError
 from core.forecasters.base import DirectForecaster
 from core.forecasters.blend import Blend
-from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.feature_plan import find_season_lag
+from core.forecasters.features.feature_plan import find_season_lag
 from core.forecasters.gradient_boosting import GradientBoosting
-from core.forecasters.panel_parts import select_periods_before
+from core.forecasters.panels.covariate_panel import CovariatePanel
+from core.forecasters.panels.panel_parts import select_periods_before
 from core.forecasters.ridge import Ridge
 from tests.support.sample_series import make_consumption, make_temperatures
 
@@ -49,7 +49,7 @@ def test_parts_of_entities_give_same_forecasts(forecaster: DirectForecaster, mon
     forecaster.fit(series, known, 2)
     expected = forecaster.predict(series, known, 2, 300)
     importance = forecaster.compute_importance(series, known, 2, 300)
-    monkeypatch.setattr("core.forecasters.panel_parts.PART_CELLS", 1)
+    monkeypatch.setattr("core.forecasters.panels.panel_parts.PART_CELLS", 1)
     assert np.array_equal(forecaster.predict(series, known, 2, 300), expected)
     assert forecaster.compute_importance(series, known, 2, 300) == pytest.approx(importance)
     refitted = forecaster.fit(series, known, 2).predict(series, known, 2, 300)

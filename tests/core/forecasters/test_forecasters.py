@@ -16,10 +16,10 @@ from core.data.covariates import Covariates, read_covariates
 from core.data.dataset import Dataset
 from core.data.panel import Panel
 from core.errors import DataError
+from core.forecasters.backtests.leakage import check_leakage
 from core.forecasters.base import Forecaster
 from core.forecasters.blend import Blend
-from core.forecasters.covariate_panel import LEAD_ERRORS_C, CovariatePanel, select_covariates
-from core.forecasters.leakage import check_leakage
+from core.forecasters.panels.covariate_panel import LEAD_ERRORS_C, CovariatePanel, select_covariates
 from core.forecasters.ridge import Ridge
 from core.forecasters.series.base import SeriesForecaster
 from core.progress import CancelledError, Progress

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.intermittent import Intermittent
+from core.forecasters.panels.covariate_panel import CovariatePanel
 from core.forecasters.seasonal_naive import SeasonalNaive
 
 FORMS = ("tsb", "croston")

@@ -11,8 +11,14 @@ from core.data.covariates import Covariates
 from core.data.frequencies import list_seasons
 from core.data.panel import Panel
 from core.errors import DataError
-from core.forecasters.backtest import Backtest, choose_test_start, count_min_history, get_naive_season, run_backtest
-from core.forecasters.backtest_report import build_report
+from core.forecasters.backtests.backtest import (
+    Backtest,
+    choose_test_start,
+    count_min_history,
+    get_naive_season,
+    run_backtest,
+)
+from core.forecasters.backtests.backtest_report import build_report
 from core.forecasters.base import Forecaster
 from core.forecasters.seasonal_naive import SeasonalNaive
 from core.forecasters.series.auto_ets import AutoEts

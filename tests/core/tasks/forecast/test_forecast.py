@@ -18,8 +18,8 @@ from core.data.dataset import Dataset
 from core.data.panel import Panel
 from core.errors import DataError, NotFoundError, OptionError
 from core.evaluation.conformal import ConformalConfig, ResidualHistory
-from core.forecasters.backtest import run_backtest
-from core.forecasters.backtest_report import build_report
+from core.forecasters.backtests.backtest import run_backtest
+from core.forecasters.backtests.backtest_report import build_report
 from core.forecasters.forecast_model import ForecastModel
 from core.forecasters.ridge import Ridge
 from core.forecasters.seasonal_naive import SeasonalNaive

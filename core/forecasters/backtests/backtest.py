@@ -13,8 +13,8 @@ from core.data.panel import Panel
 from core.errors import DataError
 from core.evaluation.conformal import DEFAULT_CONFIG, ConformalConfig, ResidualHistory
 from core.forecasters.base import Forecaster
-from core.forecasters.covariate_panel import CovariatePanel, WeatherMode, select_covariates, shift_days
-from core.forecasters.day_shape import DayShape
+from core.forecasters.intraday.day_shape import DayShape
+from core.forecasters.panels.covariate_panel import CovariatePanel, WeatherMode, select_covariates, shift_days
 from core.messages import N_
 from core.progress import Progress
 

@@ -5,10 +5,10 @@ import pandas as pd
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.covariate_panel import TEMPERATURE_COLUMNS, CovariatePanel, shift_days
-from core.forecasters.features import find_weekday_lag
-from core.forecasters.intraday_profile import PROFILE_WEEKS, DeviationUnit, compute_usual_deviations
-from core.forecasters.weather_features import COOLING_BASES_C, HEATING_BASES_C
+from core.forecasters.features.features import find_weekday_lag
+from core.forecasters.features.weather_features import COOLING_BASES_C, HEATING_BASES_C
+from core.forecasters.intraday.intraday_profile import PROFILE_WEEKS, DeviationUnit, compute_usual_deviations
+from core.forecasters.panels.covariate_panel import TEMPERATURE_COLUMNS, CovariatePanel, shift_days
 
 YEAR_DAYS = 365.25
 MAX_WAVES = 2  # of a year; finer ones measured no gain

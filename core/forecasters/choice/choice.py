@@ -12,11 +12,11 @@ from core.data.panel import Panel
 from core.data.regular_series import RegularSeries
 from core.errors import DataError
 from core.forecasters.base import Forecaster
-from core.forecasters.candidates import Candidate, PanelSize, list_candidates
-from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.ensemble_weights import PastForecasts, weigh_members
+from core.forecasters.choice.candidates import Candidate, PanelSize, list_candidates
+from core.forecasters.choice.ensemble_weights import PastForecasts, weigh_members
 from core.forecasters.exponential_smoothing import group_steps
-from core.forecasters.panel_parts import select_entities, select_last_periods, select_periods_before
+from core.forecasters.panels.covariate_panel import CovariatePanel
+from core.forecasters.panels.panel_parts import select_entities, select_last_periods, select_periods_before
 from core.forecasters.seasons import list_repeated_seasons
 from core.forecasters.series.base import MEDIAN, SeriesForecaster
 from core.messages import N_, Message

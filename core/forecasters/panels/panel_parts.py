@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from core.data.panel import Panel
-from core.forecasters.covariate_panel import CovariatePanel
+from core.forecasters.panels.covariate_panel import CovariatePanel
 
 PART_CELLS = 4_000_000  # periods × entities × features at once, 32 MB
 

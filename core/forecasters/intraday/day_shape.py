@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.covariate_panel import CovariatePanel, shift_days
-from core.forecasters.day_shape_features import build_shape_features
-from core.forecasters.intraday_profile import DeviationUnit, compute_slot_means, compute_usual_deviations
+from core.forecasters.intraday.day_shape_features import build_shape_features
+from core.forecasters.intraday.intraday_profile import DeviationUnit, compute_slot_means, compute_usual_deviations
+from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
 
 MIN_TRAIN_DAYS, MAX_TEST_DAYS = 30, 365
 TEST_SHARE = 0.25  # of the history, which the model of the shape is tested on before it is used

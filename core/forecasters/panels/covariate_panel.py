@@ -13,7 +13,7 @@ from core.data.covariates import Covariates
 from core.data.covariates.column_names import is_flag
 from core.data.panel import Panel
 from core.errors import DataError
-from core.forecasters.covariate_periods import read_periods
+from core.forecasters.panels.covariate_periods import read_periods
 from core.messages import N_, Message
 
 WeatherMode = Literal["original", "degraded", "none"]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.covariate_panel import CovariatePanel, shift_days
-from core.forecasters.feature_matrix import FeatureBuilder, FeatureMatrix
-from core.forecasters.feature_plan import FeaturePlan, find_season_lag
-from core.forecasters.weather_features import add_degree_days, add_weather_change, list_lagged_heating
+from core.forecasters.features.feature_matrix import FeatureBuilder, FeatureMatrix
+from core.forecasters.features.feature_plan import FeaturePlan, find_season_lag
+from core.forecasters.features.weather_features import add_degree_days, add_weather_change, list_lagged_heating
+from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
 
 TREND_START = pd.Timestamp("2000-01-01")  # fixed, so that the trend does not depend on the first day of the series
 CLOCK_WAVES = 4  # of the day, for steps shorter than a day

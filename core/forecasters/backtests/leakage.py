@@ -7,7 +7,7 @@ from core.array_types import Floats
 from core.data.covariates import Covariates
 from core.data.panel import Panel
 from core.errors import DataError
-from core.forecasters.covariate_periods import read_periods
+from core.forecasters.panels.covariate_periods import read_periods
 from core.messages import N_
 
 MIN_LEAK_R2 = 0.999  # R² of a leak; for comparison, temperature explains 0.9 of French gas

@@ -5,9 +5,9 @@ import pandas as pd
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.feature_matrix import FeatureBuilder
-from core.forecasters.feature_plan import FeaturePlan, find_season_lag
+from core.forecasters.features.feature_matrix import FeatureBuilder
+from core.forecasters.features.feature_plan import FeaturePlan, find_season_lag
+from core.forecasters.panels.covariate_panel import CovariatePanel
 
 HEATING_BASES_C = (10, 13, 16, 19)  # °C; several bases, because consumption bends over a range of temperatures
 COOLING_BASES_C = (20, 24)  # °C

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.covariate_panel import shift_days
-from core.forecasters.features import find_weekday_lag
+from core.forecasters.features.features import find_weekday_lag
+from core.forecasters.panels.covariate_panel import shift_days
 
 PROFILE_WEEKS = 4
 WEEK_DAYS = 7

@@ -8,7 +8,7 @@ import pandas as pd
 from core.array_types import AnyFloats
 from core.data.dataset import DAY
 from core.evaluation import forecast_metrics
-from core.forecasters.backtest import Backtest
+from core.forecasters.backtests.backtest import Backtest
 from core.forecasters.to_frame import to_frame
 
 NOMINAL_LEVELS = (0.5, 0.8, 0.9, 0.95)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.array_types import Floats
-from core.forecasters.covariate_panel import shift_days
-from core.forecasters.feature_plan import FeaturePlan
+from core.forecasters.features.feature_plan import FeaturePlan
+from core.forecasters.panels.covariate_panel import shift_days
 
 RECENT_SHARE = 3
 

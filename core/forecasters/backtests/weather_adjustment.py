@@ -5,8 +5,8 @@ from sklearn import linear_model
 
 from core.array_types import Floats
 from core.data.panel import Panel
-from core.forecasters.covariate_panel import CovariatePanel
-from core.forecasters.features import build_linear_features
+from core.forecasters.features.features import build_linear_features
+from core.forecasters.panels.covariate_panel import CovariatePanel
 
 
 def predict_from_weather(series: Panel, covariates: CovariatePanel, event: str) -> Floats:

@@ -1,0 +1,1 @@
+"""The choice of the forecaster of a series: candidates, their errors, weights of a blend."""

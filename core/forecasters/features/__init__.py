@@ -1,0 +1,1 @@
+"""Features of the forecasters that learn weights: calendar, weather, lags, levels."""

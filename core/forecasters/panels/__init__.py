@@ -1,0 +1,1 @@
+"""Panels of what a forecaster sees: values, covariates, periods, cut in parts that fit memory."""
