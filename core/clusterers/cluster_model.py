@@ -8,7 +8,15 @@ import pandas as pd
 
 from core.array_types import Floats
 from core.clusterers.base import Clusterer, Labels
-from core.clusterers.points import Aspect, PointKind, Points, divide_by_mean, make_points
+from core.clusterers.points import (
+    Aspect,
+    PointKind,
+    Points,
+    divide_by_levels,
+    divide_by_mean,
+    make_points,
+    measure_levels,
+)
 from core.data.compatibility import check_compatible
 from core.data.dataset import Dataset, make_index
 from core.data.quality.baseline import GroupMedian
@@ -27,7 +35,8 @@ class ClusterModel:
     One object for `fit` and `predict` guarantees that both treat a row in the same way.
 
     of          "days": each row is a point; "entities": each entity is a point, by its typical profile
-    look        "level": the values; "shape": the values divided by the mean of the point
+    look        "level": the values; "relative": the values divided by the mean of their entity; "shape": the values
+                divided by the mean of the point
     incomplete  rows with missing measurements: "drop" leaves them out; "impute" fills them from the same entity;
                 "column-mean" fills them with the mean of the column over all rows, which mixes entities and exists for
                 comparison with older results only
@@ -121,6 +130,7 @@ class ClusterModel:
         from sklearn.preprocessing import StandardScaler
 
         self._fit_preprocessing(dataset)
+        self.levels_: dict[str, float] = {}
         points = self._select_points(dataset)
         if len(points) < 2:
             raise DataError(
@@ -136,9 +146,13 @@ class ClusterModel:
         points = make_points(complete_rows, self.of)
         if self.look == "level":
             return points
-        shape_points = divide_by_mean(points, complete_rows)
-        self.flat_point_count_ = len(points) - len(shape_points)
-        return shape_points
+        if self.look == "shape":
+            scaled_points = divide_by_mean(points, complete_rows)
+        else:
+            self.levels_ = measure_levels(complete_rows) | self.levels_  # that of the fit, for the entities it had
+            scaled_points = divide_by_levels(points, self.levels_)
+        self.flat_point_count_ = len(points) - len(scaled_points)
+        return scaled_points
 
     def _resolve_missing(self, dataset: Dataset) -> Dataset:
         """Return the rows of `dataset` without missing values: incomplete rows are filled or left out."""

@@ -1,5 +1,6 @@
 """Points of a clustering: the rows of a dataset, or its entities by their typical profiles."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,7 +15,7 @@ from core.errors import DataError
 from core.messages import N_
 
 PointKind = Literal["days", "entities"]
-Aspect = Literal["level", "shape"]
+Aspect = Literal["level", "relative", "shape"]
 
 WORKING, SATURDAY, SUNDAY, MONTH = N_("working day"), N_("Saturday"), N_("Sunday"), N_("month")
 MIN_MEAN_SHARE = 0.01  # share of the largest value of a point; with a smaller mean it has no shape
@@ -113,6 +114,42 @@ def divide_by_mean(points: Points, dataset: Dataset) -> Points:
 
     Raises DataError for columns that are different measurements, because their mean has no meaning.
     """
+    _require_profile(dataset)
+    mean = points.values.mean(axis=1)
+    has_shape = np.abs(mean) > MIN_MEAN_SHARE * np.abs(points.values).max(axis=1)
+    shape_points = points.select(has_shape)
+    return replace(shape_points, values=shape_points.values / mean[has_shape][:, None])
+
+
+def measure_levels(dataset: Dataset) -> dict[str, float]:
+    """Return entity → mean of all its values, for complete rows; entities whose mean is near 0 are left out.
+
+    Raises DataError for columns that are different measurements, because their mean has no meaning.
+
+    Example:
+        >>> from core.data.samples import load_sample
+        >>> gas = load_sample("gas_daily")
+        >>> levels = measure_levels(gas.take_rows(gas.is_complete))
+        >>> max(levels, key=levels.get)
+        'North Gas · Plain'
+    """
+    _require_profile(dataset)
+    means = pd.DataFrame({"level": dataset.values.mean(axis=1), "size": np.abs(dataset.values).mean(axis=1)})
+    by_entity = means.groupby(dataset.entity_codes).mean()
+    levels = by_entity["level"][by_entity["level"].abs() > MIN_MEAN_SHARE * by_entity["size"]]
+    return {str(dataset.entities[code]): float(level) for code, level in levels.items()}
+
+
+def divide_by_levels(points: Points, levels: Mapping[str, float]) -> Points:
+    """Return the points divided by the level of their entity; those of an entity without a level are left out."""
+    by_code = np.array([levels.get(str(name), np.nan) for name in points.entity.categories])
+    level = by_code[points.entity.codes]
+    has_level = np.isfinite(level)
+    level_points = points.select(has_level)
+    return replace(level_points, values=level_points.values / level[has_level][:, None])
+
+
+def _require_profile(dataset: Dataset) -> None:
     if not dataset.profile:
         raise DataError(
             N_(
@@ -121,7 +158,3 @@ def divide_by_mean(points: Points, dataset: Dataset) -> Points:
             ),
             file=", ".join(dataset.files),
         )
-    mean = points.values.mean(axis=1)
-    has_shape = np.abs(mean) > MIN_MEAN_SHARE * np.abs(points.values).max(axis=1)
-    shape_points = points.select(has_shape)
-    return replace(shape_points, values=shape_points.values / mean[has_shape][:, None])

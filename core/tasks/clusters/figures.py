@@ -18,7 +18,9 @@ from core.tasks.clusters.result import Clustering
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "pentagon", "star")  # 7, with 8 colours: 56 pairs
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+SCALED_UNITS = {"shape": N_("multiple of the point's mean"), "relative": N_("multiple of the entity's mean")}
 MAX_MAP_POINTS = 4000
+MAX_LABELS = 30  # entities whose names are written beside their points
 MIN_CLUSTER_POINTS = 40  # of each cluster, at least
 MAX_PROFILES = 8
 MAX_ENTITIES = 40
@@ -56,23 +58,26 @@ def name_cluster(cluster: int, translate: Translate) -> str:
 def draw_pca_map(clustering: Clustering, translate: Translate = str) -> go.Figure:
     """Draw the points on the first two principal axes.
 
-    About 4,000 points are drawn, and at least 40 of every cluster. Remote points lie on the edge, so that they do not
-    squeeze the others.
+    About 4,000 points are drawn, and at least 40 of every cluster. A few entities have their names beside them. Remote
+    points lie on the edge, so that they do not squeeze the others.
     """
     rows = clustering.rows
     x_values, y_values = (
         rows[axis].to_numpy(np.float64) if axis in rows else np.zeros(len(rows)) for axis in ("pc1", "pc2")
     )
     ranges = compute_axis_range(x_values), compute_axis_range(y_values)
+    has_labels = "time" not in rows and len(rows) <= MAX_LABELS
     figure = go.Figure()
     for cluster, indices in _sample_clusters(rows["cluster"].to_numpy()):
         is_noise = cluster == NOISE
         figure.add_scattergl(
             x=x_values[indices].clip(*ranges[0]).astype(np.float32),
             y=y_values[indices].clip(*ranges[1]).astype(np.float32),
-            mode="markers",
+            mode="markers+text" if has_labels else "markers",
             name=name_cluster(cluster, translate),
             text=_build_hover_text(rows.iloc[indices]),
+            textposition="top center",
+            textfont={"size": 11},
             legendrank=len(clustering.sizes) if is_noise else cluster,
             marker={
                 "color": choose_colour(cluster),
@@ -153,7 +158,9 @@ def draw_profiles(clustering: Clustering, translate: Translate = str) -> go.Figu
             profile = table[(table["cluster"] == cluster) & (table["panel"] == panel)]
             _draw_profile(figure, profile, cluster, index + 1, translate)
     unit = (
-        translate(N_("multiple of the point's mean")) if clustering.model_spec.look == "shape" else clustering.data.unit
+        translate(SCALED_UNITS[aspect])
+        if (aspect := clustering.model_spec.look) in SCALED_UNITS
+        else clustering.data.unit
     )
     apply_layout(figure, translate, height=440)
     if len(panels) > 1:  # legend above the titles of the panels

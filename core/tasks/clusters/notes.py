@@ -13,6 +13,16 @@ from core.tasks.clusters.result import Clustering
 
 HIGH_NOISE_RATIO = 0.9
 TRIVIAL_SHARE = 0.95  # of the points in one cluster, or of the variance on one axis
+ONE_AXIS_NOTES = {
+    "level": N_(
+        "{share} % of the differences lie on one axis: the clusters are large and small points. To see which points "
+        "behave alike, compare by shape."
+    ),
+    "relative": N_(
+        "{share} % of the differences lie on one axis: the clusters are points with high and with low values. To see "
+        "which points behave alike, compare by shape."
+    ),
+}
 
 
 def describe_data(clustering: Clustering) -> Iterator[Message]:
@@ -78,14 +88,8 @@ def _describe_trivial_answer(clustering: Clustering) -> Iterator[Message]:
             N_("One cluster holds {share} % of the points. Compare by shape, or choose another number of clusters."),
             {"share": round(100 * max(sizes) / len(clustering.rows), 1)},
         )
-    if spec.look == "level" and clustering.explained_shares and clustering.explained_shares[0] > TRIVIAL_SHARE:
-        yield Message(
-            N_(
-                "{share} % of the differences lie on one axis: the clusters are large and small points. To see which "
-                "points behave alike, compare by shape."
-            ),
-            {"share": round(100 * clustering.explained_shares[0], 1)},
-        )
+    if spec.look in ONE_AXIS_NOTES and clustering.explained_shares and clustering.explained_shares[0] > TRIVIAL_SHARE:
+        yield Message(ONE_AXIS_NOTES[spec.look], {"share": round(100 * clustering.explained_shares[0], 1)})
     counts = clustering.count_by_entity()
     most_frequent = counts.idxmax(axis=1)
     if spec.of == "days" and len(counts) > 1 and most_frequent.nunique() == 1:

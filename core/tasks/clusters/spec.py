@@ -19,7 +19,11 @@ MAX_COMPONENTS = 10_000
 MIN_GROUPED_ENTITIES = 6  # entities that are grouped by default
 
 POINT_KINDS: Mapping[str, str] = {"days": N_("Days (rows)"), "entities": N_("Entities")}
-ASPECTS: Mapping[str, str] = {"level": N_("Level"), "shape": N_("Shape")}
+ASPECTS: Mapping[str, str] = {
+    "level": N_("Level"),
+    "relative": N_("Level relative to the entity"),
+    "shape": N_("Shape"),
+}
 INCOMPLETE_CHOICES: Mapping[str, str] = {
     "drop": N_("leave out"),
     "impute": N_("fill from the same entity"),
@@ -39,8 +43,9 @@ class ClusteringSpec(PartSpec):
     of          "days": each row is a point; "entities": each entity is a point, by its typical profile; "" for entities
                 where at least 6 have daily profiles, else days; also days for a density-based clusterer, which needs
                 many points, and with "column-mean"
-    look        "level": the values; "shape": the values divided by the mean of the point; "" for the shape of entities
-                with daily profiles, because their levels differ most, else the level
+    look        "level": the values; "relative": the values divided by the mean of their entity; "shape": the values
+                divided by the mean of the point; "" for the default: with daily profiles the shape of entities, and
+                for days of several entities "relative", because otherwise their sizes decide; else "level"
     incomplete  rows with missing measurements: "drop" leaves them out; "impute" fills them from the same entity;
                 "column-mean" fills them with the mean of the column over all rows
     components  number of principal components for the clusterer; 0 for all columns
@@ -63,14 +68,15 @@ class ClusteringSpec(PartSpec):
     look: Aspect | Literal[""] = hyperparameter(
         "",
         help=N_(
-            "Compare the values (level), or the values divided by their mean (shape; default for entities with daily "
-            "profiles)."
+            "Compare the values as they are (level), divided by the mean of their entity (relative; default for days "
+            "of several entities), or divided by their own mean (shape; default for entities with daily profiles)."
         ),
         label=N_("Compare by"),
         choices=("", *ASPECTS),
         words=ASPECTS,
         captions={
-            "level": N_("The values as they are."),
+            "level": N_("The values as they are. Large and small entities are different."),
+            "relative": N_("The values divided by the mean of their entity. Its size does not count."),
             "shape": N_("The values divided by their mean. Only the profile of the day counts."),
         },
     )
@@ -117,7 +123,7 @@ class ClusteringSpec(PartSpec):
             >>> from core.data.samples import load_sample
             >>> spec = ClusteringSpec().fill_defaults(load_sample("gas_daily"))
             >>> spec.of, spec.look  # four entities are too few to be grouped
-            ('days', 'level')
+            ('days', 'relative')
         """
         has_profiles = has_daily_profiles(dataset)
         is_grouping_entities = (
@@ -127,5 +133,13 @@ class ClusteringSpec(PartSpec):
             and self.incomplete != "column-mean"  # for comparison with older results
         )
         kind = self.of or ("entities" if is_grouping_entities else "days")
-        aspect = self.look or ("shape" if has_profiles and kind == "entities" else "level")
+        aspect = self.look or self._choose_aspect(dataset, kind, has_profiles=has_profiles)
         return replace(self, dataset=dataset.digest, of=kind, look=aspect)
+
+    def _choose_aspect(self, dataset: Dataset, kind: PointKind, *, has_profiles: bool) -> Aspect:
+        """Return the aspect that compares entities of different sizes."""
+        if not has_profiles or self.incomplete == "column-mean":  # for comparison with older results
+            return "level"
+        if kind == "entities":
+            return "shape"
+        return "relative" if len(self.entities or dataset.entities) > 1 else "level"

@@ -9,8 +9,10 @@ from core.data.dataset import Dataset
 from core.spec.hyperparameters import get_params
 from core.tasks.clusters import figures
 from core.tasks.clusters.result import Clustering
+from core.tasks.clusters.summary import MAX_SUMMARIES, describe_clusters
 from pages.components import feedback_form
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
+from pages.components.markdown import escape_markdown
 from pages.components.results import model
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 
@@ -20,13 +22,14 @@ MAX_SHOWN_ROWS = 5000
 def show_clustering(clustering: Clustering, dataset: Dataset | None, run: str) -> None:
     """Show the result; it does not use `dataset`."""
     _show_metrics(clustering, run)
+    _show_summary(clustering)
     st.caption(_describe_quality(clustering))
     if clustering.notes:
         st.caption(" ".join(translate_message(note) for note in clustering.notes))
     show_record(run)
     tabs: dict[str, Callable[[Clustering], None]] = {
-        _("Map"): _show_map,
         _("Profiles"): _show_profiles,
+        _("Map"): _show_map,
         _("By entity and season"): _show_counts,
         **({_("France"): _show_france} if figures.has_french_regions(clustering) else {}),
         _("Noise"): lambda clustering: _show_noise(clustering, run),
@@ -34,7 +37,7 @@ def show_clustering(clustering: Clustering, dataset: Dataset | None, run: str) -
     for tab, show_view in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
         with tab:
             show_view(clustering)
-    _show_table(clustering, run)
+    _show_table(clustering)
     model.show_section(run, "clusters")
     show_downloads(lambda: _export_table(clustering), "clusters", _("All clusters ({kind})"))
 
@@ -60,6 +63,15 @@ def _show_metrics(clustering: Clustering, run: str) -> None:
         show_cost(run)
 
 
+def _show_summary(clustering: Clustering) -> None:
+    """Show every cluster in words, the largest first."""
+    sentences = [translate_message(message) for message in describe_clusters(clustering)]
+    if sentences:
+        st.markdown("\n".join(f"- {escape_markdown(sentence)}" for sentence in sentences))
+    if len(clustering.sizes) > MAX_SUMMARIES:
+        st.caption(_("Only the {count} largest clusters are described.").format(count=MAX_SUMMARIES))
+
+
 def _describe_quality(clustering: Clustering) -> str:
     """Return the quality measures that this clustering has, in one line."""
     texts = {
@@ -82,7 +94,12 @@ def _format_metric(metrics: dict[str, float], name: str) -> str:
 
 def _show_map(clustering: Clustering) -> None:
     outside_count = figures.count_outside_map(clustering)
-    texts = [_("Each point is a day or an entity. Similar points are close to each other.")]
+    is_entities = clustering.model_spec.of == "entities"
+    texts = [
+        _("Each point is an entity. Similar entities are close to each other.")
+        if is_entities
+        else _("Each point is a row, such as a day. Similar rows are close to each other.")
+    ]
     if outside_count:
         texts.append(_("Points outside the map, drawn on its edge: {count}.").format(count=format_value(outside_count)))
     st.caption(" ".join(texts))
@@ -172,10 +189,27 @@ def _show_noise(clustering: Clustering, run: str) -> None:
             "them. The most distant points come first."
         ).format(count=format_value(len(noise)), isolated=format_value(int(noise["isolated"].sum())))
     )
-    _show_rows(clustering, noise, "noise-rows", _("Points without a cluster"), run)
+    shown = noise.head(MAX_SHOWN_ROWS)
+    position = _show_rows(
+        clustering, shown, "noise-rows", _("Points without a cluster"), feedback_form.list_verdicts(run, shown)
+    )
+    if position is None:
+        st.caption(_("Select a row to give a verdict."))
+        return
+    point = shown.iloc[position]
+    feedback_form.ask_verdict(
+        "clusters",
+        run,
+        {
+            **point[[name for name in ("entity", "time") if name in shown]].to_dict(),
+            "score": point.get("distance", float("nan")),
+            "cluster": figures.name_cluster(int(point["cluster"]), _),
+        },
+        table_key="noise-rows",
+    )
 
 
-def _show_table(clustering: Clustering, run: str) -> None:
+def _show_table(clustering: Clustering) -> None:
     st.subheader(_("Points and their clusters"))
     numbers = sorted(int(number) for number in clustering.rows["cluster"].unique())
     chosen_clusters = st.multiselect(
@@ -188,55 +222,47 @@ def _show_table(clustering: Clustering, run: str) -> None:
     rows = clustering.rows[clustering.rows["cluster"].isin(chosen_clusters)] if chosen_clusters else clustering.rows
     if len(rows) > MAX_SHOWN_ROWS:
         st.caption(_("Only the first {count} are shown.").format(count=format_value(MAX_SHOWN_ROWS)))
-    _show_rows(clustering, rows, "cluster-rows", _("Points and their clusters"), run)
+    _show_rows(clustering, rows.head(MAX_SHOWN_ROWS), "cluster-rows", _("Points and their clusters"))
 
 
-def _show_rows(clustering: Clustering, rows: pd.DataFrame, key: str, alt: str, run: str) -> None:
-    """Show the first rows as a table, and the verdict form of the selected row."""
+def _show_rows(
+    clustering: Clustering, rows: pd.DataFrame, key: str, alt: str, verdicts: list[str] | None = None
+) -> int | None:
+    """Show points as a table. With `verdicts` a row can be selected: return its position, None if none is."""
     columns = [name for name in ("entity", "time", "cluster", "distance", "isolated") if name in rows]
-    if "isolated" in columns and not clustering.rows["isolated"].any():
+    if not clustering.rows["isolated"].any():
         columns.remove("isolated")
-    table = rows.head(MAX_SHOWN_ROWS)[columns]
-    cluster_names = [figures.name_cluster(int(number), _) for number in table["cluster"]]
-    selected_rows = st.dataframe(
-        table.assign(
-            entity=table["entity"].astype(str), cluster=cluster_names, verdict=feedback_form.list_verdicts(run, table)
+    table = rows[columns].assign(
+        entity=rows["entity"].astype(str), cluster=[figures.name_cluster(int(number), _) for number in rows["cluster"]]
+    )
+    config = {
+        "verdict": feedback_form.build_verdict_column(),
+        "entity": st.column_config.TextColumn(_("Entity")),
+        "time": st.column_config.DatetimeColumn(_("Time"), format=get_date_format())
+        if clustering.has_dates
+        else st.column_config.NumberColumn(_("Row")),
+        "cluster": st.column_config.TextColumn(_("Cluster")),
+        "distance": st.column_config.NumberColumn(
+            _("Distance"),
+            format="%.3f",
+            help=_("Distance to the nearest centre or core point, in standard deviations."),
         ),
+        "isolated": st.column_config.CheckboxColumn(_("Flagged by Isolation Forest")),
+    }
+    if verdicts is None:
+        st.dataframe(table, hide_index=True, width="stretch", key=key, alt=alt, column_config=config)
+        return None
+    selected = st.dataframe(
+        table.assign(verdict=verdicts),
         hide_index=True,
         width="stretch",
         key=key,
         alt=alt,
+        column_config=config,
         on_select="rerun",
         selection_mode="single-row",
-        column_config={
-            "verdict": feedback_form.build_verdict_column(),
-            "entity": st.column_config.TextColumn(_("Entity")),
-            "time": st.column_config.DatetimeColumn(_("Time"), format=get_date_format())
-            if clustering.has_dates
-            else st.column_config.NumberColumn(_("Row")),
-            "cluster": st.column_config.TextColumn(_("Cluster")),
-            "distance": st.column_config.NumberColumn(
-                _("Distance"),
-                format="%.3f",
-                help=_("Distance to the nearest centre or core point, in standard deviations."),
-            ),
-            "isolated": st.column_config.CheckboxColumn(_("Flagged by Isolation Forest")),
-        },
     ).selection.rows
-    if not selected_rows or selected_rows[0] >= len(table):
-        st.caption(_("Select a row to give a verdict."))
-        return
-    point = table.iloc[selected_rows[0]]
-    feedback_form.ask_verdict(
-        "clusters",
-        run,
-        {
-            **point[[name for name in ("entity", "time") if name in table]].to_dict(),
-            "score": point.get("distance", float("nan")),
-            "cluster": cluster_names[selected_rows[0]],
-        },
-        table_key=key,
-    )
+    return selected[0] if selected and selected[0] < len(table) else None
 
 
 def _export_table(clustering: Clustering) -> pd.DataFrame:

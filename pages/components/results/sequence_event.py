@@ -1,7 +1,6 @@
 """One event in detail: in words, and its columns with their usual ranges."""
 
 import math
-import re
 from typing import Any
 
 import pandas as pd
@@ -11,6 +10,7 @@ from core.tasks.anomalies.result import SEVERITIES
 from core.tasks.sequences import figures
 from core.tasks.sequences.result import SequenceDetection
 from pages.components.i18n import _, format_value
+from pages.components.markdown import escape_markdown
 from pages.components.results.anomaly_list import SEVERITY_MARKS
 from pages.components.results.run_widgets import show_chart
 
@@ -76,7 +76,7 @@ def format_duration(detection: SequenceDetection, event: Any) -> str:
 def _list_sentences(detection: SequenceDetection, event: "pd.Series[Any]", has_cells: bool) -> list[str]:
     """Return the event in words: measured and usual values, causes, and what would not have been flagged."""
     sentences = [_describe_values(detection, event)] if not math.isnan(event["measured"]) else []
-    sentences.append(_("Causes: {columns}.").format(columns=_escape_markdown(event["causes"]) or "–"))
+    sentences.append(_("Causes: {columns}.").format(columns=escape_markdown(event["causes"]) or "–"))
     if event["kind"] == LASTING_CHANGE:
         return [
             *sentences,
@@ -87,7 +87,7 @@ def _list_sentences(detection: SequenceDetection, event: "pd.Series[Any]", has_c
         ]
     if event["unflagged_by"] in ("one column", "several columns"):
         sentences.append(
-            _("It would not have been flagged with **{ranges}**.").format(ranges=_escape_markdown(event["unflagged"]))
+            _("It would not have been flagged with **{ranges}**.").format(ranges=escape_markdown(event["unflagged"]))
         )
     elif event["unflagged_by"] == "no column":
         sentences.append(
@@ -107,15 +107,10 @@ def _describe_values(detection: SequenceDetection, event: "pd.Series[Any]") -> s
         else _("**{column}: {measured}**, usually {usual}.")
     )
     return text.format(
-        column=_escape_markdown(event["column"]),
+        column=escape_markdown(event["column"]),
         measured=format_amount(event["measured"]) + unit,
         usual=format_usual(event),
     )
-
-
-def _escape_markdown(text: str) -> str:
-    """Return names of columns as they are, without Markdown."""
-    return re.sub(r"([\\`*_\[\]$~])", r"\\\1", text)
 
 
 def _format_span(start: object, end: object) -> str:

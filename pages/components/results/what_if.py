@@ -10,6 +10,7 @@ from core.data.covariates import CovariateTable
 from core.errors import VigieError
 from core.tasks.forecast import figures
 from core.tasks.forecast.result import Forecast
+from core.tasks.forecast.strike_words import describe_scenario
 from core.tasks.forecast.total import TOTAL_ENTITY
 from pages.components import auth, cache, covariate_upload
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
@@ -37,7 +38,7 @@ def show(forecast: Forecast, run: str) -> None:
     except VigieError as error:  # the other views of the page stay as they are
         st.error(translate_message(error.message), icon=":material/error:")
         return
-    _show_result(table, forecast)
+    _show_result(table, forecast, has_strike=scenario.strike is not None)
 
 
 # ---- form -----------------------------------------------------------------------------------------------------------
@@ -179,7 +180,7 @@ def _compute_scenario(run: str, cache_key: str, _scenario: "Scenario") -> pd.Dat
 # ---- result ---------------------------------------------------------------------------------------------------------
 
 
-def _show_result(table: pd.DataFrame, forecast: Forecast) -> None:
+def _show_result(table: pd.DataFrame, forecast: Forecast, *, has_strike: bool) -> None:
     has_changes = _has_changes(table)
     if not has_changes:
         st.info(_("The scenario does not change the forecast."))
@@ -195,6 +196,9 @@ def _show_result(table: pd.DataFrame, forecast: Forecast) -> None:
     else:
         rows = table[table["entity"] == entity]
     _show_totals(rows, forecast)
+    if has_strike and has_changes:
+        change = float(rows["changed"].sum() / rows["forecast"].sum() - 1)
+        st.markdown(translate_message(describe_scenario(change, forecast.effects)))
     show_chart(figures.draw_scenario(rows, forecast, _), "changed", _("Original and changed forecast"))
     if entity == TOTAL_ENTITY:
         st.caption(

@@ -23,6 +23,7 @@ from core.tasks.clusters import figures
 from core.tasks.clusters.result import Clustering
 from core.tasks.clusters.run import apply_model, cluster, load_clustering, suggest_parameters
 from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
+from core.tasks.clusters.summary import describe_clusters
 from core.workspace import Workspace
 from tests.conftest import Command
 
@@ -43,7 +44,9 @@ def make_profiles(days: int = 60, entities: tuple[str, ...] = ("flat", "peak")) 
     hours = np.arange(24)
     shapes = {"flat": np.ones(24), "peak": 1 + 2 * np.exp(-(((hours - 12) / 2) ** 2))}
     values = [
-        random.uniform(1, 100) * shapes[entity] * random.normal(1, 0.01, 24) for entity in entities for _ in range(days)
+        random.uniform(1, 100) * shapes[entity.split()[0]] * random.normal(1, 0.01, 24)
+        for entity in entities
+        for _ in range(days)
     ]
     times = np.tile(pd.date_range("2023-01-01", periods=days).to_numpy(), len(entities))
     index = make_index(pd.Categorical(np.repeat(entities, days)), times)
@@ -118,6 +121,83 @@ def test_clustering_by_shape_ignores_level(workspace: Workspace) -> None:
     assert sorted(by_shape.count_by_entity().to_numpy().ravel().tolist()) == [0, 0, 60, 60]
     assert (by_level.count_by_entity().to_numpy() > 0).all()
     assert by_shape.profiles["mean"].groupby(by_shape.profiles["cluster"]).mean().round(6).tolist() == [1.0, 1.0]
+
+
+def make_seasons(days: int = 365, levels: tuple[float, ...] = (1.0, 50.0, 4000.0)) -> Dataset:
+    """Return daily profiles of entities of different sizes, twice as high in December as in June."""
+    random = np.random.default_rng(1)
+    times = pd.date_range("2023-01-01", periods=days)
+    season = 1.5 + 0.5 * np.cos(2 * np.pi * times.dayofyear / 365)
+    rows = [level * height * random.normal(1, 0.02, 24) for level in levels for height in season]
+    names = [f"entity {number}" for number in range(len(levels)) for _ in range(days)]
+    index = make_index(pd.Categorical(names), np.tile(times.to_numpy(), len(levels)))
+    frame = pd.DataFrame(np.array(rows), index=index, columns=make_clock_labels(24))
+    return Dataset(frame, layout="daily_profile", profile=True, step=pd.Timedelta(hours=1), files=("seasons.csv",))
+
+
+def test_clustering_by_default_takes_size_of_entity_out(workspace: Workspace) -> None:
+    dataset = make_seasons()
+    by_default, _ = cluster(ClusteringSpec(make_kmeans(2)), dataset, workspace=workspace, actor=ALICE)
+    by_level, _ = cluster(ClusteringSpec(make_kmeans(2), look="level"), dataset, workspace=workspace, actor=ALICE)
+    assert by_default.model_spec.look == "relative"
+    shares = by_default.count_by_entity().div(365)
+    assert (shares.max() - shares.min()).max() < 0.03, "every entity has its days of winter and of summer"
+    assert (by_level.count_by_entity() == 0).to_numpy().any(), "by level the large entity is a cluster"
+
+
+def test_clustering_relative_to_entity_uses_level_of_fit(workspace: Workspace) -> None:
+    dataset = make_seasons()
+    clustering, run = cluster(ClusteringSpec(make_kmeans(2)), dataset, workspace=workspace, actor=ALICE)
+    applied, _ = apply_model(
+        ApplySpec(run.id, start="2023-06-01", end="2023-06-30"), dataset, workspace=workspace, actor=ALICE
+    )
+    fitted = clustering.rows.set_index(["entity", "time"])["cluster"]
+    june = applied.rows.set_index(["entity", "time"])["cluster"]
+    assert (june == fitted.loc[june.index]).all(), "June alone has another mean"
+
+
+def test_clustering_leaves_out_entity_without_level(workspace: Workspace) -> None:
+    dataset = make_seasons()
+    values = dataset.values.copy()
+    values[:365] = np.tile([1.0, -1.0], 12)
+    dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
+    clustering, _ = cluster(ClusteringSpec(make_kmeans(2)), dataset, workspace=workspace, actor=ALICE)
+    assert len(clustering.rows) == 730
+    assert "they have no shape (mean close to 0): 365" in " ".join(map(str, clustering.notes))
+
+
+def test_clusters_are_described_in_words(workspace: Workspace) -> None:
+    by_day, _ = cluster(ClusteringSpec(make_kmeans(2)), make_seasons(), workspace=workspace, actor=ALICE)
+    texts = sorted(map(str, describe_clusters(by_day)))
+    assert len(texts) == 2
+    assert any(
+        "% of them in winter (25 % of all points)" in text and "Farthest above the mean of all" in text
+        for text in texts
+    )
+    assert any(
+        "% of them in summer (25 % of all points)" in text and "Farthest below the mean of all" in text
+        for text in texts
+    )
+    by_entity, _ = cluster(
+        ClusteringSpec(make_kmeans(2), of="entities"),
+        make_profiles(entities=("flat", "flat 2", "peak", "peak 2")),
+        workspace=workspace,
+        actor=ALICE,
+    )
+    assert all("2 of 4 entities: " in str(message) for message in describe_clusters(by_entity))
+    assert any("12:00 (+" in str(message) for message in describe_clusters(by_entity))
+
+
+def test_cluster_of_many_entities_names_first_ones(workspace: Workspace) -> None:
+    clustering, _ = cluster(
+        ClusteringSpec(make_kmeans(2), of="entities", look="level"),
+        make_seasons(levels=(*range(1, 9), 900)),
+        workspace=workspace,
+        actor=ALICE,
+    )
+    texts = list(map(str, describe_clusters(clustering)))
+    assert "8 of 9 entities: entity 0, entity 1, entity 2, entity 3, entity 4, entity 5 and 2 more." in texts[0]
+    assert "1 of 9 entities: entity 8." in texts[1]
 
 
 def test_clustering_by_shape_leaves_out_flat_rows(workspace: Workspace) -> None:
@@ -230,7 +310,7 @@ def test_clustering_writes_one_run_and_one_event(sample: Dataset, workspace: Wor
     assert stored_run.info.run_id == run.id == event.run_id
     assert {
         "of": "days",
-        "look": "level",
+        "look": "relative",
         "eps": "0.5",
         "clusterer": "dbscan",
     }.items() <= stored_run.data.params.items()
@@ -380,7 +460,7 @@ def test_suggest_parameters_writes_no_event(sample: Dataset, workspace: Workspac
 
 
 def test_cluster_map_is_small_and_clips_outliers(gas: Dataset, workspace: Workspace) -> None:
-    clustering, _ = cluster(ClusteringSpec(make_dbscan()), gas, workspace=workspace, actor=ALICE)
+    clustering, _ = cluster(ClusteringSpec(make_dbscan(), look="level"), gas, workspace=workspace, actor=ALICE)
     figure = figures.draw_pca_map(clustering)
     assert len(figure.to_json()) < 500_000
     assert sum(len(trace.x) for trace in figure.data) < 5000
@@ -494,10 +574,16 @@ def test_clustering_that_tells_no_entities_apart_says_what_to_try(sample: Datase
     copies = pd.concat([same.frame.rename({same.entities[0]: name}, level=0) for name in ("a", "b")])
     index = make_index(copies.index.get_level_values(0).astype(str), copies.index.get_level_values(1))
     twins = same.replace(frame=copies.set_axis(index, axis=0), covariates=None, context=None, labels=None, fold=None)
-    by_day, _ = cluster(ClusteringSpec(make_kmeans(2)), twins, workspace=workspace, actor=ALICE)
-    text = " ".join(map(str, by_day.notes))
-    assert "is the most frequent one of every entity" in text
-    assert "% of the differences lie on one axis" in text
+    for look, points in (("level", "large and small points"), ("relative", "points with high and with low values")):
+        by_day, _ = cluster(
+            ClusteringSpec(make_kmeans(2), look=look),  # type: ignore[arg-type]
+            twins,
+            workspace=workspace,
+            actor=ALICE,
+        )
+        text = " ".join(map(str, by_day.notes))
+        assert "is the most frequent one of every entity" in text
+        assert f"% of the differences lie on one axis: the clusters are {points}" in text
     by_shape, _ = cluster(ClusteringSpec(make_kmeans(2), look="shape"), twins, workspace=workspace, actor=ALICE)
     assert "lie on one axis" not in " ".join(map(str, by_shape.notes))
 

@@ -1,0 +1,13 @@
+"""Texts that a file or a person brought, shown as plain text within Markdown."""
+
+import re
+
+
+def escape_markdown(text: str) -> str:
+    r"""Return `text` so that Markdown shows it as it is.
+
+    Example:
+        >>> print(escape_markdown("load_[kW]"))
+        load\_\[kW\]
+    """
+    return re.sub(r"([\\`*_\[\]$~<>#!|])", r"\\\1", text)
