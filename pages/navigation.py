@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
@@ -18,11 +19,12 @@ from core.errors import ServiceUnavailableError, VigieError  # noqa: E402
 from core.messages import N_  # noqa: E402
 from core.spec.task import list_tasks  # noqa: E402
 from pages.account import access_denied, sign_in, user_badge  # noqa: E402
-from pages.components import auth, downloads  # noqa: E402
+from pages.components import auth, downloads, guide, url_state  # noqa: E402
 from pages.components.auth import SignedInUser  # noqa: E402
 from pages.components.i18n import LANGUAGES, _, get_language, translate_message  # noqa: E402
 
 logger = logging.getLogger("vigie")
+UNKNOWN_ADDRESS = "unknown-address"
 
 ANALYST_ROLES, OPERATOR_ROLES, ADMINISTRATOR_ROLES = (
     ("analyst", "operator", "administrator"),
@@ -35,9 +37,10 @@ ANALYST_ROLES, OPERATOR_ROLES, ADMINISTRATOR_ROLES = (
 class PageSpec:
     """A page of the app.
 
-    script   path of the script below `pages/`
-    address  path of the page in the URL
-    roles    roles that may open the page
+    script     path of the script below `pages/`
+    address    path of the page in the URL; "" for the home page
+    roles      roles that may open the page
+    is_listed  False for a page that the menu never shows
     """
 
     script: str
@@ -45,6 +48,7 @@ class PageSpec:
     icon: str
     address: str
     roles: tuple[str, ...]
+    is_listed: bool = True
 
     @property
     def is_account_page(self) -> bool:
@@ -52,9 +56,12 @@ class PageSpec:
         return self.script.startswith("account/")
 
 
-# All pages by section of the sidebar. The first one is the home page.
+# All pages by section of the sidebar; the first section has no title.
 SECTIONS = {
-    N_("Data"): [PageSpec("data/load.py", N_("Load data"), "upload_file", "data", ANALYST_ROLES)],
+    "": [
+        PageSpec("home/home.py", N_("Home"), "home", "", ANALYST_ROLES),
+        PageSpec("data/load.py", N_("Load data"), "upload_file", "data", ANALYST_ROLES),
+    ],
     N_("Analysis"): [
         PageSpec(f"analysis/{task.page}.py", task.label, task.icon, task.page, ANALYST_ROLES)
         for task in list_tasks()
@@ -82,12 +89,15 @@ def main() -> None:
         user, error = auth.current_user(), None
     except VigieError as exception:
         user, error = None, exception
-    page = st.navigation(_build_pages(user, error), position="sidebar")
+    page = st.navigation(_build_pages(user, error), position="sidebar", expanded=True)
     if user is not None:
         auth.reset_for_user(user.name)
         user_badge.show(user)
     _show_language_switch()
     try:
+        if user is not None or not auth.is_sign_in_required():
+            with st.container():  # always there, so that the elements of the page keep their places
+                guide.show(_find_script(page.url_path))
         page.run()
     except VigieError as exception:
         st.error(translate_message(exception.message), icon=":material/error:")
@@ -107,10 +117,35 @@ def _build_pages(user: SignedInUser | None, error: VigieError | None) -> dict[st
     section_specs = [(_(section), page_spec) for section, page_specs in SECTIONS.items() for page_spec in page_specs]
     if not auth.is_sign_in_required():
         section_specs = [(section, page_spec) for section, page_spec in section_specs if not page_spec.is_account_page]
+    unknown = _get_unknown_address({page_spec.address for _section, page_spec in section_specs})
+    if unknown:
+        section_specs.append(
+            ("", PageSpec("home/unknown.py", N_("Unknown page"), "help", unknown, ANALYST_ROLES, False))
+        )
     pages: dict[str, list[st.Page]] = {}
     for section, page_spec in section_specs:
         pages.setdefault(section, []).append(_build_page(page_spec, _choose_replacement(page_spec, user, error)))
     return pages
+
+
+def _get_unknown_address(addresses: set[str]) -> str:
+    """Return the address that the user typed if no page has it, else "".
+
+    A page at this address answers in the language of the reader; Streamlit would answer in English. The session keeps
+    the address, because Streamlit names it in the first run of the script only.
+    """
+    context = get_script_run_ctx()
+    typed = (context.pages_manager.intended_page_name or "") if context else ""
+    if typed and typed not in addresses and "/" not in typed:
+        url_state.set_state(UNKNOWN_ADDRESS, typed)
+    return str(url_state.get_state(UNKNOWN_ADDRESS, ""))
+
+
+def _find_script(address: str) -> Path | None:
+    scripts = [
+        page_spec.script for page_specs in SECTIONS.values() for page_spec in page_specs if page_spec.address == address
+    ]
+    return ROOT / "pages" / scripts[0] if scripts else None
 
 
 def _choose_replacement(
@@ -126,7 +161,7 @@ def _choose_replacement(
             else partial(access_denied.show_rejected_account, error)
         )
     if user is None:
-        return partial(sign_in.show, "" if _is_home_page(page_spec) else page_spec.address)
+        return partial(sign_in.show, page_spec.address)
     if not user.roles:
         return partial(access_denied.show_no_role, user)
     if user.roles.isdisjoint(page_spec.roles):
@@ -139,14 +174,10 @@ def _build_page(page_spec: PageSpec, replacement: Callable[[], None] | None) -> 
         replacement or ROOT / "pages" / page_spec.script,
         title=_(page_spec.title),
         icon=f":material/{page_spec.icon}:",
-        url_path=page_spec.address,
-        default=_is_home_page(page_spec),
-        visibility="hidden" if replacement else "visible",
+        url_path=page_spec.address or None,
+        default=not page_spec.address,
+        visibility="hidden" if replacement or not page_spec.is_listed else "visible",
     )
-
-
-def _is_home_page(page_spec: PageSpec) -> bool:
-    return page_spec is next(iter(SECTIONS.values()))[0]
 
 
 # ---- sidebar, errors, preloading ------------------------------------------------------------------------------------

@@ -341,8 +341,8 @@ def test_import_loads_no_heavy_library(names: list[str]) -> None:
 
 
 def test_first_page_loads_no_heavy_library() -> None:
-    """Sign-in and the page *Load data* appear before any model library is loaded."""
-    first = ("app", "pages.navigation", "pages.account.sign_in", "pages.data.load")
+    """Sign-in and the first pages appear before any model library is loaded."""
+    first = ("app", "pages.navigation", "pages.account.sign_in", "pages.home.home", "pages.data.load")
     scripts = [module for name, module in modules().items() if name in first or name.startswith("pages.components.")]
     module_names = {
         _resolve_target(imported) for module in scripts for imported in module.list_imports() if imported.is_eager

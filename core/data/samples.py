@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +14,7 @@ from core.array_types import Floats
 from core.data.call_records.simulator import CallSimulator, Fault, FaultKind
 from core.data.dataset import Dataset, make_clock_labels
 from core.data.ingest.loading import load
+from core.data.outline import Outline, outline_dataset
 from core.errors import OptionError
 from core.exports import CsvFormat, write_csv
 from core.messages import N_
@@ -24,11 +26,12 @@ FUTURE_DAYS = 29  # days of weather after the data: the longest forecast and the
 
 @dataclass(frozen=True)
 class Sample:
-    """Generated table with its label and summary."""
+    """Generated table with its label and summary; `outlook` tells what an analysis of it shows."""
 
     name: str
     label: str
     summary: str
+    outlook: str
     make_table: Callable[[np.random.Generator], pd.DataFrame]
 
 
@@ -58,6 +61,12 @@ def load_sample(name: str) -> Dataset:
         path = Path(folder) / f"sample_{name}.csv"
         write_sample(name, path)
         return load([path])
+
+
+@cache
+def outline_sample(name: str) -> Outline:
+    """Return the outline of the sample `name`, computed once per process."""
+    return outline_dataset(load_sample(name))
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
@@ -259,36 +268,42 @@ SAMPLES: dict[str, Sample] = {
             "gas_daily",
             N_("Regional gas"),
             N_("Two years of hourly gas consumption in four regions, in MWh, with 32 abnormal days."),
+            N_("You will see which days stand out and at which hours, and a forecast that follows the weather."),
             _make_gas,
         ),
         Sample(
             "daily_profile",
             N_("Substation load"),
             N_("One year of quarter-hourly load at three sites, with 18 abnormal days."),
+            N_("You will see days without a peak, shifted days, and groups of days that are alike."),
             _make_load,
         ),
         Sample(
             "tidy_series",
             N_("Call counts"),
             N_("Sixteen weeks of hourly call counts at three exchanges, with 30 abnormal hours."),
+            N_("You will see hours with far too many calls or hardly any, and what next week will bring."),
             _make_calls,
         ),
         Sample(
             "trunk_calls",
             N_("Two weeks of calls"),
             N_("Two weeks of call records, counted per quarter-hour on four trunks, with five faults."),
+            N_("You will see outages, failed calls and storms of calls leave their interval, worst first."),
             _make_trunk_calls,
         ),
         Sample(
             "kpi_matrix",
             N_("Server KPIs"),
             N_("Five days of twelve KPIs per minute, with eight incidents."),
+            N_("You will see faults that move several KPIs together, in rows without dates."),
             _make_kpis,
         ),
         Sample(
             "server_kpis",
             N_("Server KPIs with dates"),
             N_("Four days of twelve dated KPIs per minute, with ten incidents in the second half."),
+            N_("You will see when each incident began and ended, and which KPIs it moved."),
             _make_server_kpis,
         ),
     )

@@ -1,7 +1,17 @@
 """Slow work as jobs: submitted here, run by a worker process, readable with the key of the job."""
 
 from core.jobs.job_error import JobFailedError
-from core.jobs.queue import cancel, find, list_workers, raise_error, submit
+from core.jobs.queue import cancel, find, list_unfinished, list_workers, raise_error, submit
 from core.storage.job import Job, WorkerHeartbeat
 
-__all__ = ["Job", "JobFailedError", "WorkerHeartbeat", "cancel", "find", "list_workers", "raise_error", "submit"]
+__all__ = [
+    "Job",
+    "JobFailedError",
+    "WorkerHeartbeat",
+    "cancel",
+    "find",
+    "list_unfinished",
+    "list_workers",
+    "raise_error",
+    "submit",
+]

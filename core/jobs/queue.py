@@ -30,6 +30,11 @@ def find(key: str, workspace: Workspace) -> Job | None:
     )  # the key comes from the address of the page
 
 
+def list_unfinished(user: str, workspace: Workspace) -> list[Job]:
+    """Return the waiting and running jobs of `user`, newest first. Raises ServiceUnavailableError."""
+    return workspace.jobs.list_unfinished(user)
+
+
 def cancel(key: str, workspace: Workspace) -> None:
     """Cancel a waiting job at once, and a running job at its next progress report. Raises ServiceUnavailableError."""
     if KEY_PATTERN.fullmatch(key):

@@ -12,6 +12,7 @@ import pyarrow.parquet
 
 from core.data.columns import ColumnReading
 from core.data.dataset import Dataset
+from core.data.outline import Outline, outline_first_entity
 from core.data.quality.findings import Finding, Repair
 from core.data.read_options import ReadOptions
 from core.errors import NotFoundError
@@ -19,6 +20,7 @@ from core.messages import N_, Message
 from core.spec.codec import decode, encode
 from core.storage.digest_folders import DigestFolders
 
+ROWS_FILE, METADATA_FILE = "rows.parquet", "dataset.json"
 TABLE_PARTS = ("frame", "covariates", "context")
 
 
@@ -50,20 +52,40 @@ class DatasetStore(DigestFolders):
 
         Raises NotFoundError for a digest that is not stored here.
         """
-        dataset_folder = self.find_folder(digest)
-        if dataset_folder is None:
-            raise NotFoundError(
-                N_("The dataset {digest} is not stored here. Load its files again."), digest=digest[:12]
-            )
-        metadata = json.loads((dataset_folder / "dataset.json").read_text(encoding="utf-8"))
-        return _build_dataset(pyarrow.parquet.read_table(dataset_folder / "rows.parquet"), metadata)
+        dataset_folder = self._get_dataset_folder(digest)
+        return _build_dataset(pyarrow.parquet.read_table(dataset_folder / ROWS_FILE), _read_metadata(dataset_folder))
+
+    def load_outline(self, digest: str) -> Outline:
+        """Return the outline of a dataset; reads no more columns than it shows.
+
+        Raises NotFoundError for a digest that is not stored here.
+        """
+        dataset_folder = self._get_dataset_folder(digest)
+        with pyarrow.parquet.ParquetFile(dataset_folder / ROWS_FILE) as file:
+            columns = [name for name in file.schema_arrow.names if name.startswith("frame/")]
+            columns = columns if _read_metadata(dataset_folder)["profile"] else columns[:1]
+            rows = file.read(["entity", "time", *columns]).to_pandas()
+        return outline_first_entity(rows["entity"].cat.codes, rows["time"], rows[columns].to_numpy(dtype=float))
 
     def list_recent(self, limit: int = 20, user: str = "") -> list[DatasetInfo]:
         """Return the most recently used datasets, newest first: those of `user`, or of all users if it is empty."""
         return [self._load_info(dataset_folder) for dataset_folder in self.list_recent_folders(limit, user)]
 
+    def find_info(self, digest: str) -> DatasetInfo | None:
+        """Return the summary of a dataset; None for a digest that is not stored here."""
+        dataset_folder = self.find_folder(digest)
+        return None if dataset_folder is None else self._load_info(dataset_folder)
+
+    def _get_dataset_folder(self, digest: str) -> Path:
+        dataset_folder = self.find_folder(digest)
+        if dataset_folder is None:
+            raise NotFoundError(
+                N_("The dataset {digest} is not stored here. Load its files again."), digest=digest[:12]
+            )
+        return dataset_folder
+
     def _load_info(self, dataset_folder: Path) -> DatasetInfo:
-        metadata = json.loads((dataset_folder / "dataset.json").read_text(encoding="utf-8"))
+        metadata = _read_metadata(dataset_folder)
         used_at = datetime.fromtimestamp(dataset_folder.stat().st_mtime, UTC)
         return DatasetInfo(
             dataset_folder.name,
@@ -76,9 +98,14 @@ class DatasetStore(DigestFolders):
         )
 
 
+def _read_metadata(folder: Path) -> dict[str, Any]:
+    metadata: dict[str, Any] = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
+    return metadata
+
+
 def _write_dataset(dataset: Dataset, folder: Path) -> None:
-    pyarrow.parquet.write_table(_build_rows(dataset), folder / "rows.parquet", compression="zstd")
-    (folder / "dataset.json").write_text(json.dumps(_dataset_to_json(dataset), ensure_ascii=False), encoding="utf-8")
+    pyarrow.parquet.write_table(_build_rows(dataset), folder / ROWS_FILE, compression="zstd")
+    (folder / METADATA_FILE).write_text(json.dumps(_dataset_to_json(dataset), ensure_ascii=False), encoding="utf-8")
 
 
 def _build_rows(dataset: Dataset) -> pa.Table:

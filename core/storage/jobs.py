@@ -90,6 +90,12 @@ class JobStore:
         """Return the current state of the job with this key, or None if there is no such job."""
         return self._read_database(lambda session: self._load_job(session, key))
 
+    def list_unfinished(self, user: str) -> list[Job]:
+        """Return the waiting and running jobs of `user`, newest first."""
+        is_open = and_(self._is_in_workspace(JOBS.c.workspace), JOBS.c.user == user, JOBS.c.ended.is_(None))
+        statement = select(*JOB_COLUMNS).where(is_open).order_by(JOBS.c.submitted.desc(), JOBS.c.id)
+        return self._read_database(lambda session: [Job(**row) for row in session.execute(statement).mappings()])
+
     def cancel(self, key: str) -> None:
         """Cancel a waiting or stale job at once; request the worker of a running job to stop."""
 

@@ -1,7 +1,6 @@
 """Replacement of a page that the roles of the user do not allow."""
 
 from html import escape
-from pathlib import Path
 
 import streamlit as st
 
@@ -9,8 +8,8 @@ from core.errors import VigieError
 from core.messages import N_
 from pages.components.auth import SignedInUser
 from pages.components.i18n import _, translate_message
+from pages.components.task_links import HOME_SCRIPT
 
-HOME_SCRIPT = Path(__file__).parents[1] / "data" / "load.py"
 ROLE_LABELS = {"analyst": N_("analyst"), "operator": N_("operator"), "administrator": N_("administrator")}
 
 

@@ -10,19 +10,18 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.dataset import Dataset
 from core.data.regular_series import choose_default_measure
-from core.data.samples import load_sample
 from core.runs.result import Result
 from core.runs.stored_runs import load_task_result
-from core.runs.tracked_run import record_event
 from core.spec.spec import Spec
 from core.spec.task import Mode, Task
 from core.tasks.call_records.clean_result import CleaningResult
 from core.tasks.call_records.clean_spec import AUTO, CleanSpec
 from core.tasks.call_records.import_result import ImportResult
 from core.tasks.call_records.import_spec import ImportSpec
-from pages.components import auth, cache, doctor, task_page, url_state
+from pages.components import cache, doctor, task_page, url_state
 from pages.components.i18n import _, get_date_format
 from pages.components.results import call_records
+from pages.components.sample_cards import store_sample
 from pages.components.task_links import ANALYSIS_FOLDER
 
 SAMPLE = "trunk_calls"
@@ -38,7 +37,7 @@ def page() -> None:
     task, dataset = task_page.open_page("call_records")
     result = cache.load_result(task.name, load_task_result)
     import_mode, clean_mode = (_find_mode(task, kind) for kind in (ImportSpec, CleanSpec))
-    section = _choose_section(result) if dataset is not None else "import"
+    section = _choose_section(task_page.find_running_spec(task), result) if dataset is not None else "import"
     if section == "import":
         _show_import(task, dataset, import_mode)
     elif dataset is not None and section == "kpis":
@@ -53,11 +52,16 @@ def _find_mode(task: Task, kind: type[Spec]) -> Mode:
     return next(mode for mode in task.modes if mode.spec is kind)
 
 
-def _choose_section(result: Result | None) -> str:
-    """Ask for the section; at first that of the result, else the KPIs. The URL holds the choice."""
+def _choose_section(running: Spec | None, result: Result | None) -> str:
+    """Ask for the section; at first that of the job or the result, else the KPIs. The URL holds the choice."""
     labels = {"import": _("Import"), "kpis": _("KPIs"), "cleaning": _("Cleaning")}
     asked = url_state.get_query_param("section")
-    start = asked if asked in labels else "cleaning" if isinstance(result, CleaningResult) else "kpis"
+    if asked in labels:
+        start = asked
+    elif isinstance(running, ImportSpec):
+        start = "import"
+    else:
+        start = "cleaning" if isinstance(running, CleanSpec) or isinstance(result, CleaningResult) else "kpis"
     section = st.segmented_control(
         _("Section"),
         list(labels),
@@ -107,13 +111,7 @@ def _offer_sample() -> None:
     with st.container(border=True):
         st.markdown(_("Count call detail records per interval and trunk, or start with generated calls."))
         if st.button(_("Two weeks of calls"), icon=":material/call:", key="calls-sample"):
-            workspace = cache.get_workspace()
-            with (
-                st.spinner(_("Creating the sample …")),
-                record_event("data_load", auth.current_actor("data"), workspace, sample=SAMPLE) as inputs,
-            ):
-                inputs["dataset"] = workspace.datasets.save(load_sample(SAMPLE), auth.dataset_owner())
-            url_state.open_dataset(inputs["dataset"])
+            url_state.open_dataset(store_sample(SAMPLE))
             st.rerun()
 
 

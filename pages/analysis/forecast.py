@@ -13,6 +13,7 @@ from core.tasks.forecast.spec import ForecastSpec
 from pages.components import cache, covariate_upload, task_page
 from pages.components.i18n import _, format_percent, get_date_format
 from pages.components.results import forecast
+from pages.components.task_links import link_first_steps
 
 QUANTILES_BY_COVERAGE = {0.8: (0.1, 0.5, 0.9), 0.9: (0.05, 0.5, 0.95), 0.95: (0.025, 0.5, 0.975)}
 
@@ -24,6 +25,7 @@ def page() -> None:
         return
     if not dataset.has_dates:
         st.info(_("These data have no dates. A forecast requires dates."), icon=":material/event_busy:")
+        link_first_steps()
         return
     result: Forecast | None = cache.load_result(task.name, load_forecast)
     if result is not None:

@@ -22,7 +22,7 @@ from core.tasks.images.spec import (
     list_detectors,
 )
 from core.tasks.images.views import list_fitting_classes
-from pages.components import cache, image_picker, job_progress, task_page, url_state
+from pages.components import cache, image_picker, running_jobs, task_page, url_state
 from pages.components.i18n import _, format_value
 from pages.components.image_picker import ImagePicker
 from pages.components.results import images_comparison, images_model, images_scores
@@ -30,7 +30,7 @@ from pages.components.results.images_comparison import name_detector
 from pages.components.task_links import ANALYSIS_FOLDER
 
 COMPARE, MODEL, PICTURES = "compare", "model", "pictures"
-SECTION_BY_RESULT: dict[type[Result], str] = {ImageComparison: COMPARE, ImageModelResult: MODEL, ImageScores: PICTURES}
+SECTION_BY_SPEC: dict[type[Spec], str] = {ImagesCompareSpec: COMPARE, ImagesFitSpec: MODEL, ImagesScoreSpec: PICTURES}
 SECONDS_PER_MINUTE = 60
 ABNORMAL_FIELD = "abnormal_count"
 
@@ -39,10 +39,12 @@ def page() -> None:
     """Show the chosen section: its images, its form, its result."""
     task = get_task("images")
     st.title(_(task.label))
+    running_jobs.show_page_jobs(task.page)
     result = cache.load_result(task.name, load_task_result)
-    section = _choose_section(result)
+    shown_spec = task_page.find_running_spec(task) or (None if result is None else result.spec)
+    section = _choose_section(shown_spec)
     if section == PICTURES:
-        _show_pictures(task, result)
+        _show_pictures(task, result, shown_spec)
         return
     picker = ImagePicker(
         "images",
@@ -51,7 +53,7 @@ def page() -> None:
             "others. Load pictures, or start with a sample."
         ),
     )
-    images = _open_images(picker, result, section)
+    images = _open_images(picker, shown_spec, section)
     if images is None:
         picker.show_sources()
         return
@@ -71,11 +73,11 @@ def page() -> None:
         _show_model(task, images)
 
 
-def _choose_section(result: Result | None) -> str:
-    """Ask for the section; at first that of the address, else of the result. The URL holds the choice."""
+def _choose_section(shown_spec: Spec | None) -> str:
+    """Ask for the section; at first that of the address, else of the job or the result. The URL holds the choice."""
     labels = {COMPARE: _("Compare"), MODEL: _("One model"), PICTURES: _("Your pictures")}
     asked = url_state.get_query_param("section")
-    start = asked if asked in labels else COMPARE if result is None else SECTION_BY_RESULT[type(result)]
+    start = asked if asked in labels else COMPARE if shown_spec is None else SECTION_BY_SPEC[type(shown_spec)]
     section = st.segmented_control(
         _("Section"),
         list(labels),
@@ -89,11 +91,10 @@ def _choose_section(result: Result | None) -> str:
     return str(section)
 
 
-def _open_images(picker: ImagePicker, result: Result | None, section: str) -> ImageSet | None:
-    """Return the images of the section; those of its result come first."""
-    if result is not None and SECTION_BY_RESULT.get(type(result)) == section:
-        spec: Any = result.spec
-        picker.open(spec.images)
+def _open_images(picker: ImagePicker, shown_spec: Any, section: str) -> ImageSet | None:
+    """Return the images of the section; those of its job or its result come first."""
+    if shown_spec is not None and SECTION_BY_SPEC[type(shown_spec)] == section:
+        picker.open(shown_spec.images)
     return picker.load()
 
 
@@ -124,8 +125,8 @@ def _show_comparison(task: Task, images: ImageSet) -> None:
         after_button=form.show_effort,
         cancelled=_("The comparison is cancelled. Its finished fits are saved: the same one goes on from there."),
     )
-    running = _find_running_spec(task, images)
-    if running is not None:
+    running = task_page.find_running_spec(task)
+    if isinstance(running, ImagesCompareSpec) and running.images == images.digest:
         images_comparison.watch_unfinished(running, images)
     elif form.spec is not None and not url_state.get_run_id():
         images_comparison.show_unfinished(form.spec, images)
@@ -178,13 +179,6 @@ class _CompareForm:
         """Keep the spec, and show how many fits it makes."""
         self.spec = spec
         _show_effort(spec)
-
-
-def _find_running_spec(task: Task, images: ImageSet) -> ImagesCompareSpec | None:
-    """Return the spec of the comparison of these images that is running; None for another job or none."""
-    job = job_progress.find_running_job()
-    spec = task.decode_spec(job.arguments) if job is not None and job.task == task.name else None
-    return spec if isinstance(spec, ImagesCompareSpec) and spec.images == images.digest else None
 
 
 def _show_effort(spec: Any) -> None:
@@ -244,12 +238,12 @@ def _ask_normal_class(images: ImageSet) -> str:
 # ---- your pictures --------------------------------------------------------------------------------------------------
 
 
-def _show_pictures(task: Task, result: Result | None) -> None:
+def _show_pictures(task: Task, result: Result | None, shown_spec: Spec | None) -> None:
     """Show the pictures to be inspected, and the saved model that scores them."""
     picker = ImagePicker(
         "pictures", _("Load the pictures to inspect. A saved model scores them, the most abnormal first."), False
     )
-    pictures = _open_images(picker, result, PICTURES)
+    pictures = _open_images(picker, shown_spec, PICTURES)
     if pictures is None:
         picker.show_sources()
         return

@@ -12,7 +12,7 @@ from core.tasks.intervals.result import Intervals
 from pages.components import cache, task_page, url_state
 from pages.components.i18n import _
 from pages.components.results import interval_folder, intervals
-from pages.components.task_links import ANALYSIS_FOLDER
+from pages.components.task_links import ANALYSIS_FOLDER, link_first_steps
 
 THRESHOLD_KINDS = ("auto", "none", "number")
 
@@ -39,6 +39,7 @@ def page() -> None:
         return
     if not dataset.has_dates:
         st.info(_("These data have no dates. Intervals require dates."), icon=":material/event_busy:")
+        link_first_steps()
         return
     task_page.ask_and_show(
         task,

@@ -30,6 +30,7 @@ from core.tasks.sequences.split import (
 from pages.components import cache, forms, job_progress, task_page, url_state
 from pages.components.i18n import _, format_percent, format_value, get_date_format
 from pages.components.results import score_card, sequences
+from pages.components.task_links import link_first_steps
 
 MIN_ROWS = 24  # half of them, minus the held-out fifth, are training rows
 DAY_S = 86_400
@@ -49,6 +50,7 @@ def page() -> None:
             ),
             icon=":material/data_alert:",
         )
+        link_first_steps()
         return
     task_page.ask_and_show(
         task,

@@ -52,7 +52,7 @@ def show(dataset: Dataset, read_again: ReadAgain | None) -> None:
     with rows_tab:
         readings = [reading for reading in dataset.readings if reading.first_cells]
         first_rows = pd.DataFrame({reading.name: list(reading.first_cells) for reading in readings})
-        st.dataframe(first_rows, hide_index=True, width="stretch")
+        st.dataframe(first_rows, hide_index=True, width="stretch", placeholder="–")
     with entities_tab:
         st.dataframe(_tabulate_entities(_describe_entities(dataset.digest, dataset)), hide_index=True, width="stretch")
 
@@ -193,6 +193,7 @@ def edit_roles(table: pd.DataFrame, is_editable: bool, key: str) -> pd.DataFrame
         hide_index=True,
         width="stretch",
         key=key,
+        placeholder="–",
         disabled=[name for name in table if name != "role" or not is_editable],
         column_config={
             "column": st.column_config.TextColumn(_("Column"), width=110),

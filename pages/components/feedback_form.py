@@ -25,7 +25,7 @@ from core.runs.verdicts import (
 )
 from core.spec.task import find_task
 from core.storage.feedback import MAX_COMMENT_CHARS, Feedback, FeedbackStatus, Verdict
-from pages.components import auth, cache, url_state
+from pages.components import auth, cache, guide, url_state
 from pages.components.i18n import _, format_value, translate_message
 
 VERDICT_MARKS = {"true_alarm": "✓", "false_alarm": "✗", "unsure": "?"}
@@ -93,6 +93,8 @@ def save_feedback(feedback: FeedbackInput, key: str) -> None:
         )
     else:
         url_state.set_state(f"receipt-{key}", status)
+        if feedback.verdict is not None:
+            guide.record_verdict()
         st.rerun()
 
 

@@ -1,6 +1,5 @@
 """First part of every form: the dataset, and the selected entities and period."""
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -8,14 +7,13 @@ import streamlit as st
 from core.data.dataset import Dataset
 from pages.components import doctor
 from pages.components.i18n import _, format_value, get_date_format
-
-LOAD_SCRIPT = Path(__file__).parents[1] / "data" / "load.py"
+from pages.components.task_links import LOAD_SCRIPT, link_first_steps
 
 
 def show_no_data() -> None:
-    """Show that no data are loaded, with a link to the page that loads data."""
+    """Show that no data are loaded, and where to load some."""
     st.info(_("No data are loaded. Load a file or open a sample."), icon=":material/upload_file:")
-    st.page_link(LOAD_SCRIPT, label=_("Load data"), icon=":material/upload_file:")
+    link_first_steps()
 
 
 def show_dataset(dataset: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""Labels of tasks, and links to the pages with their results."""
+"""Labels of tasks, the scripts of pages that others link to, and links to results."""
 
 from pathlib import Path
 
@@ -7,7 +7,11 @@ import streamlit as st
 from core.spec.task import Task, find_task
 from pages.components.i18n import _
 
-ANALYSIS_FOLDER = Path(__file__).parents[1] / "analysis"
+PAGES_FOLDER = Path(__file__).parents[1]
+ANALYSIS_FOLDER = PAGES_FOLDER / "analysis"
+HOME_SCRIPT = PAGES_FOLDER / "home" / "home.py"
+LOAD_SCRIPT = PAGES_FOLDER / "data" / "load.py"
+TRACKING_SCRIPT = PAGES_FOLDER / "operations" / "tracking.py"
 
 
 def get_task_label(name: str) -> str:
@@ -19,6 +23,18 @@ def get_task_label(name: str) -> str:
 def get_page_script(task: Task) -> Path:
     """Return the script of the page with the results of the task."""
     return ANALYSIS_FOLDER / f"{task.page}.py"
+
+
+def link_first_steps() -> None:
+    """Show the links to the page that loads files, and to the samples of the home page."""
+    with st.container(horizontal=True):
+        st.page_link(LOAD_SCRIPT, label=_("Load data"), icon=":material/upload_file:")
+        st.page_link(HOME_SCRIPT, label=_("Open a sample"), icon=":material/science:")
+
+
+def link_recent_results() -> None:
+    """Show the link to the recent results on the home page."""
+    st.page_link(HOME_SCRIPT, label=_("Open a recent result"), icon=":material/history:")
 
 
 def link_run(task: Task, run_id: str, dataset: str, label: str, icon: str = ":material/open_in_new:") -> None:

@@ -14,7 +14,7 @@ from core.runs.stored_runs import load_task_result
 from core.spec.codec import encode
 from core.spec.spec import DataSpec, Spec
 from core.spec.task import Mode, Task, get_task
-from pages.components import cache, job_progress, selection_form, url_state
+from pages.components import cache, job_progress, running_jobs, selection_form, url_state
 from pages.components.i18n import _
 from pages.components.spec_form import Widget, ask_spec
 
@@ -29,6 +29,8 @@ def open_page(name: str) -> tuple[Task, Dataset | None]:
     """
     task = get_task(name)
     st.title(_(task.label))
+    running_jobs.show_page_jobs(task.page)
+    _open_dataset_of_job()
     result = cache.load_result(task.name, load_task_result)
     if result is not None and result.made_dataset:
         url_state.set_dataset(result.made_dataset)
@@ -38,6 +40,20 @@ def open_page(name: str) -> tuple[Task, Dataset | None]:
     elif (result is None or isinstance(result.spec, DataSpec)) and any(mode.needs_data for mode in task.form_modes):
         selection_form.show_no_data()
     return task, dataset
+
+
+def _open_dataset_of_job() -> None:
+    """Open the dataset of the job of the URL, where the URL names none."""
+    job = None if url_state.get_query_param("dataset") else job_progress.find_running_job()
+    digest = "" if job is None else str(job.arguments.get("dataset") or "")
+    if digest:
+        url_state.set_dataset(digest)
+
+
+def find_running_spec(task: Task) -> Spec | None:
+    """Return the spec of the job of the URL; None without one, or for a job of another task."""
+    job = job_progress.find_running_job()
+    return task.decode_spec(job.arguments) if job is not None and job.task == task.name else None
 
 
 def ask_and_show(

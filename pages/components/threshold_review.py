@@ -13,7 +13,7 @@ from pages.components import cache, job_progress, task_page, url_state
 from pages.components.feedback_form import VERDICT_MARKS, format_verdict
 from pages.components.i18n import _, format_value, get_date_format, translate_message
 from pages.components.results.run_widgets import show_chart
-from pages.components.task_links import get_page_script, link_run
+from pages.components.task_links import get_page_script, link_recent_results, link_run
 
 if TYPE_CHECKING:
     from core.operations.threshold_from_feedback import FlaggedRows
@@ -92,6 +92,7 @@ def _choose_run(records: list[Feedback]) -> str:
             ),
             icon=":material/rate_review:",
         )
+        link_recent_results()
         return ""
     row_by_run = {table_row["run"]: table_row for table_row in table.to_dict("records")}
 

@@ -12,20 +12,24 @@ from core.data.dataset import Dataset
 from core.data.ingest.loading import load, load_preview
 from core.data.overview import ColumnOverview
 from core.data.read_options import DETECT_ALL, ReadOptions, format_roles
-from core.data.samples import SAMPLES, load_sample
 from core.errors import InputError, UnknownLayoutError
 from core.runs.tracked_run import record_event
-from pages.components import auth, cache, dataset_overview, doctor, url_state
-from pages.components.i18n import _, format_value, translate_message
+from pages.components import auth, cache, dataset_overview, doctor, sample_cards, url_state, way_back
+from pages.components.i18n import _, translate_message
+from pages.components.task_links import ANALYSIS_FOLDER
+
+RECENT_DATASETS = 6
 
 
 def page() -> None:
     """Show the loaded dataset, or the sources of data."""
     dataset = cache.load_dataset()
     if dataset is None:
-        st.title(_("Which data do you want to analyse?"))
-        _show_sources()
+        with st.container():
+            st.title(_("Which data do you want to analyse?"))
+            _show_sources()
     else:
+        st.empty()  # takes the place of the sources, which otherwise stay below the dataset until all is drawn
         _show_dataset(dataset)
 
 
@@ -41,8 +45,12 @@ def _show_sources() -> None:
     )
     if uploads:
         _load_uploads(uploads)
-    _show_samples()
-    _show_recent()
+    infos = cache.get_workspace().datasets.list_recent(RECENT_DATASETS, auth.dataset_owner())
+    if infos:
+        st.subheader(_("Or open recent data"))
+        way_back.show_datasets(infos)
+    st.subheader(_("Or open a sample"))
+    sample_cards.show()
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------
@@ -109,42 +117,6 @@ def _load_files(files: list[tuple[Path, str]], options: ReadOptions) -> None:
     st.rerun()
 
 
-def _show_samples() -> None:
-    st.subheader(_("Or open a sample"))
-    for column, sample in zip(st.columns(len(SAMPLES)), SAMPLES.values(), strict=True):
-        with column.container(border=True, height="stretch"):
-            st.markdown(f"**{_(sample.label)}**")
-            st.caption(_(sample.summary))
-            if st.button(_("Open"), key=f"sample-{sample.name}", width="stretch"):
-                _open_sample(sample.name)
-
-
-def _open_sample(name: str) -> None:
-    workspace = cache.get_workspace()
-    with (
-        st.spinner(_("Creating the sample …")),
-        record_event("data_load", auth.current_actor("data"), workspace, sample=name) as inputs,
-    ):
-        inputs["dataset"] = workspace.datasets.save(load_sample(name), auth.dataset_owner())
-    url_state.set_dataset(inputs["dataset"])
-    st.rerun()
-
-
-def _show_recent() -> None:
-    infos = cache.get_workspace().datasets.list_recent(8, auth.dataset_owner())
-    if not infos:
-        return
-    st.subheader(_("Or open recent data"))
-    for info in infos:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            if st.button(_("Open"), key=f"open-{info.digest}"):
-                url_state.set_dataset(info.digest)
-                st.rerun()
-            repaired = _(" · repaired") if info.repairs else ""
-            rows = _("rows: {rows}").format(rows=format_value(info.rows))
-            st.markdown(f"{', '.join(info.files)} · {rows}{repaired}")
-
-
 # ---- dataset --------------------------------------------------------------------------------------------------------
 
 
@@ -152,7 +124,7 @@ def _show_dataset(dataset: Dataset) -> None:
     st.title(", ".join(dataset.files[:3]) + (" …" if len(dataset.files) > 3 else ""))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(
-            Path(__file__).parents[1] / "analysis" / "anomalies.py",
+            ANALYSIS_FOLDER / "anomalies.py",
             label=_("Find anomalies"),
             icon=":material/troubleshoot:",
             query_params={"dataset": dataset.digest},

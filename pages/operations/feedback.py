@@ -12,6 +12,7 @@ from pages.components import cache, feedback_form, job_progress, threshold_revie
 from pages.components.i18n import _, format_value
 from pages.components.results import feedback_table
 from pages.components.results.run_widgets import show_chart
+from pages.components.task_links import link_recent_results
 
 
 def page() -> None:
@@ -84,6 +85,7 @@ def _show_review() -> None:
             _("There is no feedback yet. Open a row of a result and give a verdict, or give feedback here."),
             icon=":material/rate_review:",
         )
+        link_recent_results()
         return
     table = feedback_table.ask_filter(to_frame(records))
     ids = set(table["id"])

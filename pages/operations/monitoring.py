@@ -13,6 +13,7 @@ from pages.components import cache, downloads
 from pages.components.i18n import _, format_percent, format_value, translate_message
 from pages.components.results import drift
 from pages.components.results.run_widgets import show_chart
+from pages.components.task_links import link_first_steps
 
 CACHE_TTL_S = 30  # seconds that loaded events are cached
 MAX_SHOWN_ERRORS = 1000
@@ -86,6 +87,8 @@ def _show_nothing(period: str) -> None:
         ),
         icon=":material/monitoring:",
     )
+    if period == "all":
+        link_first_steps()
 
 
 def _filter_events(events: EventTables) -> EventTables:

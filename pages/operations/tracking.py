@@ -15,7 +15,7 @@ from pages.components import cache, url_state
 from pages.components.i18n import _, format_value, get_date_format
 from pages.components.results import runs as run_views
 from pages.components.results.run_widgets import show_chart, show_downloads
-from pages.components.task_links import get_task_label
+from pages.components.task_links import get_task_label, link_first_steps
 
 PAGE_RUNS = 100
 STATUSES = ("completed", "failed", "interrupted", "running")
@@ -112,6 +112,7 @@ def _to_milliseconds(days: tuple[date, ...]) -> tuple[int, int]:
 def _show_nothing(run_filter: RunFilter) -> None:
     if run_filter == RunFilter() and not url_state.get_query_param(TOKEN_PARAM):
         st.info(_("There are no runs yet. Each analysis creates a run."), icon=":material/experiment:")
+        link_first_steps()
     else:
         st.info(_("No run matches these filters."), icon=":material/filter_alt_off:")
 

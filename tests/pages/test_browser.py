@@ -69,6 +69,24 @@ def test_browser_shows_pictures_and_location_table_of_doctor(browser: Browser, a
     page.context.close()
 
 
+@pytest.mark.parametrize(
+    ("locale", "titles"),
+    [
+        ("en-GB", {"": "What is abnormal", "data": "Which data", "clusters": "Clusters", "nowhere": "does not exist"}),
+        ("fr-FR", {"nowhere": "n’existe pas", "account": "n’existe pas"}),
+    ],
+)
+def test_browser_opens_typed_addresses(browser: Browser, app_url: str, locale: str, titles: dict[str, str]) -> None:
+    page = open_browser_page(browser, locale)
+    for address, title in titles.items():
+        page.goto(f"{app_url}/{address}")
+        expect(page.get_by_role("heading", level=1)).to_contain_text(title)
+        wait_until_drawn(page)
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        assert page.url == f"{app_url}/{address}"
+    page.context.close()
+
+
 def test_browser_shows_anomaly_result(result_page: Page) -> None:
     result_page.locator(".js-plotly-plot .main-svg").first.wait_for()
     assert "Anomalies" in read_figures(result_page)
@@ -125,7 +143,7 @@ def test_browser_shows_french_on_narrow_screen(result_page: Page, browser: Brows
 
 def test_browser_shows_error_for_image_file(browser: Browser, app_url: str, tmp_path: Path) -> None:
     page = open_browser_page(browser)
-    page.goto(app_url)
+    page.goto(f"{app_url}/data")
     (tmp_path / "photo.csv").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
     page.locator("input[type=file]").set_input_files(tmp_path / "photo.csv")
     page.locator(".st-key-load button").click()
@@ -136,7 +154,7 @@ def test_browser_shows_error_for_image_file(browser: Browser, app_url: str, tmp_
 
 def test_browser_maps_columns_by_hand(browser: Browser, app_url: str, tmp_path: Path) -> None:
     page = open_browser_page(browser)
-    page.goto(app_url)
+    page.goto(f"{app_url}/data")
     rows = "\n".join(f"{2024 + day // 300},{day},{day % 9 + 0.5}" for day in range(100))
     (tmp_path / "odd.csv").write_text(f"year,number,flow\n{rows}\n")
     page.locator("input[type=file]").set_input_files(tmp_path / "odd.csv")
@@ -322,7 +340,7 @@ def test_browser_identical_requests_start_one_run(
 
 
 def test_browser_cancels_training(browser: Browser, app_url: str, server_digest: str) -> None:
-    """*Cancel* stops the training of the deep model and enables the form again."""
+    """A refresh shows the training that goes on, the home page leads back to it, and *Cancel* stops it."""
     page = open_browser_page(browser)
     page.goto(f"{app_url}/sequences?dataset={server_digest}")
     page.locator(".st-key-sequences-ask").scroll_into_view_if_needed()  # a list of options closes when the page scrolls
@@ -333,6 +351,12 @@ def test_browser_cancels_training(browser: Browser, app_url: str, server_digest:
     wait_until_drawn(page)
     page.locator(".st-key-sequences-ask button").click()
     expect(page.get_by_text("Training the detector").first).to_be_visible(timeout=TIMEOUT_MS)
+    page.reload()
+    expect(page.get_by_text("Training the detector").first).to_be_visible(timeout=TIMEOUT_MS)
+    page.get_by_role("link", name="Home").click()
+    page.get_by_role("link", name="Sequences · sample_server_kpis.csv · running").click()
+    expect(page.get_by_text("Training the detector").first).to_be_visible(timeout=TIMEOUT_MS)
+    assert server_digest in page.url
     page.locator(".st-key-cancel-work button").click()
     expect(page.get_by_text("The job is cancelled")).to_be_visible(timeout=TIMEOUT_MS)
     expect(page.locator(".st-key-sequences-ask button")).to_be_enabled(timeout=TIMEOUT_MS)

@@ -13,7 +13,7 @@ def open_page(page: str = "data/load.py", **address: str) -> AppTest:
     for name, value in address.items():
         app.query_params[name] = value
     app.run()
-    return app if page == "data/load.py" else app.switch_page(str(ROOT / "pages" / page)).run()
+    return app if page == "home/home.py" else app.switch_page(str(ROOT / "pages" / page)).run()
 
 
 def read_page_text(app: AppTest) -> str:

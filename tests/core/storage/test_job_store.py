@@ -497,6 +497,18 @@ def test_job_store_holds_invariants_for_any_order_of_calls(store: JobStore, monk
 # ---- workers --------------------------------------------------------------------------------------------------------
 
 
+def test_job_store_lists_unfinished_jobs_of_user(store: JobStore) -> None:
+    finished = store.submit("count", {"number": 1}, BOB)
+    assert store.finish(claim_job(store), "completed")
+    running = store.submit("count", {"number": 2}, BOB)
+    claim_job(store)
+    waiting = store.submit("count", {"number": 3}, BOB)
+    store.submit("count", {"number": 4}, ALICE)
+    assert [job.key for job in store.list_unfinished("bob")] == [waiting.key, running.key]
+    assert store.list_unfinished("carol") == []
+    assert load_job(store, finished).is_finished
+
+
 def test_job_store_lists_living_workers(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     first_worker, second_worker = WorkerHeartbeat("one", "host", 1, True), WorkerHeartbeat("other", "host", 2, False)
     for worker in (first_worker, second_worker, first_worker):
@@ -522,6 +534,7 @@ PUBLIC_CALLS: dict[str, Callable[[JobStore], object]] = {
     "record_worker": lambda store: store.record_worker(WorkerHeartbeat("", "", 1, False)),
     "delete_worker": lambda store: store.delete_worker(""),
     "list_workers": lambda store: store.list_workers(),
+    "list_unfinished": lambda store: store.list_unfinished("bob"),
 }
 
 

@@ -97,7 +97,7 @@ def test_page_of_other_role_is_refused_in_browser(browser: Browser, url: str) ->
         expect(page.get_by_role("heading", level=1)).to_have_text("No access")
         assert "operator, administrator" in read_alert(page)
         page.get_by_role("link", name="Go to the home page").click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("Which data do you want to analyse?")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("What is abnormal")
 
 
 def test_sign_out_everywhere_in_browser(browser: Browser, url: str) -> None:
@@ -252,7 +252,7 @@ def test_identity_provider_sign_in_uses_account_roles(browser: Browser, provider
         expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(0)
         accounts.set_roles("new@example.org", ["analyst"])
         page.reload()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("Which data do you want to analyse?")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("What is abnormal")
         accounts.set_disabled("new@example.org", True)
         page.reload()
         assert "is disabled" in read_alert(page)

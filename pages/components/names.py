@@ -1,0 +1,17 @@
+"""Names of files and runs in links and captions."""
+
+import re
+
+MAX_NAME_CHARACTERS = 60
+MARKDOWN_CHARACTERS = re.compile(r"[\\`*_\[\]$:~#<>]")
+
+
+def shorten_name(name: str) -> str:
+    r"""Return a name for one or two lines, with the characters escaped that Markdown reads as markup.
+
+    Example:
+        >>> shorten_name("load_[a].csv"), len(shorten_name("x" * 100))
+        ('load\\_\\[a\\].csv', 60)
+    """
+    short = name if len(name) <= MAX_NAME_CHARACTERS else name[: MAX_NAME_CHARACTERS - 1] + "…"
+    return MARKDOWN_CHARACTERS.sub(r"\\\g<0>", short)

@@ -1,0 +1,125 @@
+"""The way back to recent work: jobs that go on, results and datasets, and a search among them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from core.figures.sparkline import draw_sparkline
+from core.runs.card_model import Picture
+from core.runs.comparison import has_data
+from core.runs.recent import SEARCHED_RUNS, RecentResult, RecentResults, find_recent_results, has_words, load_picture
+from core.runs.svg import draw_picture
+from core.runs.thumbnail import render_thumbnail
+from core.storage.datasets import DatasetInfo
+from pages.components import auth, cache, clock, running_jobs, url_state
+from pages.components.cards import show_cards, show_picture
+from pages.components.i18n import _, format_value
+from pages.components.names import shorten_name
+from pages.components.task_links import LOAD_SCRIPT, TRACKING_SCRIPT, link_run
+
+SHOWN_CARDS = 6
+MATCHING_CARDS = 24
+SEARCHED_DATASETS = 200
+MAX_CACHED_PICTURES = 256
+ANONYMOUS = "anonymous"
+SEARCH_KEY = "way-back-search"
+
+
+def show() -> None:
+    """Show running jobs, recent results and recent datasets with a search; nothing where there are none."""
+    words = str(url_state.get_state(SEARCH_KEY) or "").strip()
+    user = auth.current_actor("home").user
+    running_jobs.show()
+    recent = find_recent_results(words, user, cache.get_workspace(), _)
+    datasets = _find_datasets(words)
+    if words or recent.results or datasets:
+        st.text_input(
+            _("Search in results and data"),
+            key=SEARCH_KEY,
+            placeholder=_("Name, file, task or person"),
+            icon=":material/search:",
+        )
+        with st.container():
+            _show_notes(words, recent, bool(datasets))
+        shown = MATCHING_CARDS if words else SHOWN_CARDS
+        with st.container():
+            _show_results(recent, shown, user)
+        if datasets:
+            st.subheader(_("Data"))
+            show_datasets(datasets[:shown])
+
+
+def _show_notes(words: str, recent: RecentResults, has_datasets: bool) -> None:
+    """Say what was not searched, and that nothing matches."""
+    if recent.is_partial:
+        st.warning(
+            _("MLflow does not respond. The list contains only runs of this machine. No run is lost."),
+            icon=":material/cloud_off:",
+        )
+    if words and recent.has_more:
+        st.caption(_("Only the newest {count} runs were searched.").format(count=format_value(SEARCHED_RUNS)))
+    if not recent.results and not has_datasets:
+        st.info(_("No result and no data match all these words."), icon=":material/search_off:")
+
+
+# ---- results and data -----------------------------------------------------------------------------------------------
+
+
+def _show_results(recent: RecentResults, shown: int, user: str) -> None:
+    if recent.results:
+        st.subheader(_("Results"))
+        show_cards(recent.results[:shown], lambda result: _show_result(result, user))
+    if len(recent.results) > shown or recent.has_more:
+        st.page_link(TRACKING_SCRIPT, label=_("All runs"), icon=":material/experiment:")
+
+
+def _show_result(result: RecentResult, user: str) -> None:
+    record = result.record
+    picture = _load_picture(record.id)
+    if picture is not None:
+        drawing = draw_picture(picture, _, format_value)
+        show_picture(render_thumbnail(drawing), drawing.title)
+    dataset = record.tags["dataset.digest"] if has_data(record, cache.get_workspace()) else ""
+    link_run(result.task, record.id, dataset, shorten_name(record.name or record.id), f":material/{result.task.icon}:")
+    started = datetime.fromtimestamp(record.started_ms / 1000, UTC)
+    person = shorten_name("" if result.user == ANONYMOUS else result.user)
+    facts = [_(result.task.label), _("you") if person and result.user == user else person, _format_time(started)]
+    st.caption(" · ".join(filter(None, facts)))
+
+
+@st.cache_data(max_entries=MAX_CACHED_PICTURES, show_spinner=False)
+def _load_picture(run_id: str) -> Picture | None:
+    """Load the picture of a run once per server; the result of a run never changes."""
+    return load_picture(run_id, cache.get_workspace())
+
+
+def _find_datasets(words: str) -> list[DatasetInfo]:
+    limit = SEARCHED_DATASETS if words else SHOWN_CARDS
+    infos = cache.get_workspace().datasets.list_recent(limit, auth.dataset_owner())
+    return [info for info in infos if has_words(words, info.files)]
+
+
+def show_datasets(infos: Sequence[DatasetInfo]) -> None:
+    """Show a card for each dataset, which opens it."""
+    show_cards(infos, _show_dataset)
+
+
+def _show_dataset(info: DatasetInfo) -> None:
+    names = shorten_name(", ".join(info.files))
+    show_picture(_draw_dataset(info.digest), _("Values over time: {name}").format(name=names))
+    st.page_link(LOAD_SCRIPT, label=names, icon=":material/table_view:", query_params={"dataset": info.digest})
+    facts = [_("rows: {rows}").format(rows=format_value(info.rows))]
+    facts += [_("repaired")] if info.repairs else []
+    st.caption(" · ".join([*facts, _format_time(datetime.fromisoformat(info.stored))]))
+
+
+@st.cache_data(max_entries=MAX_CACHED_PICTURES, show_spinner=False)
+def _draw_dataset(digest: str) -> str:
+    """Draw a stored dataset once per server."""
+    outline = cache.get_workspace().datasets.load_outline(digest)
+    return draw_sparkline(outline.low, outline.high)
+
+
+def _format_time(time: datetime) -> str:
+    return format_value(clock.to_browser_time(time))
