@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks.report import ResultLine, build_figure, build_ratio
 from core.data.dataset import Dataset, make_index
-from core.tasks.anomalies import figures
+from core.tasks.anomalies import timeline
 from core.tasks.anomalies.incidents import number_incidents
 from core.tasks.anomalies.result import Detection
 from core.tasks.anomalies.spec import DetectionSpec
@@ -25,10 +25,10 @@ def main() -> list[ResultLine]:
         dataset, detection = _make_series(size)
         full_mb, thinned_mb, seconds = [], [], []
         for _ in range(REPETITIONS):
-            with patch.object(figures, "MAX_POINTS", size):
-                full_mb.append(len(figures.draw_timeline(dataset, detection).to_json()) / 1e6)
+            with patch.object(timeline, "MAX_POINTS", size):
+                full_mb.append(len(timeline.draw_timeline(dataset, detection).to_json()) / 1e6)
             began = time.perf_counter()
-            figure = figures.draw_timeline(dataset, detection)
+            figure = timeline.draw_timeline(dataset, detection)
             seconds.append(time.perf_counter() - began)
             thinned_mb.append(len(figure.to_json()) / 1e6)
         lines.append(build_ratio(f"every point : thinned, {size:,} points", full_mb, thinned_mb, unit="MB"))

@@ -7,6 +7,7 @@ screen. Downsampling keeps the peaks; a figure keeps at least its first 1,000 an
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
@@ -25,6 +26,8 @@ PALETTE = (
 HIGHLIGHT_COLOUR = "#D55E00"
 NEUTRAL_COLOUR = "#7A8B99"
 BAND_COLOUR = "rgba(0, 114, 178, 0.16)"
+SEVERITY_SYMBOLS = ("circle-open", "diamond-open", "triangle-up", "star")
+HEAT_SCALE = ((0.0, "rgba(122, 139, 153, 0.12)"), (0.001, "#FDE3CF"), (0.4, "#F2A66B"), (1.0, "#B34700"))
 MAX_POINTS = 6000
 TIME_FORMAT = "%{x|%Y-%m-%d %H:%M}"
 
@@ -44,6 +47,18 @@ def downsample(values: NDArray[np.float64], max_points: int) -> NDArray[np.intp]
 def to_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return `values` as float32, which halves the size of the figure."""
     return values.astype(np.float32)
+
+
+def pick_hover_time(times: pd.Index) -> str:
+    """Return the template of the x value for a hover text: a date, a date with its time, or a row number.
+
+    Example:
+        >>> pick_hover_time(pd.DatetimeIndex(["2024-05-01", "2024-05-02"])), pick_hover_time(pd.Index([1, 2]))
+        ('%{x|%Y-%m-%d}', '%{x}')
+    """
+    if not isinstance(times, pd.DatetimeIndex):
+        return "%{x}"
+    return "%{x|%Y-%m-%d}" if (times.normalize() == times).all() else TIME_FORMAT
 
 
 def compute_axis_range(amounts: NDArray[np.float64]) -> tuple[float, float]:

@@ -52,23 +52,28 @@ def _(text: str) -> str:
 
 def translate_message(message: Message) -> str:
     """Translate a message, and format its values for the reader."""
-    return message.render(_, format_value)
+    language = get_language()  # once a message, because the session answers slowly
+    translate = load_catalogue(language).gettext
+    return message.render(
+        lambda text: translate(text) if text else "", lambda value: format_value(value, language=language)
+    )
 
 
-def format_value(value: object) -> str:
-    """Format a number or a date for the reader; any other value becomes its text."""
+def format_value(value: object, language: str = "") -> str:
+    """Format a number or a date for the reader, or in `language`; any other value becomes its text."""
+    language = language or get_language()
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, int):
-        return numbers.format_decimal(value, locale=get_language())
+        return numbers.format_decimal(value, locale=language)
     if isinstance(value, float):
         pattern = "#,##0.######" if abs(value) < 100 else "#,##0.#"
-        return numbers.format_decimal(value, format=pattern, locale=get_language())
+        return numbers.format_decimal(value, format=pattern, locale=language)
     if isinstance(value, datetime):
         style = "d MMM y" if (value.hour, value.minute) == (0, 0) else "d MMM y HH:mm"
-        return dates.format_datetime(value, style, locale=get_language())
+        return dates.format_datetime(value, style, locale=language)
     if isinstance(value, date):
-        return dates.format_date(value, "d MMM y", locale=get_language())
+        return dates.format_date(value, "d MMM y", locale=language)
     return str(value)
 
 
@@ -86,6 +91,18 @@ def format_percent(share: float) -> str:
 def get_date_format() -> str:
     """Return the date pattern of tables and date fields."""
     return "DD/MM/YYYY" if get_language() == "fr" else "YYYY-MM-DD"
+
+
+def list_weekdays() -> list[str]:
+    """Return the short names of the weekdays, from Monday on."""
+    names = dates.get_day_names("abbreviated", locale=get_language())
+    return [names[number] for number in range(7)]
+
+
+def list_months() -> list[str]:
+    """Return the short names of the months."""
+    names = dates.get_month_names("abbreviated", locale=get_language())
+    return [names[number] for number in range(1, 13)]
 
 
 def localise_figure(figure: "go.Figure", has_time_axis: bool = True) -> "go.Figure":

@@ -94,6 +94,25 @@ def test_browser_shows_anomaly_result(result_page: Page) -> None:
     expect(result_page.get_by_test_id("stDataFrame").first).to_be_visible()
 
 
+def test_browser_zooms_timeline_and_incident_together(result_page: Page) -> None:
+    """Zooming the timeline zooms the detail below it, without a call of the server."""
+    chart = result_page.locator(".st-key-incident .js-plotly-plot").first
+    expect(chart).to_be_visible(timeout=TIMEOUT_MS)
+    before = chart.evaluate("chart => chart._fullLayout.xaxis2.range")
+    chart.scroll_into_view_if_needed()
+    box = chart.locator(".xy .nsewdrag").bounding_box()
+    assert box is not None
+    result_page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + box["height"] / 2)
+    result_page.mouse.down()
+    result_page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + box["height"] / 2, steps=5)
+    result_page.mouse.up()
+    result_page.wait_for_timeout(1000)
+    upper, lower = chart.evaluate("chart => [chart._fullLayout.xaxis.range, chart._fullLayout.xaxis2.range]")
+    assert upper == lower
+    narrow, wide = (pd.Timestamp(end) - pd.Timestamp(start) for start, end in (lower, before))
+    assert narrow < 0.3 * wide
+
+
 def test_browser_downloads_anomaly_scores(result_page: Page, tmp_path: Path) -> None:
     with result_page.expect_download() as download:
         result_page.locator(".st-key-anomalies-CSV button").click()
@@ -138,6 +157,14 @@ def test_browser_shows_french_on_narrow_screen(result_page: Page, browser: Brows
     assert "Entités concernées" in read_figures(page)
     overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert overflow <= 0
+    cards = page.locator(".st-key-ranked-cards-incident")
+    expect(page.locator(".st-key-ranked-table-incident")).to_be_hidden()
+    cards.get_by_test_id("stRadioOption").nth(2).click()
+    heading = page.locator("h3", has_text=cards.get_by_test_id("stRadioCaption").nth(2).inner_text())
+    expect(heading).to_be_visible(timeout=TIMEOUT_MS)
+    page.reload()
+    expect(heading).to_be_visible(timeout=TIMEOUT_MS)
+    assert "incident=3" in page.url
     page.context.close()
 
 

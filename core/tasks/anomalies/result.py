@@ -17,12 +17,18 @@ from core.runs.result import Result
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.tasks.anomalies import words
 from core.tasks.anomalies.explanation import upgrade_tables
+from core.tasks.anomalies.incident_facts import count_alike, measure_rows
+from core.tasks.anomalies.incident_words import describe_incident
 from core.tasks.anomalies.incidents import build_incidents
 from core.tasks.anomalies.spec import DetectionSpec
 
 SEVERITIES = (N_("mild"), N_("notable"), N_("rare"), N_("extreme"))
 """Names of the severities 0 … 3: below the top 1 % of the training scores, in the top 1 %, 1 in 1,000, 1 in 10,000."""
 
+FACT_COLUMNS = (
+    *("entity", "time", "severity", "score"),
+    *("level", "expected_level", "repeats", "repeats_high", "shift_gain"),
+)
 TEXT_COLUMNS = ("column", "causes", "explanation")
 NO_TEXT = "–"  # for rows that are not explained; with empty cells pandas would warn about mixed types
 ROUNDING_FACTOR = 1.02  # the requested rate in a note is rounded
@@ -95,6 +101,42 @@ class Detection(Result):
     def incidents(self) -> pd.DataFrame:
         """Incidents, the highest score first: entity, start, end, rows, peak, severity, row (position of the worst)."""
         return build_incidents(self.rows)
+
+    @cached_property
+    def measured_incidents(self) -> pd.DataFrame:
+        """`incidents` with what deviates in the worst row of each, see `measure_rows`, and alike.
+
+        alike is the number of other entities that deviate in the same direction during the incident.
+        """
+        flagged = self._measured_anomalies
+        incidents = self.incidents.join(flagged.drop(columns=["entity", "severity"]), on="row")
+        return incidents.assign(alike=count_alike(incidents, flagged))
+
+    @cached_property
+    def _measured_anomalies(self) -> pd.DataFrame:
+        return self.measure_rows(self.anomalies.index)
+
+    def measure_rows(self, rows: Iterable[int]) -> pd.DataFrame:
+        """Return what deviates in the rows at the given positions, in figures: see `measure_rows`; and their columns.
+
+        direction is above or below the expected value, or jump; "" where none is known.
+        """
+        columns = [name for name in FACT_COLUMNS if name in self.rows]
+        facts = measure_rows(self.rows, self.cells, list(rows), self.data.columns, is_profile=self.data.profile)
+        difference = facts["measured"] - facts["expected"]
+        direction = np.select([facts["part"] == "jump", difference > 0, difference < 0], ["jump", "above", "below"], "")
+        return facts.assign(direction=direction).join(self.rows[columns])
+
+    def list_row_incidents(self, rows: Iterable[int]) -> pd.DataFrame:
+        """Return the rows at the given positions like lines of `measured_incidents`, each as an incident of one row."""
+        entries = self.measure_rows(rows)
+        entries = entries.assign(start=entries["time"], end=entries["time"], rows=1, row=entries.index)
+        return entries.assign(alike=count_alike(entries, self._measured_anomalies))
+
+    def describe_incidents(self, numbers: Iterable[int]) -> list[Message]:
+        """Return incidents in one sentence each, given their numbers: 0 is the one with the highest score."""
+        lines = self.measured_incidents.loc[list(numbers)].to_dict("records")
+        return [describe_incident(line, self.data.unit) for line in lines]
 
     @property
     def has_weaker_promise(self) -> bool:

@@ -23,11 +23,11 @@ from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
 from core.runs.tracked_run import Run, track_run
 from core.spec.spec import ApplySpec, ThresholdSpec
-from core.tasks.anomalies import figures
 from core.tasks.anomalies.explanation import rank_rows
 from core.tasks.anomalies.incidents import find_row_step
 from core.tasks.anomalies.result import Detection
 from core.tasks.anomalies.spec import DetectionSpec
+from core.tasks.anomalies.timeline import draw_timeline
 from core.workspace import Workspace
 
 TASK = "anomalies"
@@ -204,7 +204,7 @@ def _save_result(run: Run, detection: Detection, part: Dataset) -> None:
         "failed_predictions": detection.rows_left_out,
     }
     run.anomalies_by_entity = detection.anomalies["entity"].astype(str).value_counts().to_dict()
-    figures.draw_timeline(part, detection).write_html(run.folder / "timeline.html", include_plotlyjs="cdn")
+    draw_timeline(part, detection).write_html(run.folder / "timeline.html", include_plotlyjs="cdn")
 
 
 def _save_model(run: Run, model: RowModel, complete_rows: Dataset) -> None:

@@ -59,9 +59,9 @@ def describe_level(row: Values, unit: str) -> Message | None:
         >>> str(describe_level({"level": 69.0, "expected_level": 100.0}, "MWh"))
         'Whole day 31 % below usual'
     """
-    level, expected = float(row["level"]), float(row["expected_level"])
-    if np.isnan(level):
+    if np.isnan(row["level"]):
         return None
+    level, expected = float(row["level"]), float(row["expected_level"])
     percent = round(100 * abs(level / expected - 1)) if expected > 0 else MAX_PERCENT + 1
     if level < 0 or not 1 <= percent <= MAX_PERCENT:
         values = round_digits((level, expected), abs(level - expected) / 10)

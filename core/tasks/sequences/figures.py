@@ -16,13 +16,13 @@ from core.figures.style import (
     MAX_POINTS,
     NEUTRAL_COLOUR,
     PALETTE,
+    SEVERITY_SYMBOLS,
     Translate,
     apply_layout,
     downsample,
     to_float32,
 )
 from core.messages import N_
-from core.tasks.anomalies.figures import SEVERITY_SYMBOLS
 from core.tasks.anomalies.result import SEVERITIES
 from core.tasks.sequences.result import SequenceDetection
 

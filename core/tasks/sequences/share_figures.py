@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.style import Translate, apply_layout
+from core.figures.style import HEAT_SCALE, Translate, apply_layout
 from core.messages import N_
-from core.tasks.anomalies.figures import HEAT_SCALE
 from core.tasks.sequences.figures import align_time_axis, compute_half_interval, shorten_name
 from core.tasks.sequences.result import SequenceDetection
 

@@ -7,9 +7,11 @@ from core.data.dataset import Dataset
 from core.messages import Message
 from core.spec.spec import THRESHOLD_NOTES
 from core.tasks.anomalies import figures
+from core.tasks.anomalies.calendar_figure import draw_calendar_map
 from core.tasks.anomalies.result import Detection
 from core.tasks.anomalies.spec import PER_1000_ROWS, PERIOD_LABELS
-from pages.components.i18n import _, format_percent, format_value, translate_message
+from core.tasks.anomalies.timeline import MAX_FOCUS_ENTITIES, choose_focus, draw_timeline
+from pages.components.i18n import _, format_percent, format_value, list_months, list_weekdays, translate_message
 from pages.components.results import anomaly_list, live_threshold, model
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 
@@ -17,13 +19,12 @@ from pages.components.results.run_widgets import show_chart, show_cost, show_dow
 def show_detection(detection: Detection, dataset: Dataset | None, run: str) -> None:
     """Show the result; `dataset` has the selected rows for the charts, None if they are not loaded."""
     _show_metrics(detection, run)
-    live_threshold.show(run)
     if detection.anomalies.empty:
         st.info(_("Nothing stands out: no row has a score above the threshold."), icon=":material/check_circle:")
     else:
-        if dataset is not None:
-            _show_curves(detection, dataset)
         anomaly_list.show(detection, dataset, run)
+        _show_views(detection, dataset)
+    live_threshold.show(run)
     model.show_section(run, "anomalies")
     show_downloads(lambda: _export_table(detection), "anomalies", _("All scores ({kind})"))
 
@@ -77,58 +78,66 @@ def _describe_threshold(detection: Detection) -> str:
     return " ".join(sentences)
 
 
-def _show_curves(detection: Detection, dataset: Dataset) -> None:
-    if not dataset.has_dates:
-        show_chart(
-            figures.draw_timeline(dataset, detection, _, translate_message),
-            "timeline",
-            _("Values in the order of the file, incidents marked"),
-        )
+@st.fragment
+def _show_views(detection: Detection, dataset: Dataset | None) -> None:
+    """Show the anomalies over time, by day, entity and month; only the open view is drawn."""
+    st.subheader(_("All anomalies"))
+    if dataset is not None and not dataset.has_dates:
+        _show_timeline(detection, dataset)
         return
-    time_tab, calendar_tab, entity_tab, month_tab = st.tabs(
-        [_("Over time"), _("Calendar"), _("By entity"), _("By month")]
+    views = {
+        _("Over time"): _show_timeline,
+        _("Calendar"): _show_calendar,
+        _("By entity"): _show_entities,
+        _("By month"): _show_months,
+    }
+    if dataset is None:
+        del views[_("Over time")]
+    tabs = st.tabs(list(views), key="anomaly-view", on_change="rerun")
+    for tab, show_view in zip(tabs, views.values(), strict=True):
+        if tab.open:
+            with tab:
+                show_view(detection, dataset)
+
+
+def _show_timeline(detection: Detection, dataset: Dataset | None) -> None:
+    if dataset is None:
+        return
+    focus = choose_focus(detection, dataset.entities)
+    if len(dataset.entities) > len(focus):
+        focus = st.multiselect(
+            _("Entities in colour"), dataset.entities, focus, max_selections=MAX_FOCUS_ENTITIES, key="curve"
+        )
+    show_chart(
+        draw_timeline(dataset, detection, _, translate_message, focus),
+        "timeline",
+        _("Values over time, incidents marked"),
+        has_time_axis=dataset.has_dates,
     )
-    with time_tab:
-        entity = (
-            st.selectbox(
-                _("Entity"),
-                dataset.entities,
-                index=None,
-                placeholder=_("All entities"),
-                key="curve",
-                label_visibility="collapsed",
-            )
-            if len(dataset.entities) > 1
-            else None
-        )
-        selection = dataset.filter_rows([entity]) if entity else dataset
-        show_chart(
-            figures.draw_timeline(selection, detection, _, translate_message),
-            "timeline",
-            _("Values over time, incidents marked"),
-        )
-    with calendar_tab:
-        st.caption(_("Anomalies per day, with one column per week and Monday at the top."))
-        show_chart(
-            figures.draw_calendar_map(detection, _),
-            "calendar",
-            _("Anomalies per day of each year"),
-            has_time_axis=False,
-        )
-    with entity_tab:
-        show_chart(
-            figures.draw_counts_per_entity(detection, _),
-            "per-entity",
-            _("Anomalies of each entity"),
-            has_time_axis=False,
-        )
-    with month_tab:
-        show_chart(
-            figures.draw_counts_per_month(detection, _),
-            "per-month",
-            _("Anomalies per month of the year"),
-            has_time_axis=False,
-        )
+
+
+def _show_calendar(detection: Detection, dataset: Dataset | None) -> None:
+    show_chart(
+        draw_calendar_map(detection, _, list_weekdays(), list_months()),
+        "calendar",
+        _("Anomalies per day of each year, weeks from left to right and weekdays from Monday at the top"),
+        has_time_axis=False,
+    )
+
+
+def _show_entities(detection: Detection, dataset: Dataset | None) -> None:
+    show_chart(
+        figures.draw_counts_per_entity(detection, _), "per-entity", _("Anomalies of each entity"), has_time_axis=False
+    )
+
+
+def _show_months(detection: Detection, dataset: Dataset | None) -> None:
+    show_chart(
+        figures.draw_counts_per_month(detection, _, list_months()),
+        "per-month",
+        _("Anomalies per month of the year"),
+        has_time_axis=False,
+    )
 
 
 def _export_table(detection: Detection) -> pd.DataFrame:

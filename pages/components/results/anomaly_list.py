@@ -1,45 +1,56 @@
-"""Incidents and flagged rows of a detection as a table, and one row in detail."""
+"""Incidents and flagged rows of a detection, worst first: the list, the chosen one in words and in its series."""
+
+from collections.abc import Hashable
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.data.dataset import Dataset
-from core.tasks.anomalies import figures, words
+from core.tasks.anomalies import figures
+from core.tasks.anomalies.incident_figure import draw_incident
+from core.tasks.anomalies.incident_words import compute_percent, describe_incident, describe_part, round_amount
 from core.tasks.anomalies.result import SEVERITIES, Detection
-from pages.components import feedback_form
+from pages.components import feedback_form, url_state
 from pages.components.i18n import _, format_value, get_date_format, translate_message
+from pages.components.ranked_list import Card, choose_entry, escape_markdown
 from pages.components.results.run_widgets import show_chart
 
 MAX_SHOWN_ROWS = 2000
 SEVERITY_MARKS = ("○", "◇", "▲", "★")
+VIEWS = ("incidents", "rows", "all")
+DETAILS = ["spreads", "rows", "score", "rank"]
 
 
+@st.fragment
 def show(detection: Detection, dataset: Dataset | None, run: str) -> None:
-    """Show the list of incidents or rows, the selected row in detail, and the form for a verdict on it."""
-    st.subheader(_("Ranked incidents"))
-    view, rows = _select_rows(detection)
-    visible = rows.head(MAX_SHOWN_ROWS)
-    st.caption(_describe_list(view, len(rows)))
-    event = st.dataframe(
-        _build_table(detection, visible, feedback_form.list_verdicts(run, visible), view),
-        hide_index=True,
-        width="stretch",
-        key=f"ranked-{view}",
-        on_select="rerun",
-        selection_mode="single-row",
-        column_config=_build_column_config(detection),
-        placeholder="–",
-        alt=_("Ranked incidents") if view == "incidents" else _("Ranked rows"),
-    )
-    if visible.empty:
+    """Show the list of incidents or rows, the chosen one in detail, and the form for a verdict on it.
+
+    A choice draws only this part of the page again.
+    """
+    st.subheader(_("Incidents, worst first"))
+    view, entries = _select_entries(detection)
+    if entries.empty:
+        st.info(_("No incident matches these filters."))
         return
-    selected = event.selection.rows
-    number = int(visible.index[selected[0] if selected and selected[0] < len(visible) else 0])
-    if view == "incidents":
-        number = _ask_row(detection, number)
-    _show_row(detection, dataset, number)
-    feedback_form.ask_verdict("anomalies", run, detection.rows.loc[number, ["entity", "time", "score"]].to_dict())
+    shown = entries.head(MAX_SHOWN_ROWS)
+    st.caption(_describe_list(view, len(entries)))
+    verdicts = feedback_form.list_verdicts(run, detection.rows.loc[shown["row"], ["entity", "time"]])
+    table = _build_table(detection, shown, verdicts, view)
+    number = choose_entry(
+        table,
+        _build_column_config(detection, table),
+        lambda number: _build_card(detection, shown.loc[number], table["verdict"].get(number, "")),
+        address="incident" if view == "incidents" else "row",
+        label=_("Incidents, worst first") if view == "incidents" else _("Rows, worst first"),
+        details=[*DETAILS, *(["verdict"] if not any(verdicts) else [])],
+    )
+    entry = shown.loc[number]
+    st.subheader(f"{format_severity(entry['severity'])} · {escape_markdown(_describe_entry(detection, entry))}")
+    row = _ask_row(detection, int(entry["row"])) if view == "incidents" else int(entry["row"])
+    _show_row(detection, dataset, row)
+    feedback_form.ask_verdict("anomalies", run, detection.rows.loc[row, ["entity", "time", "score"]].to_dict())
 
 
 def format_severity(level: int) -> str:
@@ -50,14 +61,17 @@ def format_severity(level: int) -> str:
 # ---- list -----------------------------------------------------------------------------------------------------------
 
 
-def _select_rows(detection: Detection) -> tuple[str, pd.DataFrame]:
-    """Show the filters; return the view and its rows. An incident is listed by its row with the highest score."""
+def _select_entries(detection: Detection) -> tuple[str, pd.DataFrame]:
+    """Show the filters; return the view and its entries under their numbers, from 1 on.
+
+    An entry is a line of `Detection.measured_incidents`; a row is an incident of one row.
+    """
     labels = {"incidents": _("Incidents"), "rows": _("Flagged rows"), "all": _("All rows")}
     view = (
         st.segmented_control(
             _("List"),
-            list(labels),
-            default="incidents",
+            VIEWS,
+            default=_find_first_view(detection),
             required=True,
             format_func=labels.__getitem__,
             key="table-view",
@@ -66,8 +80,8 @@ def _select_rows(detection: Detection) -> tuple[str, pd.DataFrame]:
         )
         or "incidents"
     )
+    rows = detection.rows if view == "all" else detection.anomalies
     entity_column, severity_column = st.columns([4, 6], vertical_alignment="bottom")
-    rows = detection.rows
     with entity_column:
         names = st.multiselect(
             _("Entities"), sorted(rows["entity"].astype(str).unique()), placeholder=_("All"), key="table-entities"
@@ -84,14 +98,20 @@ def _select_rows(detection: Detection) -> tuple[str, pd.DataFrame]:
                 "1,000, notable 1 in 100, mild more frequent."
             ),
         )
-    if view == "incidents":
-        incidents = detection.incidents.set_index("row")
-        rows = rows.loc[incidents.index].assign(start=incidents["start"], size=incidents["rows"])
-    elif view == "rows":
-        rows = rows[rows["anomaly"]]
-    if names:
-        rows = rows[rows["entity"].isin(names)]
-    return view, rows[rows["severity"].isin(levels)] if levels else rows
+    entries = detection.measured_incidents if view == "incidents" else rows
+    entries = entries[entries["entity"].isin(names)] if names else entries
+    entries = entries[entries["severity"].isin(levels)] if levels else entries
+    if view != "incidents":
+        entries = detection.list_row_incidents(entries.index)
+    return view, entries.set_axis(entries.index + 1)
+
+
+def _find_first_view(detection: Detection) -> str:
+    """Return the view that the row in the address belongs to; the incidents without one."""
+    text = url_state.get_query_param("row")
+    if not text.isdecimal():
+        return "incidents"
+    return "rows" if int(text) <= len(detection.anomalies) else "all"
 
 
 def _describe_list(view: str, count: int) -> str:
@@ -106,74 +126,82 @@ def _describe_list(view: str, count: int) -> str:
     return " ".join(sentences)
 
 
-def _build_table(detection: Detection, rows: pd.DataFrame, verdicts: list[str], view: str) -> pd.DataFrame:
-    """Return the displayed columns; a mark next to the word keeps severity independent of colour."""
-    records = rows[["column", "value", "low", "high"]].to_dict("records")
-    shown = [
-        words.round_for_display(record["value"], record["low"], record["high"])
-        if isinstance(record["column"], str)
-        else None
-        for record in records
-    ]
+def _build_table(detection: Detection, entries: pd.DataFrame, verdicts: list[str], view: str) -> pd.DataFrame:
+    """Return the columns: how bad, where, when, how far, and what deviates; the others are details."""
+    records = entries.to_dict("records")
+    amounts = [_round_amounts(record) for record in records]
+    expected = entries["expected"].dropna()
     table = pd.DataFrame(
         {
-            "severity": [format_severity(level) for level in rows["severity"]],
-            "entity": rows["entity"].astype(str),
-            "time": rows["start"] if view == "incidents" else rows["time"],
-            "value": [None if values is None else values[0] for values in shown],
-            "range": [
-                "" if values is None else translate_message(words.describe_range(*values[1:])) for values in shown
-            ],
-            "causes": _describe_causes(detection, rows),
-            "rows": rows["size"] if view == "incidents" else 1,
+            "severity": [format_severity(level) for level in entries["severity"]],
+            "entity": entries["entity"].astype(str),
+            "time": entries["start"],
+            "measured": [measured for measured, _expected in amounts],
+            "expected": [expected for _measured, expected in amounts],
+            "percent": [compute_percent(record["measured"], record["expected"]) for record in records],
+            "difference": [measured - expected for measured, expected in amounts],
+            "part": [translate_message(describe_part(record, detection.data.unit)) for record in records],
             "verdict": verdicts,
-            "score": rows["score"].round(3),
-            "rank": (rows["incident"] if view == "incidents" else rows.index) + 1,
-        }
+            "spreads": entries["spreads"].round(1),
+            "rows": entries["rows"],
+            "score": entries["score"].round(3),
+            "rank": entries.index,
+        },
+        entries.index,
     )
-    return table if view == "incidents" else table.drop(columns="rows")
+    unused = ["rows"] if view != "incidents" else []
+    return table.drop(columns=[*unused, "difference" if (expected > 0).all() else "percent"])
 
 
-def _describe_causes(detection: Detection, rows: pd.DataFrame) -> list[str]:
-    """Return what deviates in one line each: the columns, else a jump or the combination; and the level of the day."""
-    texts = []
-    columns = rows[["causes", "jump_column", "expected_amount"]].itertuples(index=False)
-    levels, patterns = detection.describe_levels(rows.index), detection.describe_patterns(rows.index)
-    for level, sentences, line in zip(levels, patterns, columns, strict=True):
-        parts = [line.causes] if line.causes else []
-        if not line.causes and isinstance(line.jump_column, str):
-            parts.append(_("jump at {column}").format(column=line.jump_column))
-        parts += [] if level is None else [translate_message(level)]
-        parts += map(translate_message, sentences)
-        is_explained = pd.notna(line.expected_amount)
-        texts.append(" · ".join(parts) or (_("the combination of values") if is_explained else ""))
-    return texts
+def _round_amounts(record: dict[Hashable, Any]) -> tuple[float, float]:
+    """Return the measured and the expected value with the digits that their difference needs."""
+    measured, expected = float(record["measured"]), float(record["expected"])
+    return round_amount(measured, measured - expected), round_amount(expected, measured - expected)
 
 
-def _build_column_config(detection: Detection) -> dict[str, ColumnConfig]:
+def _build_card(detection: Detection, entry: pd.Series, verdict: str) -> Card:
+    title = [format_severity(entry["severity"]), *([verdict] if verdict else [])]
+    return Card(" · ".join(title), _describe_entry(detection, entry))
+
+
+def _describe_entry(detection: Detection, entry: pd.Series) -> str:
+    return translate_message(describe_incident(entry.to_dict(), detection.data.unit))
+
+
+def _build_column_config(detection: Detection, table: pd.DataFrame) -> dict[str, ColumnConfig]:
     unit = f" ({detection.data.unit})" if detection.data.unit else ""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    times = detection.rows["time"]
-    has_dates = pd.api.types.is_datetime64_any_dtype(times)
-    has_times = has_dates and (pd.DatetimeIndex(times).normalize() != times).any()
+    has_dates = pd.api.types.is_datetime64_any_dtype(table["time"])
+    has_times = has_dates and (table["time"].dt.normalize() != table["time"]).any()
     time_format = get_date_format() + (" HH:mm" if has_times else "")
     return {
-        "severity": text(_("Severity"), width=80),
-        "entity": text(_("Entity"), width=160),
-        "time": st.column_config.DatetimeColumn(_("Time"), format=time_format, width=125 if has_times else 90)
+        "severity": text(_("Severity"), width=84),
+        "entity": text(_("Entity"), width=125),
+        "time": st.column_config.DatetimeColumn(_("Time"), format=time_format, width=130 if has_times else 88)
         if has_dates
         else number(_("Row"), width=70),
-        "value": number(_("Measured") + unit, format="localized", width=115),
-        "range": text(_("Usually") + unit, width=110, help=_("Expected range (± 2σ) of the value that deviates most.")),
-        "causes": text(
-            _("What deviates"),
-            width=230,
-            help=_("Values outside their expected range, with their distance to the expected value in spreads (σ)."),
+        "measured": number(
+            _("Measured") + unit,
+            format="localized",
+            width=108,
+            help=_("Mean of the values that deviate; sum of the day where the whole day does; size of a jump."),
         ),
-        "rows": number(_("Rows"), width=55),
+        "expected": number(
+            _("Usual") + unit, format="localized", width=100, help=_("The same of the expected values.")
+        ),
+        "percent": number(_("Deviation"), format="%+.0f %%", width=82),
+        "difference": number(_("Deviation") + unit, format="localized", width=100),
+        "part": text(_("What deviates"), width=200),
         "verdict": feedback_form.build_verdict_column(),
-        "score": number(_("Score"), format="localized", width=65),
-        "rank": number(_("Rank"), width=55),
+        "spreads": number(
+            _("Spreads (σ)"),
+            format="localized",
+            width=80,
+            help=_("Distance of the value that deviates most to its expected value, in its usual spreads (σ)."),
+        ),
+        "rows": number(_("Rows"), width=60),
+        "score": number(_("Score"), format="localized", width=75),
+        "rank": number(_("Rank"), width=60),
     }
 
 
@@ -199,23 +227,26 @@ def _ask_row(detection: Detection, worst: int) -> int:
 
 
 def _show_row(detection: Detection, dataset: Dataset | None, number: int) -> None:
-    """Show one row: its explanation, its values and expected values, or a single value with its neighbours in time."""
-    row, cells = detection.rows.loc[number], detection.select_cells(number)
-    st.subheader(f"{format_severity(int(row['severity']))} · {row['entity']} · {_format_time(row['time'])}")
+    """Show one row: its explanation, its series with the timeline, and its columns where it has several."""
+    cells = detection.select_cells(number)
     if cells.empty:
         st.caption(_("Expected values are saved only for the rows with the highest scores."))
-        return
-    for sentence in detection.describe_row(number):
-        st.text(translate_message(sentence))
-    unit, time = detection.data.unit, row["time"]
-    if dataset is not None and len(cells) == 1:
-        figure, has_time_axis = (
-            figures.draw_value_in_series(dataset.get_neighbourhood(row["entity"], time), time, cells.iloc[0], unit, _),
-            True,
-        )
     else:
-        figure, has_time_axis = figures.draw_row_profile(cells, unit, _), False
-    show_chart(figure, "profile", _("Values of the row and their expected band"), has_time_axis=has_time_axis)
+        st.text("\n".join(map(translate_message, detection.describe_row(number))))
+    if dataset is not None:
+        show_chart(
+            draw_incident(dataset, detection, number, _, translate_message),
+            "incident",
+            _("Timeline of the entity, and below it the values around the incident with their usual band"),
+            has_time_axis=dataset.has_dates,
+        )
+    if len(cells) > 1:
+        show_chart(
+            figures.draw_row_profile(cells, detection.data.unit, _),
+            "profile",
+            _("Values of the row and their expected band"),
+            has_time_axis=False,
+        )
 
 
 def _format_time(time: object) -> str:

@@ -8,12 +8,17 @@ from core.messages import N_
 from core.tasks.forecast import figures
 from core.tasks.forecast.alarm_words import describe_alarm, tabulate_alarms
 from core.tasks.forecast.result import Forecast
-from pages.components import downloads, feedback_form
+from pages.components import downloads, feedback_form, url_state
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
+from pages.components.ranked_list import Card, choose_entry
 from pages.components.results.interval_labels import SEVERITY_LABELS, format_severity, round_amount
 from pages.components.results.run_widgets import show_chart
 
 MAX_SHOWN_ALARMS = 1000
+ADDRESS = "alarm"
+"""Name of the query parameter that holds the number of the chosen alarm."""
+
+DETAILS = ["end", "measured", "expected", "difference", "kind"]
 KIND_LABELS = {"high": N_("too high"), "low": N_("too low"), "lasting": N_("lasting")}
 KIND_MARKS = {"high": "▲", "low": "▼", "lasting": "↔"}
 
@@ -105,56 +110,64 @@ def format_kind(kind: str) -> str:
 
 
 def _select_alarm(forecast: Forecast, alarms: pd.DataFrame, run: str) -> int | None:
-    """Show the table; return the place of the selected alarm, or None."""
+    """Show the list; return the place of the alarm that was chosen, None until one is."""
     st.caption(
         _("{count} alarms, worst first. Select one: the picture shows it, and you can give a verdict.").format(
             count=format_value(len(alarms))
         )
     )
-    rows = st.dataframe(
-        build_table(forecast, alarms, feedback_form.list_verdicts(run, alarms.rename(columns={"start": "time"}))),
-        hide_index=True,
-        width="stretch",
-        key="alarms",
-        on_select="rerun",
-        selection_mode="single-row",
-        column_config=_build_column_config(forecast),
-        alt=_("Alarms"),
-    ).selection.rows
-    return int(rows[0]) if rows and rows[0] < len(alarms) else None
+    verdicts = feedback_form.list_verdicts(run, alarms.rename(columns={"start": "time"}))
+    table = build_table(forecast, alarms, verdicts)
+    number = choose_entry(
+        table,
+        _build_column_config(forecast),
+        lambda number: _build_card(table.loc[number]),
+        address=ADDRESS,
+        label=_("Alarms"),
+        details=[*DETAILS, *(["verdict"] if not any(verdicts) else [])],
+    )
+    return int(table.index.get_loc(number)) if url_state.get_query_param(ADDRESS) else None
+
+
+def _build_card(row: pd.Series) -> Card:
+    return Card(" · ".join(filter(None, [row["severity"], row["kind"], row["verdict"]])), row["words"])
 
 
 def build_table(forecast: Forecast, alarms: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
-    """Return the shown columns; the first ones say what a narrow screen has room for."""
+    """Return the shown columns under the numbers of the alarms, from 1 on."""
     return pd.DataFrame(
         {
             "severity": [format_severity(name) for name in alarms["severity"]],
             "entity": alarms["entity"].astype(str),
             "start": alarms["start"],
-            "end": alarms["end"],
             "percent": alarms["percent"].round(1),
+            "words": [translate_message(describe_alarm(alarm, forecast)) for alarm in alarms.to_dict("records")],
+            "verdict": verdicts,
+            "end": alarms["end"],
             "measured": alarms["measured"].map(round_amount),
             "expected": alarms["expected"].map(round_amount),
             "difference": alarms["difference"].map(round_amount),
             "kind": [format_kind(kind) for kind in alarms["kind"]],
-            "verdict": verdicts,
-            "words": [translate_message(describe_alarm(alarm, forecast)) for alarm in alarms.to_dict("records")],
         }
-    )
+    ).set_axis(alarms["alarm"] + 1)
 
 
 def _build_column_config(forecast: Forecast) -> dict[str, ColumnConfig]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     unit = f" ({forecast.data.unit})" if forecast.data.unit else ""
     times = forecast.judged["time"]
-    time_format = get_date_format() + (" HH:mm" if (times.dt.normalize() != times).any() else "")
+    has_times = bool((times.dt.normalize() != times).any())
+    time_format = get_date_format() + (" HH:mm" if has_times else "")
     return {
-        "severity": text(_("Severity"), width=82),
-        "entity": text(_("Entity"), width=150),
-        "start": st.column_config.DatetimeColumn(_("Start"), format=time_format),
+        "severity": text(_("Severity"), width=84),
+        "entity": text(_("Entity"), width=125),
+        "start": st.column_config.DatetimeColumn(_("Start"), format=time_format, width=130 if has_times else 88),
         "end": st.column_config.DatetimeColumn(_("End"), format=time_format),
         "percent": number(
-            _("Difference, %"), format="%+.1f %%", help=_("Measured − expected, in percent. Empty where 0 is expected.")
+            _("Difference, %"),
+            width=95,
+            format="%+.1f %%",
+            help=_("Measured − expected, in percent. Empty where 0 is expected."),
         ),
         "measured": number(
             _("Measured") + unit,
@@ -165,7 +178,7 @@ def _build_column_config(forecast: Forecast) -> dict[str, ColumnConfig]:
         "difference": number(_("Difference") + unit, format="localized"),
         "kind": text(_("Kind"), width=90),
         "verdict": feedback_form.build_verdict_column(),
-        "words": text(_("In words"), width="large"),
+        "words": text(_("In words"), width=370),
     }
 
 

@@ -6,8 +6,9 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.views import list_peaks
-from pages.components import downloads, feedback_form
+from pages.components import downloads, feedback_form, url_state
 from pages.components.i18n import _, format_value
+from pages.components.ranked_list import Card, choose_entry
 from pages.components.results import interval_series
 from pages.components.results.interval_labels import (
     KIND_LABELS,
@@ -23,6 +24,8 @@ from pages.components.results.interval_labels import (
 )
 
 MAX_SHOWN_EVENTS = 2000
+ADDRESS = "event"
+"""Name of the query parameter that holds the number of the chosen event."""
 
 
 def show(result: Intervals, run: str) -> None:
@@ -81,42 +84,53 @@ def _filter_events(result: Intervals) -> pd.DataFrame:
 
 
 def _select_event(result: Intervals, events: pd.DataFrame, run: str) -> int | None:
-    """Show the table; return the place of the selected event, or None."""
+    """Show the list; return the place of the event that was chosen, None until one is."""
     st.caption(
         _("{count} events, worst first. Select one: the picture zooms to it, and you can give a verdict.").format(
             count=format_value(len(events))
         )
     )
     verdicts = feedback_form.list_verdicts(run, events.rename(columns={"start": "time"}))
-    rows = st.dataframe(
-        _build_table(events, verdicts, len(result.measures) > 1),
-        hide_index=True,
-        width="stretch",
-        key="interval-events",
-        on_select="rerun",
-        selection_mode="single-row",
-        column_config=_build_column_config(result),
-        alt=_("Events"),
-    ).selection.rows
-    return int(rows[0]) if rows and rows[0] < len(events) else None
+    table = _build_table(events, verdicts, len(result.measures) > 1)
+    number = choose_entry(
+        table,
+        _build_column_config(result),
+        lambda number: _build_card(result, events.iloc[table.index.get_loc(number)], table.at[number, "verdict"]),
+        address=ADDRESS,
+        label=_("Events"),
+        details=["end", *(["verdict"] if not any(verdicts) else [])],
+    )
+    return int(table.index.get_loc(number)) if url_state.get_query_param(ADDRESS) else None
+
+
+def _build_card(result: Intervals, event: pd.Series, verdict: str) -> Card:
+    title = [format_severity(event["severity"]), format_kind(event["kind"]), *([verdict] if verdict else [])]
+    place = [str(event["entity"]), *([str(event["measure"])] if len(result.measures) > 1 else [])]
+    text = _("{place}, {span}: {measured}, usual {usual}").format(
+        place=" · ".join(place),
+        span=format_span(event["start"], event["end"]),
+        measured=format_amount(event["y"], result.data.unit if len(result.measures) == 1 else ""),
+        usual=format_usual(event.to_dict()),
+    )
+    return Card(" · ".join(title), text)
 
 
 def _build_table(events: pd.DataFrame, verdicts: list[str], has_measures: bool) -> pd.DataFrame:
-    """Return the shown columns; the first ones say what a narrow screen has room for."""
+    """Return the shown columns under the numbers of the events, from 1 on."""
     table = pd.DataFrame(
         {
             "severity": [format_severity(name) for name in events["severity"]],
             "entity": events["entity"].astype(str),
             "measure": events["measure"].astype(str),
             "start": events["start"],
-            "end": events["end"],
-            "rel_distance": events["rel_distance"].round(1),
             "y": events["y"].map(round_amount),
             "usual": [format_usual(event) for event in events.to_dict("records")],
+            "rel_distance": events["rel_distance"].round(1),
             "kind": [format_kind(name) for name in events["kind"]],
             "verdict": verdicts,
+            "end": events["end"],
         }
-    )
+    ).set_axis(events["event"] + 1)
     return table if has_measures else table.drop(columns="measure")
 
 
@@ -126,7 +140,7 @@ def _build_column_config(result: Intervals) -> dict[str, ColumnConfig]:
     unit = f" ({result.data.unit})" if result.data.unit and len(result.measures) == 1 else ""
     return {
         "severity": text(_("Severity"), width=82),
-        "entity": text(_("Entity"), width=78),
+        "entity": text(_("Entity"), width=120),
         "measure": text(_("Measure"), width=62),
         "start": st.column_config.DatetimeColumn(_("Start"), format=time_format, width=88),
         "end": st.column_config.DatetimeColumn(_("End"), format=time_format, width=88),

@@ -14,6 +14,7 @@ from core.tasks.sequences.result import SequenceDetection
 from core.tasks.sequences.spec import PER_1000_ROWS, PERIOD_LABELS
 from pages.components import feedback_form
 from pages.components.i18n import _, format_value, get_date_format, translate_message
+from pages.components.ranked_list import Card, choose_entry
 from pages.components.results import live_threshold, model, score_card, sequence_event
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 from pages.components.results.sequence_event import format_amount, format_severity
@@ -257,20 +258,8 @@ def _show_events(detection: SequenceDetection, run: str) -> None:
             "their usual level for more than three rows. Select an event to see its causes."
         ).format(count=format_value(len(events)))
     )
-    selected_rows = st.dataframe(
-        _build_table(detection, visible, feedback_form.list_verdicts(run, visible.rename(columns={"start": "time"}))),
-        hide_index=True,
-        width="stretch",
-        key="sequence-events",
-        on_select="rerun",
-        selection_mode="single-row",
-        column_config=_build_column_config(detection),
-        alt=_("Events"),
-    ).selection.rows
     if len(visible):
-        number = int(
-            visible.index[selected_rows[0]] if selected_rows and selected_rows[0] < len(visible) else visible.index[0]
-        )
+        number = _choose_event(detection, visible, run)
         sequence_event.show(detection, number)
         event = detection.events.loc[number]
         feedback_form.ask_verdict(
@@ -278,6 +267,35 @@ def _show_events(detection: SequenceDetection, run: str) -> None:
             run,
             {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]},
         )
+
+
+def _choose_event(detection: SequenceDetection, events: pd.DataFrame, run: str) -> int:
+    """Show the list; return the chosen event, the first unless another was chosen."""
+    verdicts = feedback_form.list_verdicts(run, events.rename(columns={"start": "time"}))
+    table = _build_table(detection, events, verdicts)
+    number = choose_entry(
+        table,
+        _build_column_config(detection),
+        lambda number: _build_card(table.loc[number]),
+        address="event",
+        label=_("Events"),
+        details=["unflagged", "rows", "peak", "odds", "number", *(["verdict"] if not any(verdicts) else [])],
+    )
+    return number - 1
+
+
+def _build_card(row: pd.Series) -> Card:
+    start = row["start"]
+    time = format_value(start.to_pydatetime() if isinstance(start, pd.Timestamp) else start)
+    text = _("{entity}, {time}, for {duration}: {causes}, measured {measured}, usual {usual}").format(
+        entity=row["entity"],
+        time=time,
+        duration=row["duration"],
+        causes=row["causes"],
+        measured=row["measured"],
+        usual=row["usual"],
+    )
+    return Card(" · ".join(filter(None, [row["severity"], row["verdict"]])), text)
 
 
 def _filter_events(detection: SequenceDetection) -> pd.DataFrame:
@@ -303,16 +321,16 @@ def _filter_events(detection: SequenceDetection) -> pd.DataFrame:
 
 
 def _build_table(detection: SequenceDetection, events: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
-    """Return the displayed columns of the events: what happened first, scores and numbers last."""
+    """Return the displayed columns under the numbers of the events, from 1 on; scores and numbers last."""
     table = pd.DataFrame(
         {
             "severity": [format_severity(level) for level in events["severity"]],
             "entity": events["entity"].astype(str),
             "start": events["start"],
-            "duration": [sequence_event.format_duration(detection, event) for _number, event in events.iterrows()],
-            "causes": [sequence_event.format_causes(event) for _number, event in events.iterrows()],
             "measured": [format_amount(amount) for amount in events["measured"]],
             "usual": [sequence_event.format_usual(event) for _number, event in events.iterrows()],
+            "causes": [sequence_event.format_causes(event) for _number, event in events.iterrows()],
+            "duration": [sequence_event.format_duration(detection, event) for _number, event in events.iterrows()],
             "verdict": verdicts,
             "unflagged": events["unflagged"],
             "rows": events["rows"],
@@ -320,7 +338,7 @@ def _build_table(detection: SequenceDetection, events: pd.DataFrame, verdicts: l
             "odds": [_format_odds(odds) for odds in events["odds"]],
             "number": events.index + 1,
         }
-    )
+    ).set_axis(events.index + 1)
     return table.assign(known=events["known"].to_numpy()) if "known" in events else table
 
 
@@ -338,19 +356,19 @@ def _build_column_config(detection: SequenceDetection) -> dict[str, ColumnConfig
     unit = f" ({detection.data.unit})" if detection.data.unit else ""
     return {
         "severity": text(_("Severity"), width=80),
-        "entity": text(_("Entity"), width="small"),
+        "entity": text(_("Entity"), width=90),
         "start": build_time_column(_("Start")),
-        "duration": text(_("Duration"), width="small"),
+        "duration": text(_("Duration"), width=85),
         "causes": text(
             _("What"),
-            width="medium",
+            width=190,
             help=_(
                 "Columns that moved most, with their part of the squared distance to the moving mean. A lasting "
                 "change is an event whose scores stay up for longer than an anomaly."
             ),
         ),
         "measured": text(
-            _("Measured") + unit, width="small", help=_("Most unusual value of the first column in the event.")
+            _("Measured") + unit, width=95, help=_("Most unusual value of the first column in the event.")
         ),
         "usual": text(
             _("Usual") + unit,

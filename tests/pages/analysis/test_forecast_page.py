@@ -353,7 +353,7 @@ def test_forecast_page_lists_alarms_and_keeps_verdicts(
     table = next(element.value for element in app.dataframe if "words" in element.value.columns)
     assert len(table) == len(result.alarms)
     assert table["entity"].tolist() == result.alarms["entity"].astype(str).tolist()
-    assert table["words"][0].startswith(str(result.alarms["entity"][0]))
+    assert table["words"].iloc[0].startswith(str(result.alarms["entity"][0]))
     assert f"{len(result.alarms)} alarms, worst first" in read_page_text(app)
     get_widget_like(app, "segmented_control", "verdict-choice-").set_value("true_alarm").run()
     app = get_widget_like(app, "button", "verdict-save-").click().run()

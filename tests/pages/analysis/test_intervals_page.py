@@ -168,7 +168,7 @@ def test_result_lists_worst_event_first_and_describes_it(digest: str, saved_resu
     assert len(table) == len(result.events)
     worst = result.events.iloc[0]
     assert table["entity"].iloc[0] == worst["entity"]
-    assert list(table)[:5] == ["severity", "entity", "measure", "start", "end"]
+    assert list(table)[:5] == ["severity", "entity", "measure", "start", "y"]
     text = read_page_text(app)
     assert f"**#1 · ★ critical · {worst['entity']} · {worst['measure']} · " in text
     assert get_widget(app, "selectbox", "interval-entity").value == worst["entity"]

@@ -244,7 +244,7 @@ def test_sequences_page_explains_event(page_workspace: Workspace, kpis: Dataset)
     assert "**errors: 0.8598**, usually 0." in page_text
     assert "It would not have been flagged with **errors 0." in page_text
     table = get_table(app, "causes")
-    assert list(table)[:7] == ["severity", "entity", "start", "duration", "causes", "measured", "usual"]
+    assert list(table)[:7] == ["severity", "entity", "start", "measured", "usual", "causes", "duration"]
     assert str(table["causes"].iloc[0]) in page_text, "the table and the event name the same causes"
     assert table["duration"].iloc[0].endswith(" min")
     app = get_widget(app, "event-severity").set_value([2]).run()
