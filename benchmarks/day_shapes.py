@@ -122,9 +122,10 @@ def _measure(case: Case) -> Measured:
         series = series.tail(len(series) - int(series.periods.searchsorted(case.start)) + case.days)
     first_day = int(series.periods.searchsorted(case.start))
     train_series = series.select_before(case.start)
-    columns = select_covariates(train_series, case.covariates)
+    selection = select_covariates(train_series, case.covariates)
     train_covariates, covariates = (
-        CovariatePanel.from_covariates(part, case.covariates, columns) for part in (train_series, series)
+        CovariatePanel.from_covariates(part, case.covariates, selection.names, timed=selection.timed)
+        for part in (train_series, series)
     )
     forecaster = list_forecasters()[case.forecaster]().fit(train_series, train_covariates, HORIZON)
     amounts = forecaster.predict_steps(series, covariates, HORIZON, first_day, len(series))
@@ -145,6 +146,7 @@ def _measure(case: Case) -> Measured:
 def _build_lines(case: Case, measured: Measured) -> list[ResultLine]:
     series, test = measured.series, measured.shape.test_
     choice = "usual shares (history too short)" if test is None else "shape" if test.is_gain else "usual shares"
+    choice += f" with {', '.join(names)} at its times" if (names := measured.shape.timed_names_) else ""
     lines = [
         ResultLine(
             f"{case.label}: fit of the shape",

@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -115,18 +115,19 @@ def _print_questions(dataset: Dataset, workspace: Workspace) -> None:
         typer.echo(f"A file with these columns was read with other options before: {options}", err=True)
 
 
-def load_covariates(files: list[Path], workspace: Workspace, zone: str = "") -> str:
+def load_covariates(files: list[Path], workspace: Workspace, zone: str = "", entities: Sequence[str] = ()) -> str:
     """Store the covariate tables in `files` and return their digest; a digest instead of files is returned.
 
-    Timestamps in UTC are converted to the time `zone` of the data. What was converted, left out or has two readings is
-    printed on standard error. Raises NotFoundError, UnreadableFileError, OptionError.
+    Timestamps in UTC are converted to the time `zone` of the data. Columns may be named like its `entities`. What was
+    converted, left out or has two readings is printed on standard error. Raises NotFoundError, UnreadableFileError,
+    OptionError.
     """
     from core.data.covariates import read_covariates
 
     digest = find_stored_digest(files)
     if digest:
         return digest
-    tables = read_covariates(list(files), zone)
+    tables = read_covariates(list(files), zone, entities)
     for table in tables:
         for note in table.notes:
             typer.echo(str(note.message), err=True)

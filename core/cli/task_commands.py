@@ -92,7 +92,7 @@ def _execute_task(
         dataset = load_input(files, values["recipe"], workspace, parse_read_options(values))
         spec = replace(spec, dataset=dataset.digest)
         if "covariates" in option_values:  # read after the data, because their clock is that of the data
-            covariates = load_covariates(option_values["covariates"], workspace, dataset.zone)
+            covariates = load_covariates(option_values["covariates"], workspace, dataset.zone, dataset.entities)
             spec = replace(spec, covariates=covariates)  # type: ignore[call-arg]
         if isinstance(spec, PartSpec):
             check_selection(spec, dataset)

@@ -156,8 +156,15 @@ class Panel:
 
         In periods shorter than a day, the amount of the same time of the day is taken.
         """
-        limit = STALE_DAYS if self._phase_count > 1 else max(int(STALE_DAYS * DAY // self.step), MIN_STALE_PERIODS)
+        limit = self.stale_periods // self._phase_count
         return self._apply_by_phase(values, lambda table: table.ffill(limit=limit))
+
+    @property
+    def stale_periods(self) -> int:
+        """Periods for which the last known amount replaces missing ones: those of 14 days, at least two."""
+        if self._phase_count > 1:
+            return STALE_DAYS * self._phase_count
+        return max(int(STALE_DAYS * DAY // self.step), MIN_STALE_PERIODS)
 
     @property
     def _phase_count(self) -> int:

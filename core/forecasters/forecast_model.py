@@ -8,7 +8,7 @@ import pandas as pd
 from core.array_types import Floats
 from core.data.aggregation import Aggregation
 from core.data.covariates import Covariates
-from core.data.dataset import Dataset, format_timestamp, make_index
+from core.data.dataset import DAY, Dataset, format_timestamp, make_index
 from core.data.nameless import takes_place
 from core.data.panel import Panel, Resolution
 from core.errors import DataError
@@ -16,6 +16,8 @@ from core.evaluation.conformal import ResidualHistory
 from core.evaluation.error_volatility import Cycles
 from core.forecasters.base import Forecaster
 from core.forecasters.intraday.day_shape import DayShape
+from core.forecasters.intraday.step_times import choose_times
+from core.forecasters.intraday.times_test import TimesTest
 from core.forecasters.panels.covariate_panel import CovariatePanel, WeatherMode, select_covariates
 from core.forecasters.to_frame import to_frame
 from core.messages import N_
@@ -34,6 +36,8 @@ class ForecastModel:
     measure     column of the data, if they have several
     aggregation whether the values of a day are summed or averaged
     weather     "original": known future weather; "degraded": with the error of a usual forecast; "none": not used
+
+    The covariates `timed_names_` count at the times of the day; `times_test_` is the test that decided it.
     """
 
     forecaster: Forecaster
@@ -45,6 +49,8 @@ class ForecastModel:
 
     entities_: tuple[str, ...] = field(default=(), init=False)
     covariate_names_: tuple[str, ...] = field(default=(), init=False)
+    timed_names_: tuple[str, ...] = field(default=(), init=False)
+    times_test_: TimesTest | None = field(default=None, init=False)
     unit_: str = field(default="", init=False)
     slots_: int = field(default=1, init=False)
     day_start_: int = field(default=0, init=False)
@@ -65,12 +71,18 @@ class ForecastModel:
 
         The `errors` of a backtest calibrate the intervals.
         """
-        self.covariate_names_ = tuple(select_covariates(series, covariates, self.weather).names)
+        selection = select_covariates(series, covariates, self.weather)
+        self.covariate_names_ = tuple(selection.names)
         covariate_panel = CovariatePanel.from_covariates(
-            series, covariates, self.covariate_names_, self.weather, self.horizon
+            series, covariates, selection.names, self.weather, self.horizon, selection.timed
         )
+        covariate_panel, self.times_test_ = choose_times(series, covariate_panel, self.horizon)
         self.forecaster.fit(series, covariate_panel, self.horizon, progress)
         self.day_shape_ = DayShape().fit(series, covariate_panel, self.horizon)
+        if self.day_shape_.test_ is not None:
+            self.times_test_ = self.day_shape_.test_.times
+        has_slots = len(series.slots) > 1
+        self.timed_names_ = self.day_shape_.timed_names_ if has_slots else tuple(covariate_panel.at_times)
         self.entities_, self.unit_ = series.entities, series.unit
         self.slots_, self.day_start_ = len(series.slots), series.day_start
         self.frequency_, self.step_seconds_ = series.frequency, series.step.total_seconds()
@@ -78,7 +90,9 @@ class ForecastModel:
 
     def build_covariate_panel(self, series: Panel, covariates: Covariates) -> CovariatePanel:
         """Return the covariates of all days of the series and of the days that are forecast."""
-        return CovariatePanel.from_covariates(series.extend(self.horizon), covariates, self.covariate_names_)
+        return CovariatePanel.from_covariates(
+            series.extend(self.horizon), covariates, self.covariate_names_, timed=self.timed_names_
+        )
 
     def forecast_days(
         self, series: Panel, covariate_panel: CovariatePanel, horizon: int, quantiles: Floats
@@ -124,7 +138,8 @@ class ForecastModel:
             aggregation=self.aggregation,
         )
         day_start = self.day_start_ if self.slots_ > 1 else 0  # a daily row has the date of its day
-        covariates = Covariates.from_rows(table.set_index(index)[list(self.covariate_names_)], day_start)
+        slots = int(DAY / step) if self.timed_names_ else 0
+        covariates = Covariates.from_rows(table.set_index(index)[list(self.covariate_names_)], day_start, slots)
         forecast, bands = self.forecast_days(
             series, self.build_covariate_panel(series, covariates), self.horizon, SERVED_QUANTILES
         )
@@ -136,7 +151,7 @@ class ForecastModel:
     def _check_compatible(self, series: Panel, horizon: int) -> None:
         if horizon > self.horizon:
             raise DataError(
-                N_("The model forecasts at most {accepted} days ahead. The requested horizon is {value} days."),
+                N_("The model forecasts at most {accepted} periods ahead. The requested horizon has {value}."),
                 accepted=self.horizon,
                 value=horizon,
             )

@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ import pandas as pd
 from core.errors import NotFoundError, UnreadableFileError
 from core.messages import N_
 from core.runs import model_loader
+from core.runs.model_attributes import complete_model
 from core.runs.model_loader import OTHER_TYPES
 from core.runs.stored_runs import load_run
 from core.settings import ROOT
@@ -44,9 +45,11 @@ def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
     """Load the model of class `kind` of a run. No code in its file is executed.
 
     Raises NotFoundError for a run without a model. Raises UnreadableFileError for a pickle, a damaged file, another
-    class than `kind`, or a file with a class that is not trusted.
+    class than `kind`, a file with a class that is not trusted, or a model of an earlier version that this one cannot
+    use.
     """
-    folder = load_run(run_id, workspace).files / "model"
+    run = load_run(run_id, workspace)
+    folder = run.files / "model"
     if not folder.is_dir():
         raise NotFoundError(N_("The run {run} has no saved model."), run=run_id[:12])
     try:
@@ -62,7 +65,22 @@ def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
             run=run_id[:12],
             reason=error,
         ) from error
+    if missing := complete_model(model):
+        raise UnreadableFileError(
+            N_(
+                "The model of the run {run} was fitted by version {version} of Vigie. This version cannot use it, "
+                "because it lacks {attributes}. Fit the model again."
+            ),
+            run=run_id[:12],
+            version=_describe_version(run.record.tags),
+            attributes=", ".join(missing),
+        )
     return model
+
+
+def _describe_version(tags: Mapping[str, str]) -> str:
+    """Return the version and the revision of the code of a run."""
+    return " ".join(filter(None, (tags.get("code.version", ""), tags.get("code.revision", "")[:8]))) or "?"
 
 
 def list_trusted_types() -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Storage of covariates known in advance: one folder per digest.
 
-Each table is a Parquet file; a JSON file holds the kinds, file names and notes of all tables.
+Each table is a Parquet file, and a second one with the values at the times of the day, if it has any. A JSON file
+holds the kinds, file names and notes of all tables.
 """
 
 import hashlib
@@ -46,10 +47,21 @@ class CovariateStore(DigestFolders):
 
 def _write_tables(tables: Sequence[CovariateTable], folder: Path) -> None:
     for number, table in enumerate(tables):
-        rows = table.frame.add_prefix("value/").reset_index()
-        rows.to_parquet(folder / f"{number}.parquet", index=False, compression="zstd")
+        _write_frame(table.frame, folder / f"{number}.parquet")
+        if table.intraday is not None:
+            _write_frame(table.intraday, folder / f"{number}.intraday.parquet")
     metadata = [_table_to_json(table) for table in tables]
     (folder / "covariates.json").write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
+
+
+def _write_frame(frame: pd.DataFrame, path: Path) -> None:
+    frame.add_prefix("value/").reset_index().to_parquet(path, index=False, compression="zstd")
+
+
+def _read_frame(path: Path, time: str) -> pd.DataFrame:
+    frame = pd.read_parquet(path).astype({time: "datetime64[ns]"}).set_index(["place", time])
+    frame.columns = frame.columns.str.removeprefix("value/")
+    return frame
 
 
 def _table_to_json(table: CovariateTable) -> dict[str, Any]:
@@ -70,10 +82,10 @@ def _table_to_json(table: CovariateTable) -> dict[str, Any]:
 
 
 def _read_table(path: Path, metadata: dict[str, Any]) -> CovariateTable:
-    frame = pd.read_parquet(path).astype({"day": "datetime64[ns]"}).set_index(["place", "day"])
-    frame.columns = frame.columns.str.removeprefix("value/")
+    frame, intraday_path = _read_frame(path, "day"), path.with_suffix(".intraday.parquet")
+    intraday = _read_frame(intraday_path, "time") if intraday_path.exists() else None
     notes = (
         Finding(note["kind"], note["count"], Message(note["template"], note["values"]), tuple(note["where"]))
         for note in metadata["notes"]
     )
-    return CovariateTable(metadata["kind"], frame, metadata["file"], tuple(notes))
+    return CovariateTable(metadata["kind"], frame, metadata["file"], tuple(notes), intraday)

@@ -58,7 +58,7 @@ def ask_digest(dataset: Dataset) -> str:
 def ask_tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
     """Return the covariate tables for `dataset`; show the uploader and the report of the join."""
     tables = _load_stored_tables()
-    _show_uploader(tables, dataset.zone)
+    _show_uploader(tables, dataset)
     if dataset.files == SAMPLE_FILES and SAMPLE_WEATHER_FILE not in {table.file for table in tables}:
         _offer_weather(tables)
     if tables:
@@ -66,7 +66,7 @@ def ask_tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
     return tables
 
 
-def read_uploads(uploads: Sequence[UploadedFile], zone: str = "") -> list[CovariateTable]:
+def read_uploads(uploads: Sequence[UploadedFile], zone: str, entities: Sequence[str]) -> list[CovariateTable]:
     """Read uploaded files as covariate tables, from generated file names. Raises as `read_covariates`."""
     with TemporaryDirectory(prefix="vigie-covariates-") as folder:
         files = []
@@ -74,7 +74,7 @@ def read_uploads(uploads: Sequence[UploadedFile], zone: str = "") -> list[Covari
             path = Path(folder) / f"upload-{number}"
             path.write_bytes(upload.getbuffer())
             files.append((path, upload.name))
-        return read_covariates(files, zone)
+        return read_covariates(files, zone, entities)
 
 
 def _load_stored_tables() -> tuple[CovariateTable, ...]:
@@ -91,7 +91,7 @@ def _load_stored_tables() -> tuple[CovariateTable, ...]:
     return tuple(tables)
 
 
-def _show_uploader(tables: tuple[CovariateTable, ...], zone: str) -> None:
+def _show_uploader(tables: tuple[CovariateTable, ...], dataset: Dataset) -> None:
     """Show the uploader; files are read at once, and a file replaces an older one of the same name."""
     version = url_state.get_state(UPLOADER_VERSION, 0)
     uploads = st.file_uploader(
@@ -112,7 +112,7 @@ def _show_uploader(tables: tuple[CovariateTable, ...], zone: str) -> None:
         )
     )
     if uploads:
-        _add_tables(tables, lambda: read_uploads(uploads, zone))
+        _add_tables(tables, lambda: read_uploads(uploads, dataset.zone, dataset.entities))
 
 
 def _offer_weather(tables: tuple[CovariateTable, ...]) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
-from babel import dates, numbers
+from babel import Locale, dates, numbers
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from typing_extensions import override
 
 from core.messages import Message
 from pages.components import url_state
@@ -23,6 +24,24 @@ if TYPE_CHECKING:
 
 LANGUAGES = {"en": "English", "fr": "Français"}
 LOCALES = Path(__file__).resolve().parents[2] / "locales"
+
+
+class TerritoryNames(gettext.NullTranslations):
+    """Translations of the English names of countries, which no catalogue repeats.
+
+    Example:
+        >>> TerritoryNames("fr").gettext("Germany"), TerritoryNames("fr").gettext("Load data")
+        ('Allemagne', 'Load data')
+    """
+
+    def __init__(self, language: str) -> None:
+        super().__init__()
+        english, names = (Locale.parse(code).territories for code in ("en", language))
+        self.names = {name: names.get(code, name) for code, name in english.items() if code.isalpha()}
+
+    @override
+    def gettext(self, message: str) -> str:
+        return self.names.get(message, message)
 
 
 def get_language() -> str:
@@ -37,12 +56,14 @@ def load_catalogue(code: str) -> gettext.NullTranslations:
     """Load the translations into `code`; English is the source language and needs none."""
     path = LOCALES / code / "LC_MESSAGES" / "vigie.po"
     if not path.is_file():
-        return gettext.NullTranslations()
+        return TerritoryNames(code)
     buffer = io.BytesIO()
     with path.open("rb") as source:
         write_mo(buffer, read_po(source, locale=code))
     buffer.seek(0)
-    return gettext.GNUTranslations(buffer)
+    catalogue = gettext.GNUTranslations(buffer)
+    catalogue.add_fallback(TerritoryNames(code))
+    return catalogue
 
 
 def _(text: str) -> str:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from core.data.covariates.countries import (
     NO_CALENDAR,
@@ -11,7 +12,7 @@ from core.data.covariates.countries import (
     is_calendar,
     is_country,
     list_calendars,
-    name_country,
+    name_territory,
     split_calendar,
 )
 from core.data.dataset import Dataset
@@ -113,8 +114,8 @@ def choose_calendars(dataset: Dataset, calendar: str = "", places: Mapping[str, 
         >>> from core.data.dataset import make_index
         >>> index = make_index(["Ohio", "Kentucky"], pd.to_datetime(["2024-01-01"] * 2))
         >>> choice = choose_calendars(Dataset(pd.DataFrame({"load": [1.0, 2.0]}, index), "tidy_series"))
-        >>> dict(choice.codes), str(choice.note)[:62]
-        ({'Kentucky': 'US-KY', 'Ohio': 'US-OH'}, 'Public holidays of United States (US-KY), United States (US-OH')
+        >>> dict(choice.codes), str(choice.note)[:46]
+        ({'Kentucky': 'US-KY', 'Ohio': 'US-OH'}, 'Public holidays of United States (US-KY, US-OH')
     """
     entities, places = dataset.entities, places or {}
     if calendar == NO_CALENDAR:
@@ -137,7 +138,24 @@ def _describe_choice(codes: Mapping[str, str], template: str, **values: object) 
     calendars = sorted(set(filter(None, codes.values())))
     if not calendars:
         return CalendarChoice(codes, Message(UNKNOWN))
-    return CalendarChoice(codes, Message(template, {"calendars": ", ".join(map(name_country, calendars)), **values}))
+    return CalendarChoice(codes, Message(template, {"calendars": describe_calendars(calendars), **values}))
+
+
+def describe_calendars(calendars: Sequence[str]) -> Message:
+    """Return the countries of calendars, each with their codes; the names of countries are translated like any text.
+
+    Example:
+        >>> str(describe_calendars(["DE", "US-KY", "US-OH"]))
+        'Germany (DE), United States (US-KY, US-OH)'
+    """
+    codes_by_country: dict[str, list[str]] = {}
+    for code in calendars:
+        codes_by_country.setdefault(name_territory(code), []).append(code)
+    words = [
+        Message("{country} ({codes})", {"country": Message(country), "codes": ", ".join(codes)})
+        for country, codes in codes_by_country.items()
+    ]
+    return reduce(lambda start, word: Message("{start}, {word}", {"start": start, "word": word}), words)
 
 
 def _refine(calendar: str, named: str) -> str:

@@ -115,9 +115,19 @@ def name_country(code: str, language: str = "en") -> str:
         >>> name_country("DE-BY"), name_country("DE", "fr")
         ('Germany (DE-BY)', 'Allemagne (DE)')
     """
+    return f"{name_territory(code, language)} ({code})"
+
+
+def name_territory(code: str, language: str = "en") -> str:
+    """Return the name of the country of a calendar.
+
+    Example:
+        >>> name_territory("DE-BY"), name_territory("DE", "fr")
+        ('Germany', 'Allemagne')
+    """
     from babel import Locale
 
-    return f"{Locale.parse(language).territories.get(split_calendar(code)[0], '?')} ({code})"
+    return str(Locale.parse(language).territories.get(split_calendar(code)[0], "?"))
 
 
 def find_zone_country(zone: str) -> str:

@@ -23,17 +23,20 @@ NATION = ""
 class CovariateTable:
     """Covariates of one file.
 
-    kind    "weather", "strikes", "holidays", "school_breaks", "events" or "other"
-    frame   float64, index (place, day), unique and sorted; a place is a canonical region of France, a school zone "A",
-            "B", "C", any other name as the file writes it, or "" for all entities
-    file    name of the file, as the user knows it
-    notes   findings of reading: unknown names, unreadable cells, aggregated rows
+    kind      "weather", "strikes", "holidays", "school_breaks", "events" or "other"
+    frame     float64, index (place, day), unique and sorted; a place is a canonical region of France, a school zone
+              "A", "B", "C", any other name as the file writes it, or "" for all entities
+    file      name of the file, as the user knows it
+    notes     findings of reading: unknown names, unreadable cells, aggregated rows
+    intraday  numbers at their local times, where the file has several values a day: float64, index (place, time),
+              unique and sorted; None otherwise
     """
 
     kind: str
     frame: pd.DataFrame
     file: str
     notes: tuple[Finding, ...] = ()
+    intraday: pd.DataFrame | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -52,12 +55,13 @@ class CovariateTable:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of kind, file name, places, days, columns and values."""
+        """SHA-256 of kind, file name, places, times, columns and values."""
         hasher = hashlib.sha256(json.dumps([self.kind, self.file, self.columns, self.places]).encode())
-        place_codes = pd.Index(self.places).get_indexer(self.frame.index.get_level_values("place"))
-        hasher.update(place_codes.astype("<i8").tobytes())
-        hasher.update(self.frame.index.get_level_values("day").to_numpy("<M8[ns]").tobytes())
-        hasher.update(np.ascontiguousarray(self.frame.fillna(np.nan).to_numpy(dtype="<f8")).data)
+        for frame in [self.frame, *([] if self.intraday is None else [self.intraday])]:
+            place_codes = pd.Index(self.places).get_indexer(frame.index.get_level_values("place"))
+            hasher.update(place_codes.astype("<i8").tobytes())
+            hasher.update(frame.index.get_level_values(1).to_numpy("<M8[ns]").tobytes())
+            hasher.update(np.ascontiguousarray(frame.fillna(np.nan).to_numpy(dtype="<f8")).data)
         return hasher.hexdigest()
 
 

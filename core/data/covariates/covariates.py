@@ -1,8 +1,8 @@
-"""Covariates of every entity and day, and a report on the join of each table."""
+"""Covariates of every entity and day, with their times of the day, and a report on the join of each table."""
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from core.data.covariates.intraday import DayGrid, IntradayValues, compute_deviations, select_changing
 from core.data.quality.findings import Finding
 from core.errors import DataError
 from core.messages import N_
@@ -55,24 +56,36 @@ class Covariates:
     joins     report on each table, in the order of their precedence
     notes     findings of the join: the calendar, places without a match, columns that several tables have
     calendar  calendar of all entities; "none" without one, "" where they have several
+    intraday  deviations at the times of the day, of the columns that have several values a day; None without any
     """
 
     frame: pd.DataFrame
     joins: tuple[JoinReport, ...] = ()
     notes: tuple[Finding, ...] = ()
     calendar: str = ""
+    intraday: IntradayValues | None = None
 
     @classmethod
-    def from_rows(cls, rows: pd.DataFrame, day_start: int = 0) -> "Covariates":
+    def from_rows(cls, rows: pd.DataFrame, day_start: int = 0, slots: int = 0) -> "Covariates":
         """Build the covariates from one row per entity and timestamp, index (entity, time).
 
-        A day gets the mean of its rows. Every entity gets every day from the first to the last.
+        A day gets the mean of its rows. Every entity gets every day from the first to the last. With `slots`, the times
+        of the day count, too.
         """
-        time = pd.DatetimeIndex(rows.index.get_level_values("time")) - pd.Timedelta(hours=day_start)
-        daily = rows.groupby([rows.index.get_level_values("entity"), time.normalize()]).mean()
-        days = pd.date_range(time.min().normalize(), time.max().normalize(), freq="D")
+        times = pd.DatetimeIndex(rows.index.get_level_values("time"))
+        shifted = times - pd.Timedelta(hours=day_start)
+        daily = rows.groupby([rows.index.get_level_values("entity"), shifted.normalize()]).mean()
+        days = pd.date_range(shifted.min().normalize(), shifted.max().normalize(), freq="D")
         entities = sorted(set(rows.index.get_level_values("entity")))
-        return cls(daily.reindex(pd.MultiIndex.from_product([entities, days], names=["entity", "day"])).astype(float))
+        daily = daily.reindex(pd.MultiIndex.from_product([entities, days], names=["entity", "day"])).astype(float)
+        covariates = cls(daily)
+        if not slots:
+            return covariates
+        groups = pd.Index(entities).get_indexer(rows.index.get_level_values("entity"))
+        grid = DayGrid(days, slots, day_start)
+        deviations = compute_deviations(rows.to_numpy(dtype=float), groups, times, covariates.values, grid)
+        columns = select_changing(deviations, covariates.columns, covariates.values)
+        return replace(covariates, intraday=IntradayValues(columns, day_start) if columns else None)
 
     @property
     def columns(self) -> list[str]:
@@ -103,6 +116,16 @@ class Covariates:
         values[:, entity_positions < 0] = np.nan
         return values
 
+    def read_deviations(self, column: str, entities: Sequence[str], days: pd.DatetimeIndex) -> NDArray[np.float64]:
+        """Return the deviations of a column of `intraday` from its days, (days, entities, slots), NaN where unknown."""
+        assert self.intraday is not None, "no column has values at the times of the day"
+        entity_positions = pd.Index(self.entities).get_indexer(list(entities))
+        day_positions = self.days.get_indexer(pd.DatetimeIndex(days).normalize())
+        values = self.intraday.columns[column][entity_positions][:, day_positions].transpose(1, 0, 2)
+        values[day_positions < 0] = np.nan
+        values[:, entity_positions < 0] = np.nan
+        return values
+
     def replace_column(self, column: str, values: "ArrayLike | Callable[[pd.Series], ArrayLike]") -> "Covariates":
         """Return a copy with other values for `column`: one per row, one for all, or a function of the present values.
 
@@ -126,10 +149,21 @@ class Covariates:
             )
         return replace(self, frame=self.frame.assign(**{column: np.broadcast_to(new_values, len(old)).copy()}))
 
+    def drop_columns(self, columns: Collection[str]) -> "Covariates":
+        """Return a copy without `columns`."""
+        intraday = self.intraday
+        if intraday is not None:
+            remaining = {name: values for name, values in intraday.columns.items() if name not in columns}
+            intraday = replace(intraday, columns=remaining) if remaining else None
+        return replace(self, frame=self.frame.drop(columns=list(columns)), intraday=intraday)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of entities, days, columns and values; independent of the join reports."""
         hasher = hashlib.sha256(json.dumps([self.columns, self.entities]).encode())
         hasher.update(self.days.to_numpy("<M8[ns]").tobytes())
         hasher.update(np.ascontiguousarray(self.frame.to_numpy(dtype="<f8")).data)
+        for column, values in self.intraday.columns.items() if self.intraday is not None else ():
+            hasher.update(column.encode())
+            hasher.update(np.ascontiguousarray(values, dtype="<f8").data)
         return hasher.hexdigest()

@@ -1,17 +1,19 @@
-"""Covariates with one or more rows per day: the columns that hold them, and their values per place and day."""
+"""Covariates with one or more rows per day: the columns that hold them, and their values per place, day and time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.covariates.column_names import ALIASES, KEY_NAMES, find_covariate, parse_name, preview_names, split_unit
+from core.data.covariates.column_names import ALIASES, KEY_NAMES, find_covariate, preview_names
 from core.data.covariates.column_values import read_values
 from core.data.covariates.covariate_table import Places, aggregate_by_day
+from core.data.covariates.entity_headers import PlaceHeader, find_place_headers
+from core.data.covariates.intraday import build_intraday
 from core.data.covariates.local_times import RowTimes, find_time_columns, read_times
-from core.data.covariates.places import find_place_column, parse_place_header, read_places
+from core.data.covariates.places import find_place_column, read_places
 from core.data.ingest.clock_columns import find_clock_columns, find_incomplete_day
 from core.data.ingest.column_facts import describe_column
 from core.data.ingest.layouts.base import normalise_name
@@ -21,8 +23,6 @@ from core.errors import UnknownLayoutError, UnreadableFileError
 from core.messages import N_
 
 MAX_DESCRIBED_COLUMNS = 15
-UNIT_COVARIATES = {"°C": "temperature", "°F": "temperature", "K": "temperature", "km/h": "wind", "m/s": "wind"}
-"""Unit → the only covariate that has it; % has several."""
 
 ACCEPTED_EXAMPLES = (
     "temperature, TMin, TMax, wind, humidity, movement_social, taux_grevistes, nom_jour_ferie, vacances_zone_a …"
@@ -33,27 +33,29 @@ ACCEPTED_EXAMPLES = (
 class _Rows:
     """Values of covariates, each row with its time and place.
 
+    times           times on the local clock
     instants        times without a jump at a clock change
     written_places  places as the file writes them
     """
 
     values: pd.DataFrame
-    days: pd.DatetimeIndex
+    times: pd.DatetimeIndex
     instants: pd.DatetimeIndex
     places: Places
     written_places: Places
 
     def take(self, is_used: NDArray[np.bool_]) -> "_Rows":
         """Return the rows where `is_used` is True."""
-        columns = (self.values, self.days, self.instants, self.places, self.written_places)
+        columns = (self.values, self.times, self.instants, self.places, self.written_places)
         return _Rows(*(column[is_used] for column in columns))
 
 
-def build_daily(table: RawTable) -> pd.DataFrame:
-    """Build one row per place and day from columns of covariates.
+def build_values(table: RawTable, entities: Sequence[str] = ()) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Build one row per place and day from columns of covariates, and one per place and time, see `build_intraday`.
 
-    A table has one column per covariate, or one per covariate and region. Without a known covariate, every column of
-    numbers is used. Raises UnknownLayoutError if there is none, and UnreadableFileError if none has a number.
+    A table has one column per covariate, or one per covariate and region or entity of the data. Without a known
+    covariate, every column of numbers is used. Raises UnknownLayoutError if there is none, and UnreadableFileError if
+    none has a number.
     """
     time_columns = find_time_columns(table)
     columns = [
@@ -64,20 +66,22 @@ def build_daily(table: RawTable) -> pd.DataFrame:
     times = read_times(table, {role: table.frame[column] for column, role in time_columns.items()})
     is_first_copy = _find_first_copies(table)
     covariate_by_column = _find_covariates(table, columns)
-    header_by_column = {} if covariate_by_column else _find_place_headers(table, columns)
+    header_by_column = {} if covariate_by_column else find_place_headers(table, columns, entities)
     if header_by_column:
+        note_ignored(table, [column for column in columns if column not in header_by_column])
         all_rows = _stack_places(table, header_by_column, times)
-        rows = all_rows.take(np.tile(is_first_copy, len(all_rows.days) // len(is_first_copy)))
+        rows = all_rows.take(np.tile(is_first_copy, len(all_rows.times) // len(is_first_copy)))
     else:
         values = _read_columns(table, covariate_by_column or _find_numeric_columns(table, columns))
         places, written_places, has_place = read_places(table)
-        all_rows = _Rows(_add_mean_temperature(values), times.days, times.instants, places, written_places)
+        all_rows = _Rows(_add_mean_temperature(values), times.local, times.instants, places, written_places)
         rows = all_rows.take(has_place & is_first_copy)
     note_conflicts(table, rows.values, rows.instants, rows.written_places)
-    frame = aggregate_by_day(rows.values, rows.days, rows.places, rows.written_places)
-    _note_aggregation(table, len(rows.values), len(frame))
-    _note_months(table, rows.days)
-    return frame
+    frame = aggregate_by_day(rows.values, rows.times, rows.places, rows.written_places)
+    intraday = build_intraday(rows.values, rows.times, rows.places, rows.written_places)
+    _note_aggregation(table, len(rows.values), len(frame), has_times=intraday is not None)
+    _note_months(table, rows.times.normalize())
+    return frame, intraday
 
 
 def _find_first_copies(table: RawTable) -> NDArray[np.bool_]:
@@ -194,60 +198,34 @@ def _add_mean_temperature(values: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"temperature": mean, **{name: values[name] for name in values if name != "temperature"}})
 
 
-# ---- a column per region --------------------------------------------------------------------------------------------
+# ---- a column per place ---------------------------------------------------------------------------------------------
 
 
-def _find_place_headers(table: RawTable, columns: list[str]) -> dict[str, tuple[str, str]]:
-    """Return column → (covariate, place as written) if each column is a covariate of one region; else an empty mapping.
-
-    Raises UnknownLayoutError if the headers name regions, but not what was measured.
-    """
-    headers = {column: parse_place_header(split_unit(column)[0]) for column in columns}
-    by_column = {
-        column: (header[0] or UNIT_COVARIATES.get(parse_name(column)[1], ""), header[1])
-        for column, header in headers.items()
-        if header is not None
-    }
-    if not by_column or (len(by_column) == 1 and len(columns) > 1):
-        return {}
-    nameless = [column for column, (covariate, _) in by_column.items() if not covariate]
-    if nameless:
-        raise UnknownLayoutError(
-            N_(
-                "{file}: the columns {columns} are regions, but nothing says what was measured. Accepted headers: "
-                "'temperature Bretagne', or a unit such as 'Bretagne (°C)'."
-            ),
-            file=table.name,
-            columns=preview_names(nameless),
-        )
-    note_ignored(table, [column for column in columns if column not in by_column])
-    return by_column
-
-
-def _stack_places(table: RawTable, header_by_column: Mapping[str, tuple[str, str]], times: RowTimes) -> _Rows:
-    """Turn one column per covariate and region into one row per region and time."""
-    written = list(dict.fromkeys(place for _, place in header_by_column.values()))
-    names = [name for name in ALIASES if any(covariate == name for covariate, _ in header_by_column.values())]
-    columns = {header: column for column, header in reversed(list(header_by_column.items()))}
+def _stack_places(table: RawTable, header_by_column: Mapping[str, PlaceHeader], times: RowTimes) -> _Rows:
+    """Turn one column per covariate and place into one row per place and time."""
+    headers = list(header_by_column.values())
+    places = {header.written: header.place for header in headers}
+    covariates = dict.fromkeys(header.covariate for header in headers)
+    names = [*(name for name in ALIASES if name in covariates), *(name for name in covariates if name not in ALIASES)]
+    columns = {(header.covariate, header.written): column for column, header in header_by_column.items()}
     blocks = [
         pd.DataFrame(
             {
-                name: read_values(table, columns[name, place], name) if (name, place) in columns else np.nan
+                name: read_values(table, columns[name, written], name) if (name, written) in columns else np.nan
                 for name in names
             },
-            index=range(len(times.days)),
+            index=range(len(times.local)),
         )
-        for place in written
+        for written in places
     ]
     values = pd.concat(blocks, ignore_index=True)
-    column_by_covariate = {covariate: column for (covariate, _), column in columns.items()}
-    places = [header[2] for place in written if (header := parse_place_header(place))]
+    column_by_covariate = {header.covariate: column for column, header in reversed(list(header_by_column.items()))}
     return _Rows(
         _add_mean_temperature(_drop_empty(table, values, column_by_covariate)),
-        pd.DatetimeIndex(np.tile(times.days, len(written))),
-        pd.DatetimeIndex(np.tile(times.instants, len(written))),
-        np.repeat(np.array(places, dtype=object), len(times.days)),
-        np.repeat(np.array(written, dtype=object), len(times.days)),
+        pd.DatetimeIndex(np.tile(times.local, len(places))),
+        pd.DatetimeIndex(np.tile(times.instants, len(places))),
+        np.repeat(np.array(list(places.values()), dtype=object), len(times.local)),
+        np.repeat(np.array(list(places), dtype=object), len(times.local)),
     )
 
 
@@ -273,12 +251,19 @@ def note_conflicts(table: RawTable, values: pd.DataFrame, times: pd.DatetimeInde
         )
 
 
-def _note_aggregation(table: RawTable, row_count: int, day_count: int) -> None:
+def _note_aggregation(table: RawTable, row_count: int, day_count: int, has_times: bool) -> None:
+    """Note that there are several rows a day; `has_times` tells whether their times count."""
     if day_count < row_count:
         table.add_note(
             "aggregated_rows",
             row_count - day_count,
             N_(
+                "{file}: {rows} rows were aggregated to {days}, one per place and day. Numbers "
+                "are averaged. The largest value is used for yes/no columns. Forecasts of the times of a day can use "
+                "the numbers at their times."
+            )
+            if has_times
+            else N_(
                 "{file}: {rows} rows were aggregated to {days}, one per place and day. Numbers "
                 "are averaged. The largest value is used for yes/no columns."
             ),

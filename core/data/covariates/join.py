@@ -1,10 +1,10 @@
-"""Join of covariate tables: one row per entity and day.
+"""Join of covariate tables: one row per entity and day, and deviations at the times of the day.
 
 The rows are those of the grid from the start, so no join can add one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,22 +16,25 @@ from core.data.covariates.column_names import ALIASES, find_covariate, preview_n
 from core.data.covariates.countries import split_calendar
 from core.data.covariates.covariate_table import CovariateTable
 from core.data.covariates.covariates import Covariates, JoinReport
+from core.data.covariates.intraday import Cube, IntradayValues, count_slots
 from core.data.covariates.matching import MAP_FLAG, PlaceMatch, check_places, match_places, parse_places
+from core.data.covariates.placement import (
+    MAX_GRID_VALUES,
+    EntityGrid,
+    PlacedTable,
+    count_covered_days,
+    fill_gaps,
+    find_deviations,
+    is_union,
+    place_table,
+)
 from core.data.dataset import Dataset
 from core.data.nameless import name_by_file
 from core.data.quality.findings import Finding
 from core.errors import DataError
 from core.messages import N_, Message
 
-Cube = NDArray[np.float64]
-"""Values of shape (places or entities, days, columns), NaN where unknown."""
-
-MAX_GRID_VALUES = 50_000_000
 MIN_CALENDAR_SHARE = 0.5  # of the public holidays of a year, from which a file is a calendar of its own
-FIRST_FILLED_COLUMNS = ("holiday", "school_break")
-"""Flags of which the first known value counts. Other flags and rates are merged by the largest value: a strike in one
-table is a strike, even if another table lacks it."""
-
 
 SHARED_PLACE = N_(
     "{file}: no place in it matches an entity by name, so the values of {places} (their mean) count for all entities. "
@@ -47,30 +50,6 @@ UNMATCHED_ENTITIES = N_(
 )
 
 
-@dataclass(frozen=True)
-class _Grid:
-    """Entities and days of the result, and the calendar and place of every entity.
-
-    in_data  mask of the days that the data have
-    """
-
-    entities: list[str]
-    days: pd.DatetimeIndex
-    is_data_day: NDArray[np.bool_]
-    choice: CalendarChoice
-    mapping: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class _TableOnGrid:
-    """Values of a table on the grid, with its report and notes."""
-
-    columns: list[str]
-    values: Cube
-    join: JoinReport
-    notes: tuple[Finding, ...] = ()
-
-
 def join_covariates(
     dataset: Dataset,
     tables: Sequence[CovariateTable],
@@ -79,6 +58,8 @@ def join_covariates(
     places: Sequence[str] = (),
 ) -> Covariates:
     """Join `tables`, the covariates of `dataset` and a calendar, for every entity and day up to `last_day`.
+
+    Where the data have several steps a day, numbers of files with several values a day are known at these steps, too.
 
     calendar  "FR", "DE-BY" …, "none" for none, "" for the one that the data point to (`choose_calendars`)
     places    places of entities, such as "AEP=Ohio"
@@ -106,10 +87,14 @@ def join_covariates(
     kind = "calendar" if calendar else "guessed_calendar"
     notes = [Finding(kind, len(grid.choice.calendars), grid.choice.note), *notes]
     joins = tuple(grid_table.join for grid_table in (*tables_on_grid, *added))
-    return Covariates(frame, joins, tuple(notes), grid.choice.shared_code)
+    deviations = _merge_deviations(tables_on_grid)
+    intraday = IntradayValues(deviations, grid.day_start, dataset.zone) if deviations else None
+    return Covariates(frame, joins, tuple(notes), grid.choice.shared_code, intraday)
 
 
-def _build_grid(dataset: Dataset, last_day: pd.Timestamp, choice: CalendarChoice, mapping: Mapping[str, str]) -> _Grid:
+def _build_grid(
+    dataset: Dataset, last_day: pd.Timestamp, choice: CalendarChoice, mapping: Mapping[str, str]
+) -> EntityGrid:
     """Return the grid of `dataset` up to `last_day`; raise DataError without dates or for too many cells."""
     if not dataset.has_dates or not len(dataset):
         raise DataError(N_("Covariates are joined by day. These data have no dates."))
@@ -127,7 +112,8 @@ def _build_grid(dataset: Dataset, last_day: pd.Timestamp, choice: CalendarChoice
             start=str(days[0].date()),
             end=str(days[-1].date()),
         )
-    return _Grid(dataset.entities, days, days.isin(data_days), choice, mapping)
+    slots = count_slots(dataset)
+    return EntityGrid(dataset.entities, days, slots, dataset.day_start, days.isin(data_days), choice, mapping)
 
 
 def _compute_days(dataset: Dataset) -> pd.DatetimeIndex:
@@ -139,7 +125,7 @@ def _compute_days(dataset: Dataset) -> pd.DatetimeIndex:
     return (pd.DatetimeIndex(dataset.time) - day_offset).normalize()
 
 
-def _place_dataset_covariates(dataset: Dataset, grid: _Grid) -> list[_TableOnGrid]:
+def _place_dataset_covariates(dataset: Dataset, grid: EntityGrid) -> list[PlacedTable]:
     """Return a list with one table: the covariates of the dataset per day on the grid; an empty list if it has none."""
     if dataset.covariates is None or dataset.covariates.empty:
         return []
@@ -161,15 +147,18 @@ def _place_dataset_covariates(dataset: Dataset, grid: _Grid) -> list[_TableOnGri
         str(days.min().date()),
         str(days.max().date()),
         int(grid.is_data_day.sum()),
-        _count_covered_days(cube, grid),
+        count_covered_days(cube, grid),
     )
-    return [_TableOnGrid(columns, cube, join)]
+    if dataset.profile:
+        return [PlacedTable(columns, cube, join)]
+    rows, times = values.to_numpy(dtype=float), pd.DatetimeIndex(dataset.time)
+    return [PlacedTable(columns, cube, join, find_deviations(rows, columns, dataset.entity_codes, times, cube, grid))]
 
 
-def _match_table(table: CovariateTable, grid: _Grid) -> _TableOnGrid:
+def _match_table(table: CovariateTable, grid: EntityGrid) -> PlacedTable:
     """Return `table` on the grid, with notes on entities without a place and on places that apply to all."""
     match = match_places(grid.entities, table.places, grid.mapping, grid.choice.codes)
-    grid_table = _place_table(table, match, grid)
+    grid_table = place_table(table, match, grid)
     unmatched = grid_table.join.entities_unmatched
     values: dict[str, object] = {
         "file": table.file,
@@ -188,93 +177,28 @@ def _match_table(table: CovariateTable, grid: _Grid) -> _TableOnGrid:
     return replace(grid_table, notes=(Finding(kind, len(unmatched), Message(template, values)),))
 
 
-def _place_table(table: CovariateTable, match: PlaceMatch, grid: _Grid) -> _TableOnGrid:
-    """Return `table` on the grid, with its report."""
-    matched = {place for places in match.places.values() for place in places}
-    used_places = [place for place in table.places if place in matched]
-    cube = _build_place_cube(table, used_places, grid)
-    values_by_places = {
-        places: _merge_places(cube, table, used_places, places, match.is_shared)
-        for places in set(match.places.values())
-    }
-    values = np.stack([values_by_places[match.places[entity]] for entity in grid.entities])
-    unmatched = tuple(entity for entity in grid.entities if not match.places[entity])
-    join = JoinReport(
-        table.file,
-        table.kind,
-        tuple(table.columns),
-        len(grid.entities) - len(unmatched),
-        unmatched,
-        tuple(place for place in table.places if place not in used_places),
-        str(table.days[0].date()),
-        str(table.days[-1].date()),
-        int(grid.is_data_day.sum()),
-        _count_covered_days(values, grid),
-    )
-    return _TableOnGrid(table.columns, values, join)
-
-
-def _count_covered_days(values: Cube, grid: _Grid) -> int:
-    """Return the number of days of the data with at least one known value."""
-    is_known = ~np.isnan(values).all(axis=(0, 2))
-    return int((is_known & grid.is_data_day).sum())
-
-
-def _build_place_cube(table: CovariateTable, places: Sequence[str], grid: _Grid) -> Cube:
-    """Return the values of some places of `table` as an array (places, days, columns), NaN where unknown."""
-    cube = np.full((len(places), len(grid.days), len(table.columns)), np.nan)
-    place_codes = pd.Index(places, dtype=object).get_indexer(table.frame.index.get_level_values("place"))
-    day_positions = grid.days.get_indexer(table.frame.index.get_level_values("day"))
-    in_grid = (day_positions >= 0) & (place_codes >= 0)
-    cube[place_codes[in_grid], day_positions[in_grid]] = table.frame.to_numpy()[in_grid]
-    return cube
-
-
-def _merge_places(
-    cube: Cube, table: CovariateTable, used_places: Sequence[str], sources: Sequence[str], is_shared: bool
-) -> Cube:
-    """Return the values of the source places, merged to shape (days, columns).
-
-    The first known value counts, the largest value for strikes. All zones, and all places of a file that fit no
-    entity, give the mean of the known values (a share for flags).
-    """
-    if not sources:
-        return np.full(cube.shape[1:], np.nan)
-    parts = cube[[used_places.index(place) for place in sources]]
-    if len(sources) > 1 and set(sources) <= set("ABC"):
-        return parts.mean(axis=0)
-    if is_shared:
-        known = np.isfinite(parts).sum(axis=0)
-        return np.where(known > 0, np.nansum(parts, axis=0) / np.maximum(known, 1), np.nan)
-    merged = parts[0]
-    for part in parts[1:]:
-        merged = _fill_gaps(merged, part, np.array([_is_union(column) for column in table.columns]))
-    return merged
-
-
-def _is_union(column: str) -> bool:
-    """Tell whether the largest value of several tables counts, and not the first."""
-    return takes_largest(column) and column not in FIRST_FILLED_COLUMNS
-
-
-def _fill_gaps(first: Cube, later: Cube, use_larger: "NDArray[np.bool_] | bool | np.bool_") -> Cube:
-    """Return `first` with its gaps filled from `later`, and the larger of both where `use_larger`."""
-    return np.where(np.isnan(first) | (use_larger & (later > first)), later, first)
-
-
-def _merge_tables(tables_on_grid: list[_TableOnGrid], grid: _Grid) -> tuple[dict[str, Cube], list[Finding]]:
+def _merge_tables(tables_on_grid: list[PlacedTable], grid: EntityGrid) -> tuple[dict[str, Cube], list[Finding]]:
     """Return column → values, shape (entities, days), and a note on each column that several tables have."""
     columns: dict[str, Cube] = {}
     files_by_column: dict[str, list[str]] = {}
     for grid_table in tables_on_grid:
         for number, column in enumerate(grid_table.columns):
             values = grid_table.values[:, :, number]
-            columns[column] = _fill_gaps(columns[column], values, _is_union(column)) if column in columns else values
+            columns[column] = fill_gaps(columns[column], values, is_union(column)) if column in columns else values
             files_by_column.setdefault(column, []).append(grid_table.join.file)
     if {"strike", "strike_rate"} <= set(columns):
         columns["strike_rate"] = _correct_strike_rate(columns["strike"], columns["strike_rate"])
     overlaps = [_build_overlap_note(column, files) for column, files in files_by_column.items() if len(files) > 1]
     return columns, [*(note for grid_table in tables_on_grid for note in grid_table.notes), *overlaps]
+
+
+def _merge_deviations(tables_on_grid: Sequence[PlacedTable]) -> dict[str, Cube]:
+    """Return column → deviations of the times of a day, (entities, days, slots); the first known one counts."""
+    merged: dict[str, Cube] = {}
+    for grid_table in tables_on_grid:
+        for column, values in grid_table.deviations.items():
+            merged[column] = fill_gaps(merged[column], values, use_larger=False) if column in merged else values
+    return merged
 
 
 def _correct_strike_rate(strike: Cube, rate: Cube) -> Cube:
@@ -292,7 +216,7 @@ def _build_overlap_note(column: str, files: list[str]) -> Finding:
         "values are filled from {others}."
     )
     largest_counts = N_("{column}: several files have this column. The largest value of {first} and {others} is used.")
-    template = largest_counts if _is_union(column) else first_counts
+    template = largest_counts if is_union(column) else first_counts
     return Finding(
         "column_in_several_tables",
         len(files),
@@ -303,28 +227,28 @@ def _build_overlap_note(column: str, files: list[str]) -> Finding:
 # ---- calendar -------------------------------------------------------------------------------------------------------
 
 
-def _place_calendars(grid: _Grid) -> list[_TableOnGrid]:
+def _place_calendars(grid: EntityGrid) -> list[PlacedTable]:
     """Return the public holidays of the calendars, and the school breaks of French entities, on the grid."""
     codes = grid.choice.codes
     if not grid.choice.calendars:
         return []
     holidays = load_public_holidays(grid.days, grid.choice.calendars)
     places = {entity: (code,) if code else () for entity, code in codes.items()}
-    tables = [_place_table(holidays, PlaceMatch(places), grid)]
+    tables = [place_table(holidays, PlaceMatch(places), grid)]
     if any(split_calendar(code)[0] == FRANCE for code in codes.values()):
         breaks = load_school_breaks(grid.days)
         match = match_places(grid.entities, breaks.places, grid.mapping, codes).places
         in_france = {entity: places if codes[entity] == FRANCE else () for entity, places in match.items()}
-        tables.append(_place_table(breaks, PlaceMatch(in_france), grid))
+        tables.append(place_table(breaks, PlaceMatch(in_france), grid))
     return tables
 
 
 def _add_calendar(
     columns: dict[str, Cube],
     notes: list[Finding],
-    calendar: _TableOnGrid,
-    tables_on_grid: Sequence[_TableOnGrid],
-    grid: _Grid,
+    calendar: PlacedTable,
+    tables_on_grid: Sequence[PlacedTable],
+    grid: EntityGrid,
 ) -> bool:
     """Add the single flag of a calendar to `columns`, and a note if files have it too; tell whether it adds anything.
 
@@ -336,7 +260,7 @@ def _add_calendar(
         columns[column] = values
         return True
     is_sparse = _mark_sparse_years(own, values, grid.days) if column == "holiday" else False
-    merged = _fill_gaps(own, values, is_sparse)
+    merged = fill_gaps(own, values, is_sparse)
     adds_days = bool((np.nan_to_num(merged) != np.nan_to_num(own)).any())
     if adds_days:
         columns[column] = merged

@@ -1,4 +1,4 @@
-"""Reader of covariate files: finds covariates and their units, and returns one row per place and day."""
+"""Reader of covariate files: finds covariates and their units, and returns one row per place and day, or time."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from core.data.covariates.column_names import (
 )
 from core.data.covariates.column_values import read_values
 from core.data.covariates.covariate_table import CovariateTable, aggregate_by_day
-from core.data.covariates.daily_values import build_daily, note_conflicts, note_ignored
+from core.data.covariates.daily_values import build_values, note_conflicts, note_ignored
 from core.data.covariates.event_files import (
     build_events,
     fill_absent_days,
@@ -39,11 +39,11 @@ from core.errors import InputError
 from core.messages import N_
 
 
-def read_covariates(files: Sequence[FileInput], zone: str = "") -> list[CovariateTable]:
+def read_covariates(files: Sequence[FileInput], zone: str = "", entities: Sequence[str] = ()) -> list[CovariateTable]:
     """Read one table per file of weather, strikes, public holidays, school breaks or events, in the order of the files.
 
     `zone` is the time zone of the data, whose days the values of timestamps in UTC are assigned to. Without a zone, and
-    with several offsets, these are the days of France.
+    with several offsets, these are the days of France. Columns may belong to one of the `entities` of the data each.
 
     Other numbers per day are accepted as kind "other". Raises InputError without files, UnreadableFileError for bad
     cells, and UnknownLayoutError for a file without dates or covariates.
@@ -51,7 +51,8 @@ def read_covariates(files: Sequence[FileInput], zone: str = "") -> list[Covariat
     if not files:
         raise InputError(N_("No file was given."))
     with open_sources(list(files)) as sources:
-        return [_build_covariate_table(_set_zone(read_group(group), zone)) for group in group_files(sources)]
+        tables = [_set_zone(read_group(group), zone) for group in group_files(sources)]
+        return [_build_covariate_table(table, entities) for table in tables]
 
 
 def _set_zone(table: RawTable, zone: str) -> RawTable:
@@ -60,9 +61,9 @@ def _set_zone(table: RawTable, zone: str) -> RawTable:
     return replace(table, options=replace(table.options, zone=zone if is_single else ""))
 
 
-def _build_covariate_table(table: RawTable) -> CovariateTable:
+def _build_covariate_table(table: RawTable, entities: Sequence[str]) -> CovariateTable:
     """Detect the kind of `table` by its columns, and build the covariate table."""
-    table = expand_weeks(table)
+    table, intraday = expand_weeks(table), None
     columns = [str(column) for column in table.frame.columns]
     covariates = {find_covariate(column) for column in columns}
     if "strike" not in covariates and any(normalise_name(column) in STRIKE_NAMES for column in columns):
@@ -74,10 +75,12 @@ def _build_covariate_table(table: RawTable) -> CovariateTable:
         flag, frame = build_events(table, event_columns)
         kind = KIND_BY_COLUMN[flag]
     else:
-        frame = fill_absent_days(table, name_flags(build_daily(mark_named_events(table))))
+        values, intraday = build_values(mark_named_events(table), entities)
+        frame = fill_absent_days(table, name_flags(values))
+        intraday = None if intraday is None else intraday.loc[:, intraday.columns.isin(frame.columns)]
         kind = next((kind for name in frame.columns if (kind := _name_kind(name))), "other")
     frame = drop_undecided_days(table, frame) if list(frame.columns) == ["school_break"] else frame
-    return CovariateTable(kind, frame, table.name, tuple(table.notes))
+    return CovariateTable(kind, frame, table.name, tuple(table.notes), intraday)
 
 
 def _name_kind(column: str) -> str:

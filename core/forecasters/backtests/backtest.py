@@ -14,6 +14,7 @@ from core.errors import DataError
 from core.evaluation.conformal import DEFAULT_CONFIG, ConformalConfig, ResidualHistory
 from core.forecasters.base import Forecaster
 from core.forecasters.intraday.day_shape import DayShape
+from core.forecasters.intraday.step_times import choose_times
 from core.forecasters.panels.covariate_panel import CovariatePanel, WeatherMode, select_covariates, shift_days
 from core.messages import N_
 from core.progress import Progress
@@ -21,8 +22,23 @@ from core.progress import Progress
 YEAR_DAYS = 365
 MAX_STEP_PERIODS = 6000  # of a test, and of the errors before it, in steps shorter than a day
 MIN_TRAINING_VALUES = 3
-FittedFold = tuple[Forecaster, DayShape]
 CALIBRATION_SHARES = (1 / 2, 1 / 4)  # of the history before the test; less where the forecaster needs more
+
+
+@dataclass(frozen=True)
+class FittedFold:
+    """Forecaster and shape of the day, fitted before a fold.
+
+    has_times  True where covariates at the times of the day are features of the forecaster or of the shape
+    """
+
+    forecaster: Forecaster
+    day_shape: DayShape
+    has_times: bool
+
+    def select_covariates(self, covariates: CovariatePanel) -> CovariatePanel:
+        """Return the covariates as the forecaster was fitted with them."""
+        return covariates if self.has_times else covariates.drop_times()
 
 
 @dataclass(frozen=True)
@@ -103,18 +119,20 @@ def run_backtest(
     test_start = int(series.periods.searchsorted(start_date))
     _check_history(series, test_start, start_date, horizon)
     training_end = _list_error_starts(series, test_start)[0]
-    columns = select_covariates(series.select_before(series.periods[training_end]), covariates, weather).names
-    covariate_panel = CovariatePanel.from_covariates(series, covariates, columns, weather, horizon)
+    selection = select_covariates(series.select_before(series.periods[training_end]), covariates, weather)
+    columns, timed = selection.names, selection.timed
+    covariate_panel = CovariatePanel.from_covariates(series, covariates, columns, weather, horizon, timed)
 
     def fit_before(end: int, source: Forecaster) -> FittedFold:
         train_series = series.select_before(series.periods[end])
-        train_covariates = CovariatePanel.from_covariates(train_series, covariates, columns, weather, horizon)
+        known = CovariatePanel.from_covariates(train_series, covariates, columns, weather, horizon, timed)
+        known, _ = choose_times(train_series, known, horizon)
         part_progress = None if progress is None else progress.create_part(int(end == test_start), 2)
-        fold_forecaster = source.renew().fit(train_series, train_covariates, horizon, part_progress)
-        return fold_forecaster, DayShape().fit(train_series, train_covariates, horizon)
+        fold_forecaster = source.renew().fit(train_series, known, horizon, part_progress)
+        return FittedFold(fold_forecaster, DayShape().fit(train_series, known, horizon), bool(known.at_times))
 
     errors_start, first_fold = _fit_before_errors(series, test_start, lambda end: fit_before(end, forecaster))
-    source = forecaster if first_fold is None else first_fold[0]
+    source = forecaster if first_fold is None else first_fold.forecaster
     test_fold = _fit_before_test(series, test_start, lambda end: fit_before(end, source))
     day_count = len(series) - errors_start
     forecast = np.full((horizon, day_count, len(series.entities), len(series.slots)), np.nan)
@@ -122,13 +140,13 @@ def run_backtest(
     for fold, begin, end in folds:
         if fold is None:
             continue
-        fold_forecaster, day_shape = fold
+        fold_covariates = fold.select_covariates(covariate_panel)
         fold_series = series.select_before(series.periods[end]) if end < len(series) else series
-        fold_amounts = fold_forecaster.predict_steps(series, covariate_panel, horizon, begin, end)
+        fold_amounts = fold.forecaster.predict_steps(series, fold_covariates, horizon, begin, end)
         for step in range(1, min(horizon, end - begin) + 1):
             first_day = begin + step - 1
             amounts = fold_amounts[step - 1, step - 1 :]
-            slot_amounts = day_shape.spread(amounts, fold_series, covariate_panel, step, first_day)
+            slot_amounts = fold.day_shape.spread(amounts, fold_series, fold_covariates, step, first_day)
             forecast[step - 1, first_day - errors_start : end - errors_start] = slot_amounts
     errors = ResidualHistory(forecast, series.values[errors_start:], calibration, series.frequency)
     naive = compute_naive_forecasts(series, errors_start, horizon)
@@ -139,8 +157,8 @@ def run_backtest(
         errors,
         naive,
         compute_weekly_error(series, test_start),
-        test_fold[0],
-        covariate_panel,
+        test_fold.forecaster,
+        test_fold.select_covariates(covariate_panel),
     )
 
 

@@ -13,7 +13,13 @@ from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.features.feature_matrix import FeatureBuilder, FeatureMatrix
 from core.forecasters.features.feature_plan import FeaturePlan, find_season_lag
-from core.forecasters.features.weather_features import add_degree_days, add_weather_change, list_lagged_heating
+from core.forecasters.features.weather_features import (
+    add_degree_days,
+    add_times,
+    add_times_change,
+    add_weather_change,
+    list_lagged_heating,
+)
 from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
 
 TREND_START = pd.Timestamp("2000-01-01")  # fixed, so that the trend does not depend on the first day of the series
@@ -58,6 +64,8 @@ def build_linear_features(
     if covariates.has_temperature:
         heating_degrees = add_degree_days(builder, panel, covariates, step, plan)
         _add_cold_by_calendar(builder, panel, covariates, step, plan, heating_degrees)
+    if plan.day_length:
+        add_times(builder, covariates, step, plan)
     if not plan.is_daily:
         builder.add_feature("past", "level", shift_days(level, step))
     weekday = panel.periods.dayofweek.to_numpy()
@@ -178,6 +186,8 @@ def build_tree_features(
         builder.add_feature("past", f"ratio mean {window}", np.nan_to_num(shift_days(level, step) - base))
     if covariates.has_temperature:
         add_weather_change(builder, panel, covariates, step, plan)
+    if plan.day_length:
+        add_times_change(builder, covariates, step, plan)
     return builder.build_matrix(base)
 
 

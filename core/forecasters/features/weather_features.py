@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from core.array_types import Floats
+from core.data.dataset import DAY
 from core.data.panel import Panel
 from core.forecasters.features.feature_matrix import FeatureBuilder
 from core.forecasters.features.feature_plan import FeaturePlan, find_season_lag
@@ -11,6 +12,8 @@ from core.forecasters.panels.covariate_panel import CovariatePanel
 
 HEATING_BASES_C = (10, 13, 16, 19)  # °C; several bases, because consumption bends over a range of temperatures
 COOLING_BASES_C = (20, 24)  # °C
+TIME_HEATING_C, TIME_COOLING_C = 16, 21  # °C, below and above which the temperature at a time counts
+TIME_MEMORY_SHARE = 4  # of a day: the temperature of the last quarter of a day counts, too
 MEMORY_WEIGHTS = (0.6, 0.35, 0.15)  # of exponential means: buildings store heat for days
 
 
@@ -56,11 +59,45 @@ def list_lagged_heating(
     """Return the degree-days on the day of a lag, so that the model can separate its weather from its level."""
     if not covariates.has_temperature:
         return []
+    at_times = [(f"{name} at its time", values) for name, values in _list_degrees_at_times(covariates, lag)]
     heating = [
         (f"heating 16{suffix}", np.maximum(16 - value, 0))
         for suffix, value in _list_temperatures(panel, covariates, lag, step)
     ]
-    return [*heating, ("heating 16, memory", np.maximum(16 - _compute_memory(covariates, 0.35, lag, step, plan), 0))]
+    return [
+        *heating,
+        *at_times,
+        ("heating 16, memory", np.maximum(16 - _compute_memory(covariates, 0.35, lag, step, plan), 0)),
+    ]
+
+
+def add_times(builder: FeatureBuilder, covariates: CovariatePanel, step: int, plan: FeaturePlan) -> None:
+    """Add the covariates at the times of the day, as differences to their days, for steps shorter than a day."""
+    for name in covariates.at_times:
+        value = covariates.get_times(name, 0)[:, :, 0]
+        builder.add_feature("weather", f"{name} at its time", value - covariates.get_known_values(name, 0, step))
+    for name, degrees in _list_degrees_at_times(covariates, 0):
+        builder.add_feature("weather", f"{name} at its time", degrees)
+        memory = pd.DataFrame(degrees).ewm(span=max(plan.day_length // TIME_MEMORY_SHARE, 2)).mean().to_numpy()
+        builder.add_feature("weather", f"{name} at its time, memory", memory)
+
+
+def add_times_change(builder: FeatureBuilder, covariates: CovariatePanel, step: int, plan: FeaturePlan) -> None:
+    """Add the covariates at the times of the day, and their change since the same time of the last known day."""
+    lag = find_season_lag(step, min(plan.seasons, default=1))
+    for name in covariates.at_times:
+        value, earlier = (covariates.get_times(name, periods)[:, :, 0] for periods in (0, lag))
+        builder.add_feature("weather", f"{name} at its time", value)
+        builder.add_feature("weather", f"{name} at its time, change", value - earlier)
+
+
+def _list_degrees_at_times(covariates: CovariatePanel, periods_back: int) -> list[tuple[str, Floats]]:
+    """Return the heating and cooling degrees of steps shorter than a day, some periods before every period."""
+    if "temperature" not in covariates.at_times or covariates.at_times["temperature"].shape[2] > 1:
+        return []
+    celsius = covariates.get_times("temperature", periods_back)[:, :, 0]
+    heating, cooling = np.maximum(TIME_HEATING_C - celsius, 0), np.maximum(celsius - TIME_COOLING_C, 0)
+    return [(f"heating {TIME_HEATING_C}", heating), (f"cooling {TIME_COOLING_C}", cooling)]
 
 
 def add_weather_change(
@@ -119,4 +156,5 @@ def _compute_memory(
     if plan.is_complete:
         return mean
     table = pd.DataFrame(covariates.get_known_values("temperature", days_back, step))
-    return np.where(np.isfinite(mean), mean, table.ewm(alpha=last_day_weight).mean().where(table.notna()))
+    weight = 1 - (1 - last_day_weight) ** min(covariates.step / DAY, 1.0)
+    return np.where(np.isfinite(mean), mean, table.ewm(alpha=weight).mean().where(table.notna()))

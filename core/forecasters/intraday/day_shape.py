@@ -12,13 +12,13 @@ from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.intraday.day_shape_features import build_shape_features
 from core.forecasters.intraday.intraday_profile import DeviationUnit, compute_slot_means, compute_usual_deviations
+from core.forecasters.intraday.times_test import TimesTest, has_gain
 from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.panels.panel_parts import select_entities, select_rows
 
 MIN_TRAIN_DAYS, MAX_TEST_DAYS = 30, 365
 TEST_SHARE = 0.25  # of the history, which the model of the shape is tested on before it is used
 MIN_SHAPE_DAYS = 56  # of history, for the two together
-MIN_GAIN = 0.01  # smallest gain over the usual profile that counts, as a share of its error
-MIN_STANDARD_ERRORS = 1.65  # of the gain from week to week, by which it has to be above 0: chance 5 % without a gain
 WEIGHTS = (1.0, 0.5)  # of the model that are tested; a model of a short history errs less at half weight
 TRUST_DAYS = 14  # known days before an origin that tell how far the model is trusted
 MAX_CHUNK_VALUES = 20_000_000  # of features that are held in memory at once
@@ -37,6 +37,7 @@ class ShapeTest:
     model_error  the same with the model, with the best of WEIGHTS
     weight       this weight of the model
     is_gain      True if the model is measurably better
+    times        test of covariates at the times of the day beside their means of the day; None without such covariates
     """
 
     days: int
@@ -44,6 +45,7 @@ class ShapeTest:
     model_error: float
     weight: float
     is_gain: bool
+    times: TimesTest | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ class DayShape:
     same features, so the deviations of a day add up to 0 and the amount of the day stays as forecast.
 
     The model is used where it was measurably better than the usual profile on the last days of the training data
-    (`test_`), at full or half weight, for all entities or none. Before every origin, a factor from 0 to 1 per entity
+    (`test_`), at full or half weight, for all entities or none. Covariates at the times of the day are used where they
+    were measurably better there than their values of the day. Before every origin, a factor from 0 to 1 per entity
     adapts it to the shapes of the two weeks before. The factor is near 0 when the shapes have become others than those
     of the training data.
 
@@ -115,6 +118,7 @@ class DayShape:
     weight_: float = field(default=1.0, init=False)
     lines_: dict[int, ShapeLines] = field(default_factory=dict, init=False)
     test_: ShapeTest | None = field(default=None, init=False)
+    timed_names_: tuple[str, ...] = field(default=(), init=False)
 
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int) -> Self:
         """Test the model on the last days of `series`; fit it on all days for 1 to `horizon` days ahead if it is used.
@@ -122,17 +126,32 @@ class DayShape:
         With one slot, or too few days for the test, the usual profile is kept.
         """
         self.unit_, self.lines_, self.test_ = DeviationUnit.from_series(series), {}, None
+        self.timed_names_ = ()
         test_days = min(int(len(series) * TEST_SHARE), MAX_TEST_DAYS)
         if len(series.slots) == 1 or len(series) < MIN_SHAPE_DAYS:
             return self
-        test_start = len(series) - test_days
-        self._fit_lines(series, covariates, sorted({1, horizon}), test_start)
-        tests = [self._test(series, covariates, test_start, weight) for weight in WEIGHTS]
-        self.test_ = min(tests, key=lambda test: (not test.is_gain, test.model_error))
-        self.lines_, self.weight_ = {}, self.test_.weight
-        if self.test_.is_gain:
-            self._fit_lines(series, covariates, list(range(1, horizon + 1)), len(series))
+        trial = self._try(series, covariates.drop_times(), horizon, len(series) - test_days)
+        test = trial.test
+        if covariates.at_times:
+            timed_trial = self._try(series, covariates, horizon, len(series) - test_days)
+            times = TimesTest.from_losses(tuple(covariates.at_times), trial.losses, timed_trial.losses, trial.total)
+            is_timed = times.is_gain and timed_trial.test.is_gain
+            test = replace(timed_trial.test if is_timed else test, times=times)
+            self.timed_names_ = times.names if is_timed else ()
+        self.test_, self.weight_, self.lines_ = test, test.weight, {}
+        if test.is_gain:
+            self._fit_lines(series, self._select_covariates(covariates), list(range(1, horizon + 1)), len(series))
         return self
+
+    def _select_covariates(self, covariates: CovariatePanel) -> CovariatePanel:
+        """Return the covariates with the values of days only, unless those at the times of the day are used."""
+        return covariates if self.timed_names_ else covariates.drop_times()
+
+    def _try(self, series: Panel, covariates: CovariatePanel, horizon: int, test_start: int) -> "_Trial":
+        """Return the trial of the best of WEIGHTS for lines fitted before `test_start`."""
+        self._fit_lines(series, covariates, sorted({1, horizon}), test_start)
+        trials = [self._test(series, covariates, test_start, weight) for weight in WEIGHTS]
+        return min(trials, key=lambda trial: (not trial.test.is_gain, trial.test.model_error))
 
     def spread(self, amounts: Floats, series: Panel, covariates: CovariatePanel, step: int, first_day: int) -> Floats:
         """Return `amounts` per slot, (days, entities, slots); they are forecasts of the days from `first_day` on.
@@ -147,7 +166,7 @@ class DayShape:
         all_means = compute_slot_means(np.concatenate([series.amounts[start:first_day], amounts]), series)
         values = np.empty((len(amounts), *series.values.shape[1:]))
         end = first_day + len(amounts)
-        for entities, part, part_covariates in _iter_chunks(series, covariates, start, end):
+        for entities, part, part_covariates in _iter_chunks(series, self._select_covariates(covariates), start, end):
             part_unit, means = unit.select(entities), all_means[:, entities]
             deviations = part_unit.compute_deviations(part)
             usual = compute_usual_deviations(deviations, step, (part.values == 0).all(axis=2))
@@ -190,61 +209,51 @@ class DayShape:
                 parts[step].append(_fit_entities(features, targets, np.abs(unit.measure(means))))
         self.lines_ = {step: _join_lines(lines) for step, lines in parts.items()}
 
-    def _test(self, series: Panel, covariates: CovariatePanel, test_start: int, weight: float) -> ShapeTest:
+    def _test(self, series: Panel, covariates: CovariatePanel, test_start: int, weight: float) -> "_Trial":
         """Compare the lines, fitted before `test_start`, with the usual profile from then on."""
-        self.weight_, usual_shape = weight, DayShape()
-        usual_shape.unit_ = self.unit_
-        losses = {"usual": 0.0, "model": 0.0}
-        gains, total = np.zeros(len(series) - test_start), 0.0
+        usual_shape, shape = DayShape(), replace(self)
+        for each in (usual_shape, shape):
+            each.unit_ = self.unit_
+        shape.history_years_, shape.fitted_until_, shape.lines_ = self.history_years_, self.fitted_until_, self.lines_
+        shape.weight_, shape.timed_names_ = weight, tuple(covariates.at_times)
+        usual_losses, losses = np.zeros((2, len(series) - test_start))
+        total = 0.0
         for step in self.lines_:
             first_day = test_start + step - 1
             actual, amounts = series.values[first_day:], series.amounts[first_day:]
             errors = [
-                np.abs(actual - shape.spread(amounts, series, covariates, step, first_day))
-                for shape in (usual_shape, self)
+                np.abs(actual - each.spread(amounts, series, covariates, step, first_day))
+                for each in (usual_shape, shape)
             ]
             is_known = np.isfinite(errors[0]) & np.isfinite(errors[1])
-            usual_errors, model_errors = (np.where(is_known, error, 0).sum(axis=(1, 2)) for error in errors)
-            gains[step - 1 :] += usual_errors - model_errors
-            losses["usual"] += float(usual_errors.sum())
-            losses["model"] += float(model_errors.sum())
+            for sums, error in zip((usual_losses, losses), errors, strict=True):
+                sums[step - 1 :] += np.where(is_known, error, 0).sum(axis=(1, 2))
             total += float(np.abs(actual[is_known]).sum())
-        weekly_gains = np.array([week.mean() for week in np.array_split(gains, max(len(gains) // 7, 2))])
-        noise = float(weekly_gains.std(ddof=1)) / len(weekly_gains) ** 0.5
-        is_gain = (
-            losses["usual"] - losses["model"] > MIN_GAIN * losses["usual"]
-            and float(weekly_gains.mean()) > MIN_STANDARD_ERRORS * noise
-        )
         total = total or 1.0
-        return ShapeTest(len(gains), losses["usual"] / total, losses["model"] / total, weight, is_gain)
+        errors_of_all = (float(usual_losses.sum()) / total, float(losses.sum()) / total)
+        return _Trial(ShapeTest(len(losses), *errors_of_all, weight, has_gain(usual_losses, losses)), losses, total)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Test of the lines with one weight, the absolute errors of its days (days,), and the sum of the amounts."""
+
+    test: ShapeTest
+    losses: Floats
+    total: float
 
 
 def _iter_chunks(
     series: Panel, covariates: CovariatePanel, start: int, end: int
 ) -> Iterator[tuple[slice, Panel, CovariatePanel]]:
     """Yield entities, few enough for memory, with their series and covariates of the days `start` to `end`."""
-    feature_count = 120 + 2 * len(series.slots)
+    feature_count = 120 + 50 * len(covariates.at_times) + 2 * len(series.slots)
     size = max(MAX_CHUNK_VALUES // max((end - start) * feature_count, 1), 1)
     for first in range(0, len(series.entities), size):
         entities = slice(first, first + size)
-        part = replace(
-            series,
-            periods=series.periods[start:end],
-            entities=series.entities[entities],
-            values=series.values[start:end, entities],
-        )
-        error = covariates.temperature_error
-        yield (
-            entities,
-            part,
-            replace(
-                covariates,
-                days=covariates.days[start : end + 1],
-                columns={name: values[start : end + 1, entities] for name, values in covariates.columns.items()},
-                assumed=covariates.assumed[start : end + 1, entities],
-                temperature_error=None if error is None else error[start : end + 1, :, entities],
-            ),
-        )
+        part, known = select_entities(series, covariates, entities)
+        part = replace(part, periods=part.periods[start:end], values=part.values[start:end])
+        yield entities, part, select_rows(known, slice(start, end + 1))
 
 
 def _compare_change(change: Floats, target: Floats, unit: Floats) -> tuple[Floats, Floats]:

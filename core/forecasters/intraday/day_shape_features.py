@@ -1,5 +1,7 @@
 """Features of the shape of a day: what is known of the day, and of the days before, that moves its hours."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -14,7 +16,15 @@ YEAR_DAYS = 365.25
 MAX_WAVES = 2  # of a year; finer ones measured no gain
 LEVEL_DAYS = 28  # days of the usual level
 PAST_BLOCKS = 24  # parts of a past day; finer ones would be mostly noise
+COURSE_BLOCKS = 8  # parts of a day at which covariates count
+COURSE_HEATING_C, COURSE_COOLING_C = 16, 21  # °C, below and above which the temperature at a time counts
 LAST_HOURS = (1, 2, 3, 6, 12)  # spans before the origin, whose level the first hours continue
+COURSE_MEASURES: tuple[Callable[[Floats], Floats], ...] = (
+    lambda values: values,
+    lambda celsius: np.maximum(COURSE_HEATING_C - celsius, 0),
+    lambda celsius: np.maximum(celsius - COURSE_COOLING_C, 0),
+)
+"""What counts of a covariate at the times of a day: the value, and for a temperature heating and cooling degrees."""
 
 
 def build_shape_features(
@@ -26,6 +36,7 @@ def build_shape_features(
 
     - the weekday, and waves of the year with `history_years` ≥ 1
     - covariates, and their difference to the days that the usual profile comes from; degree-days
+    - covariates at the times of the day, compared with their mean of the day, where `covariates` have them
     - the level of the day compared with days before
     - the unusual part of the last known shapes, and the level of the last known hours
     """
@@ -35,6 +46,7 @@ def build_shape_features(
     features += _list_covariate_features(covariates, step)
     if covariates.has_temperature:
         features += _list_weather_features(series, covariates, step)
+    features += [course for name in covariates.at_times for course in _list_courses(series, covariates, name, step)]
     features += _list_level_features(series, unit, means, step)
     return np.stack([*features, *_list_past_features(series, unit, means, step)], axis=2)
 
@@ -102,6 +114,25 @@ def _list_weather_features(series: Panel, covariates: CovariatePanel, step: int)
     features += [np.maximum(base - usual, 0) for base in HEATING_BASES_C]
     features += [np.maximum(usual - base, 0) for base in COOLING_BASES_C]
     return features
+
+
+def _list_courses(series: Panel, covariates: CovariatePanel, name: str, step: int) -> list[Floats]:
+    """Return the course of a covariate over the day, and its difference to that of the days of the usual profile."""
+    lag = find_weekday_lag(step)
+    today = covariates.get_times(name, 0)
+    past_days = [covariates.get_times(name, lag + 7 * week) for week in range(PROFILE_WEEKS)]
+    features = []
+    for measure in COURSE_MEASURES if name == "temperature" else COURSE_MEASURES[:1]:
+        course, *past_courses = (_measure_course(measure(values), series) for values in (today, *past_days))
+        unusual = course - np.mean(past_courses, axis=0)
+        features += [part[:, :, block] for part in (course, unusual) for block in range(part.shape[2])]
+    return features
+
+
+def _measure_course(values: Floats, series: Panel) -> Floats:
+    """Return the parts of a day compared with its mean, (days, entities, parts)."""
+    blocks = average_blocks(order_slots(values, series), COURSE_BLOCKS)
+    return np.asarray(blocks - blocks.mean(axis=2, keepdims=True))
 
 
 def _list_level_features(series: Panel, unit: DeviationUnit, means: Floats, step: int) -> list[Floats]:

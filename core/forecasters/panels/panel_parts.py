@@ -43,6 +43,7 @@ def select_entities(series: Panel, covariates: CovariatePanel, entities: slice) 
             columns={name: values[:, entities] for name, values in covariates.columns.items()},
             assumed=covariates.assumed[:, entities],
             temperature_error=None if errors is None else errors[:, :, entities],
+            at_times={name: values[:, entities] for name, values in covariates.at_times.items()},
         ),
     )
 
@@ -62,7 +63,9 @@ def select_periods_before(series: Panel, covariates: CovariatePanel, end: int) -
     """
     if end >= len(series):
         return series, covariates
-    return replace(series, periods=series.periods[:end], values=series.values[:end]), _cut(covariates, slice(end + 1))
+    return replace(series, periods=series.periods[:end], values=series.values[:end]), select_rows(
+        covariates, slice(end + 1)
+    )
 
 
 def select_last_periods(series: Panel, covariates: CovariatePanel, count: int) -> tuple[Panel, CovariatePanel]:
@@ -78,10 +81,10 @@ def select_last_periods(series: Panel, covariates: CovariatePanel, count: int) -
         >>> part.periods[0] == known_part.days[0], len(part), len(known_part.days)
         (True, 2, 3)
     """
-    return series.tail(count), _cut(covariates, slice(max(len(series) - count, 0), None))
+    return series.tail(count), select_rows(covariates, slice(max(len(series) - count, 0), None))
 
 
-def _cut(covariates: CovariatePanel, rows: slice) -> CovariatePanel:
+def select_rows(covariates: CovariatePanel, rows: slice) -> CovariatePanel:
     """Return some rows of the covariates."""
     errors = covariates.temperature_error
     return replace(
@@ -90,4 +93,5 @@ def _cut(covariates: CovariatePanel, rows: slice) -> CovariatePanel:
         columns={name: values[rows] for name, values in covariates.columns.items()},
         assumed=covariates.assumed[rows],
         temperature_error=None if errors is None else errors[rows],
+        at_times={name: values[rows] for name, values in covariates.at_times.items()},
     )

@@ -12,6 +12,7 @@ from core.evaluation.forecast_metrics import mae
 from core.forecasters.backtests.backtest import Backtest, compute_naive_forecasts, compute_weekly_error
 from core.forecasters.backtests.backtest_report import build_report
 from core.forecasters.forecast_model import ForecastModel
+from core.forecasters.panels.covariate_periods import read_deviations, read_periods
 from core.tasks.forecast.alarms import judge_backtest
 from core.tasks.forecast.spec import ForecastSpec
 
@@ -22,9 +23,8 @@ def score_backtest(backtest: Backtest, spec: ForecastSpec, covariates: Covariate
     """Return the tables of the errors, the coverage and the alarms of a backtest, with the counts of the alarms."""
     temperature = None
     if "temperature" in covariates.columns:
-        temperature = covariates.to_array(backtest.series.entities, backtest.periods)[
-            :, :, covariates.columns.index("temperature")
-        ]
+        values = read_periods(covariates, backtest.series, backtest.periods)
+        temperature = values[:, :, covariates.columns.index("temperature")]
     return {
         **build_report(backtest, np.array(spec.quantiles), temperature),
         **judge_backtest(backtest, spec.alarm_level),
@@ -85,7 +85,10 @@ def build_example_table(series: Panel, covariates: Covariates, model: ForecastMo
             "value": extended_series.values.ravel(),
         }
     )
-    values = covariates.to_array(extended_series.entities, extended_series.periods)
+    values = read_periods(covariates, extended_series, extended_series.periods)
     for name in model.covariate_names_:
-        table[name] = np.repeat(values[:, :, covariates.columns.index(name)], slots, axis=1).ravel()
+        by_slot = np.repeat(values[:, :, covariates.columns.index(name)][:, :, None], slots, axis=2)
+        if name in model.timed_names_:
+            by_slot = by_slot + read_deviations(covariates, extended_series, extended_series.periods, name)
+        table[name] = by_slot.ravel()
     return table

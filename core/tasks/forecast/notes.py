@@ -6,13 +6,15 @@ import numpy as np
 import pandas as pd
 
 from core.data.covariates import Covariates
-from core.data.dataset import format_timestamp
-from core.data.panel import STALE_DAYS, Panel
+from core.data.dataset import DAY, format_timestamp
+from core.data.panel import Panel
 from core.evaluation.error_quantiles import MIN_ERRORS
 from core.forecasters.forecast_model import ForecastModel
 from core.forecasters.intraday.day_shape import MIN_SHAPE_DAYS
+from core.forecasters.panels.weather_errors import compute_lead_errors
 from core.messages import N_, Message
 from core.tasks.forecast.candidates import list_candidate_notes
+from core.tasks.forecast.covariate_notes import list_times_notes
 from core.tasks.forecast.spec import ForecastSpec
 
 MIN_LEVEL_PERIODS = 3  # outside at the end of the data, from which on the level may have changed
@@ -37,7 +39,8 @@ def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariat
         *_list_shape_notes(model),
         *list_candidate_notes(model.forecaster),
         *model.forecaster.list_limits(),
-        *_list_weather_notes(model, spec),
+        *_list_weather_notes(model, spec, series),
+        *list_times_notes(model, series, covariates),
         *_list_assumption_notes(model, spec, series, covariates),
         *_list_series_notes(series),
         *_list_interval_notes(model),
@@ -78,15 +81,24 @@ def _list_shape_notes(model: ForecastModel) -> Iterator[Message]:
         )
 
 
-def _list_weather_notes(model: ForecastModel, spec: ForecastSpec) -> Iterator[Message]:
+def _list_weather_notes(model: ForecastModel, spec: ForecastSpec, series: Panel) -> Iterator[Message]:
     if "temperature" in model.covariate_names_ and spec.weather == "original":
         yield Message(N_("The backtest uses the observed weather, as if every weather forecast had been perfect."))
-    if spec.weather == "degraded":
+    if spec.weather == "degraded" and series.step <= DAY:
         yield Message(
             N_(
                 "The backtest uses the weather with the error of a usual forecast: 1.1 °C one "
                 "day ahead, 2.7 °C seven days ahead."
             )
+        )
+    elif spec.weather == "degraded":
+        errors = compute_lead_errors(series.step, spec.horizon_periods)
+        yield Message(
+            N_(
+                "The backtest uses the weather with the error of a usual forecast: {first} °C for the mean of the "
+                "first period, {last} °C for that of the last one."
+            ),
+            {"first": round(float(errors[0]), 1), "last": round(float(errors[-1]), 1)},
         )
 
 
@@ -104,6 +116,11 @@ def _list_assumption_notes(
             N_(
                 "Some covariates are missing from {day} on. Their usual values for the date "
                 "are used instead. The error will be larger than in the backtest."
+            )
+            if not model.timed_names_
+            else N_(
+                "Some covariates are missing from {day} on. Their usual values for the date and the time of the day "
+                "are used instead. The error will be larger than in the backtest."
             ),
             {"day": format_timestamp(day)},
         )
@@ -113,7 +130,7 @@ def _list_series_notes(series: Panel) -> Iterator[Message]:
     amounts = series.amounts
     for number, entity in enumerate(series.entities):
         known_days = np.flatnonzero(np.isfinite(amounts[:, number]))
-        if not len(known_days) or len(series) - known_days[-1] > STALE_DAYS:
+        if not len(known_days) or len(series) - known_days[-1] > series.stale_periods:
             last = str(series.periods[known_days[-1]])[:10] if len(known_days) else "–"
             yield Message(N_("{entity} has no forecast: its data end on {day}."), {"entity": entity, "day": last})
     outlier_count = int((np.isfinite(amounts) & np.isnan(series.training_targets)).sum())
@@ -122,6 +139,11 @@ def _list_series_notes(series: Panel) -> Iterator[Message]:
             N_(
                 "Days left out of the training because their amount is an outlier compared with "
                 "the days around them: {count}."
+            )
+            if series.frequency == "D"
+            else N_(
+                "Values left out of the training because they are outliers compared with those of the same time on the "
+                "days around them: {count}."
             ),
             {"count": outlier_count},
         )

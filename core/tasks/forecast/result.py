@@ -40,6 +40,7 @@ class Forecast(Result):
     slots           times of the day; one slot for one amount per period
     frequency       alias of the period in pandas: "D", "MS", "15min" …
     covariates      columns known in advance that the model uses
+    timed_covariates  those of them that count at the times of the day; the others have one value per day
     joins           report on each covariate file
     calibration     past errors that the intervals are computed from, see `ConformalConfig`
     notes           limits that a reader has to know
@@ -87,6 +88,7 @@ class Forecast(Result):
     alarm_counts: AlarmCounts = field(default_factory=AlarmCounts)
     candidates: pd.DataFrame = field(default_factory=pd.DataFrame)
     frequency: str = "D"
+    timed_covariates: tuple[str, ...] = ()
 
     @property
     def selection(self) -> ForecastSpec:

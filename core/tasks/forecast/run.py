@@ -18,7 +18,7 @@ from core.data.panel import Panel
 from core.errors import DataError
 from core.exports import write_csv
 from core.forecasters.backtests.backtest import Backtest, run_backtest
-from core.forecasters.backtests.leakage import check_leakage
+from core.forecasters.backtests.leakage import find_leaks
 from core.forecasters.backtests.recalibration import recalibrate_errors
 from core.forecasters.forecast_model import ForecastModel
 from core.messages import N_
@@ -54,8 +54,8 @@ def forecast(
 ) -> tuple[Forecast, Run]:
     """Test the forecaster on the past, fit it on all days, and forecast the next days.
 
-    Raises DataError for series that cannot be forecast or a covariate that reproduces the target, OptionError for a
-    value that is not accepted, Cancelled if `progress` was cancelled.
+    A covariate that reproduces the target is left out, and a caution says so. Raises DataError for series that cannot
+    be forecast, OptionError for a value that is not accepted, Cancelled if `progress` was cancelled.
     """
     spec.check()
     forecaster = replace(spec.forecaster)  # type: ignore[type-var]
@@ -73,7 +73,8 @@ def forecast(
         covariates = _join_covariates(
             run, selected_rows, spec.covariates, replace(spec, calendar=asked_calendar), series, workspace
         )
-        check_leakage(series, covariates)
+        leaks = find_leaks(series, covariates)
+        covariates = covariates.drop_columns(leaks)
         progress.report(0.0, N_("Running the backtest"))
         backtest = run_backtest(
             forecaster,
@@ -91,6 +92,7 @@ def forecast(
         progress.report(1.0, N_("Computing intervals and saving results"))
         result = _build_forecast(spec, model, backtest, dataset, series, covariates)
         cautions = (
+            *leaks.values(),
             *list_choice_notes(asked_spec, spec, selected_rows, series),
             *list_backtest_cautions(model, backtest),
             *list_level_cautions(result.alarms),
@@ -225,6 +227,7 @@ def _build_shared_fields(
         "slots": tuple(series.slots),
         "frequency": series.frequency,
         "covariates": tuple(model.covariate_names_),
+        "timed_covariates": tuple(model.timed_names_),
         "joins": tuple(asdict(join) for join in covariates.joins),
         "calibration": asdict(model.errors_.calibration),
         "notes": (
@@ -275,6 +278,7 @@ def _save_result(run: Run, result: Forecast) -> None:
     covariates = {
         "calendar": result.model_spec.calendar,
         "used": result.covariates,
+        "used_at_times_of_day": result.timed_covariates,
         "joins": result.joins,
         "notes": [str(note) for note in result.cautions],
     }

@@ -19,6 +19,7 @@ from core.forecasters.backtests.backtest_report import format_quantile_name
 from core.forecasters.backtests.weather_adjustment import predict_from_weather
 from core.forecasters.forecast_model import ForecastModel
 from core.forecasters.panels.covariate_panel import TEMPERATURE_COLUMNS, CovariatePanel, select_covariates
+from core.forecasters.panels.covariate_periods import read_periods
 from core.forecasters.to_frame import to_frame
 from core.messages import N_
 from core.runs.model_files import load_model
@@ -253,7 +254,8 @@ def estimate_strike_effects(series: Panel, covariates: Covariates) -> pd.DataFra
     columns = ["method", "change", "low", "high", "days", "episodes"]
     if STRIKE_COLUMN not in covariates.columns:
         return pd.DataFrame(columns=columns)
-    flags = covariates.to_array(series.entities, series.periods)[:, :, covariates.columns.index(STRIKE_COLUMN)]
+    values = read_periods(covariates, series, series.periods)
+    flags = values[:, :, covariates.columns.index(STRIKE_COLUMN)]
     amounts, is_strike = _to_series(series, series.amounts), _to_series(series, np.nan_to_num(flags)) > 0
     if is_strike.groupby("day").any().sum() < MIN_EVENT_DAYS:
         return pd.DataFrame(columns=columns)

@@ -67,7 +67,7 @@ def _ask_scenario(forecast: Forecast) -> "Scenario | None":
     )
     temperature_shift, strike = _ask_shift(forecast), _ask_strike(forecast)
     weather = _ask_weather(forecast)
-    tables = _ask_file()
+    tables = _ask_file(forecast)
     scenario = Scenario(temperature_shift, STRIKE_OPTIONS[strike], tuple(chosen_days), tuple(entities), weather, tables)
     return scenario if temperature_shift or strike != "given" or weather or tables else None
 
@@ -145,14 +145,15 @@ def _explain_missing_covariate(name: str) -> str:
     ).format(name=name)
 
 
-def _ask_file() -> tuple[CovariateTable, ...]:
+def _ask_file(forecast: Forecast) -> tuple[CovariateTable, ...]:
     uploads = st.file_uploader(
         _("Or a weather file, which replaces the weather of the days it covers"),
         accept_multiple_files=True,
         max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
         key="if-files",
     )
-    return tuple(covariate_upload.read_uploads(uploads)) if uploads else ()
+    entities = list(map(str, forecast.rows["entity"].unique()))
+    return tuple(covariate_upload.read_uploads(uploads, "", entities)) if uploads else ()
 
 
 def _build_cache_key(scenario: "Scenario") -> str:

@@ -9,6 +9,8 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
+from core.data.covariates.calendar_choice import describe_calendars
+from core.messages import Message
 from core.settings import ROOT
 from pages.components import i18n
 
@@ -120,3 +122,13 @@ def test_numbers_follow_language_of_user(
     assert i18n.format_value(value) == english
     monkeypatch.setattr(i18n, "get_language", lambda: "fr")
     assert i18n.format_value(value).replace("\u202f", " ").replace("\xa0", " ") == french_
+
+
+def test_countries_in_notes_have_their_name_in_the_language_of_the_reader() -> None:
+    """The names come from Babel, so that the catalogue does not repeat them; codes stay."""
+    calendars = describe_calendars(["DE", "DE-BY", "GB"])
+    assert str(calendars) == "Germany (DE, DE-BY), United Kingdom (GB)"
+    french = calendars.render(i18n.load_catalogue("fr").gettext, str)
+    assert french == "Allemagne (DE, DE-BY), Royaume-Uni (GB)"
+    stored = Message.load(calendars.dump())
+    assert stored.render(i18n.load_catalogue("fr").gettext, str) == french

@@ -245,7 +245,9 @@ def test_column_per_former_region_counts_once(write_text: Callable[..., Path]) -
 
 
 def test_regions_without_quantity_are_refused(write_text: Callable[..., Path]) -> None:
-    with pytest.raises(UnknownLayoutError, match="Bretagne, Corse are regions, but nothing says what was measured"):
+    with pytest.raises(
+        UnknownLayoutError, match="Bretagne, Corse are regions or entities, but nothing says what was measured"
+    ):
         read_one(write_text("date,Bretagne,Corse\n2024-03-01,5,6\n"))
 
 

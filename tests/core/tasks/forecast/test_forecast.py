@@ -452,16 +452,16 @@ def test_forecast_error_grows_with_weather_error(
 # ---- rejected input -------------------------------------------------------------------------------------------------
 
 
-def test_forecast_rejects_leaking_covariate(workspace: Workspace) -> None:
+def test_leaking_covariate_is_left_out_and_named(workspace: Workspace) -> None:
+    """The run goes on with the other covariates; result, run and command say which one is left out, and why."""
     total = make_consumption(DAYS, 1, strike=make_strikes()[:DAYS])[:, 0]
-    with pytest.raises(DataError, match=r"cannot be known in advance: mean"):
-        run_forecast(
-            make_data(entities=1),
-            workspace,
-            "ridge",
-            tables=[make_weather(), make_covariate_table({"mean": total / 24}, kind="other")],
-        )
-    assert _read_last_status(workspace) == ("failed", "failed")
+    tables = [make_weather(), make_covariate_table({"mean": total / 24}, kind="other")]
+    result, run = run_forecast(make_data(entities=1), workspace, "ridge", tables)
+    reason = "mean is not used: it reproduces the amount to forecast"
+    assert "mean" not in result.covariates
+    assert "temperature" in result.covariates
+    assert [str(note)[: len(reason)] for note in result.cautions].count(reason) == 1
+    assert reason in (load_run(run.id, workspace).files / "covariates.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
