@@ -1,6 +1,7 @@
 """Series of several entities on one calendar, period by period: the input of forecasters."""
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,7 +27,8 @@ MAX_CELLS = 100_000_000  # periods × entities of a panel of steps; more do not 
 STALE_DAYS = 14  # days for which the last known amount replaces missing ones
 MIN_STALE_PERIODS = 2  # of weeks, months … for which the last known amount replaces missing ones
 OUTLIER_WINDOW = 15  # days whose median is the usual amount of the day in their middle
-MAX_LOG_RATIO = 1.2  # |log ratio| to that median above which an amount is an outlier
+WEEK_DAYS, OUTLIER_WEEKS = 7, 3  # the same weekday of so many weeks has a usual amount too
+MAX_LOG_RATIO = 1.2  # |log ratio| to both usual amounts above which an amount is an outlier
 UTC = "UTC"
 
 
@@ -139,17 +141,24 @@ class Panel:
 
     @cached_property
     def training_targets(self) -> Floats:
-        """Amounts to train on, shape (periods, entities); NaN for outliers compared with the 15 days around them."""
-        return self._mask_outliers(centred=True)
+        """Amounts to train on, shape (periods, entities); NaN for outliers.
+
+        They are compared with the 15 days around them and with the same weekday of the weeks around them.
+        """
+        return np.where(self._mark_outliers(centred=True) == 0, self.amounts, np.nan)
 
     @cached_property
     def last_known(self) -> Floats:
         """Last known amount on every day, shape (periods, entities).
 
-        Outliers compared with the 15 days up to the day are skipped. An amount is repeated for at most 14 days, in
+        Outliers compared with the 15 days up to the day, and with the same weekday of the weeks before, are skipped. A
+        second one in a row, on the same side, is a new level and is not. An amount is repeated for at most 14 days, in
         periods shorter than a day at the same time of the day.
         """
-        return self.fill_stale(self._mask_outliers(centred=False))
+        side = self._mark_outliers(centred=False)
+        is_alone = np.ones(side.shape, dtype=bool)
+        is_alone[1:] = side[1:] != side[:-1]
+        return self.fill_stale(np.where((side != 0) & is_alone, np.nan, self.amounts))
 
     def fill_stale(self, values: Floats) -> Floats:
         """Return `values` (periods, …) with missing ones replaced by the last known ones of up to 14 days before.
@@ -171,6 +180,11 @@ class Panel:
         """Times of the day in periods of their own; 1 for periods of a day or longer, or off the clock."""
         return self.season if self.step < DAY and DAY % self.step == pd.Timedelta(0) else 1
 
+    @property
+    def _has_weeks(self) -> bool:
+        """True for periods of a day, or at one time of the day, so that the same weekday is 7 of them before."""
+        return self.step == DAY or self._phase_count > 1
+
     def _apply_by_phase(self, values: Floats, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Floats:
         """Return `values` changed by a function of tables whose rows are the periods at one time of the day."""
         count = self._phase_count
@@ -179,14 +193,14 @@ class Panel:
         changed = change(pd.DataFrame(padded.reshape(len(padded) // count, -1))).to_numpy()
         return changed.reshape(padded.shape)[: len(values)]
 
-    def _mask_outliers(self, centred: bool) -> Floats:
-        """Return the amounts with NaN for outliers, shape (periods, entities).
+    def _mark_outliers(self, centred: bool) -> Floats:
+        """Return 1 for outliers above the usual amount, −1 for those below it, else 0, shape (periods, entities).
 
         Weeks and longer periods have none: 15 of them span seasons.
         """
         if self.step > DAY:
-            return self.amounts
-        return self._apply_by_phase(self.amounts, lambda amounts: _mask_table_outliers(amounts, centred))
+            return np.zeros(self.amounts.shape)
+        return self._apply_by_phase(self.amounts, lambda table: _mark_table_outliers(table, centred, self._has_weeks))
 
     def select_before(self, time: pd.Timestamp) -> "Panel":
         """Return the periods that begin before `time`."""
@@ -220,11 +234,25 @@ class Panel:
         return pd.DatetimeIndex((days.to_numpy()[:, None] + offsets + day_shift).ravel())
 
 
-def _mask_table_outliers(amounts: pd.DataFrame, centred: bool) -> pd.DataFrame:
-    rolling_median = amounts.rolling(OUTLIER_WINDOW, center=centred, min_periods=1).median()
+def _mark_table_outliers(amounts: pd.DataFrame, centred: bool, has_weeks: bool) -> pd.DataFrame:
+    """Return the sides of the outliers in a table whose rows are days; what is usual at weekends is none."""
+    side = _find_far_side(amounts, amounts.rolling(OUTLIER_WINDOW, center=centred, min_periods=1).median())
+    if has_weeks and side.any():
+        weeks = [week for week in range(-OUTLIER_WEEKS if centred else 1, OUTLIER_WEEKS + 1) if week]
+        same_weekday = np.stack([amounts.shift(WEEK_DAYS * week).to_numpy() for week in weeks])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # all weeks missing: the median is NaN
+            usual = pd.DataFrame(np.nanmedian(same_weekday, axis=0))
+        side = np.where(usual.isna() | (_find_far_side(amounts, usual) == side), side, 0.0)
+    return pd.DataFrame(side)
+
+
+def _find_far_side(amounts: pd.DataFrame, usual: pd.DataFrame) -> Floats:
+    """Return 1 for amounts far above the usual ones, −1 for those far below, else 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        is_outlier = (np.abs(np.log(amounts / rolling_median)) > MAX_LOG_RATIO) & (rolling_median > 0) & (amounts > 0)
-    return amounts.mask(is_outlier)
+        log_ratio = np.log(amounts.to_numpy() / usual.to_numpy())
+    is_far = (np.abs(log_ratio) > MAX_LOG_RATIO) & (usual.to_numpy() > 0) & (amounts.to_numpy() > 0)
+    return np.where(is_far, np.sign(log_ratio), 0.0)
 
 
 def _select_measure(dataset: Dataset, measure: str) -> Dataset:

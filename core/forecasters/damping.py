@@ -1,8 +1,9 @@
-"""Damping of a regression that was trained on little: the share of its change that was right on the last periods."""
+"""Damping of a regression that was trained on little: the share of its change that was right, before and since."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
@@ -10,6 +11,8 @@ from core.array_types import Floats
 EARLY_SHARE = 0.75  # of the training periods, on which the trial is fitted
 MARGIN = 0.5  # of the mean absolute change, for one period
 SHARES = np.linspace(0, 1, 5)
+TRUST_PERIODS, MIN_TRUST_PERIODS = 28, 5  # last known errors that tell whether the change is still right
+FULL_TRUST, NO_TRUST = 0.8, 1.1  # error of a forecast as a share of that of its base
 
 
 @dataclass
@@ -59,3 +62,25 @@ def mark_late_rows(is_row: NDArray[np.bool_]) -> NDArray[np.bool_]:
     is_late = np.zeros((len(is_row), 1), dtype=bool)
     is_late[rows[int(len(rows) * EARLY_SHARE) :]] = True
     return is_late
+
+
+def compute_trust(forecasts: Floats, base: Floats, amounts: Floats, step: int) -> Floats:
+    """Return the share of the change from `base` that counts in every period, from 1 to 0, (periods, entities).
+
+    It falls where the forecasts `step` periods ahead, as far as their errors were known then, erred as much as their
+    base. So a regression that meets a season it has not seen returns to its base.
+
+    Example:
+        >>> amounts, base = np.full((60, 1), 10.0), np.full((60, 1), 11.0)
+        >>> forecasts = np.where(np.arange(60) < 30, 10.1, 13.0)[:, None]  # good at first, then worse than the base
+        >>> compute_trust(forecasts, base, amounts, 1)[[29, 59]].ravel().tolist()
+        [1.0, 0.0]
+    """
+    is_known = np.isfinite(forecasts) & np.isfinite(base)
+    means = []
+    for each in (forecasts, base):
+        errors = pd.DataFrame(np.where(is_known, np.abs(each - amounts), np.nan)).shift(step)
+        means.append(errors.rolling(TRUST_PERIODS, min_periods=MIN_TRUST_PERIODS).mean().to_numpy())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        trust = (NO_TRUST - means[0] / means[1]) / (NO_TRUST - FULL_TRUST)
+    return np.where(np.isfinite(trust), np.clip(trust, 0.0, 1.0), 1.0)

@@ -11,6 +11,7 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import Forecaster, TargetTransform, build_history_error
+from core.forecasters.level_tracker import LevelTracker
 from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
 from core.forecasters.seasons import list_repeated_seasons
 from core.messages import N_
@@ -20,6 +21,8 @@ from core.spec.hyperparameters import hyperparameter
 LEVEL_WEIGHTS = (0.05, 0.1, 0.3, 0.6, 1.0)  # share of an error that moves the level
 SEASON_WEIGHTS = (0.02, 0.1, 0.3)  # share of an error that moves a season
 ERROR_MEMORIES = (0.0, 0.6, 0.9)  # share of the last error that is left one period later
+JUMPS = (1.0, 0.0)  # whether the level begins anew after a jump
+NO_JUMPS_MARGIN = 1.03  # by which forms without jumps have to err less: a quiet past does not tell that none comes
 MAX_GAIN = 1.2  # sum of the shares; beyond 2 the states diverge
 MIN_VALUES = 8  # of an entity
 MIN_SEASONS = 2  # of history, to learn a season from
@@ -43,7 +46,8 @@ class ExponentialSmoothing(Forecaster):
     The seasons are those of the period: the day and the week of hours, the week of days, the year of weeks and months.
     Without two whole seasons only the level is smoothed. The form (how fast level and seasons move, how long an error
     lasts) is the one of a grid with the smallest errors on the training data, for each entity and group of steps ahead.
-    No covariates are used. Amounts that are never negative may be smoothed as logarithms, if that errs less.
+    After a jump the level may begin anew, see `LevelTracker`. No covariates are used. Amounts that are never negative
+    may be smoothed as logarithms, if that errs less.
 
     Every forecast is a sum of states, so one pass over a series gives the forecasts of all origins. Taylor: Short-term
     electricity demand forecasting using double seasonal exponential smoothing, Journal of the Operational Research
@@ -79,7 +83,7 @@ class ExponentialSmoothing(Forecaster):
         ]
         self.step_groups_ = group_steps(horizon)
         shape = (len(self.step_groups_), len(series.entities))
-        self.forms_ = np.zeros((*shape, 2 + len(self.seasons_)))  # level weight, error memory, season weights
+        self.forms_ = np.zeros((*shape, 3 + len(self.seasons_)))  # as in `_list_forms`
         self.is_logarithmic_ = np.zeros(shape, dtype=bool)
         self.offset_ = TargetTransform.from_amounts(series.amounts).offset
         best_errors = np.full(shape, np.inf)
@@ -145,6 +149,7 @@ class ExponentialSmoothing(Forecaster):
         usable, flags = _select_usable(series), np.full(len(series.entities), is_logarithmic)
         chunk = max(MAX_CHUNK_CELLS // (len(series) * len(rows)), 1)
         first = max(season for season in self.seasons_ if 3 * season <= len(series) or season == min(self.seasons_))
+        margins = np.where(rows[:, 2:3] > 0, 1.0, NO_JUMPS_MARGIN)
         chunks = []
         for start in range(0, len(series.entities), chunk):
             part = slice(start, start + chunk)
@@ -154,7 +159,7 @@ class ExponentialSmoothing(Forecaster):
             for low, high in self.step_groups_:
                 values = _forecast(states, self.seasons_, forms, (low + high + 1) // 2)
                 distance = np.abs(_unscale(values, flags[part], self.offset_[part]) - usable[:, None, part])
-                errors.append(np.nan_to_num(_mean(distance[first:]), nan=np.inf))
+                errors.append(np.nan_to_num(_mean(distance[first:]), nan=np.inf) * margins)
             chunks.append(np.stack(errors))
         table = np.concatenate(chunks, axis=2)  # (groups, forms, entities)
         if np.isfinite(usable).sum(axis=0).max() < MIN_OWN_ERRORS:
@@ -177,9 +182,9 @@ def group_steps(horizon: int) -> list[tuple[int, int]]:
 
 
 def _list_forms(season_count: int) -> Floats:
-    """Return the grid of forms, (forms, parameters): level weight, error memory, weight of each season."""
-    rows = product(LEVEL_WEIGHTS, ERROR_MEMORIES, *[SEASON_WEIGHTS] * season_count)
-    return np.array([row for row in rows if row[0] + sum(row[2:]) <= MAX_GAIN])
+    """Return the grid of forms, (forms, parameters): level weight, error memory, jumps, weight of each season."""
+    rows = product(LEVEL_WEIGHTS, ERROR_MEMORIES, JUMPS, *[SEASON_WEIGHTS] * season_count)
+    return np.array([row for row in rows if row[0] + sum(row[3:]) <= MAX_GAIN])
 
 
 def _select_usable(series: Panel) -> Floats:
@@ -203,17 +208,18 @@ def _unscale(values: Floats, is_logarithmic: NDArray[np.bool_], offset: Floats) 
 def _smooth(values: Floats, seasons: list[int], forms: Floats) -> _States:
     """Return the states of every form after every period of `values` (periods, entities).
 
-    `forms` (parameters, forms, entities or 1) holds level weight, error memory and season weights. A missing value
-    changes no state; the last error fades.
+    `forms` (parameters, forms, entities or 1) holds level weight, error memory, jumps and season weights. A missing
+    value changes no state; the last error fades.
     """
-    level_weight, error_memory, *season_weights = forms
+    level_weight, error_memory, jumps, *season_weights = forms
     gain = level_weight + sum(season_weights)
     shape = np.broadcast_shapes(level_weight.shape, (1, values.shape[1]))
     level_states, error_states = np.empty((2, len(values), *shape))
     states = _States(level_states, error_states, [np.empty((len(values), *shape)) for _ in seasons])
     head = values[: min(4, len(values) // seasons[0]) * seasons[0]]
     level, current = _begin_states(values, head, seasons, shape)
-    error = np.zeros(shape)
+    error, last_surprise = np.zeros(shape), np.zeros(shape)
+    tracker = LevelTracker(np.broadcast_to(jumps > 0, shape))
     is_known_row = np.isfinite(values)
     for period in range(len(values)):
         season_slots = [each[period % season] for each, season in zip(current, seasons, strict=True)]
@@ -221,12 +227,23 @@ def _smooth(values: Floats, seasons: list[int], forms: Floats) -> _States:
         expected = level + season_slots[0] if len(seasons) == 1 else level + season_slots[0] + season_slots[1]
         is_known = is_known_row[period]
         surprise = np.where(is_known, values[period] - expected - carried, 0.0)
-        error = carried + (1 - gain) * surprise
-        level = level + level_weight * surprise
+        least_weight = tracker.follow(np.where(is_known, surprise + carried, 0.0), is_known)
+        if least_weight is None:
+            error = carried + (1 - gain) * surprise
+            level = level + level_weight * surprise
+        else:
+            level_change = np.maximum(level_weight, least_weight)
+            is_anew = least_weight == 1.0
+            error = np.where(is_anew, 0.0, carried + (1 - gain + level_weight - level_change) * surprise)
+            level = level + np.where(is_anew, surprise + carried, level_change * surprise)
+            for each, season, weight in zip(current, seasons, season_weights, strict=True):
+                each[(period - 1) % season] -= np.where(is_anew, weight * last_surprise, 0.0)  # it was no season
+            surprise = np.where(is_anew, 0.0, surprise)
         states.level[period], states.error[period] = level, error
         for slot, weight, season_states in zip(season_slots, season_weights, states.seasons, strict=True):
             slot += weight * surprise  # a view of `current`
             season_states[period] = slot
+        last_surprise = np.where(is_known, surprise, last_surprise)
     return states
 
 

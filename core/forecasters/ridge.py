@@ -10,7 +10,7 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import EVERY_ENTITY, DirectForecaster, count_min_rows, require_rows
-from core.forecasters.damping import DampingTrial, mark_late_rows
+from core.forecasters.damping import TRUST_PERIODS, DampingTrial, compute_trust, mark_late_rows
 from core.forecasters.features.feature_matrix import FeatureMatrix
 from core.forecasters.features.feature_plan import FeaturePlan
 from core.forecasters.features.features import build_linear_features
@@ -22,7 +22,7 @@ from core.messages import N_, Message
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
 
-SMALL_LIMIT = 3.0  # standard deviations: a little history does not tell what lies farther from its mean
+SMALL_LIMIT = 1.0  # standard deviations: a little history does not tell what lies outside its range
 AUTO_ALPHAS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
 
@@ -32,6 +32,8 @@ class Ridge(DirectForecaster):
 
     The features are degree-days, past amounts, the calendar and the covariates. Regularisation shrinks the change: with
     little training data the forecast is close to the last known day.
+
+    Less than a year does not teach what other seasons do: there the change counts as long as it has been right.
 
     The model extrapolates to days colder than any training day, as heating does. It finds no interactions.
     Hoerl, Kennard: Ridge Regression, Technometrics 12, 1970.
@@ -92,7 +94,14 @@ class Ridge(DirectForecaster):
     @override
     def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
         fitted_step = min(fitted for fitted in self.models_ if fitted >= step)
-        return super().predict(series, covariates, fitted_step, first_day)
+        if not self.plan_.is_small:
+            return super().predict(series, covariates, fitted_step, first_day)
+        start = max(first_day - fitted_step - TRUST_PERIODS, 0)
+        forecasts = super().predict(series, covariates, fitted_step, start)
+        base = select_base(series.last_known, fitted_step, self.plan_, self.bases_[fitted_step])[start:]
+        usable = np.where(series.amounts == series.last_known, series.amounts, np.nan)[start:]
+        trust = compute_trust(forecasts, base, usable, fitted_step)
+        return np.asarray((base + trust * (forecasts - base))[first_day - start :])
 
     @override
     def build_features(

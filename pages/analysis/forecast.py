@@ -7,6 +7,7 @@ import streamlit as st
 from core.data.dataset import Dataset
 from core.spec.hyperparameters import get_hyperparameters
 from core.tasks.forecast.data_choices import list_obvious_measures
+from core.tasks.forecast.horizon import suggest_horizon
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.run import load_forecast
 from core.tasks.forecast.spec import ForecastSpec
@@ -60,12 +61,22 @@ def _ask_measure(dataset: Dataset) -> str:
 
 
 def _ask_horizon(dataset: Dataset) -> int | str:
-    """Ask for the number of periods ahead, or a length of time."""
+    """Ask for the number of periods ahead, or a length of time; "" for the default, which is shown."""
     field = get_hyperparameters(ForecastSpec)["horizon"]
+    resolution = st.session_state.get("forecast-resolution", "auto")
     text = st.text_input(
-        _(field.metadata["label"]), str(field.default), key="forecast-horizon", help=_(field.metadata["help"])
+        _(field.metadata["label"]),
+        key="forecast-horizon",
+        help=_(field.metadata["help"]),
+        placeholder=str(_load_default_horizon(resolution, dataset.digest, dataset)),
     ).strip()
     return int(text) if text.isdecimal() else text
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def _load_default_horizon(resolution: Any, digest: str, _dataset: Dataset) -> int:
+    """Return the default horizon; it is computed once for the data of a digest."""
+    return suggest_horizon(resolution, _dataset)
 
 
 def _ask_interval(dataset: Dataset) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ from core.errors import DataError
 from core.forecasters.base import Forecaster
 from core.forecasters.choice.candidates import Candidate, PanelSize, list_candidates
 from core.forecasters.choice.ensemble_weights import PastForecasts, weigh_members
+from core.forecasters.choice.recent_change import count_changed_origins, weigh_after_change
 from core.forecasters.exponential_smoothing import group_steps
 from core.forecasters.panels.covariate_panel import CovariatePanel
 from core.forecasters.panels.panel_parts import select_entities, select_last_periods, select_periods_before
@@ -31,6 +32,7 @@ YEAR_DAYS = 365
 MAX_ORIGINS = 128
 FOLDS = ((400, 1, 1 / 3), (120, 3, 0.4), (0, 4, 0.4))  # periods from which; number of folds; share that is forecast
 MIN_TRAINING_SEASONS, MIN_TRAINING_PERIODS = 2, 4  # of the first fold, for the forecasters that learn a season
+RECENT_ORIGINS, RECENT_SHARE = 16, 1 / 3  # last origins that show a change, at most; of the window, at most
 MIN_KNOWN_SHARE = 0.9  # of the forecasts that the naive line gives, for a candidate to be compared
 BACKTEST_SHARE = 0.6  # of the periods, that the backtest after the choice forecasts
 BACKTEST_ORIGINS, BACKTEST_STEPS = 2 * YEAR_DAYS, 600  # at most, of days, and of shorter steps in forecasters of series
@@ -61,6 +63,7 @@ class Choice:
     gains         by how many standard errors the blend beats the best naive line on origins held back, by group
     period_count  periods of the history that the choice was made on
     origin_count  origins that were compared
+    recent_count  last origins that the weights rest on, because the series changed before them; 0 without a change
     """
 
     groups: tuple[tuple[int, int], ...]
@@ -68,6 +71,7 @@ class Choice:
     gains: tuple[float, ...]
     period_count: int
     origin_count: int
+    recent_count: int = 0
 
     @property
     def member_labels(self) -> tuple[str, ...]:
@@ -91,6 +95,9 @@ def choose_members(
     """
     sample, sample_covariates = _draw_sample(series, covariates, horizon)
     folds = _list_folds(sample, horizon)
+    even_origins = np.concatenate(folds)
+    recent_start = _find_recent_start(even_origins, len(sample))
+    folds[-1] = np.union1d(folds[-1], np.arange(recent_start, len(sample)))
     groups, origins = group_steps(horizon), np.concatenate(folds)
     backtest_origins = min(
         BACKTEST_ORIGINS if series.step >= DAY else BACKTEST_STEPS, int(BACKTEST_SHARE * len(series))
@@ -119,24 +126,35 @@ def choose_members(
     naive_labels = [candidate.label for candidate in candidates if candidate.is_naive and candidate.label in forecasts]
     if not naive_labels:
         raise DataError(next(iter(reasons.values())).template, **dict(next(iter(reasons.values())).values))
-    return _weigh(forecasts, reasons, candidates, naive_labels, actual, origins, groups, len(series))
+    spacing = (int(even_origins[-1] - even_origins[0]) + 1) / len(even_origins)
+    every = PastForecasts.from_forecasts(np.stack(list(forecasts.values())), actual, spacing)
+    is_even, is_recent = np.isin(origins, even_origins), origins >= recent_start
+    return _weigh(every, list(forecasts), reasons, candidates, naive_labels, is_even, is_recent, groups, len(series))
 
 
 def _weigh(
-    forecasts: dict[str, Floats],
+    every: PastForecasts,
+    labels: list[str],
     reasons: dict[str, Message],
     candidates: list[Candidate],
     naive_labels: list[str],
-    actual: Floats,
-    origins: Positions,
+    is_even: NDArray[np.bool_],
+    is_recent: NDArray[np.bool_],
     groups: list[tuple[int, int]],
     period_count: int,
 ) -> Choice:
-    """Return the choice from forecasts (origins, horizon, entities) by label; `actual` has their shape."""
-    labels = list(forecasts)
-    spacing = (int(origins[-1] - origins[0]) + 1) / len(origins)
-    past = PastForecasts.from_forecasts(np.stack([forecasts[label] for label in labels]), actual, spacing)
-    weights, gains = weigh_members(past, groups, [labels.index(label) for label in naive_labels])
+    """Return the choice from the forecasts of `labels`.
+
+    The weights are those of the evenly spaced origins; after a change, members have to be good before and since.
+    """
+    naive_members = [labels.index(label) for label in naive_labels]
+    past, recent = every.select_origins(is_even), every.select_origins(is_recent)
+    weights, gains = weigh_members(past, groups, naive_members)
+    before = every.select_origins(is_even & ~is_recent)
+    recent_count = count_changed_origins(before, recent, weights, groups)
+    if recent_count:
+        changed = recent.select_origins(slice(-recent_count, None))
+        weights = weigh_after_change(before, changed, groups)
     wape = np.stack([past.select_steps(low, high).compute_wape() for low, high in groups])
     results = {
         label: (tuple(map(float, wape[:, number])), tuple(map(float, weights[:, number])))
@@ -146,7 +164,9 @@ def _weigh(
         CandidateScore(candidate.label, *results.get(candidate.label, ((), ())), _dump(reasons.get(candidate.label)))
         for candidate in candidates
     ]
-    return Choice(tuple(groups), tuple(scores), tuple(map(float, gains)), period_count, len(origins))
+    return Choice(
+        tuple(groups), tuple(scores), tuple(map(float, gains)), period_count, int(is_even.sum()), recent_count
+    )
 
 
 def _dump(reason: Message | None) -> str:
@@ -175,6 +195,12 @@ def _list_folds(series: Panel, horizon: int) -> list[Positions]:
     if not len(origins):
         origins = np.array([max(count - 1, 0)], dtype=np.intp)
     return [fold for fold in np.array_split(origins, min(fold_count, len(origins))) if len(fold)]
+
+
+def _find_recent_start(origins: Positions, period_count: int) -> int:
+    """Return the first of the last origins, one a period, that can show a recent change."""
+    window = period_count - int(origins[0])
+    return period_count - min(RECENT_ORIGINS, int(window * RECENT_SHARE))
 
 
 def _forecast_folds(

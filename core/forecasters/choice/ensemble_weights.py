@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.array_types import Floats
 
@@ -37,11 +38,14 @@ class PastForecasts:
         steps = slice(low - 1, high)
         return PastForecasts(self.forecasts[:, :, steps], self.actual[:, steps], self.spacing)
 
+    def select_origins(self, origins: slice | NDArray[np.bool_]) -> "PastForecasts":
+        """Return the forecasts from some origins."""
+        return PastForecasts(self.forecasts[:, origins], self.actual[origins], self.spacing)
+
     def select_half(self, half: int) -> "PastForecasts":
         """Return the first (0) or the second half (1) of the origins."""
         middle = (self.actual.shape[0] + 1) // 2
-        part = slice(0, middle) if half == 0 else slice(middle, None)
-        return PastForecasts(self.forecasts[:, part], self.actual[part], self.spacing)
+        return self.select_origins(slice(0, middle) if half == 0 else slice(middle, None))
 
     def count_independent(self) -> float:
         """Return the number of origins whose last steps do not overlap."""
@@ -82,8 +86,19 @@ def weigh_members(
         trust = float(np.clip((gains[number] + 1) / 2, 0.0, 1.0))
         weights[number] *= trust
         weights[number, naive] += 1 - trust
-    weights = np.where(weights < MIN_WEIGHT, 0.0, weights)
-    return weights / weights.sum(axis=1, keepdims=True), gains
+    return drop_small_weights(weights), gains
+
+
+def drop_small_weights(weights: Floats) -> Floats:
+    """Return weights (groups, members) with the sum 1, without members of little weight.
+
+    Example:
+        >>> drop_small_weights(np.array([[60.0, 39.0, 1.0], [0.5, 0.5, 0.0]])).round(2).tolist()
+        [[0.61, 0.39, 0.0], [0.5, 0.5, 0.0]]
+    """
+    shares = weights / weights.sum(axis=1, keepdims=True)
+    shares = np.where(shares < MIN_WEIGHT, 0.0, shares)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
 def _measure_gain(part: PastForecasts, held_out: list[Floats], naive: int) -> float:
@@ -112,6 +127,8 @@ def _shrink(past: PastForecasts, prior: Floats) -> Floats:
     Which members are good lasts longer than how good each is: equal weights are hard to beat. Smith, Wallis: A Simple
     Explanation of the Forecast Combination Puzzle, Oxford Bulletin of Economics and Statistics 71, 2009.
     """
+    if not np.isfinite(past.actual).any():
+        return prior
     origins = past.count_independent()
     share = origins / (origins + PRIOR_ORIGINS)
     selected = select_members(past.forecasts, past.actual)

@@ -48,6 +48,13 @@ def list_candidate_notes(forecaster: Forecaster) -> Iterator[Message]:
         ),
         {"origins": choice.origin_count, "periods": choice.period_count, "members": _join(members)},
     )
+    if choice.recent_count:
+        yield Message(
+            N_(
+                "The series changed shortly before the end of the data that this choice rests on. Forecasters that "
+                "follow the change count most."
+            )
+        )
     unproven = [f"{low}–{high}" for (low, high), gain in zip(choice.groups, choice.gains, strict=True) if gain < 1]
     if unproven:
         yield Message(

@@ -17,6 +17,7 @@ from core.spec.hyperparameters import algorithm, hyperparameter
 from core.spec.plugins import discover_classes
 from core.spec.spec import DataSpec, PartSpec
 from core.tasks.forecast.data_choices import choose_measure, choose_resolution, has_day_times, is_longer_than_day
+from core.tasks.forecast.horizon import DAYS, choose_horizon
 
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
@@ -50,7 +51,8 @@ def list_forecasters() -> dict[str, type[Forecaster]]:
 class ForecastSpec(PartSpec):
     """Forecast the periods after the last one, test the forecaster on the past, and save the result as a run.
 
-    horizon        periods ahead, or a length of time such as "36h"; the number of periods after `fill_defaults`
+    horizon        periods ahead, or a length of time such as "36h"; "": by the length of the periods, see
+                   `choose_horizon`; the number of periods after `fill_defaults`
     resolution     "day": daily amounts; "hour": the times of the day that the data have; "step": every step of the
                    data; "auto": that which suits the data
     measure        column of the data, if they have several
@@ -68,10 +70,11 @@ class ForecastSpec(PartSpec):
         list_forecasters, "automatic", help=N_("Forecasting algorithm."), label=N_("Forecasting algorithm")
     )
     horizon: int | str = hyperparameter(
-        7,
+        "",
         help=N_(
             "How far ahead: a number of days (of steps, where every step is forecast), or a length of time such as "
-            "36h, 2w or 3 months. At most 92 days, 28 days per time of day, or 400 steps."
+            "36h, 2w or 3 months. At most 92 days, 28 days per time of day, or 400 steps. Default: 7 days, 4 weeks "
+            "or 6 months; with shorter steps about a day, at most 96 steps."
         ),
         label=N_("Horizon"),
         low=1,
@@ -164,7 +167,7 @@ class ForecastSpec(PartSpec):
         is_sorted = list(self.quantiles) == sorted(set(self.quantiles))
         if not is_sorted or len(self.quantiles) < 2 or not all(0 < level < 1 for level in self.quantiles):
             raise _build_option_error("quantiles", ", ".join(map(str, self.quantiles)), "0.05, 0.5, 0.95")
-        if isinstance(self.horizon, str):
+        if isinstance(self.horizon, str) and self.horizon:
             parse_duration(self.horizon)
         if self.backtest_from and _is_invalid_date(self.backtest_from):
             raise _build_option_error("backtest_from", self.backtest_from, "2023-01-01")
@@ -172,8 +175,8 @@ class ForecastSpec(PartSpec):
 
     @property
     def horizon_periods(self) -> int:
-        """Periods ahead, of a spec whose horizon is a number: a default, or one of `fill_defaults`."""
-        return int(self.horizon)
+        """Periods ahead, of a spec of `fill_defaults`; days for a spec without data."""
+        return int(self.horizon or DAYS)
 
     @property
     def chosen_resolution(self) -> Resolution:
@@ -200,7 +203,8 @@ class ForecastSpec(PartSpec):
         """
         from core.forecasters.backtests.backtest import choose_test_start
 
-        horizon = count_periods(self.horizon, series.periods[-1], series.frequency)
+        asked = self.horizon or choose_horizon(series.frequency, len(series))
+        horizon = count_periods(asked, series.periods[-1], series.frequency)
         if horizon > (high := MAX_HORIZON_PERIODS[self.chosen_resolution]):
             raise OptionError(
                 N_("{name} = {value} is out of range. Accepted: {low} to {high}."),

@@ -157,6 +157,29 @@ def test_night_is_no_outlier_of_the_day_but_a_fault_is() -> None:
     assert panel.last_known[24 * 10 + 3, 0] == 1.0
 
 
+@pytest.mark.parametrize("alias", ["D", "h", "30min"])
+def test_quiet_weekend_is_known_from_its_second_time_on(alias: str) -> None:
+    times = pd.date_range("2024-01-01", pd.Timestamp("2024-02-12") - get_step(alias), freq=alias)  # six weeks
+    values = np.where(times.dayofweek < 5, 100.0, 10.0)
+    panel = Panel.from_dataset(make_series(times, values), "step")
+    weeks = len(times) // 6
+    assert np.array_equal(panel.last_known[2 * weeks :, 0], values[2 * weeks :])
+    assert np.array_equal(panel.training_targets[:, 0], values)
+
+
+@given(st.integers(30, 90), st.sampled_from([0.01, 0.2, 5.0, 80.0]), st.integers(1, 6), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_second_outlier_in_a_row_is_a_new_level(start: int, factor: float, length: int, seed: int) -> None:
+    """The first one may be a fault and is skipped; after the last one the old level is known at once."""
+    values = 100 + np.random.default_rng(seed).normal(0, 3, 100)
+    values[start : start + length] *= factor
+    times = pd.date_range("2024-01-01", periods=100, freq="D")
+    known = Panel.from_dataset(make_series(times, values), "step").last_known[:, 0]
+    assert known[start] == values[start - 1]
+    assert np.array_equal(known[start + 1 : start + length], values[start + 1 : start + length])
+    assert np.array_equal(known[start + length :], values[start + length :])
+
+
 @pytest.mark.parametrize(("alias", "limit"), [("D", 14), ("W-MON", 2), ("MS", 2)])
 def test_last_known_amount_is_repeated_for_two_weeks_or_two_periods(alias: str, limit: int) -> None:
     values = np.r_[np.arange(10.0) + 1, np.full(30, np.nan), 5.0]

@@ -67,7 +67,7 @@ class Oracle(Forecaster):
 
 def use_candidates(monkeypatch: pytest.MonkeyPatch, *candidates: Candidate) -> None:
     lines = tuple(Candidate(f"line {periods}", lambda p=periods: SeasonLine(p), lambda size: 0.0) for periods in (1, 7))
-    for module in ("choice", "automatic"):
+    for module in ("choice.choice", "automatic"):
         monkeypatch.setattr(f"core.forecasters.{module}.list_candidates", lambda series: [*lines, *candidates])
 
 
