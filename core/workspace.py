@@ -20,6 +20,7 @@ from core.storage.outbox import Outbox
 from core.storage.raw_uploads import RAW_FOLDER, RawUploads
 from core.storage.read_choices import ReadChoices
 from core.storage.s3 import Bucket
+from core.storage.saved_views import SavedViews
 from core.storage.uploads import UploadStore
 from mlflow_utils.tracking import Tracking
 
@@ -43,6 +44,7 @@ class Workspace:
     read_choices: ReadChoices
     covariates: CovariateStore
     image_sets: ImageSetStore
+    saved_views: SavedViews
     events: EventLog
     feedback: FeedbackStore
     tracking: Tracking
@@ -63,6 +65,7 @@ class Workspace:
             ReadChoices(folder / "read-choices"),
             CovariateStore(folder / "covariates"),
             ImageSetStore(folder / "image-sets"),
+            SavedViews(folder / "saved-views"),
             EventLog(folder / "events"),
             FeedbackStore(folder / "feedback", Bucket.from_settings(settings)),
             Tracking(settings.tracking_uri, settings.artefacts_location, folder / "runs"),

@@ -27,10 +27,16 @@ def build_dataset_inputs(inputs: Sequence[InputData]) -> list[Any]:
                 digest=item.digest[:MAX_DIGEST_CHARACTERS],
                 source_type=SOURCE_TYPE,
                 source=json.dumps({"sha256": item.digest, "files": item.name}),
-                schema=json.dumps({"columns": item.columns[:MAX_SCHEMA_COLUMNS]}),
+                schema=_build_schema(item.columns),
             ),
             tags=[InputTag(CONTEXT_TAG, item.context)],
         )
         for item in inputs
         if item.digest
     ]
+
+
+def _build_schema(columns: Sequence[str]) -> str:
+    """Return the columns in the form that the page of a run in MLflow lists; all of them are numbers."""
+    fields = [{"name": column, "type": "double", "required": False} for column in columns[:MAX_SCHEMA_COLUMNS]]
+    return json.dumps({"mlflow_colspec": fields})

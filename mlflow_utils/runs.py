@@ -8,6 +8,9 @@ from typing import Any
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY_TAG, Tracking
 
+MODEL_PAGES = "?workflowType=machine_learning"
+"""Without it MLflow opens a run on the pages about language models, in a browser that has not chosen the others."""
+
 
 @dataclass(frozen=True)
 class StoredRun:
@@ -35,7 +38,7 @@ def load_record(tracking: Tracking, run: str) -> Record | None:
     if record is not None:
         return record
     client, stored = _fetch_run(tracking, run)
-    return None if stored is None else to_record(stored, _get_experiment_name(client, stored))
+    return None if stored is None else _read_record(tracking, client, stored)
 
 
 def find_completed_run(tracking: Tracking, tag: str, value: str) -> Record | None:
@@ -98,7 +101,7 @@ def get_run_url(tracking: Tracking, record: Record, public_uri: str = "") -> str
     if not base.startswith("http") or not record.run_id or not tracking.is_reachable():
         return ""
     experiment = tracking.open_client().get_run(record.run_id).info.experiment_id
-    return f"{base.rstrip('/')}/#/experiments/{urllib.parse.quote(experiment)}/runs/{record.run_id}"
+    return f"{base.rstrip('/')}/#/experiments/{urllib.parse.quote(experiment)}/runs/{record.run_id}{MODEL_PAGES}"
 
 
 def get_experiment_url(tracking: Tracking, experiment: str = "", public_uri: str = "") -> str:
@@ -107,8 +110,12 @@ def get_experiment_url(tracking: Tracking, experiment: str = "", public_uri: str
     if not base.startswith("http") or not tracking.is_reachable():
         return ""
     stored_experiment = tracking.open_client().get_experiment_by_name(experiment) if experiment else None
-    page = f"experiments/{urllib.parse.quote(stored_experiment.experiment_id)}" if stored_experiment else "experiments"
-    return f"{base.rstrip('/')}/#/{page}"
+    page = (
+        f"experiments/{urllib.parse.quote(stored_experiment.experiment_id)}/runs"
+        if stored_experiment
+        else "experiments"
+    )
+    return f"{base.rstrip('/')}/#/{page}{MODEL_PAGES}"
 
 
 def _has_files(folder: Path) -> bool:
@@ -149,7 +156,15 @@ def _download_run(tracking: Tracking, run: str) -> StoredRun | None:
     if not _has_files(folder):
         folder.mkdir(parents=True, exist_ok=True)
         client.download_artifacts(stored.info.run_id, "", str(folder))
-    return StoredRun(to_record(stored, _get_experiment_name(client, stored)), folder)
+    return StoredRun(_read_record(tracking, client, stored), folder)
+
+
+def _read_record(tracking: Tracking, client: Any, stored: Any) -> Record:
+    """Return the record of a run of MLflow, with its new name where that still waits for MLflow."""
+    record = to_record(stored, _get_experiment_name(client, stored))
+    waiting_names = {waiting.key: waiting.name for waiting in tracking.spool.list_waiting_names()}
+    record.name = waiting_names.get(record.key, record.name)
+    return record
 
 
 def _get_experiment_name(client: Any, run: Any) -> str:

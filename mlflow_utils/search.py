@@ -7,7 +7,8 @@ User input is never inserted into the filter of MLflow unchanged: characters oth
 import heapq
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,7 @@ class RunFilter:
     status              completed, failed, interrupted or running
     since_ms, until_ms  start time in milliseconds since 1970: from (included), and before (excluded)
     text                part of the name, id, error, or of the value of a parameter
+    stored_text         the same text in the words of stored names, where those on screen are translated; "" for none
     """
 
     task: str = ""
@@ -46,6 +48,7 @@ class RunFilter:
     since_ms: int = 0
     until_ms: int = 0
     text: str = ""
+    stored_text: str = ""
 
 
 ALL_RUNS = RunFilter()
@@ -76,12 +79,24 @@ def search(tracking: Tracking, run_filter: RunFilter = ALL_RUNS, limit: int = 50
     pending = [RunListItem(record, record.status, is_pending=True) for record in tracking.spool.list_pending()]
     keys = {item.record.key for item in pending}
     after = _parse_cursor(token)
+    names = {waiting.key: waiting.name for waiting in tracking.spool.list_waiting_names()}
     delivered = (
-        item for item in _search_mlflow(tracking.open_client(), run_filter, after, limit) if item.record.key not in keys
+        _rename(item, names)
+        for item in _search_mlflow(tracking.open_client(), run_filter, after, limit)
+        if item.record.key not in keys
     )
-    return _paginate(
+    page = _paginate(
         heapq.merge(sorted(pending, key=_make_cursor), delivered, key=_make_cursor), run_filter, limit, after
     )
+    with suppress(OSError):  # the disk is full: names that others changed are taken over later
+        tracking.spool.follow_names({item.record.key: item.record.name for item in page.runs if not item.is_pending})
+    return page
+
+
+def _rename(item: RunListItem, names: Mapping[str, str]) -> RunListItem:
+    """Return a run of MLflow with its new name, where that still waits for MLflow."""
+    item.record.name = names.get(item.record.key, item.record.name)
+    return item
 
 
 def search_local(tracking: Tracking, run_filter: RunFilter = ALL_RUNS, limit: int = 50, token: str = "") -> RunPage:
@@ -105,11 +120,13 @@ def matches(item: RunListItem, run_filter: RunFilter) -> bool:
         and _contains(record.tags.get("model_name", ""), run_filter.model)
         and _contains(record.tags.get("user", ""), run_filter.user)
         and _digest_matches(record, run_filter.data)
-        and _contains(
-            "\n".join(map(str, [record.name, record.id, record.tags.get("error", ""), *record.params.values()])),
-            run_filter.text,
-        )
+        and _has_text(record, run_filter)
     )
+
+
+def _has_text(record: Record, run_filter: RunFilter) -> bool:
+    values = "\n".join(map(str, [record.name, record.id, record.tags.get("error", ""), *record.params.values()]))
+    return any(_contains(values, text) for text in (run_filter.text, run_filter.stored_text or run_filter.text))
 
 
 def _contains(text: str, part: str) -> bool:

@@ -9,8 +9,9 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,27 @@ CREATE TABLE IF NOT EXISTS create_attempts (
     times INTEGER NOT NULL DEFAULT 1,
     since REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS run_names (
+    key TEXT PRIMARY KEY,
+    run_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    waits INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS name_counts (
+    name TEXT PRIMARY KEY,
+    count INTEGER NOT NULL
+);
 """
+RECORD_COLUMNS = "record, runs.run_id, (SELECT name FROM run_names WHERE run_names.key = runs.key)"
+
+
+@dataclass(frozen=True)
+class RunName:
+    """A name that a person gave to a run; `run_id` is "" before MLflow has the run."""
+
+    key: str
+    run_id: str
+    name: str
 
 
 class Spool:
@@ -113,11 +134,11 @@ class Spool:
     def list_pending(self) -> list[Record]:
         """List the runs to deliver, oldest first, without those of a live process that are still open."""
         rows = self._fetch_rows(
-            "SELECT record, run_id, state, owner FROM runs WHERE state != 'delivered' ORDER BY number"
+            f"SELECT {RECORD_COLUMNS}, state, owner FROM runs WHERE state != 'delivered' ORDER BY number"
         )
         return [
-            _to_record(record, run_id)
-            for record, run_id, state, owner in rows
+            _to_record(record, run_id, name)
+            for record, run_id, name, state, owner in rows
             if state == "waiting" or not _is_alive(owner)
         ]
 
@@ -130,13 +151,13 @@ class Spool:
 
     def find_run(self, run: str) -> Record | None:
         """Return the run with this key or MLflow id, if it started on this machine."""
-        rows = self._fetch_rows("SELECT record, run_id FROM runs WHERE key = ? OR run_id = ? LIMIT 1", run, run)
+        rows = self._fetch_rows(f"SELECT {RECORD_COLUMNS} FROM runs WHERE key = ? OR run_id = ? LIMIT 1", run, run)
         return _to_record(*rows[0]) if rows else None
 
     def find_completed_run(self, tag: str, value: str) -> Record | None:
         """Return a completed run with this tag that started on this machine."""
         rows = self._fetch_rows(
-            "SELECT record, run_id FROM runs WHERE json_extract(record, '$.status') = 'completed'"
+            f"SELECT {RECORD_COLUMNS} FROM runs WHERE json_extract(record, '$.status') = 'completed'"
             " AND json_extract(record, '$.tags.\"' || ? || '\"') = ? LIMIT 1",
             tag,
             value,
@@ -145,8 +166,59 @@ class Spool:
 
     def list_newest(self, limit: int) -> list[Record]:
         """List the runs of any state that started on this machine, newest first."""
-        rows = self._fetch_rows("SELECT record, run_id FROM runs ORDER BY number DESC LIMIT ?", limit)
+        rows = self._fetch_rows(f"SELECT {RECORD_COLUMNS} FROM runs ORDER BY number DESC LIMIT ?", limit)
         return [_to_record(*row) for row in rows]
+
+    # ---- names ------------------------------------------------------------------------------------------------------
+
+    def take_number(self, name: str) -> int:
+        """Return 1 for the first run with this name without a number, 2 for the second, and so on."""
+        with self._open_connection() as connection:
+            [(count,)] = connection.execute(
+                "INSERT INTO name_counts (name, count) VALUES (?, 1)"
+                " ON CONFLICT (name) DO UPDATE SET count = count + 1 RETURNING count",
+                (name,),
+            ).fetchall()
+        return int(count)
+
+    def set_name(self, record: Record, name: str) -> None:
+        """Store a new name of a run of this or another machine, which waits for MLflow."""
+        self._execute(
+            "INSERT OR REPLACE INTO run_names (key, run_id, name, waits) VALUES (?, ?, ?, 1)",
+            record.key,
+            record.run_id,
+            name,
+        )
+
+    def list_waiting_names(self) -> list[RunName]:
+        """List the names that MLflow does not have yet, also of runs that it does not have."""
+        rows = self._fetch_rows(
+            "SELECT run_names.key, coalesce(nullif(run_names.run_id, ''), runs.run_id, ''), name FROM run_names"
+            " LEFT JOIN runs ON runs.key = run_names.key WHERE waits"
+        )
+        return [RunName(*row) for row in rows]
+
+    def confirm_name(self, run_name: RunName) -> None:
+        """Note that MLflow has a name, unless a newer one has replaced it."""
+        self._execute("UPDATE run_names SET waits = 0 WHERE key = ? AND name = ?", run_name.key, run_name.name)
+
+    def follow_names(self, names: Mapping[str, str]) -> None:
+        """Take over the names (key → name) that MLflow has for runs of this machine, except where a newer one waits."""
+        places = ", ".join("?" for _ in names)
+        rows = self._fetch_rows(
+            "SELECT runs.key, runs.run_id, coalesce(name, json_extract(record, '$.name')) FROM runs"
+            f" LEFT JOIN run_names ON run_names.key = runs.key WHERE NOT coalesce(waits, 0) AND runs.key IN ({places})",
+            *names,
+        )
+        for key, run_id, name in rows:
+            if names[key] and names[key] != name:
+                self._execute(
+                    "INSERT INTO run_names (key, run_id, name, waits) VALUES (?, ?, ?, 0)"
+                    " ON CONFLICT (key) DO UPDATE SET name = excluded.name WHERE NOT waits",
+                    key,
+                    run_id,
+                    names[key],
+                )
 
     # ---- requests to create a run, whose responses may be lost ------------------------------------------------------
 
@@ -165,7 +237,8 @@ class Spool:
     def list_possible_duplicates(self) -> list[Record]:
         """List the delivered runs that MLflow may have created twice."""
         rows = self._fetch_rows(
-            "SELECT record, run_id FROM runs JOIN create_attempts USING (key) WHERE state = 'delivered' ORDER BY number"
+            f"SELECT {RECORD_COLUMNS} FROM runs JOIN create_attempts ON create_attempts.key = runs.key"
+            " WHERE state = 'delivered' ORDER BY number"
         )
         return [_to_record(*row) for row in rows]
 
@@ -212,9 +285,10 @@ class Spool:
             raise
 
 
-def _to_record(text: str, run_id: str) -> Record:
+def _to_record(text: str, run_id: str, name: str | None) -> Record:
+    """Read a stored record; the id of MLflow and a new name are stored apart, as a process may still write it."""
     record = Record.from_json(text)
-    record.run_id = run_id or record.run_id
+    record.run_id, record.name = run_id or record.run_id, name or record.name
     return record
 
 

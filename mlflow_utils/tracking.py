@@ -21,10 +21,11 @@ from filelock import FileLock, Timeout
 
 from mlflow_utils.circuit_breaker import CallFailedError, CircuitBreaker
 from mlflow_utils.dataset_inputs import build_dataset_inputs
+from mlflow_utils.experiments import get_or_create_experiment
 from mlflow_utils.health import check_artifacts, check_server
 from mlflow_utils.rest import request
 from mlflow_utils.run_record import Record, now_ms
-from mlflow_utils.spool import Spool
+from mlflow_utils.spool import RunName, Spool
 
 T = TypeVar("T")
 
@@ -109,6 +110,18 @@ class Tracking:
         record.run_id = stored_record.run_id if stored_record else record.run_id
         return not any(pending_record.key == record.key for pending_record in self.spool.list_pending())
 
+    def rename_run(self, record: Record, name: str) -> bool:
+        """Store a new name of a run and send it. Return False where it waits for MLflow.
+
+        Raises OSError where the disk cannot store it.
+        """
+        self.spool.set_name(record, name)
+        try:
+            self._call_with_timeout(self._delivery_calls, self._send_names)
+        except MlflowUnavailableError as error:
+            logger.warning("the name of run %s waits for MLflow: %s", record.key, error)
+        return all(waiting.key != record.key for waiting in self.spool.list_waiting_names())
+
     def preload(self) -> None:
         """Import MLflow and create the tables of a new SQLite file, so that the first run does not wait for it."""
         with warnings.catch_warnings():
@@ -125,9 +138,8 @@ class Tracking:
         for record in list(self._unsaved_records.values()):
             self._save_outcome(record)
         pending_before = self.count_pending()
-        if not (pending_before or self.spool.list_possible_duplicates()) or not self.is_reachable(
-            BACKGROUND_PING_TIMEOUT_S
-        ):
+        has_work = pending_before or self.spool.list_possible_duplicates() or self.spool.list_waiting_names()
+        if not has_work or not self.is_reachable(BACKGROUND_PING_TIMEOUT_S):
             return 0
         try:
             self._deliver_all()
@@ -205,13 +217,7 @@ class Tracking:
         """Return the id of an experiment, which is created where it is missing and restored where it was deleted."""
         if name not in self._experiments:
             with FileLock(self.spool.folder / "store.lock"):
-                stored_experiment = client.get_experiment_by_name(name)
-                if stored_experiment is None:
-                    self._experiments[name] = client.create_experiment(name, self.artefacts_location)
-                else:
-                    if stored_experiment.lifecycle_stage == "deleted":
-                        client.restore_experiment(stored_experiment.experiment_id)
-                    self._experiments[name] = stored_experiment.experiment_id
+                self._experiments[name] = get_or_create_experiment(client, name, self.artefacts_location)
         return self._experiments[name]
 
     def _get_or_create_run(self, record: Record, is_new: bool = False) -> None:
@@ -263,6 +269,7 @@ class Tracking:
                     failures += self._send_all(sorted(pending, key=lambda record: record.key in self._failed_keys))
                     tried_keys |= {record.key for record in pending}
                 self._delete_duplicates()
+                self._send_names()
         except Timeout as error:
             raise MlflowUnavailableError("another process is delivering") from error
         self._delivery_error = _format_error(failures[0]) if failures else ""
@@ -317,6 +324,24 @@ class Tracking:
         self.open_client().log_artifacts(record.run_id, str(self.spool.artifact_dir(record.key)))
         self.spool.mark_delivered(record)
         self._awaiting_files.discard(record.key)
+
+    def _send_names(self) -> None:
+        """Send the new names of runs that MLflow has. A run that was deleted there needs no name."""
+        for run_name in self.spool.list_waiting_names():
+            if not run_name.run_id:
+                continue
+            self._send_name(run_name)
+            self.spool.confirm_name(run_name)
+
+    def _send_name(self, run_name: RunName) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.open_client().update_run(run_name.run_id, name=run_name.name)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            logger.warning("MLflow does not accept the name of run %s: %s", run_name.run_id, error)
 
     def _save_outcome(self, record: Record) -> bool:
         """Store the end of a run. Keep it in memory while the disk is full."""

@@ -20,17 +20,13 @@ from core.messages import N_  # noqa: E402
 from core.spec.task import list_tasks  # noqa: E402
 from pages.account import access_denied, sign_in, user_badge  # noqa: E402
 from pages.components import auth, downloads, guide, url_state  # noqa: E402
-from pages.components.auth import SignedInUser  # noqa: E402
+from pages.components.auth import OPERATOR_ROLES, SignedInUser  # noqa: E402
 from pages.components.i18n import LANGUAGES, _, get_language, translate_message  # noqa: E402
 
 logger = logging.getLogger("vigie")
 UNKNOWN_ADDRESS = "unknown-address"
 
-ANALYST_ROLES, OPERATOR_ROLES, ADMINISTRATOR_ROLES = (
-    ("analyst", "operator", "administrator"),
-    ("operator", "administrator"),
-    ("administrator",),
-)
+ANALYST_ROLES, ADMINISTRATOR_ROLES = ("analyst", *OPERATOR_ROLES), ("administrator",)
 
 
 @dataclass(frozen=True)
@@ -82,7 +78,7 @@ SECTIONS = {
 
 def main() -> None:
     """Show the page of the URL, or its replacement where the user may not open it."""
-    st.set_page_config(page_title="Vigie", page_icon=":material/visibility:", layout="wide")
+    st.set_page_config(page_title="Vigie", page_icon=str(ROOT / "pages" / "icon.svg"), layout="wide")
     st.html(ROOT / "styles.css")
     st.logo(ROOT / "pages" / "logo.svg", size="large")
     try:

@@ -221,6 +221,18 @@ def test_pages_do_not_import_algorithm_libraries() -> None:
     assert not _list_forbidden_imports(("app", "pages"), TRACKING_LIBRARIES | ALGORITHM_LIBRARIES | {"mlflow_utils"})
 
 
+def test_only_clock_converts_times() -> None:
+    """Stored times pass through the clock of the pages, so that all of them are in one time zone."""
+    conversions = re.compile(r"\b(astimezone|fromtimestamp|tz_convert|ZoneInfo|context\.timezone)\b")
+    assert not [
+        name
+        for name, module in modules().items()
+        if name.startswith("pages.")
+        and name != "pages.components.clock"
+        and conversions.search(module.path.read_text(encoding="utf-8"))
+    ]
+
+
 def test_pages_import_core() -> None:
     scripts = [module for module in modules().values() if module.name.startswith(("pages.data.", "pages.analysis."))]
     assert scripts

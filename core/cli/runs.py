@@ -1,4 +1,4 @@
-"""The commands `python -m core runs list|show|card`: stored runs and their run cards."""
+"""The commands `python -m core runs list|show|rename|card`: stored runs and their run cards."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pandas as pd
 import typer
 
-from core.cli.options import exit_on_error
+from core.cli.options import command_actor, exit_on_error
 from core.cli.output import print_json
 from core.errors import OptionError, UnreadableFileError
 from core.messages import N_
@@ -17,7 +17,7 @@ from mlflow_utils.search import RunFilter
 if TYPE_CHECKING:
     from core.runs.card_model import RunCard
 
-runs = typer.Typer(no_args_is_help=True, help="Stored runs: list, show, write the run card.")
+runs = typer.Typer(no_args_is_help=True, help="Stored runs: list, show, rename, write the run card.")
 RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="Id of the run, as in results and addresses.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -38,7 +38,8 @@ def list_runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs of all tasks, newest first, including those that wait for delivery to MLflow."""
-    from core.runs.comparison import runs_to_frame, search_runs
+    from core.runs.comparison import search_runs
+    from core.runs.run_table import runs_to_frame
 
     with exit_on_error():
         run_filter = RunFilter(task, model, user, data, status, since_ms=_parse_day(since), text=text)
@@ -83,6 +84,20 @@ def show(run_id: RunId, as_json: AsJson = False) -> None:
     typer.echo(f"{cost.seconds or 0:.1f} s, {1000 * (cost.emissions_kg or 0):.4f} g CO2")
     if card.repeat.command:
         typer.echo(card.repeat.command)
+
+
+@runs.command()
+def rename(run_id: RunId, name: Annotated[str, typer.Argument(help="New name, of 1 to 120 characters.")]) -> None:
+    """Give a run a new name, here and in MLflow."""
+    from core.runs.renaming import rename_run
+
+    with exit_on_error():
+        record, is_delivered = rename_run(
+            run_id, name, workspace=get_workspace(), actor=command_actor("runs rename"), manages_all=True
+        )
+    typer.echo(record.name)
+    if not is_delivered:
+        typer.echo("MLflow gets the name later", err=True)
 
 
 @runs.command()
@@ -150,5 +165,5 @@ def _format_row(row: dict[Any, Any]) -> str:
     status = f"{row['status']}{', waits' if row['waits'] else ''}"
     return (
         f"{row['began']:%Y-%m-%dT%H:%M:%SZ}  {row['task']:20.20} {row['model']:22.22} {metric_text:20} {seconds:>9} "
-        f" {status:16} {row['user']:12.12} {row['run']}"
+        f" {status:16} {row['user']:12.12} {row['run']}  {row['name']}"
     )

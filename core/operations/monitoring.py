@@ -101,7 +101,7 @@ def build_tables(columns: pa.Table) -> EventTables:
         position = columns.schema.get_field_index(name)
         columns = columns.set_column(position, name, columns[name].combine_chunks().dictionary_encode())
     table = columns.drop(["details"]).to_pandas().rename(columns=COLUMN_NAMES)
-    table["time"] = pd.to_datetime(table["time"], format="ISO8601", utc=True, errors="coerce").dt.tz_localize(None)
+    table["time"] = pd.to_datetime(table["time"], format="ISO8601", utc=True, errors="coerce")
     is_complete = table["time"].notna() & table["seconds"].notna() & table["status"].isin(STATUSES)
     order = table[is_complete].sort_values("time", kind="stable").index.to_numpy()
     anomaly_lists = pc.struct_field(columns["details"], "anomalies_by_entity").combine_chunks().take(pa.array(order))
@@ -166,7 +166,7 @@ def summarise_over_time(table: pd.DataFrame) -> pd.DataFrame:
     """Return statistics per time bin, at most `MAX_BINS` bins.
 
     Columns: actions and failed (counts), p50 and p95 (seconds), cpu and memory (means in percent). The index `time` is
-    the start of the bin in UTC. Empty bins are left out.
+    the start of the bin, in the zone of the given times. Empty bins are left out.
     """
     rows = table.assign(time=table["time"].dt.floor(choose_bin_size(table["time"])), failed=table["status"] == "failed")
     groups = rows.groupby("time")

@@ -1,4 +1,4 @@
-"""Figures of usage, performance, emissions and drift. Times are UTC."""
+"""Figures of usage, performance, emissions and drift. Times are those of the given tables."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ STATUS_STYLES = {
 }
 MAX_BARS = 25
 QUANTILE_LEVELS = np.linspace(0.01, 0.99, 99)
-TIME_LABEL = N_("time (UTC)")
+TIME_LABEL = N_("time")
 
 
 def draw_runs_per_model(table: pd.DataFrame, translate: Translate = str) -> go.Figure:

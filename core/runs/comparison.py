@@ -21,21 +21,6 @@ from mlflow_utils.search import RunFilter as RunFilter
 from mlflow_utils.search import RunPage as RunPage
 
 MAX_COMPARED_RUNS = 5
-LIST_COLUMNS = (
-    "run",
-    "began",
-    "task",
-    "model",
-    "files",
-    "dataset",
-    "user",
-    "figure",
-    "value",
-    "seconds",
-    "emissions_g",
-    "status",
-    "waits",
-)
 COST_COLUMNS = ("run", "name", "model", "files", "dataset", "accuracy", "emissions_g")
 
 
@@ -105,36 +90,6 @@ def has_model(record: Record) -> bool:
     """Tell whether a run saved a model that can be registered."""
     task = find_task(record.experiment)
     return task is not None and task.saves_model and fits_model(record)
-
-
-# ---- as a table -----------------------------------------------------------------------------------------------------
-
-
-def runs_to_frame(runs: Sequence[RunListItem]) -> pd.DataFrame:
-    """Return a row per run with LIST_COLUMNS; `began` is in UTC, `figure` and `value` are the headline metric."""
-    return pd.DataFrame([_build_list_row(run) for run in runs], columns=LIST_COLUMNS)
-
-
-def _build_list_row(item: RunListItem) -> dict[str, object]:
-    record = item.record
-    metrics, tags = record.metrics, record.tags
-    figure = task.headline if (task := find_task(record.experiment)) else ""
-    kg = metrics.get("emissions_kg")
-    return {
-        "run": record.id,
-        "began": pd.Timestamp(record.started_ms, unit="ms", tz="UTC"),
-        "task": record.experiment,
-        "model": tags.get("model_name", ""),
-        "files": tags.get("dataset.files", ""),
-        "dataset": tags.get("dataset.digest", ""),
-        "user": tags.get("user", ""),
-        "figure": figure,
-        "value": metrics.get(figure),
-        "seconds": metrics.get("seconds"),
-        "emissions_g": None if kg is None else 1000 * kg,
-        "status": item.status,
-        "waits": item.is_pending,
-    }
 
 
 # ---- side by side ---------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from core.messages import N_
 from core.redaction import redact
 from core.runs.lineage import CHANGE_TAG, PARENT_TAG, describe_changes, find_parent, load_parent
 from core.runs.result import RESULT_FOLDER, Result
+from core.runs.run_names import NAME_SEPARATOR, build_run_name
 from core.settings import ROOT
 from core.storage.events.log import MAX_ENTITIES, Details, EntityCount, Event
 from core.workspace import Workspace
@@ -119,7 +120,7 @@ def track_run(
     `completed`, `failed` on an exception (which is raised again), or `interrupted` when the process or the script of
     the page is stopped.
     """
-    record = Record(experiment=task, name=f"{model} · {', '.join(data.files)[:80]}", params=dict(params))
+    record = Record(experiment=task, name=build_run_name(task, model, params, data), params=dict(params))
     record.tags = _build_tags(model, data, actor)
     parent = find_parent(params)
     record.tags |= {PARENT_TAG: parent} if parent else {}
@@ -128,6 +129,7 @@ def track_run(
     run = Run(record.key, workspace.tracking.spool.artifact_dir(record.key), record.params, record.inputs)
     start_s = usage.start_s
     try:
+        record.name += f"{NAME_SEPARATOR}{workspace.tracking.spool.take_number(record.name)}"
         workspace.tracking.start_run(record)
         run.id, start_s = record.id, time.perf_counter()
         _write_recipe(data, run.folder)

@@ -9,7 +9,7 @@ from core.messages import N_
 from core.runs.tracked_run import record_event
 from pages.account import access_denied, html_forms
 from pages.components import auth, cache, clock
-from pages.components.i18n import _, get_date_format, translate_message
+from pages.components.i18n import _, translate_message
 
 MAX_SIGN_INS = 20
 
@@ -29,7 +29,7 @@ def page() -> None:
 
 
 def _show_password_form(user: User) -> None:
-    st.subheader(_("Password"))
+    st.header(_("Password"))
     if not user.local:
         st.caption(_("You sign in with your organisation. Vigie stores no password for you."))
         return
@@ -59,7 +59,7 @@ def _change_password(user: User, old: str, new: str, repeated: str) -> None:
 
 
 def _show_sign_ins(user: User) -> None:
-    st.subheader(_("Recent sign-ins"))
+    st.header(_("Recent sign-ins"))
     sign_ins = cache.get_workspace().accounts.list_sign_ins(user.name, MAX_SIGN_INS)
     table = pd.DataFrame(
         {
@@ -75,15 +75,16 @@ def _show_sign_ins(user: User) -> None:
         key="sign-ins",
         alt=_("Recent sign-ins"),
         column_config={
-            "time": st.column_config.DatetimeColumn(_("Time"), format=f"{get_date_format()} HH:mm"),
+            "time": clock.build_time_column(_("Time")),
             "outcome": st.column_config.TextColumn(_("Outcome")),
             "address": st.column_config.TextColumn(_("Address")),
         },
     )
+    clock.show_zone()
 
 
 def _show_sign_out_everywhere() -> None:
-    st.subheader(_("Sign out everywhere"))
+    st.header(_("Sign out everywhere"))
     session_user = auth.current_user()
     if session_user is None or not session_user.csrf:
         st.caption(_("The identity provider of your organisation sets the duration of your session."))

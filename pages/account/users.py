@@ -11,7 +11,7 @@ from core.messages import N_
 from core.runs.tracked_run import record_event
 from pages.account import access_denied
 from pages.components import auth, cache, clock, url_state
-from pages.components.i18n import _, get_date_format, translate_message
+from pages.components.i18n import _, translate_message
 
 MAX_SIGN_INS = 1000  # newest sign-ins that are searched for the last one of each user
 
@@ -59,16 +59,17 @@ def _show_table(users: list[User]) -> None:
             "roles": st.column_config.TextColumn(_("Roles")),
             "by": st.column_config.TextColumn(_("Signs in with")),
             "state": st.column_config.TextColumn(_("State")),
-            "last": st.column_config.DatetimeColumn(_("Last sign-in"), format=f"{get_date_format()} HH:mm"),
+            "last": clock.build_time_column(_("Last sign-in")),
         },
     )
+    clock.show_zone()
 
 
 # ---- add a user -----------------------------------------------------------------------------------------------------
 
 
 def _show_add_form() -> None:
-    st.subheader(_("Add a user"))
+    st.header(_("Add a user"))
     with st.form("add-user"):
         name = st.text_input(
             _("Name"),
@@ -98,7 +99,7 @@ def _add_user(name: str, password: str, local: bool, roles: list[str]) -> None:
 
 
 def _show_edit_form(users: list[User]) -> None:
-    st.subheader(_("Change a user"))
+    st.header(_("Change a user"))
     users_by_name = {user.name: user for user in users}
     name = st.selectbox(_("User"), list(users_by_name), key="edited")
     if name not in users_by_name:

@@ -13,6 +13,7 @@ from core.runs.tracked_run import record_event
 from pages.components import cache, url_state
 
 SESSION_COOKIE = "vigie_session"
+OPERATOR_ROLES = ("operator", "administrator")
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 IDP_CACHE_TTL_S = 60.0  # seconds; lifetime of a cached account of an external user
 IDP_OUTAGE_TTL_S = 900.0  # seconds; lifetime while the accounts do not answer
@@ -68,6 +69,14 @@ def dataset_owner() -> str:
     """Return the owner of a dataset loaded now: the signed-in user, or "" for a dataset shared by all."""
     user = current_user()
     return user.name if user else ""
+
+
+def manages_all_runs() -> bool:
+    """Tell whether the user may change the runs of others: an operator, or anybody where nobody signs in."""
+    if not is_sign_in_required():
+        return True
+    user = current_user()
+    return user is not None and not user.roles.isdisjoint(OPERATOR_ROLES)
 
 
 def session_token() -> str:

@@ -59,7 +59,7 @@ def _show_findings(dataset: Dataset, report: QualityReport) -> None:
     ]
     notes = [number for number in range(len(report.findings)) if number not in {*questions, *issues}]
     if questions:
-        st.subheader(_("Questions for you"))
+        st.header(_("Questions for you"))
         st.caption(
             _(
                 "The file can be read in two ways. If the one below is wrong, change a role or an option above and "
@@ -105,7 +105,7 @@ def _show_calm_state(dataset: Dataset) -> None:
 def _show_issues(dataset: Dataset, report: QualityReport, keys: dict[int, str]) -> list[Repair]:
     """Show the findings that have a repair, by number and key, and return the chosen repairs."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(_("Data-quality issues"))
+        st.header(_("Data-quality issues"))
         if len(keys) > 1:
             st.button(
                 _("Select all proposed repairs"),
@@ -128,7 +128,7 @@ def _show_issues(dataset: Dataset, report: QualityReport, keys: dict[int, str]) 
 
 def _show_preview(dataset: Dataset, chosen_repairs: list[Repair]) -> None:
     """Show the effect of the chosen repairs before they are applied."""
-    st.subheader(_("Effect of the repairs"))
+    st.header(_("Effect of the repairs"))
     trace, changed_cells = _trace_recipe(dataset.digest, json.dumps([repair.to_json() for repair in chosen_repairs]))
     changes = format_changes(trace.count_changes()) or _("Nothing changes.")
     st.write(

@@ -25,8 +25,8 @@ from core.runs.verdicts import (
 )
 from core.spec.task import find_task
 from core.storage.feedback import MAX_COMMENT_CHARS, Feedback, FeedbackStatus, Verdict
-from pages.components import auth, cache, guide, url_state
-from pages.components.i18n import _, format_value, translate_message
+from pages.components import auth, cache, clock, guide, url_state
+from pages.components.i18n import _, translate_message
 
 VERDICT_MARKS = {"true_alarm": "✓", "false_alarm": "✗", "unsure": "?"}
 VERDICT_OPTIONS: tuple[Verdict, ...] = get_args(Verdict)
@@ -155,6 +155,6 @@ def _show_earlier_verdicts(verdicts: list[Feedback]) -> None:
     for record in sorted(verdicts, key=lambda record: record.time, reverse=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{format_verdict(str(record.verdict))}**")
-            st.caption(f"{record.user} · {format_value(record.time.astimezone().replace(tzinfo=None))}")
+            st.caption(f"{record.user} · {clock.format_instant(record.time)}")
         if record.comment:
             st.text(record.comment)

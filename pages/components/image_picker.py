@@ -97,7 +97,7 @@ class ImagePicker:
         return f"set-{self.param}"
 
     def _show_samples(self) -> None:
-        st.subheader(_("Or open a sample"))
+        st.header(_("Or open a sample"))
         for column, sample in zip(st.columns(len(IMAGE_SAMPLES)), IMAGE_SAMPLES.values(), strict=True):
             with column.container(border=True, height="stretch"):
                 st.markdown(f"**{_(sample.label)}**")
@@ -109,7 +109,7 @@ class ImagePicker:
         infos = cache.get_workspace().image_sets.list_recent(8, auth.dataset_owner())
         if not infos:
             return
-        st.subheader(_("Or open recent images"))
+        st.header(_("Or open recent images"))
         for info in infos:
             with st.container(horizontal=True, vertical_alignment="center"):
                 if st.button(_("Open"), key=f"{self.param}-open-{info.digest}"):

@@ -8,7 +8,8 @@ import streamlit as st
 from core.errors import VigieError
 from core.workspace import Workspace
 from pages.components import cache, clock
-from pages.components.i18n import _, format_value
+from pages.components.i18n import _
+from pages.components.run_name import format_run_name
 
 ALIASES = ("champion", "challenger", "previous")
 
@@ -21,7 +22,7 @@ def pick_model(task: str, describe_run: Callable[[Any], str]) -> str:
     from core.runs.promotion import runs_with_model
 
     labels = _label_registered_models(task, cache.get_workspace()) | {
-        run.id: f"{format_value(clock.from_epoch_ms(run.started_ms))} · {run.name} · {describe_run(run)}"
+        run.id: f"{format_run_name(run)} · {describe_run(run)} · {clock.format_epoch_ms(run.started_ms)}"
         for run in runs_with_model(task, cache.get_workspace())
     }
     if not labels:

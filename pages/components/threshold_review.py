@@ -204,7 +204,7 @@ def _link_to_run(flagged: "FlaggedRows") -> None:
 
 
 def _show_removed_rows(rows: pd.DataFrame) -> None:
-    st.subheader(_("Rows that would no longer be flagged"))
+    st.header(_("Rows that would no longer be flagged"))
     if rows.empty:
         st.caption(_("None."))
         return

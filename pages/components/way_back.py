@@ -46,7 +46,7 @@ def show() -> None:
         with st.container():
             _show_results(recent, shown, user)
         if datasets:
-            st.subheader(_("Data"))
+            st.header(_("Data"))
             show_datasets(datasets[:shown])
 
 
@@ -68,7 +68,7 @@ def _show_notes(words: str, recent: RecentResults, has_datasets: bool) -> None:
 
 def _show_results(recent: RecentResults, shown: int, user: str) -> None:
     if recent.results:
-        st.subheader(_("Results"))
+        st.header(_("Results"))
         show_cards(recent.results[:shown], lambda result: _show_result(result, user))
     if len(recent.results) > shown or recent.has_more:
         st.page_link(TRACKING_SCRIPT, label=_("All runs"), icon=":material/experiment:")

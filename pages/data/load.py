@@ -47,9 +47,9 @@ def _show_sources() -> None:
         _load_uploads(uploads)
     infos = cache.get_workspace().datasets.list_recent(RECENT_DATASETS, auth.dataset_owner())
     if infos:
-        st.subheader(_("Or open recent data"))
+        st.header(_("Or open recent data"))
         way_back.show_datasets(infos)
-    st.subheader(_("Or open a sample"))
+    st.header(_("Or open a sample"))
     sample_cards.show()
 
 

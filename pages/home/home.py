@@ -37,7 +37,7 @@ def _show_introduction() -> None:
 
 
 def _show_samples() -> None:
-    st.subheader(_("Samples"))
+    st.header(_("Samples"))
     st.caption(_("{count} generated files with known anomalies. Each opens in a second.").format(count=len(SAMPLES)))
     sample_cards.show()
     st.page_link(

@@ -97,7 +97,7 @@ def _show_review() -> None:
 
 
 def _show_precision(by_detector: pd.DataFrame, by_run: pd.DataFrame) -> None:
-    st.subheader(_("Precision so far"))
+    st.header(_("Precision so far"))
     if by_detector.empty or not by_detector["reviewed"].sum():
         st.caption(_("No alarm has the verdict true or false yet."))
         return

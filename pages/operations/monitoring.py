@@ -4,24 +4,39 @@ from collections.abc import Callable
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.operations import monitoring
 from core.operations import monitoring_figures as figures
 from core.operations.monitoring import PERIODS, STATUSES, EventTables
-from pages.components import cache, downloads
+from pages.components import cache, clock, downloads, saved_views, url_state
 from pages.components.i18n import _, format_percent, format_value, translate_message
+from pages.components.page_state import AddressField, make_choice_field, make_list_field
 from pages.components.results import drift
 from pages.components.results.run_widgets import show_chart
+from pages.components.run_name import SHORT_ID_LENGTH
 from pages.components.task_links import link_first_steps
 
 CACHE_TTL_S = 30  # seconds that loaded events are cached
 MAX_SHOWN_ERRORS = 1000
+PAGE, DEFAULT_PERIOD = "monitoring", "week"
+PERIOD = make_choice_field("period", "monitoring-period", PERIODS, DEFAULT_PERIOD)
+FILTERS = {
+    "application": make_list_field("application", "monitoring-application", bool),
+    "model": make_list_field("model", "monitoring-model", bool),
+    "status": make_list_field("status", "monitoring-status", STATUSES.__contains__),
+}
+LOAD_COLUMNS = ["actions", "cpu", "memory"]
+VIEW_PARAM, FIRST_VIEW = "view", "runs"
+VIEW_FIELDS = (PERIOD.parameter, *FILTERS, VIEW_PARAM)
 
 
 def page() -> None:
     """Show the filters, figures and views of the events of a period."""
-    st.title(_("Monitoring"))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="monitoring-header"):
+        st.title(_("Monitoring"))
+        saved_views.show(PAGE, VIEW_FIELDS)
     period = _ask_period()
     events = _load_events(period, str(cache.get_workspace().events.folder))
     _show_source(events)
@@ -44,13 +59,14 @@ def _load_events(period: str, folder: str) -> EventTables:
 
 def _ask_period() -> str:
     names = {"hour": _("1 hour"), "day": _("1 day"), "week": _("1 week"), "month": _("30 days"), "all": _("All")}
+    PERIOD.load()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = st.segmented_control(
             _("Period"),
             list(PERIODS),
-            default="week",
             format_func=names.__getitem__,
-            key="monitoring-period",
+            key=PERIOD.key,
+            on_change=PERIOD.store,
             required=True,
         )
         if st.button(_("Refresh"), icon=":material/refresh:", key="monitoring-refresh"):
@@ -74,6 +90,7 @@ def _show_source(events: EventTables) -> None:
         notes.append(
             _("Ignored documents that are not events: {count}.").format(count=format_value(events.skipped_count))
         )
+    notes.append(clock.describe_zone())
     st.caption(" ".join(notes))
 
 
@@ -93,24 +110,26 @@ def _show_nothing(period: str) -> None:
 
 def _filter_events(events: EventTables) -> EventTables:
     applications, models, statuses = st.columns([3, 3, 2])
-    return monitoring.filter_events(
-        events,
-        application=applications.multiselect(
-            _("Page or command"),
-            _list_values(events, "application"),
-            placeholder=_("All"),
-            key="monitoring-application",
-        ),
-        model=models.multiselect(
-            _("Model"), _list_values(events, "model"), placeholder=_("All"), key="monitoring-model"
-        ),
-        status=statuses.multiselect(
-            _("Status"),
-            STATUSES,
-            placeholder=_("All"),
-            key="monitoring-status",
-            format_func=lambda status: _(figures.STATUS_STYLES[status][0]),
-        ),
+    labels = {"application": _("Page or command"), "model": _("Model"), "status": _("Status")}
+    choices = {
+        name: _ask_values(column, labels[name], FILTERS[name], events)
+        for name, column in zip(FILTERS, (applications, models, statuses), strict=True)
+    }
+    return monitoring.filter_events(events, **choices)
+
+
+def _ask_values(column: DeltaGenerator, label: str, field: AddressField, events: EventTables) -> list[str]:
+    """Ask for values of a column. Values of the address stay, also where the period has no such event."""
+    field.load()
+    is_status = field is FILTERS["status"]
+    known_values = STATUSES if is_status else _list_values(events, field.parameter)
+    return column.multiselect(
+        label,
+        list(dict.fromkeys([*url_state.get_state(field.key), *known_values])),
+        placeholder=_("All"),
+        key=field.key,
+        on_change=field.store,
+        format_func=(lambda status: _(figures.STATUS_STYLES[status][0])) if is_status else str,
     )
 
 
@@ -139,17 +158,25 @@ def _show_figures(events: EventTables) -> None:
 
 
 def _show_views(events: EventTables) -> None:
-    views: dict[str, Callable[[EventTables], None]] = {
-        _("Runs"): _show_runs,
-        _("Response time"): _show_response_times,
-        _("Processor and memory"): _show_load,
-        _("Anomalies"): _show_anomalies,
-        _("Errors"): _show_errors,
-        _("Emissions"): _show_emissions,
-        _("Drift"): lambda _found: drift.show_section(),
+    views: dict[str, tuple[str, Callable[[EventTables], None]]] = {
+        FIRST_VIEW: (_("Runs"), _show_runs),
+        "seconds": (_("Response time"), _show_response_times),
+        "load": (_("Processor and memory"), _show_load),
+        "anomalies": (_("Anomalies"), _show_anomalies),
+        "errors": (_("Errors"), _show_errors),
+        "emissions": (_("Emissions"), _show_emissions),
+        "drift": (_("Drift"), lambda _events: drift.show_section()),
     }
-    tabs = st.tabs(list(views), on_change="rerun", key="monitoring-view")
-    for tab, show_view in zip(tabs, views.values(), strict=True):
+    name_by_label = {label: name for name, (label, _show) in views.items()}
+    field = AddressField(
+        VIEW_PARAM,
+        "monitoring-view",
+        lambda name: views.get(name, views[FIRST_VIEW])[0],
+        lambda label: "" if name_by_label.get(label) == FIRST_VIEW else name_by_label.get(label, ""),
+    )
+    field.load()
+    tabs = st.tabs(list(name_by_label), on_change=field.store, key=field.key)
+    for tab, (_label, show_view) in zip(tabs, views.values(), strict=True):
         if tab.open:
             with tab:
                 show_view(events)
@@ -173,7 +200,7 @@ def _show_runs(events: EventTables) -> None:
 
 
 def _show_response_times(events: EventTables) -> None:
-    buckets, table = monitoring.summarise_over_time(events.table), monitoring.summarise_per_model(events.table)
+    buckets, table = _summarise_local_times(events), monitoring.summarise_per_model(events.table)
     show_chart(
         figures.draw_seconds_over_time(buckets, _),
         "monitoring-seconds",
@@ -186,14 +213,27 @@ def _show_response_times(events: EventTables) -> None:
             _("Response time of each model"),
             has_time_axis=False,
         )
-    _show_table(buckets.reset_index(), "seconds")
+    _show_table(buckets.reset_index(), "seconds", lambda: monitoring.summarise_over_time(events.table).reset_index())
 
 
 def _show_load(events: EventTables) -> None:
-    buckets = monitoring.summarise_over_time(events.table)
+    buckets = _summarise_local_times(events)
     st.caption(_("Use of the whole machine by all processes: processor during an action, memory at its end."))
     show_chart(figures.draw_load_over_time(buckets, _), "monitoring-load", _("Use of processor and memory"))
-    _show_table(buckets[["actions", "cpu", "memory"]].reset_index(), "load")
+    _show_table(
+        buckets[LOAD_COLUMNS].reset_index(),
+        "load",
+        lambda: monitoring.summarise_over_time(events.table)[LOAD_COLUMNS].reset_index(),
+    )
+
+
+def _summarise_local_times(events: EventTables) -> pd.DataFrame:
+    return monitoring.summarise_over_time(_localise_times(events.table))
+
+
+def _localise_times(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of events with its times in the time zone of the browser."""
+    return table.assign(time=clock.to_browser_times(table["time"]))
 
 
 def _show_anomalies(events: EventTables) -> None:
@@ -222,7 +262,8 @@ def _show_errors(events: EventTables) -> None:
                 count=format_value(MAX_SHOWN_ERRORS), all=format_value(len(table))
             )
         )
-    _show_table(table, "errors", MAX_SHOWN_ERRORS)
+    shown = _localise_times(table.head(MAX_SHOWN_ERRORS))
+    _show_table(shown.assign(run=shown["run"].str[:SHORT_ID_LENGTH]), "errors", lambda: table)
 
 
 def _show_emissions(events: EventTables) -> None:
@@ -248,10 +289,10 @@ def _show_emissions(events: EventTables) -> None:
     _show_table(table, "emissions")
 
 
-def _show_table(table: pd.DataFrame, name: str, max_rows: int = 0) -> None:
-    """Show the table of a view, and its download; `max_rows` limits the displayed rows."""
+def _show_table(table: pd.DataFrame, name: str, build_export: Callable[[], pd.DataFrame] | None = None) -> None:
+    """Show the table of a view, and its download: `build_export` with times in UTC, by default the same table."""
     st.dataframe(
-        table.head(max_rows) if max_rows else table,
+        table,
         hide_index=True,
         width="stretch",
         key=f"monitoring-{name}-table",
@@ -259,20 +300,23 @@ def _show_table(table: pd.DataFrame, name: str, max_rows: int = 0) -> None:
         alt=_("The figures as a table"),
     )
     downloads.show_csv_button(
-        _("Download as CSV"), lambda: table, f"monitoring-{name}.csv", key=f"monitoring-{name}-csv"
+        _("Download as CSV (times in UTC)") if build_export else _("Download as CSV"),
+        build_export or (lambda: table),
+        f"monitoring-{name}.csv",
+        key=f"monitoring-{name}-csv",
     )
 
 
 def _build_column_config() -> dict[str, ColumnConfig | str]:
     number = st.column_config.NumberColumn
     return {
-        "time": st.column_config.DatetimeColumn(_("Time (UTC)"), format="YYYY-MM-DD HH:mm:ss"),
+        "time": clock.build_time_column(_("Time"), has_seconds=True),
         "application": _("Page or command"),
         "model": _("Model"),
         "event": _("Action"),
         "run": _("Run"),
         "error_type": _("Error type"),
-        "error": st.column_config.TextColumn(_("Message"), width="large"),
+        "error": st.column_config.TextColumn(_("Message"), width=230),
         "entity": _("Entity"),
         "runs": number(_("Runs"), format="localized"),
         "actions": number(_("Actions"), format="localized"),

@@ -1,8 +1,9 @@
 """Page of tracking: search, open and compare runs, with their accuracy and emissions."""
 
 import hashlib
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -10,36 +11,55 @@ import streamlit as st
 from core.runs import comparison
 from core.runs.comparison import MAX_COMPARED_RUNS, RunFilter, RunPage
 from core.runs.figures import draw_accuracy_and_cost
+from core.runs.run_names import untranslate_text
+from core.runs.run_table import DEFAULT_COLUMNS, is_column, list_columns, runs_to_frame
 from core.spec.task import get_metric, get_task, list_task_names
-from pages.components import cache, url_state
+from pages.components import cache, clock, saved_views, url_state
 from pages.components.i18n import _, format_value, get_date_format
+from pages.components.page_state import make_choice_field, make_list_field, make_period_field, make_text_field
+from pages.components.results import run_list
 from pages.components.results import runs as run_views
 from pages.components.results.run_widgets import show_chart, show_downloads
 from pages.components.task_links import get_task_label, link_first_steps
 
-PAGE_RUNS = 100
+PAGE, PAGE_RUNS = "tracking", 100
 STATUSES = ("completed", "failed", "interrupted", "running")
 CHOSEN_PARAM, TOKEN_PARAM = "runs", "before"  # query parameters: the chosen runs, and the start of the list
+FILTERS = {
+    field.parameter: field
+    for field in (
+        make_choice_field("task", "tracking-task", list_task_names()),
+        make_text_field("text", "tracking-text"),
+        make_text_field("model", "tracking-model"),
+        make_text_field("data", "tracking-data"),
+        make_text_field("user", "tracking-user"),
+        make_period_field("period", "tracking-period"),
+        make_choice_field("status", "tracking-status", STATUSES),
+    )
+}
+COLUMNS = make_list_field("columns", "tracking-columns", is_column, DEFAULT_COLUMNS)
+VIEW_FIELDS = (*FILTERS, COLUMNS.parameter)
 
 
 def page() -> None:
     """Show the filters, the list of runs, and the chosen runs."""
-    title, link = st.columns([4, 1], vertical_alignment="bottom")
-    title.title(_("Tracking"))
+    header = st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="tracking-header")
+    header.title(_("Tracking"))
     run_filter = _ask_filter()
     workspace = cache.get_workspace()
-    url = comparison.get_experiment_url(run_filter.task, workspace)
-    if url:
-        link.link_button(_("Open MLflow"), url, icon=":material/open_in_new:", width="stretch")
     token = url_state.get_query_param(TOKEN_PARAM)
     runs, is_mlflow_silent = comparison.search_runs(workspace, run_filter, PAGE_RUNS, token)
+    with header:
+        saved_views.show(PAGE, VIEW_FIELDS)
+        columns = _ask_columns(runs, run_filter.task)
+        _link_mlflow(run_filter.task)
     if is_mlflow_silent:
         st.warning(
             _("MLflow does not respond. The list contains only runs of this machine. No run is lost."),
             icon=":material/cloud_off:",
         )
     if runs.runs:
-        _show_list(runs)
+        _show_list(runs, columns, run_filter.task)
     else:
         _show_nothing(run_filter)
     _show_page_buttons(runs)
@@ -47,8 +67,15 @@ def page() -> None:
     if runs.runs:
         _show_accuracy(runs, run_filter.task)
         show_downloads(
-            lambda: comparison.runs_to_frame(runs.runs).drop(columns="waits"), "runs", _("These runs ({kind})")
+            lambda: runs_to_frame(runs.runs, columns).drop(columns="waits"), "runs", _("These runs ({kind})")
         )
+        st.caption(_("Times in downloaded files are in UTC."))
+
+
+def _link_mlflow(task: str) -> None:
+    url = comparison.get_experiment_url(task, cache.get_workspace())
+    if url:
+        st.link_button(_("Open MLflow"), url, icon=":material/open_in_new:")
 
 
 # ---- filter ---------------------------------------------------------------------------------------------------------
@@ -56,45 +83,50 @@ def page() -> None:
 
 def _ask_filter() -> RunFilter:
     """Ask for the filters of the list, in one row; an empty field does not filter."""
-    show_first_page = partial(url_state.set_query_param, TOKEN_PARAM, "")
+    for field in FILTERS.values():
+        field.load()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="tracking-filters"):
-        task = st.selectbox(
-            _("Task"),
-            ["", *list_task_names()],
-            format_func=_format_task,
-            key="tracking-task",
-            on_change=show_first_page,
-            width=125,
-        )
-        model = st.text_input(_("Model"), key="tracking-model", on_change=show_first_page, width=100)
-        data = st.text_input(
-            _("Data"),
-            key="tracking-data",
-            on_change=show_first_page,
-            width=105,
-            help=_("Part of a file name, or the first characters of the digest (8 or more)."),
-        )
-        user = st.text_input(_("User"), key="tracking-user", on_change=show_first_page, width=85)
-        period = st.date_input(
-            _("Period"), [], key="tracking-period", on_change=show_first_page, width=150, format=get_date_format()
-        )
-        status = st.selectbox(
-            _("Status"),
-            ["", *STATUSES],
-            format_func=run_views.get_status_label,
-            key="tracking-status",
-            on_change=show_first_page,
-            width=108,
-        )
         text = st.text_input(
-            _("Text"),
-            key="tracking-text",
-            on_change=show_first_page,
-            width=88,
+            _("Name or text"),
+            **_watch("text"),
+            width=160,
             help=_("Part of the name, id, error or a parameter value of a run."),
         )
-    since, until = _to_milliseconds(tuple(period) if isinstance(period, tuple | list) else (period,))
-    return RunFilter(task, model.strip(), user.strip(), data.strip(), status, since, until, text.strip())
+        task = st.selectbox(_("Task"), ["", *list_task_names()], format_func=_format_task, **_watch("task"), width=120)
+        model = st.text_input(_("Model"), **_watch("model"), width=90)
+        data = st.text_input(
+            _("Data"),
+            **_watch("data"),
+            width=100,
+            help=_("Part of a file name, or the first characters of the digest (8 or more)."),
+        )
+        user = st.text_input(_("User"), **_watch("user"), width=85)
+        period = st.date_input(_("Period"), **_watch("period"), width=150, format=get_date_format())
+        status = st.selectbox(
+            _("Status"), ["", *STATUSES], format_func=run_list.get_status_label, **_watch("status"), width=105
+        )
+    since_ms, until_ms = _to_milliseconds(tuple(period) if isinstance(period, tuple | list) else (period,))
+    return RunFilter(
+        task,
+        model.strip(),
+        user.strip(),
+        data.strip(),
+        status,
+        since_ms,
+        until_ms,
+        text.strip(),
+        untranslate_text(text.strip(), _),
+    )
+
+
+def _watch(parameter: str) -> dict[str, Any]:
+    """Return the key of the widget of a filter, and its callback: the address changes, and the first page is shown."""
+
+    def store() -> None:
+        FILTERS[parameter].store()
+        url_state.set_query_param(TOKEN_PARAM, "")
+
+    return {"key": FILTERS[parameter].key, "on_change": store}
 
 
 def _format_task(name: str) -> str:
@@ -102,11 +134,35 @@ def _format_task(name: str) -> str:
 
 
 def _to_milliseconds(days: tuple[date, ...]) -> tuple[int, int]:
-    """Return start of the first day and end of the last, in milliseconds (server's time zone); 0 if not set."""
+    """Return the start of the first day and the end of the last, in milliseconds since 1970; 0 if not set."""
     if not days:
         return 0, 0
-    first, after = (datetime.combine(day, time()) for day in (days[0], days[-1] + timedelta(days=1)))
-    return int(first.timestamp() * 1000), int(after.timestamp() * 1000) if len(days) > 1 else 0
+    return clock.to_epoch_ms(days[0]), clock.to_epoch_ms(days[-1], days_later=1) if len(days) > 1 else 0
+
+
+def _ask_columns(run_page: RunPage, task: str) -> list[str]:
+    """Ask for the columns of the list, in their order. Columns of the address stay, also where no run fills them."""
+    COLUMNS.load()
+    chosen_columns = url_state.get_state(COLUMNS.key)
+    options = list(dict.fromkeys([*chosen_columns, *list_columns(run_page.runs)]))
+    with st.popover(_("Columns"), icon=":material/view_column:", key="tracking-column-choice"):
+        columns = st.multiselect(
+            _("Columns, in this order"),
+            options,
+            format_func=partial(run_list.get_column_option, task=task),
+            key=COLUMNS.key,
+            on_change=COLUMNS.store,
+            placeholder=_("The usual columns"),
+        )
+        st.button(
+            _("The usual columns"),
+            icon=":material/restart_alt:",
+            key="tracking-columns-reset",
+            on_click=url_state.set_query_param,
+            args=(COLUMNS.parameter, ""),
+            disabled=tuple(columns) == DEFAULT_COLUMNS,
+        )
+    return columns
 
 
 def _show_nothing(run_filter: RunFilter) -> None:
@@ -120,24 +176,53 @@ def _show_nothing(run_filter: RunFilter) -> None:
 # ---- list -----------------------------------------------------------------------------------------------------------
 
 
-def _show_list(run_page: RunPage) -> None:
-    """Show the list; the URL holds the chosen rows, so that a refresh and a colleague see the same."""
+def _show_list(run_page: RunPage, columns: list[str], task: str) -> None:
+    """Show the list; the URL holds the chosen rows, so that a refresh and a colleague see the same.
+
+    The style sheet shows the table or, on a narrow screen, the cards.
+    """
+    table = runs_to_frame(run_page.runs, columns)
+    with st.container(key="runs-wide"):
+        _show_table(run_page, table, columns, task)
+    with st.container(key="runs-narrow"):
+        clock.show_zone()
+        _show_cards(run_page, table, columns, task)
+
+
+def _show_table(run_page: RunPage, table: pd.DataFrame, columns: list[str], task: str) -> None:
     run_ids = [item.record.id for item in run_page.runs]
     chosen_runs = _get_chosen_runs()
     # a new key for every list: its selection starts empty
-    key = "runs-" + hashlib.sha256(" ".join(run_ids).encode()).hexdigest()[:12]
-    st.caption(_("Select one run to open it, or 2 to {most} runs to compare them.").format(most=MAX_COMPARED_RUNS))
+    key = "runs-" + hashlib.sha256(" ".join([*run_ids, *columns]).encode()).hexdigest()[:12]
+    hint = _("Select one run to open it, or 2 to {most} runs to compare them.").format(most=MAX_COMPARED_RUNS)
+    st.caption(f"{hint} {clock.describe_zone()}")
+    display_table = run_list.build_display_table(table, columns)
     st.dataframe(
-        run_views.build_display_table(comparison.runs_to_frame(run_page.runs)),
+        display_table,
         hide_index=True,
         width="stretch",
         key=key,
         selection_mode="multi-row",
         on_select=partial(_store_choice, key, run_ids),
         selection_default={"selection": {"rows": [run_ids.index(run) for run in chosen_runs if run in run_ids]}},
-        column_config=run_views.build_column_config(),
+        column_config=run_list.build_column_config(display_table, task),
+        placeholder=run_list.NO_VALUE,
         alt=_("Runs, newest first"),
         height=min(38 + 35 * len(run_ids), 440),
+    )
+
+
+def _show_cards(run_page: RunPage, table: pd.DataFrame, columns: list[str], task: str) -> None:
+    titles = run_list.build_card_titles(run_page.runs)
+    chosen_runs = [run for run in _get_chosen_runs() if run in titles]
+    url_state.set_state("run-card", chosen_runs[0] if len(chosen_runs) == 1 else None)
+    st.radio(
+        _("Runs, newest first"),
+        list(titles),
+        format_func=titles.__getitem__,
+        captions=run_list.build_card_facts(run_page.runs, table, columns, task),
+        key="run-card",
+        on_change=lambda: url_state.set_query_param(CHOSEN_PARAM, url_state.get_state("run-card") or ""),
     )
 
 
@@ -194,27 +279,27 @@ def _show_chosen() -> None:
 
 def _show_accuracy(run_page: RunPage, task: str) -> None:
     """Show accuracy against emissions of the listed runs of one task."""
-    st.subheader(_("Accuracy and emissions"))
+    st.header(_("Accuracy and emissions"))
     if not task:
         st.caption(_("Select a task above to see the accuracy and the emissions of its runs."))
         return
-    metric = get_task(task).accuracy
-    points = comparison.build_cost_table(run_page.runs, task) if metric else pd.DataFrame()
-    if not metric:
+    accuracy = get_task(task).accuracy
+    metric = get_metric(accuracy, task)
+    points = comparison.build_cost_table(run_page.runs, task) if accuracy else pd.DataFrame()
+    if not accuracy:
         st.caption(_("Runs of this task have no labels and therefore no accuracy metric."))
     elif points.empty:
-        st.caption(_("None of the listed runs has the metric {metric}.").format(metric=metric))
+        st.caption(_("None of the listed runs has the metric {metric}.").format(metric=_(metric.label)))
     else:
         show_chart(
-            draw_accuracy_and_cost(points, metric, _),
+            draw_accuracy_and_cost(points, _(metric.label), _),
             "accuracy",
             _("Accuracy against emissions of each run"),
             has_time_axis=False,
         )
-        lower_is_better = get_metric(metric, task).direction < 0
-        template = _("Lower {metric} is better.") if lower_is_better else _("Higher {metric} is better.")
+        template = _("Lower {metric} is better.") if metric.direction < 0 else _("Higher {metric} is better.")
         st.caption(
-            template.format(metric=metric)
+            template.format(metric=_(metric.label))
             + " "
             + _(
                 "★: no other listed run on the same data is as accurate with less CO₂, or more "

@@ -81,7 +81,7 @@ def _describe_threshold(detection: Detection) -> str:
 @st.fragment
 def _show_views(detection: Detection, dataset: Dataset | None) -> None:
     """Show the anomalies over time, by day, entity and month; only the open view is drawn."""
-    st.subheader(_("All anomalies"))
+    st.header(_("All anomalies"))
     if dataset is not None and not dataset.has_dates:
         _show_timeline(detection, dataset)
         return

@@ -29,7 +29,7 @@ def show(detection: Detection, dataset: Dataset | None, run: str) -> None:
 
     A choice draws only this part of the page again.
     """
-    st.subheader(_("Incidents, worst first"))
+    st.header(_("Incidents, worst first"))
     view, entries = _select_entries(detection)
     if entries.empty:
         st.info(_("No incident matches these filters."))
@@ -47,7 +47,7 @@ def show(detection: Detection, dataset: Dataset | None, run: str) -> None:
         details=[*DETAILS, *(["verdict"] if not any(verdicts) else [])],
     )
     entry = shown.loc[number]
-    st.subheader(f"{format_severity(entry['severity'])} · {escape_markdown(_describe_entry(detection, entry))}")
+    st.header(f"{format_severity(entry['severity'])} · {escape_markdown(_describe_entry(detection, entry))}")
     row = _ask_row(detection, int(entry["row"])) if view == "incidents" else int(entry["row"])
     _show_row(detection, dataset, row)
     feedback_form.ask_verdict("anomalies", run, detection.rows.loc[row, ["entity", "time", "score"]].to_dict())

@@ -171,7 +171,7 @@ def _ask_trunks(dataset: Dataset, can_split: bool) -> tuple[tuple[str, ...], boo
 
 
 def _show_trunks(trunks: pd.DataFrame) -> None:
-    st.subheader(_("Trunks"))
+    st.header(_("Trunks"))
     st.dataframe(
         trunks,
         hide_index=True,

@@ -210,7 +210,7 @@ def _show_noise(clustering: Clustering, run: str) -> None:
 
 
 def _show_table(clustering: Clustering) -> None:
-    st.subheader(_("Points and their clusters"))
+    st.header(_("Points and their clusters"))
     numbers = sorted(int(number) for number in clustering.rows["cluster"].unique())
     chosen_clusters = st.multiselect(
         _("Cluster"),

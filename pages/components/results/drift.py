@@ -141,7 +141,7 @@ def _list_notes(result: DriftReport) -> list[str]:
 def _show_column(result: DriftReport, row: int) -> None:
     comparison = result.table.loc[row]
     reference_values, current_values = result.get_values(row)
-    st.subheader(" · ".join(filter(None, [str(comparison["entity"]), str(comparison["column"])])))
+    st.header(" · ".join(filter(None, [str(comparison["entity"]), str(comparison["column"])])))
     left, right = st.columns(2)
     with left:
         show_chart(

@@ -1,7 +1,6 @@
 """Feedback records: filters, counts, list, precision of detectors, downloads."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 
 import pandas as pd
 import streamlit as st
@@ -11,7 +10,7 @@ from core.messages import N_
 from core.operations.feedback import VERDICT_LABELS
 from core.spec.task import find_task, list_tasks
 from core.storage.feedback import Feedback
-from pages.components import cache, downloads
+from pages.components import cache, clock, downloads
 from pages.components.feedback_form import format_verdict
 from pages.components.i18n import _, format_percent, format_value, get_date_format
 from pages.components.task_links import get_task_label, link_run
@@ -49,7 +48,7 @@ def ask_filter(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _filter_by_days(table: pd.DataFrame, column: DeltaGenerator) -> pd.DataFrame:
-    days = table["time"].dt.date
+    days = clock.to_browser_times(table["time"]).dt.date
     first, last = days.min(), days.max()
     period = list(
         column.date_input(
@@ -98,10 +97,9 @@ def show_list(table: pd.DataFrame) -> None:
         st.info(_("No feedback matches these filters."))
         return
     visible = table.head(MAX_SHOWN_ROWS)
-    zone = datetime.now().astimezone().tzinfo
     readable = pd.DataFrame(
         {
-            "time": visible["time"].dt.tz_convert(zone).dt.tz_localize(None),
+            "time": clock.to_browser_times(visible["time"]),
             "page": [get_subject_label(value) for value in visible["page"]],
             "verdict": [format_verdict(value) for value in visible["verdict"]],
             "rating": ["★" * int(value) if pd.notna(value) else "" for value in visible["rating"]],
@@ -123,7 +121,7 @@ def show_list(table: pd.DataFrame) -> None:
         selection_mode="single-row",
         alt=_("Feedback records"),
         column_config={
-            "time": st.column_config.DatetimeColumn(_("Date"), format=f"{get_date_format()} HH:mm"),
+            "time": clock.build_time_column(_("Date")),
             "page": text(_("About")),
             "verdict": text(_("Verdict")),
             "rating": text(_("Rating"), width="small"),
@@ -135,6 +133,7 @@ def show_list(table: pd.DataFrame) -> None:
             "run": text(_("Run"), width="small"),
         },
     ).selection.rows
+    clock.show_zone()
     if selected_rows and selected_rows[0] < len(visible):
         _show_record(visible.iloc[selected_rows[0]])
 
@@ -205,7 +204,7 @@ def show_export_buttons(table: pd.DataFrame, records: list[Feedback]) -> None:
     """Show the downloads: labels for evaluation, the list, and the stored records."""
     from core.operations.feedback_labels import add_label_column, build_label_table
 
-    st.subheader(_("Export"))
+    st.header(_("Export"))
     workspace, dataset = cache.get_workspace(), cache.load_dataset()
     with st.container(horizontal=True):
         if dataset is not None and dataset.digest in set(table["dataset"]):

@@ -181,9 +181,9 @@ def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:
 
 def _show_influences(forecast: Forecast) -> None:
     if not forecast.candidates.empty:
-        st.subheader(_("Compared forecasters"))
+        st.header(_("Compared forecasters"))
         _show_candidates(forecast.candidates)
-    st.subheader(_("Feature importance"))
+    st.header(_("Feature importance"))
     if forecast.importance.empty:
         st.caption(_("This forecaster has no features to permute."))
     else:
@@ -199,9 +199,9 @@ def _show_influences(forecast: Forecast) -> None:
                 "between days. Groups with the same information share their importance."
             )
         )
-    st.subheader(_("Effect of strikes"))
+    st.header(_("Effect of strikes"))
     _show_effects(forecast.effects)
-    st.subheader(_("Response to temperature and strikes"))
+    st.header(_("Response to temperature and strikes"))
     _show_response(forecast)
 
 

@@ -41,7 +41,7 @@ def show(forecast: Forecast, run: str) -> None:
     alarm = alarms.iloc[selected or 0]
     _describe_alarm(forecast, alarm)
     _show_series(forecast, alarm)
-    st.subheader(_("Verdict on this alarm"))
+    st.header(_("Verdict on this alarm"))
     feedback_form.ask_verdict(
         "forecast",
         run,
@@ -220,7 +220,7 @@ def _show_series(forecast: Forecast, alarm: pd.Series | None) -> None:
 
 
 def _show_downloads(forecast: Forecast) -> None:
-    st.subheader(_("Export the alarms"))
+    st.header(_("Export the alarms"))
     with st.container(horizontal=True):
         downloads.show_table_buttons(lambda: tabulate_alarms(forecast), "alarms", _("Alarms ({kind})"))
         downloads.show_table_buttons(forecast.build_judged_table, "judged-values", _("Judged values ({kind})"))

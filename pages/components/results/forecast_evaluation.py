@@ -76,7 +76,7 @@ def show_backtest(forecast: Forecast, select_entity: EntitySelector) -> None:
     )
     st.caption(_("Each day of the backtest is forecast with the data known that many days before."))
     _show_scores(steps.drop(columns="days"), "step", "scores-per-step", words)
-    st.subheader(_("By entity"))
+    st.header(_("By entity"))
     step = st.selectbox(
         _(words.ahead_title),
         [0, *steps["step"]],
@@ -86,7 +86,7 @@ def show_backtest(forecast: Forecast, select_entity: EntitySelector) -> None:
     )
     entities = forecast.scores[(forecast.scores["step"] == step) & (forecast.scores["entity"] != "")]
     _show_scores(entities.sort_values("wape", ascending=False), "entity", "scores-per-entity", words)
-    st.subheader(_("Day by day") if forecast.frequency == "D" else _("Period by period"))
+    st.header(_("Day by day") if forecast.frequency == "D" else _("Period by period"))
     entity, step = ask_entity_and_step(forecast, "compared")
     rows = select_entity(entity).checked
     rows = rows[rows["step"] == step]
@@ -207,7 +207,7 @@ def show_intervals(forecast: Forecast, dataset: Dataset | None, run: str) -> Non
             "so larger deviations can also be random."
         )
     )
-    st.subheader(_("Coverage of the {level} % interval").format(level=f"{100 * level:g}"))
+    st.header(_("Coverage of the {level} % interval").format(level=f"{100 * level:g}"))
     group_labels = {"month": _("Month"), "entity": _("Entity"), "weekday": _("Weekday"), "hour": _("Time of day")}
     if not has_clock(forecast.frequency, forecast.slots):
         del group_labels["hour"]

@@ -56,7 +56,7 @@ def show_unfinished(spec: ImagesCompareSpec, images: ImageSet) -> None:
         return
     if unfinished.cells.empty:
         return
-    st.subheader(_("Finished so far: area under the ROC curve, %"))
+    st.header(_("Finished so far: area under the ROC curve, %"))
     areas, text = unfinished.areas, st.column_config.TextColumn
     texts = areas.map(format_area).set_axis([str(number) for number in range(areas.shape[1])], axis="columns")
     texts.insert(0, DETECTOR_COLUMN, [name_detector(name) for name in areas.index])
@@ -163,7 +163,7 @@ def _warn_below_line(comparison: ImageComparison) -> None:
 
 def _show_table(comparison: ImageComparison, run: str) -> None:
     """Show detector × class as a heat map; a selected cell opens its fits below."""
-    st.subheader(_("Area under the ROC curve, %"))
+    st.header(_("Area under the ROC curve, %"))
     areas, texts = _pivot_table(comparison)
     measured, text = len(comparison.ranking), st.column_config.TextColumn
     styled = texts.style.apply(lambda _table: _colour_cells(areas, measured), axis=None)
@@ -311,7 +311,7 @@ def _show_bars(comparison: ImageComparison) -> None:
 
 def _show_costs(comparison: ImageComparison) -> None:
     """Show time, CO₂ and the weakest class of every detector."""
-    st.subheader(_("Cost and weakest class"))
+    st.header(_("Cost and weakest class"))
     ranking = comparison.ranking
     table = pd.DataFrame(
         {

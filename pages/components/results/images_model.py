@@ -233,7 +233,7 @@ def _show_embedding(result: ImageModelResult) -> None:
 
 
 def _show_moments(result: ImageModelResult) -> None:
-    st.subheader(_("Moments of the embedding"))
+    st.header(_("Moments of the embedding"))
     labels = {"mean": _("mean"), "sd": _("standard deviation"), "skew": _("skewness"), "kurtosis": _("kurtosis")}
     moment = st.segmented_control(
         _("Moment"),
@@ -261,7 +261,7 @@ def _show_training(result: ImageModelResult) -> None:
     )
     for title, curves in figures.list_curve_groups(result.history).items():
         heading = _(title)
-        st.subheader(heading[:1].upper() + heading[1:])
+        st.header(heading[:1].upper() + heading[1:])
         show_chart(
             figures.draw_history(result.history, curves, _),
             f"images-history-{title}",

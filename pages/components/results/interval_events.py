@@ -43,7 +43,7 @@ def show(result: Intervals, run: str) -> None:
     event = events.iloc[selected or 0]
     _describe_event(result, event)
     interval_series.show(result, event, int(event["event"]) if selected is not None else None)
-    st.subheader(_("Verdict on this event"))
+    st.header(_("Verdict on this event"))
     feedback_form.ask_verdict(
         "intervals",
         run,
@@ -196,7 +196,7 @@ def _describe_event(result: Intervals, event: pd.Series) -> None:
 
 
 def _show_downloads(result: Intervals) -> None:
-    st.subheader(_("Export the results"))
+    st.header(_("Export the results"))
     with st.container(horizontal=True):
         downloads.show_table_buttons(result.to_frame, "events", _("Events ({kind})"))
         downloads.show_table_buttons(result.build_point_table, "points", _("Points ({kind})"))

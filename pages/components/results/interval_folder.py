@@ -60,7 +60,7 @@ def _show_skipped(result: FolderIntervals) -> None:
 
 
 def _show_events(result: FolderIntervals) -> None:
-    st.subheader(_("Worst events"))
+    st.header(_("Worst events"))
     if result.events.empty:
         st.info(_("No point of the judged period is outside its interval."), icon=":material/check:")
         return

@@ -114,7 +114,7 @@ def show(result: Intervals) -> None:
 
 def _show_scores(result: Intervals, scores: pd.DataFrame) -> None:
     """Show one line per model; the better error of a column is bold."""
-    st.subheader(_("Errors a horizon ahead"))
+    st.header(_("Errors a horizon ahead"))
     columns = {
         "rmse": _("RMSE"),
         result.mase_name: _("MASE (season of {steps} steps)").format(steps=format_value(result.season)),
@@ -149,7 +149,7 @@ def _format_error(value: float, best: float) -> str:
 
 def _show_coverage(result: Intervals, scores: pd.DataFrame) -> None:
     """Show promised beside measured coverage of both intervals, of every model."""
-    st.subheader(_("Points inside: promised and measured"))
+    st.header(_("Points inside: promised and measured"))
     level = format_percent(result.level)
     rows = {
         "coverage_50": (_("{level} interval").format(level=format_percent(0.5)), 0.5),
@@ -183,7 +183,7 @@ def _show_reliability(result: Intervals, measure: str) -> None:
     ]
     if not groupings:
         return
-    st.subheader(_("Where the promise is kept"))
+    st.header(_("Where the promise is kept"))
     grouping = groupings[0]
     if len(groupings) > 1:
         grouping = (
@@ -218,7 +218,7 @@ def _show_reliability(result: Intervals, measure: str) -> None:
 
 def _show_trials(result: Intervals) -> None:
     """Show the settings that a search tried, the best first."""
-    st.subheader(_("Settings tried"))
+    st.header(_("Settings tried"))
     st.dataframe(
         result.trials.sort_values("mwql", kind="stable"),
         hide_index=True,
@@ -235,7 +235,7 @@ def _show_trials(result: Intervals) -> None:
 
 def _show_clusters(result: Intervals) -> None:
     """Show which entities share a forest, because their weeks are alike."""
-    st.subheader(_("Clusters of similar weeks"))
+    st.header(_("Clusters of similar weeks"))
     st.caption(_("Entities of one cluster share a forest. Cluster 0 has no values to learn from."))
     clusters = result.clusters if len(result.measures) > 1 else result.clusters.drop(columns="measure")
     st.dataframe(

@@ -11,7 +11,7 @@ from core.errors import VigieError
 from core.spec.metric import Metric
 from core.spec.task import get_metric
 from pages.components import auth, cache, clock
-from pages.components.i18n import _, format_value, translate_message
+from pages.components.i18n import _, translate_message
 
 if TYPE_CHECKING:
     from core.runs.promotion import ModelVersion
@@ -129,7 +129,7 @@ def _show_versions(versions: list["ModelVersion"], run: str, task: str) -> None:
             "number": version.number,
             "role": ", ".join(alias_labels.get(alias, alias) for alias in version.aliases),
             "figure": _get_metric_value(version, metric),
-            "created": format_value(clock.from_epoch_ms(version.created_ms)),
+            "created": clock.format_epoch_ms(version.created_ms),
             "run": ("→ " if version.run_id == run else "") + version.run_id[:12],
         }
         for version in versions

@@ -10,7 +10,7 @@ from pages.components.results.run_widgets import show_cost, show_record
 
 def show_comparison(comparison: RowComparison, run: str) -> None:
     """Show the score card of all detectors of rows."""
-    st.subheader(_("Comparison of detectors"))
+    st.header(_("Comparison of detectors"))
     st.markdown(f"**{score_card.name_winner(comparison.card)}**")
     if comparison.injected_count:
         st.info(_describe_faults(comparison), icon=":material/science:")

@@ -8,9 +8,11 @@ import plotly.graph_objects as go
 import streamlit as st
 from babel import numbers
 
-from core.runs.stored_runs import get_run_cost, get_run_url, is_pending
+from core.runs.stored_runs import get_run_cost, get_run_url, is_pending, load_run
 from pages.components import cache, downloads
 from pages.components.i18n import _, format_value, get_language, load_catalogue, localise_figure
+from pages.components.markdown import escape_markdown
+from pages.components.run_name import format_run_name, show_rename, show_rename_note
 
 
 def show_cost(run: str) -> None:
@@ -26,8 +28,12 @@ def show_cost(run: str) -> None:
 
 
 def show_record(run: str) -> None:
-    """Show the id of the run, its link to MLflow, its delivery status and its run card."""
-    link = cache.cache_by_run(get_run_url, run)
+    """Show the name and id of the run, its link to MLflow, its delivery status and its run card."""
+    link, record = cache.cache_by_run(get_run_url, run), cache.cache_by_run(load_run, run).record
+    with st.container(horizontal=True, vertical_alignment="center", key="run-name"):
+        st.markdown(f"**{escape_markdown(format_run_name(record))}**")
+        show_rename(record)
+        show_rename_note(record)
     with st.container(horizontal=True, vertical_alignment="center"):
         if link:
             st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
@@ -87,6 +93,6 @@ def show_chart(figure: go.Figure, key: str, alt: str, has_time_axis: bool = True
 
 def show_downloads(build_table: Callable[[], pd.DataFrame], name: str, label: str) -> None:
     """Show the buttons that export a table; `build_table` is called on click, `label` contains {kind}."""
-    st.subheader(_("Export the results"))
+    st.header(_("Export the results"))
     with st.container(horizontal=True):
         downloads.show_table_buttons(build_table, name, label)

@@ -1,92 +1,24 @@
-"""Runs: as a table, one run in detail, several runs compared."""
+"""Runs: one run in detail, several runs compared."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 from babel import numbers
-from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import NotFoundError, VigieError
-from core.spec.task import find_task, get_metric
+from core.spec.task import find_task
 from pages.components import cache, clock, downloads
-from pages.components.i18n import _, format_percent, format_value, get_date_format, get_language, translate_message
+from pages.components.i18n import _, format_value, get_language, translate_message
+from pages.components.markdown import escape_markdown
 from pages.components.results import model
+from pages.components.results.run_list import NO_VALUE, get_status_label
 from pages.components.results.run_widgets import show_card_buttons, show_chart
+from pages.components.run_name import format_run_name, show_rename, show_rename_note
 from pages.components.task_links import get_task_label, link_run
 
 if TYPE_CHECKING:
     from core.runs.comparison import Record, RunComparison
-
-STATUS_MARKS = {"completed": "✓", "failed": "✕", "interrupted": "◌", "running": "▶"}
-NO_VALUE = "–"
-
-
-def get_status_label(status: str) -> str:
-    """Return the translated status with a mark; "All" for an empty status."""
-    labels = {
-        "completed": _("completed"),
-        "failed": _("failed"),
-        "interrupted": _("interrupted"),
-        "running": _("running"),
-    }
-    return f"{STATUS_MARKS[status]} {labels[status]}" if status in labels else status or _("All")
-
-
-# ---- table of runs --------------------------------------------------------------------------------------------------
-
-
-def build_display_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the displayed columns of the table of `list_to_frame`."""
-    start_times = pd.DatetimeIndex([clock.from_epoch_ms(int(start.timestamp() * 1000)) for start in table["began"]])
-    return pd.DataFrame(
-        {
-            "began": start_times,
-            "status": [_format_brief_status(*values) for values in zip(table["status"], table["waits"], strict=True)],
-            "task": [get_task_label(task) for task in table["task"]],
-            "model": table["model"],
-            "figure": [_format_headline(run) for run in table.to_dict("records")],
-            "files": table["files"],
-            "user": table["user"],
-            "seconds": table["seconds"].astype(float).round(1),
-            "emissions": table["emissions_g"].astype(float),
-        }
-    )
-
-
-def _format_brief_status(status: str, waits: bool) -> str:
-    """Return the mark of a completed run, and mark and word of any other status."""
-    label = STATUS_MARKS["completed"] if status == "completed" else get_status_label(status)
-    return label + " · " + _("waiting for delivery to MLflow") if waits else label
-
-
-def build_column_config() -> dict[str, ColumnConfig]:
-    """Return the headings and formats of the columns of `build_display_table`."""
-    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
-    return {
-        "began": st.column_config.DatetimeColumn(_("Started"), format=f"{get_date_format()} HH:mm"),
-        "task": text(_("Task")),
-        "model": text(_("Model")),
-        "files": text(_("Data")),
-        "user": text(_("User")),
-        "figure": text(_("Headline metric")),
-        "status": text(_("Status"), width=88),
-        "seconds": number(_("Seconds"), format="localized"),
-        "emissions": number("g CO₂", format="%.2g"),
-    }
-
-
-def _format_headline(run: dict[str, Any]) -> str:
-    """Return the headline metric of a run with its name."""
-    value = run["value"]
-    if value is None or value != value:
-        return NO_VALUE
-    metric = get_metric(run["figure"], run["task"])
-    if metric.unit == "%":
-        return f"{_(metric.label)} {format_percent(round(float(value), 4))}"
-    number = int(value) if float(value).is_integer() else round(float(value), 4)
-    return _("{name}: {value}").format(name=_(metric.label), value=format_value(number))
-
 
 # ---- one run --------------------------------------------------------------------------------------------------------
 
@@ -97,11 +29,14 @@ def show_run(run_id: str) -> None:
 
     workspace = cache.get_workspace()
     [record] = comparison.load_records([run_id], workspace)
-    st.subheader(record.name or record.id)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header(escape_markdown(format_run_name(record)), width="content")
+        show_rename(record)
+    show_rename_note(record)
     facts = [
         get_task_label(record.experiment),
         get_status_label(record.status),
-        format_value(clock.from_epoch_ms(record.started_ms)),
+        clock.format_epoch_ms(record.started_ms),
         record.tags.get("user", ""),
         f"`{record.id}`",
     ]
@@ -148,7 +83,7 @@ def show_comparison(run_ids: list[str]) -> None:
     except VigieError as error:
         st.error(translate_message(error.message), icon=":material/error:")
         return
-    st.subheader(_("{count} runs compared").format(count=len(run_ids)))
+    st.header(_("{count} runs compared").format(count=len(run_ids)))
     if not runs.same_data:
         st.warning(_("These runs use different data. Their metrics cannot be compared."), icon=":material/data_alert:")
     _show_tables(runs)
@@ -166,8 +101,12 @@ def _show_tables(runs: "RunComparison") -> None:
 
 
 def _name_runs(runs: "RunComparison") -> dict[str, str]:
-    """Return run id → short name: the model, and the first characters of the id."""
-    return {record.id: f"{record.tags.get('model_name', '')} · {record.id[:6]}" for record in runs.records}
+    """Return run id → name; the first characters of the id follow a name that two runs share."""
+    names = [format_run_name(record) for record in runs.records]
+    return {
+        record.id: name if names.count(name) == 1 else f"{name} · {record.id[:6]}"
+        for record, name in zip(runs.records, names, strict=True)
+    }
 
 
 def _show_parameters(runs: "RunComparison", names: dict[str, str]) -> None:
@@ -238,7 +177,7 @@ def _show_pictures(runs: "RunComparison") -> None:
     columns = [column for _row in range((len(pictures) + 1) // 2) for column in st.columns(2)]
     for column, (run, picture) in zip(columns, pictures.items(), strict=False):
         with column:
-            st.caption(f"{names[run]} · {translate_message(picture.title)}")
+            st.caption(f"{escape_markdown(names[run])} · {translate_message(picture.title)}")
             show_chart(
                 draw_thumbnail(picture, _, value_range),
                 f"picture-{run}",

@@ -35,7 +35,7 @@ def show(detection: SequenceDetection) -> None:
 
 def show_comparison(comparison: DetectorComparison, run: str) -> None:
     """Show the score card of several quick detectors."""
-    st.subheader(_("Comparison of detectors"))
+    st.header(_("Comparison of detectors"))
     st.markdown(f"**{name_winner(comparison.card)}**")
     if comparison.injected_count:
         st.info(

@@ -27,7 +27,7 @@ def show(detection: SequenceDetection, number: int) -> None:
         str(event["entity"]),
         _format_span(event["start"], event["end"]),
     ]
-    st.subheader(" · ".join(title_parts))
+    st.header(" · ".join(title_parts))
     has_cells = bool((detection.cells["event"] == number).any())
     st.markdown(" ".join(_list_sentences(detection, event, has_cells)))
     if not has_cells:

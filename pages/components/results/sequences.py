@@ -246,7 +246,7 @@ def _show_training(detection: SequenceDetection) -> None:
 
 
 def _show_events(detection: SequenceDetection, run: str) -> None:
-    st.subheader(_("Events"))
+    st.header(_("Events"))
     if detection.events.empty:
         st.info(_("No row has a score above the threshold."))
         return

@@ -20,8 +20,9 @@ from core.exports import to_csv_bytes
 from core.messages import Message
 from core.runs import comparison
 from core.runs.card_model import Picture
-from core.runs.comparison import RunFilter, build_cost_table, compare_runs, load_records, runs_to_frame, search_runs
+from core.runs.comparison import RunFilter, build_cost_table, compare_runs, load_records, search_runs
 from core.runs.figures import draw_accuracy_and_cost, draw_thumbnail, find_common_range, to_shares
+from core.runs.run_table import runs_to_frame
 from core.runs.tracked_run import track_run
 from core.spec.task import get_metric
 from core.workspace import Workspace
@@ -268,7 +269,8 @@ def test_search_runs_with_stopped_or_hanging_server(
     )
     assert comparison.get_record_url(run_page.runs[0].record, other_workspace).endswith(f"/runs/{run_id}")
     assert comparison.get_experiment_url("anomalies", other_workspace).startswith(f"{uri}/#/experiments/")
-    assert comparison.get_experiment_url("", other_workspace) == f"{uri}/#/experiments"
+    assert comparison.get_experiment_url("anomalies", other_workspace).endswith("/runs?workflowType=machine_learning")
+    assert comparison.get_experiment_url("", other_workspace) == f"{uri}/#/experiments?workflowType=machine_learning"
     os.killpg(server.pid, signal.SIGSTOP)  # it accepts connections but does not answer
     try:
         with monkeypatch.context() as patch:  # the server hangs between the health check and the search

@@ -5,18 +5,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from streamlit.testing.v1 import AppTest
 
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.errors import DataError
+from core.runs.run_table import DEFAULT_COLUMNS
 from core.runs.tracked_run import track_run
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
-from pages.components import i18n
+from pages.components import auth, i18n
 from tests.conftest import create_workspace, find_free_port
-from tests.support.app_pages import open_page, read_page_text
+from tests.support.app_pages import click_button, open_page, read_page_text
 
 PAGE = "operations/tracking.py"
 ALICE = Actor("alice", "tests")
@@ -58,11 +60,16 @@ def test_tracking_page_lists_and_filters_runs(page_workspace: Workspace, sample:
     record_run(sample, page_workspace, task="clusters")
     app = open_page(PAGE)
     assert not app.exception
-    assert read_run_table(app)["task"].tolist() == ["Clusters", "Forecast"]
+    years = f"sample_gas_daily {sample.time.min().year}–{sample.time.max().year}"
+    assert read_run_table(app)["name"].tolist() == [
+        f"Clusters · {years} · Ridge · 1",
+        f"Forecast · {years} · Ridge · 1",
+    ]
     assert read_run_table(app)["figure"].tolist() == ["–", "WAPE 6.12%"]
     app = set_widget(app, "tracking-task", "forecast")
-    assert read_run_table(app)["task"].tolist() == ["Forecast"]
-    assert "Lower wape is better" in read_page_text(app)
+    assert read_run_table(app)["name"].tolist() == [f"Forecast · {years} · Ridge · 1"]
+    assert app.query_params["task"] == "forecast", "a colleague who opens the address sees the same list"
+    assert "Lower WAPE is better" in read_page_text(app)
     app = set_widget(app, "tracking-model", "' OR '1'='1")
     assert not app.exception
     assert not app.dataframe
@@ -133,10 +140,11 @@ def test_tracking_page_explains_invalid_address(
 
 
 def test_tracking_page_escapes_hostile_names(page_workspace: Workspace, sample: Dataset) -> None:
-    run_id = record_run(sample.replace(files=("<script>alert(1)</script>.csv",)), page_workspace)
-    app = open_page(PAGE, runs=run_id)
+    run_id = record_run(sample.replace(files=("<script>*1*.csv",)), page_workspace)
+    app = open_page(PAGE, runs=run_id, columns="files,name")
     assert not app.exception
-    assert "<script>alert(1)</script>.csv" in read_run_table(app)["files"].tolist()
+    assert "<script>*1*.csv" in read_run_table(app)["files"].tolist()
+    assert "\\<script\\>\\*1\\*" in app.subheader[0].value, "Markdown shows the name as it is"
 
 
 def test_tracking_page_answers_quickly_without_mlflow(
@@ -164,3 +172,92 @@ def test_tracking_page_in_french(page_workspace: Workspace, sample: Dataset, mon
     app = open_page(PAGE, runs=run_id)
     assert not app.exception
     assert read_run_table(app)["figure"].iloc[0].startswith("WAPE 10\u202f%")
+    assert read_run_table(app)["name"].iloc[0].startswith("Prévision · sample_gas_daily")
+    app = set_widget(app, "tracking-text", "prévision · sample")
+    assert len(read_run_table(app)) == 1, "the name is found as it is shown"
+
+
+# ---- names, columns and views ---------------------------------------------------------------------------------------
+
+
+def test_tracking_page_renames_run(page_workspace: Workspace, sample: Dataset) -> None:
+    run_id = record_run(sample, page_workspace)
+    app = open_page(PAGE, runs=run_id)
+    next(field for field in app.text_input if field.key == f"rename-{run_id}-name").set_value("winter *2024*")
+    app = click_button(app, f"rename-{run_id}-save")
+    assert not app.exception
+    assert app.subheader[0].value == "winter \\*2024\\*"
+    assert read_run_table(app)["name"].tolist() == ["winter *2024*"]
+    app = set_widget(app, "tracking-text", "WINTER")
+    assert len(read_run_table(app)) == 1
+    client = MlflowClient(page_workspace.tracking.uri)
+    assert client.get_run(run_id).info.run_name == "winter *2024*"
+
+
+def test_tracking_page_offers_rename_to_owner_only(
+    page_workspace: Workspace, sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = record_run(sample, page_workspace)
+    monkeypatch.setattr(auth, "is_sign_in_required", lambda: True)
+    for name, role, may_rename in (("alice", "analyst", True), ("bob", "analyst", False), ("carol", "operator", True)):
+        user = auth.SignedInUser(name, frozenset({role}))
+        monkeypatch.setattr(auth, "current_user", lambda user=user: user)
+        app = open_page(PAGE, runs=run_id)
+        assert not app.exception
+        assert any(widget.key == f"rename-{run_id}-name" for widget in app.text_input) == may_rename, name
+
+
+def test_tracking_page_shows_columns_of_address_in_order(page_workspace: Workspace, sample: Dataset) -> None:
+    record_run(sample, page_workspace, alpha=0.5)
+    columns = "metrics.wape,params.alpha,name,params.gone,nonsense"
+    app = open_page(PAGE, columns=columns)
+    assert not app.exception
+    table = read_run_table(app)
+    assert list(table.columns) == ["metrics.wape", "params.alpha", "name", "params.gone"]
+    assert table.iloc[0][["metrics.wape", "params.alpha", "params.gone"]].tolist() == [0.1, "0.5", ""]
+    [choice] = [widget for widget in app.multiselect if widget.key == "tracking-columns"]
+    app = choice.set_value(["name", "metrics.wape"]).run()
+    assert list(read_run_table(app).columns) == ["name", "metrics.wape"]
+    assert app.query_params["columns"] == "name,metrics.wape"
+    app = click_button(app, "tracking-columns-reset")
+    assert list(read_run_table(app).columns) == list(DEFAULT_COLUMNS)
+    assert "columns" not in app.query_params
+
+
+def test_tracking_page_saves_opens_and_deletes_view(page_workspace: Workspace, sample: Dataset) -> None:
+    record_run(sample, page_workspace)
+    record_run(sample, page_workspace, task="clusters")
+    app = open_page(PAGE, task="forecast", columns="name,params.horizon")
+    set_widget(app, "tracking-view-name", "forecasts *only*")
+    app = click_button(app, "tracking-view-save")
+    assert not app.exception
+    app = open_page(PAGE)
+    assert len(read_run_table(app)) == 2
+    [view_button] = [button for button in app.button if button.label == "forecasts \\*only\\*"]
+    app = view_button.click().run()
+    assert list(read_run_table(app).columns) == ["name", "params.horizon"]
+    assert len(read_run_table(app)) == 1
+    assert app.query_params["task"] == "forecast"
+    set_widget(app, "tracking-view-new-name", "mine")
+    app = click_button(app, "tracking-view-rename")
+    assert [view.name for view in page_workspace.saved_views.list_views("tracking", "")] == ["mine"]
+    app = click_button(app, "tracking-view-delete")
+    assert page_workspace.saved_views.list_views("tracking", "") == []
+    assert not app.exception
+
+
+@pytest.mark.parametrize("period", ["2026-02-30", "x", ",,", "2026-01-02,2026-01-01,2026-01-03", ","])
+def test_tracking_page_accepts_any_period_in_address(page_workspace: Workspace, period: str) -> None:
+    app = open_page(PAGE, period=period, status="odd", task="odd", columns=",%2C,%")
+    assert not app.exception
+    assert not app.error
+
+
+def test_tracking_page_card_opens_run(page_workspace: Workspace, sample: Dataset) -> None:
+    run_id = record_run(sample, page_workspace)
+    app = open_page(PAGE)
+    [cards] = [widget for widget in app.radio if widget.key == "run-card"]
+    assert cards.value is None
+    app = cards.set_value(run_id).run()
+    assert app.query_params["runs"] == run_id
+    assert app.subheader[0].value.startswith("Forecast · sample\\_gas\\_daily")

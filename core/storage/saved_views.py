@@ -1,0 +1,107 @@
+"""Saved views: the filters and columns of a page under a name, in one JSON file per user and page."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from filelock import FileLock
+
+from core.errors import NotFoundError, OptionError
+from core.messages import N_
+
+MAX_VIEWS = 50
+MAX_NAME_LENGTH = 60
+MAX_VALUE_LENGTH = 2000
+LOCK_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class SavedView:
+    """A view of a page; `state` holds query parameters of its address, as name → text."""
+
+    name: str
+    state: Mapping[str, str]
+
+
+class SavedViews:
+    """Saved views in `folder`; a view belongs to one user ("" where nobody signs in)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def list_views(self, page: str, user: str) -> list[SavedView]:
+        """Return the views of a user by name. A file that cannot be read counts as empty."""
+        try:
+            views = [
+                SavedView(str(view["name"]), {str(name): str(value) for name, value in view["state"].items()})
+                for view in json.loads(self._get_path(page, user).read_text(encoding="utf-8"))
+            ]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return []
+        return sorted(views, key=lambda view: view.name.casefold())
+
+    def save(self, page: str, user: str, view: SavedView) -> SavedView:
+        """Save a view, and replace one of the same name. Return it with its name as stored.
+
+        Raises OptionError for a name that is empty or too long, and for one view too many.
+        """
+        clean_view = SavedView(
+            _clean_name(view.name), {name: value[:MAX_VALUE_LENGTH] for name, value in view.state.items() if value}
+        )
+        with self._lock(page, user):
+            others = [other for other in self.list_views(page, user) if other.name != clean_view.name]
+            if len(others) >= MAX_VIEWS:
+                raise OptionError(N_("You have {most} saved views of this page. Delete one of them."), most=MAX_VIEWS)
+            self._write(page, user, [*others, clean_view])
+        return clean_view
+
+    def rename(self, page: str, user: str, name: str, new_name: str) -> None:
+        """Rename a view. Raises NotFoundError for an unknown one, and OptionError for a name that is taken."""
+        clean_name = _clean_name(new_name)
+        with self._lock(page, user):
+            views = {view.name: view for view in self.list_views(page, user)}
+            _check_view(views, name)
+            if clean_name != name and clean_name in views:
+                raise OptionError(N_("You have a view with the name {name} already."), name=clean_name)
+            views[name] = SavedView(clean_name, views[name].state)
+            self._write(page, user, views.values())
+
+    def delete(self, page: str, user: str, name: str) -> None:
+        """Delete a view. Raises NotFoundError for an unknown one."""
+        with self._lock(page, user):
+            views = {view.name: view for view in self.list_views(page, user)}
+            _check_view(views, name)
+            self._write(page, user, [view for view in views.values() if view.name != name])
+
+    def _lock(self, page: str, user: str) -> FileLock:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._get_path(page, user).with_suffix(".lock"), timeout=LOCK_TIMEOUT_S)
+
+    def _write(self, page: str, user: str, views: Iterable[SavedView]) -> None:
+        path = self._get_path(page, user)
+        draft = path.with_suffix(f".{uuid4().hex}")
+        draft.write_text(json.dumps([asdict(view) for view in views], ensure_ascii=False), encoding="utf-8")
+        draft.replace(path)
+
+    def _get_path(self, page: str, user: str) -> Path:
+        """Return the file of a user; a digest keeps any user name out of the file system."""
+        return self.folder / f"{page}-{hashlib.sha256(user.encode()).hexdigest()}.json"
+
+
+def _check_view(views: Mapping[str, SavedView], name: str) -> None:
+    if name not in views:
+        raise NotFoundError(N_("The view {name} does not exist."), name=name[:MAX_NAME_LENGTH])
+
+
+def _clean_name(name: str) -> str:
+    text = " ".join(name.split())
+    if not 0 < len(text) <= MAX_NAME_LENGTH:
+        raise OptionError(
+            N_("The name of a view has 1 to {most} characters, and this one has {count}."),
+            most=MAX_NAME_LENGTH,
+            count=len(text),
+        )
+    return text
