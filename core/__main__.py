@@ -8,6 +8,7 @@ from core.cli.convert import convert
 from core.cli.doctor import doctor
 from core.cli.health import health
 from core.cli.models import models
+from core.cli.report import report
 from core.cli.runs import runs
 from core.cli.sample import sample
 from core.cli.sequences import sequences
@@ -24,7 +25,7 @@ def build_app() -> typer.Typer:
     groups = {"models": models, "runs": runs, "convert": convert, "sequences": sequences, "users": users}
     app.command()(doctor)
     add_task_commands(app, groups)
-    for command in (threshold, sample, serve, worker, health):
+    for command in (report, threshold, sample, serve, worker, health):
         app.command()(command)
     for name, group in groups.items():
         app.add_typer(group, name=name)

@@ -16,12 +16,13 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from core.errors import ServiceUnavailableError, VigieError  # noqa: E402
+from core.language import LANGUAGES  # noqa: E402
 from core.messages import N_  # noqa: E402
 from core.spec.task import list_tasks  # noqa: E402
 from pages.account import access_denied, sign_in, user_badge  # noqa: E402
 from pages.components import auth, downloads, guide, url_state  # noqa: E402
 from pages.components.auth import OPERATOR_ROLES, SignedInUser  # noqa: E402
-from pages.components.i18n import LANGUAGES, _, get_language, translate_message  # noqa: E402
+from pages.components.i18n import _, get_language, translate_message  # noqa: E402
 
 logger = logging.getLogger("vigie")
 UNKNOWN_ADDRESS = "unknown-address"

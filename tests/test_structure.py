@@ -35,7 +35,7 @@ LAYERS = (
     ("evaluation", "exports", "figures"),
     ("spec",),
     ("circuit_breaker",),
-    ("errors", "redaction"),
+    ("errors", "redaction", "language", "phrases"),
     ("settings", "messages", "progress", "lazy_import", "actor", "array_types"),
     ("",),  # core itself: its version
 )

@@ -8,8 +8,9 @@ from typing import Annotated, Any, cast
 import pandas as pd
 import typer
 
+from core.errors import UnreadableFileError
 from core.exports import CSV_MARKS, CsvFormat, write_csv
-from core.messages import Message
+from core.messages import N_, Message
 from core.progress import Progress
 from core.runs.result import Result
 from core.runs.tracked_run import Run
@@ -88,3 +89,13 @@ def write_table(table: pd.DataFrame, path: Path, csv_format: CsvFormat = "point"
     if "entity" in table:
         table = table.assign(entity=table["entity"].astype(str))
     table.to_parquet(path, index=False) if path.suffix == ".parquet" else write_csv(table, path, csv_format)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8. Raises UnreadableFileError with the reason where it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UnreadableFileError(
+            N_("{file} cannot be written ({reason})."), file=path.name, reason=error.strerror
+        ) from error

@@ -7,8 +7,8 @@ import pandas as pd
 import typer
 
 from core.cli.options import command_actor, exit_on_error
-from core.cli.output import print_json
-from core.errors import OptionError, UnreadableFileError
+from core.cli.output import print_json, write_text
+from core.errors import OptionError
 from core.messages import N_
 from core.spec.task import list_task_names
 from core.workspace import get_workspace
@@ -115,9 +115,9 @@ def card(
     run_card = _load_card(run_id)
     with exit_on_error():
         if html is not None:
-            _write_text(html, render_html(run_card))
+            write_text(html, render_html(run_card))
         if json is not None:
-            _write_text(json, run_card.to_json())
+            write_text(json, run_card.to_json())
     if html is None and json is None:
         typer.echo(run_card.to_json())
 
@@ -127,15 +127,6 @@ def _load_card(run_id: str) -> "RunCard":
 
     with exit_on_error():
         return build_run_card(run_id, get_workspace())
-
-
-def _write_text(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UnreadableFileError(
-            N_("{file} cannot be written ({reason})."), file=path.name, reason=error.strerror
-        ) from error
 
 
 def _parse_day(day: str) -> int:

@@ -6,26 +6,22 @@ The file has no script and makes no network request. All text from files and use
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.figures.style import Translate
-from core.messages import N_, Message, format_plain
+from core.language import Language
+from core.messages import N_, Message
 from core.runs.card_model import RunCard, ScoreCard
+from core.runs.documents import render_document
 from core.runs.svg import Drawing, draw_picture
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-TEMPLATE = Path(__file__).with_name("card.html")
 MISSING_TEXT = "–"
 STATUS_LABELS = {
     "completed": N_("completed"),
     "failed": N_("failed"),
     "interrupted": N_("interrupted (cancelled, or the program was stopped)"),
 }
-FormatValue = Callable[[object], str]
+ENGLISH = Language("en")
 
 
 @dataclass(frozen=True)
@@ -46,22 +42,21 @@ class Section:
         return bool(self.facts or self.rows or self.drawing or self.blocks or self.notes)
 
 
-def render_html(
-    card: RunCard, translate: Translate = str, format_value: FormatValue = format_plain, language: str = "en"
-) -> str:
-    """Return the card as HTML; `translate` translates the text, `format_value` formats numbers."""
-    page = _Page(card, translate, format_value)
-    sections = [section for section in page.iter_sections() if section.has_content]
-    title = translate(N_("Run card: {task}")).format(task=page.render_message(card.about.title))
-    return _load_template().render(title=title, subtitle=card.about.name, sections=sections, language=language)
+def render_html(card: RunCard, language: Language = ENGLISH) -> str:
+    """Return the card as HTML in the language of the reader."""
+    title = Message(N_("Run card: {task}"), {"task": card.about.title})
+    return render_document(
+        "card.html",
+        title=language.render(title),
+        subtitle=card.about.name,
+        sections=list_sections(card, language),
+        language=language.code,
+    )
 
 
-@cache
-def _load_template() -> "Template":
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+def list_sections(card: RunCard, language: Language) -> list[Section]:
+    """Return the sections of the card that have content."""
+    return [section for section in _Page(card, language).iter_sections() if section.has_content]
 
 
 @dataclass(frozen=True)
@@ -69,11 +64,16 @@ class _Page:
     """Text of a card in one language."""
 
     card: RunCard
-    translate: Translate
-    format_value: FormatValue
+    language: Language
+
+    def translate(self, text: str) -> str:
+        return self.language.translate(text)
+
+    def format_value(self, value: object) -> str:
+        return self.language.format_value(value)
 
     def render_message(self, text: Message) -> str:
-        return text.render(self.translate, self.format_value)
+        return self.language.render(text)
 
     def iter_sections(self) -> Iterator[Section]:
         card, translate = self.card, self.translate
@@ -228,12 +228,16 @@ class _Page:
         return tuple((translate_name(name), self._format_number(value)) for name, value in metrics.items())
 
     def _format_number(self, value: float | None) -> str:
-        """Format a number with four significant digits."""
-        if value is None or value != value:
-            return MISSING_TEXT
-        if float(value).is_integer() and abs(value) < 1e15:
-            return self.format_value(int(value))
-        return self.format_value(float(f"{value:.4g}")) if abs(value) >= 1e-4 else f"{value:.3g}"
+        return format_number(value, self.language)
+
+
+def format_number(value: float | None, language: Language) -> str:
+    """Return a number with four significant digits, a dash for a missing one."""
+    if value is None or value != value:
+        return MISSING_TEXT
+    if float(value).is_integer() and abs(value) < 1e15:
+        return language.format_value(int(value))
+    return language.format_value(float(f"{value:.4g}")) if abs(value) >= 1e-4 else f"{value:.3g}"
 
 
 def _format_period(first: str, last: str) -> str:

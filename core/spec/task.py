@@ -62,6 +62,8 @@ class Task:
 
     result       `module:class` of the result, a `core.runs.result.Result`
     card         `module:function`, result → `core.runs.card_data.CardData`; "" for a run card with metrics only
+    report       `module:function`, (result, selected rows or None) → `core.runs.report_content.ReportContent`; "" for a
+                 report with the figures of the run card
     json_fields  `module:function`, (result, run) → additional values of `--json`; "" for none
     lines        `module:function`, (result, run) → lines that the command prints; "" for one line
     page         address of the page that shows the results; "" for none
@@ -79,6 +81,7 @@ class Task:
     modes: tuple[Mode, ...]
     result: str
     card: str = ""
+    report: str = ""
     json_fields: str = ""
     lines: str = ""
     page: str = ""

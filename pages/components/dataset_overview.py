@@ -103,7 +103,7 @@ def format_step(step: pd.Timedelta | None) -> str:
 @st.cache_data(max_entries=32, show_spinner=False)
 def _draw(digest: str, _dataset: Dataset, language: str) -> go.Figure:
     """Draw the overview once per dataset and language."""
-    return localise_figure(draw_overview(select_lines(_dataset), _dataset.unit, _), has_time_axis=_dataset.has_dates)
+    return localise_figure(draw_overview(select_lines(_dataset), _dataset.unit, _))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

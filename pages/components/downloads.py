@@ -1,4 +1,4 @@
-"""Buttons that download a table as CSV or Parquet, and the choice of the form of CSV files."""
+"""Buttons that download a table as CSV or Parquet or the report of a run, and the choice of the form of CSV files."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from core.exports import CsvFormat, to_csv_bytes, to_parquet_bytes
-from pages.components import url_state
+from core.language import LANGUAGES, Language
+from pages.components import cache, url_state
 from pages.components.i18n import _, get_language
 
 FORMAT_BY_LANGUAGE: dict[str, CsvFormat] = {"fr": "comma"}
@@ -55,6 +56,36 @@ def show_table_buttons(build_table: Callable[[], pd.DataFrame], name: str, label
     """Show the buttons that download a table as CSV and as Parquet; `label` contains {kind}."""
     show_csv_button(label.format(kind="CSV"), build_table, f"{name}.csv", f"{name}-CSV")
     _show_button(label.format(kind="Parquet"), to_parquet_bytes, build_table, f"{name}.parquet", f"{name}-Parquet")
+
+
+def show_report_button(run: str) -> None:
+    """Show the download of the report of a run in the language of choice; the report is built on click."""
+    workspace = cache.get_workspace()
+
+    def build(language: Language) -> str:
+        """Build the report without any call of Streamlit, which runs this outside the script of the page."""
+        from core.runs.report import build_report
+        from core.runs.report_html import render_report
+
+        return render_report(build_report(run, workspace), language)
+
+    with st.popover(_("Report"), icon=":material/description:"):
+        st.caption(
+            _(
+                "One file to hand on: the result in words and figures, the quality of the data and the run card. It "
+                "opens without a network. To make a PDF, print it."
+            )
+        )
+        for code, name in LANGUAGES.items():
+            st.download_button(
+                name,
+                partial(build, Language(code)),
+                f"report-{run[:12]}-{code}.html",
+                mime="text/html",
+                key=f"report-{code}-{run}",
+                icon=":material/download:",
+                on_click="ignore",
+            )
 
 
 def _show_button(

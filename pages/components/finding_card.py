@@ -1,7 +1,5 @@
 """One finding of the data doctor: its message, locations and repairs, and a picture of its worst place."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
@@ -11,7 +9,7 @@ from core.data.quality.changes import ChangeCounts
 from core.data.quality.doctor import QualityReport
 from core.data.quality.findings import LOCATION_LABELS, QUESTION_KINDS, TIME_KEYS, Finding, Repair
 from core.data.quality.places import Place, RepairPreview, preview_repair
-from core.data.quality.repairs import REPAIRS
+from core.data.quality.repairs import describe_repair
 from core.figures.repairs import draw_repair
 from pages.components import cache
 from pages.components.i18n import _, format_value, get_date_format, translate_message
@@ -69,22 +67,7 @@ def _preview_repair(digest: str, number: int, choice: int, _finding: Finding) ->
 
 def format_repair(repair: Repair) -> str:
     """Return the label of a repair with its settings."""
-    words = {
-        "last": _("the last"),
-        "first": _("the first"),
-        "missing": _("by missing values"),
-        "neighbours": _("from the values before and after"),
-        "usual_day": _("from the usual day of the entity"),
-    }
-    settings = "".join(f" ({_format_setting(value, words)})" for value in repair.settings.values())
-    return _(REPAIRS[repair.kind][1]) + settings
-
-
-def _format_setting(value: object, words: Mapping[str, str]) -> str:
-    """Return a setting of a repair for the reader: a word, a number, or names."""
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return words.get(value, value) if isinstance(value, str) else format_value(value)
+    return translate_message(describe_repair(repair))
 
 
 def format_changes(counts: ChangeCounts) -> str:

@@ -187,7 +187,7 @@ def show_overview(images: ImageSet) -> None:
         _show_sheet(images)
     if images.classes:
         with counts:
-            figure = localise_figure(draw_class_counts(images.count_parts(MAX_SHOWN_CLASSES), _), has_time_axis=False)
+            figure = localise_figure(draw_class_counts(images.count_parts(MAX_SHOWN_CLASSES), _))
             st.plotly_chart(figure, key="image-counts", alt=_("Images per class"), config={"displayModeBar": False})
 
 

@@ -22,7 +22,7 @@ from core.data.quality.sentinels import find_sentinels
 from core.data.quality.spikes import find_spikes_and_dips
 from core.data.time_zones import drop_skipped_hours
 from core.errors import OptionError
-from core.messages import N_
+from core.messages import N_, Message
 
 
 def apply_repairs(recipe: Iterable[Repair], dataset: Dataset) -> Dataset:
@@ -310,3 +310,31 @@ REPAIRS: dict[str, tuple[RepairFunction, str]] = {
     "drop_constant": (drop_constant, N_("Remove constant columns")),
 }
 """Kind → (function, label), in the order of application."""
+
+SETTING_WORDS = {
+    "last": N_("the last"),
+    "first": N_("the first"),
+    "missing": N_("by missing values"),
+    "neighbours": N_("from the values before and after"),
+    "usual_day": N_("from the usual day of the entity"),
+}
+
+
+def describe_repair(repair: Repair) -> Message:
+    """Return the label of a repair with its settings.
+
+    Example:
+        >>> str(describe_repair(Repair("drop_duplicates", {"keep": "last"})))
+        'Keep one row per entity and timestamp (the last)'
+    """
+    label = Message(REPAIRS[repair.kind][1])
+    for value in repair.settings.values():
+        label = Message("{label} ({setting})", {"label": label, "setting": _describe_setting(value)})
+    return label
+
+
+def _describe_setting(value: object) -> object:
+    """Return a setting of a repair as a value of a message: a word, a number, or names."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return Message(SETTING_WORDS[value]) if isinstance(value, str) and value in SETTING_WORDS else value

@@ -16,6 +16,7 @@ TASK = Task(
     ),
     result="core.tasks.anomalies.result:Detection",
     card="core.tasks.anomalies.card:describe",
+    report="core.tasks.anomalies.report:describe_report",
     lines="core.tasks.anomalies.command:to_lines",
     json_fields="core.tasks.anomalies.command:to_answer",
     page="anomalies",

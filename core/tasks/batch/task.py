@@ -12,6 +12,7 @@ TASK = Task(
     modes=(Mode(BatchSpec, RUN, "scale", options=OPTIONS), Mode(BatchApplySpec, RUN, "scale", options=OPTIONS)),
     result="core.tasks.batch.result:BatchScoringResult",
     card="core.tasks.batch.card:describe",
+    report="core.tasks.batch.report:describe_report",
     json_fields="core.tasks.batch.command:to_answer",
     lines="core.tasks.batch.command:to_lines",
     icon="stacks",

@@ -27,6 +27,7 @@ TASK = Task(
     ),
     result="core.tasks.call_records.import_result:ImportResult",
     card="core.tasks.call_records.card:describe",
+    report="core.tasks.call_records.report:describe_report",
     json_fields="core.tasks.call_records.command:to_answer",
     lines="core.tasks.call_records.command:to_lines",
     page="call_records",

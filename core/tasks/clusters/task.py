@@ -14,6 +14,7 @@ TASK = Task(
     ),
     result="core.tasks.clusters.result:Clustering",
     card="core.tasks.clusters.card:describe",
+    report="core.tasks.clusters.report:describe_report",
     json_fields="core.tasks.clusters.command:to_answer",
     lines="core.tasks.clusters.command:to_lines",
     page="clusters",

@@ -10,6 +10,7 @@ TASK = Task(
     modes=(Mode(ComparisonSpec, "core.tasks.comparison.run:compare", "sequences compare"),),
     result="core.tasks.comparison.result:DetectorComparison",
     card="core.tasks.comparison.card:describe",
+    report="core.tasks.comparison.report:describe_report",
     json_fields="core.tasks.comparison.command:to_answer",
     lines="core.tasks.comparison.command:to_lines",
     page="sequences",

@@ -22,6 +22,7 @@ TASK = Task(
     ),
     result="core.tasks.forecast.result:Forecast",
     card="core.tasks.forecast.card:describe",
+    report="core.tasks.forecast.report:describe_report",
     json_fields="core.tasks.forecast.command:to_answer",
     lines="core.tasks.forecast.command:to_lines",
     page="forecast",

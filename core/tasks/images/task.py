@@ -30,6 +30,7 @@ TASK = Task(
     ),
     result="core.tasks.images.model_result:ImageModelResult",
     card="core.tasks.images.card:describe",
+    report="core.tasks.images.report:describe_report",
     json_fields="core.tasks.images.command:to_answer",
     lines="core.tasks.images.command:to_lines",
     page="images",

@@ -26,6 +26,7 @@ TASK = Task(
     ),
     result="core.tasks.intervals.result:Intervals",
     card="core.tasks.intervals.card:describe",
+    report="core.tasks.intervals.report:describe_report",
     json_fields="core.tasks.intervals.command:to_answer",
     lines="core.tasks.intervals.command:to_lines",
     page="intervals",

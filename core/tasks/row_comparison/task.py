@@ -10,6 +10,7 @@ TASK = Task(
     modes=(Mode(RowComparisonSpec, "core.tasks.row_comparison.run:compare_rows", "compare-rows"),),
     result="core.tasks.row_comparison.result:RowComparison",
     card="core.tasks.comparison.card:describe",
+    report="core.tasks.comparison.report:describe_report",
     json_fields="core.tasks.comparison.command:to_answer",
     lines="core.tasks.comparison.command:to_lines",
     page="anomalies",

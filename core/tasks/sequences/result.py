@@ -210,6 +210,13 @@ class SequenceDetection(Result):
         """Return the events of one entity, the highest peak first."""
         return self.events[(self.events["entity"] == entity).to_numpy()]
 
+    def rank_columns(self, entity: str) -> list[str]:
+        """Return the causes of the events of an entity, first causes and high peaks first; all columns without."""
+        cells = self.cells[self.cells["event"].isin(self.select_events(entity).index)]
+        if cells.empty:
+            return list(self.data.columns)
+        return [str(column) for column in cells.sort_values(["rank", "event"], kind="stable")["column"].unique()]
+
     def list_alarms(self) -> pd.DataFrame:
         """Return entity, time, end and score of every event, for feedback."""
         events = self.events.rename(columns={"start": "time", "peak": "score"})

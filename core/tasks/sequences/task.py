@@ -28,6 +28,7 @@ TASK = Task(
     ),
     result="core.tasks.sequences.result:SequenceDetection",
     card="core.tasks.sequences.card:describe",
+    report="core.tasks.sequences.report:describe_report",
     lines="core.tasks.sequences.command:to_lines",
     json_fields="core.tasks.sequences.command:to_answer",
     page="sequences",

@@ -1,6 +1,5 @@
 """Result of a forecast: figures, future days, alarms, backtest, errors, intervals, importance, scenarios, model."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -8,10 +7,10 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from core.data.dataset import DAY, Dataset
-from core.forecasters.to_frame import to_frame
+from core.data.dataset import Dataset
 from core.messages import Message
 from core.tasks.forecast import figures
+from core.tasks.forecast.history import select_history
 from core.tasks.forecast.period_words import PeriodWords, get_period_words, has_clock
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.spec import list_forecasters
@@ -20,8 +19,6 @@ from pages.components.i18n import _, format_percent, format_value, get_date_form
 from pages.components.results import forecast_alarms, forecast_evaluation, model, what_if
 from pages.components.results.forecast_evaluation import EntitySelector
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
-
-HISTORY_DAYS = {True: 60, False: 14}  # days of history; True for daily amounts, False for times of the day
 
 
 def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None:
@@ -113,7 +110,7 @@ def _show_future_days(forecast: Forecast, select_entity: EntitySelector, dataset
     entities = (
         list_summable_entities(forecast) if rows["entity"].iloc[0] == TOTAL_ENTITY else [str(rows["entity"].iloc[0])]
     )
-    figure = figures.draw_forecast(rows, _select_history(part, dataset, entities), forecast, _)
+    figure = figures.draw_forecast(rows, select_history(part, dataset, entities), forecast, _)
     show_chart(figure, "ahead", _("Measured amounts, the forecast with its interval, and the seasonal naive forecast"))
     if len(entities) > 1:
         st.caption(
@@ -124,19 +121,6 @@ def _show_future_days(forecast: Forecast, select_entity: EntitySelector, dataset
             ).format(count=format_value(len(entities)), all=format_value(forecast.rows["entity"].nunique()))
         )
     _show_table(rows, forecast)
-
-
-def _select_history(part: Forecast, dataset: Dataset | None, entities: list[str]) -> pd.DataFrame:
-    """Return time and actual of the last days of `entities`, summed: from the data, else from the backtest."""
-    days = pd.Timedelta(days=HISTORY_DAYS[len(part.slots) == 1])
-    if dataset is None:
-        table = part.checked[part.checked["step"] == part.checked["step"].min()]
-        return table[table["time"] > table["time"].max() - days].sort_values("time")
-    series = part.model_spec.build_panel(dataset)
-    series = series.tail(math.ceil(days / series.step) if series.step < DAY else days.days)
-    table = to_frame(series.periods, series, {"actual": series.values})
-    entity_rows = table[table["entity"].isin(entities)]
-    return entity_rows.groupby("time")["actual"].sum(min_count=len(entities)).reset_index()
 
 
 def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:

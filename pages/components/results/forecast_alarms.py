@@ -8,10 +8,11 @@ from core.messages import N_
 from core.tasks.forecast import figures
 from core.tasks.forecast.alarm_words import describe_alarm, tabulate_alarms
 from core.tasks.forecast.result import Forecast
+from core.tasks.intervals.words import round_amount
 from pages.components import downloads, feedback_form, url_state
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
 from pages.components.ranked_list import Card, choose_entry
-from pages.components.results.interval_labels import SEVERITY_LABELS, format_severity, round_amount
+from pages.components.results.interval_labels import SEVERITY_LABELS, format_severity
 from pages.components.results.run_widgets import show_chart
 
 MAX_SHOWN_ALARMS = 1000

@@ -6,21 +6,18 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.views import list_peaks
+from core.tasks.intervals.words import KIND_LABELS, describe_event, round_amount
 from pages.components import downloads, feedback_form, url_state
-from pages.components.i18n import _, format_value
+from pages.components.i18n import _, format_value, translate_message
 from pages.components.ranked_list import Card, choose_entry
 from pages.components.results import interval_series
 from pages.components.results.interval_labels import (
-    KIND_LABELS,
     SEVERITY_LABELS,
     choose_time_format,
-    format_amount,
     format_kind,
-    format_relative,
     format_severity,
     format_span,
     format_usual,
-    round_amount,
 )
 
 MAX_SHOWN_EVENTS = 2000
@@ -169,27 +166,7 @@ def _describe_event(result: Intervals, event: pd.Series) -> None:
     unit = result.data.unit if len(result.measures) == 1 else ""
     measure = [str(event["measure"])] if len(result.measures) > 1 else []
     title = [format_severity(event["severity"]), str(event["entity"]), *measure, format_kind(event["kind"])]
-    peak = _(
-        "Peak, {time}: measured **{y}**, usual {yhat}, interval {low} to {high}. That is {distance} outside ({rel})."
-    )
-    sentences = [
-        peak.format(
-            time=format_value(event["peak"].to_pydatetime()),
-            y=format_amount(event["y"], unit),
-            yhat=format_amount(event["yhat"]),
-            low=format_amount(event["yhat_lower"]),
-            high=format_amount(event["yhat_upper"]),
-            distance=format_amount(abs(event["distance"])),
-            rel=format_relative(event["rel_distance"]),
-        ),
-        _("Points outside: {points} of {steps}.").format(
-            points=format_value(int(event["points"])), steps=format_value(int(event["steps"]))
-        ),
-    ]
-    if event["kind"] == "level_shift":
-        sentences.append(_("The level moved and stayed: the forecast has followed it."))
-    if event["is_open"]:
-        sentences.append(_("**It goes on at the end of the data.**"))
+    sentences = map(translate_message, describe_event(event.to_dict(), unit))
     with st.container(border=True, key="interval-event"):
         st.markdown(f"**#{int(event['event']) + 1} · {' · '.join(title)}**")
         st.markdown(f"{format_span(event['start'], event['end'])}  \n{' '.join(sentences)}")

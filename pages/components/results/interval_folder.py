@@ -4,9 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from core.tasks.intervals.folder_result import FolderIntervals
-from pages.components.i18n import _, format_value, get_date_format
-from pages.components.results.interval_labels import format_kind, format_severity, round_amount
-from pages.components.results.intervals import describe_promise, show_alarm_rate, show_notes, show_severities
+from core.tasks.intervals.words import describe_promise, round_amount
+from pages.components.i18n import _, format_value, get_date_format, translate_message
+from pages.components.results.interval_labels import format_kind, format_severity
+from pages.components.results.intervals import show_alarm_rate, show_notes, show_severities
 from pages.components.results.run_widgets import show_cost, show_downloads, show_record
 
 
@@ -20,7 +21,7 @@ def show_folder(result: FolderIntervals, run: str) -> None:
         st.metric(_("Skipped files"), format_value(result.files_skipped), border=True)
         show_cost(run)
     if result.rows:
-        st.markdown(describe_promise(result, result.rows))
+        st.markdown(" ".join(map(translate_message, describe_promise(result, result.rows))))
     else:
         st.warning(_("No point was judged. The notes below say why."), icon=":material/data_alert:")
     st.caption(_describe_batches(result))

@@ -9,13 +9,12 @@ import pandas as pd
 from core.messages import N_
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.spec import list_series_forecasters
+from core.tasks.intervals.words import KIND_LABELS, round_amount
 from pages.components.i18n import _, format_percent, format_value, get_date_format
 from pages.components.results.anomaly_list import SEVERITY_MARKS
 
 SEVERITY_LABELS = {"low": N_("low"), "medium": N_("medium"), "high": N_("high"), "critical": N_("critical")}
-KIND_LABELS = {"high": N_("too high"), "low": N_("too low"), "level_shift": N_("new level")}
 KIND_MARKS = {"high": "▲", "low": "▼", "level_shift": "↳"}
-SIGNIFICANT_DIGITS = 4
 DAILY_STEP_S = 86_400  # from this step on, times are dates
 
 
@@ -36,18 +35,6 @@ def name_forecaster(name: str) -> str:
     """Return the label of a forecaster; its name where it is not installed."""
     classes = list_series_forecasters()
     return _(classes[name].label) if name in classes else name
-
-
-def round_amount(value: float) -> float:
-    """Return an amount with four digits that count: whole numbers from 1,000 on.
-
-    Example:
-        >>> round_amount(0.921140), round_amount(26387.4)
-        (0.9211, 26387.0)
-    """
-    if not math.isfinite(value) or value == 0:
-        return value
-    return round(value, max(SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(abs(value))), 0))
 
 
 def format_amount(value: float, unit: str = "") -> str:

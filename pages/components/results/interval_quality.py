@@ -8,6 +8,7 @@ import streamlit as st
 from core.tasks.intervals import figures
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.views import compute_reliability, count_current, has_times_of_day
+from core.tasks.intervals.words import round_amount
 from pages.components import downloads
 from pages.components.i18n import _, format_percent, format_value
 from pages.components.results.interval_labels import (
@@ -16,7 +17,6 @@ from pages.components.results.interval_labels import (
     format_severity,
     format_usual,
     name_forecaster,
-    round_amount,
 )
 from pages.components.results.run_widgets import show_chart
 

@@ -9,6 +9,7 @@ from core.messages import Message
 from core.tasks.intervals.folder_result import FolderIntervals
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.views import compute_skill, count_severities
+from core.tasks.intervals.words import describe_promise
 from pages.components.i18n import _, format_percent, format_value, translate_message
 from pages.components.results import interval_events, interval_quality, model
 from pages.components.results.interval_labels import format_severity, name_forecaster
@@ -21,7 +22,7 @@ def show_intervals(result: Intervals, dataset: Dataset | None, run: str) -> None
     if result.judged_rows.empty:
         st.warning(_("No point was judged. The notes below say why."), icon=":material/data_alert:")
     else:
-        st.markdown(describe_promise(result, len(result.judged_rows)))
+        st.markdown(" ".join(map(translate_message, describe_promise(result, len(result.judged_rows)))))
         show_warnings(result)
     views: dict[str, Callable[[], None]] = {
         _("Events"): lambda: interval_events.show(result, run),
@@ -91,25 +92,6 @@ def _show_skill(result: Intervals) -> None:
 def format_rate(share: float, digits: int = 3) -> str:
     """Return a share as a percentage, by default with one decimal; "–" for an unknown one."""
     return format_percent(round(share, digits)) if share == share else "–"
-
-
-def describe_promise(result: Intervals | FolderIntervals, point_count: int) -> str:
-    """Return the promised and the measured share of points outside, in words; `point_count` is that of judged ones."""
-    low, high = result.alarm_band
-    is_kept = low <= result.alarm_rate <= high
-    looks_kept = round(low, 3) <= round(result.alarm_rate, 3) <= round(high, 3)
-    digits = 3 if is_kept == looks_kept else 4  # the text must not contradict the warning
-    sentence = _(
-        "**{promised} of usual points were promised outside the interval; {measured} were**, of {count} judged points. "
-        "By chance alone it would be {low} to {high}."
-    ).format(
-        promised=format_rate(result.promised_rate),
-        measured=format_rate(result.alarm_rate, digits),
-        count=format_value(point_count),
-        low=format_rate(low, digits),
-        high=format_rate(high, digits),
-    )
-    return f"{sentence} " + _("The promise is kept.") if is_kept else sentence
 
 
 def show_warnings(result: Intervals) -> None:

@@ -6,11 +6,11 @@ from functools import partial
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from babel import numbers
 
+from core.language import Language
 from core.runs.stored_runs import get_run_cost, get_run_url, is_pending, load_run
 from pages.components import cache, downloads
-from pages.components.i18n import _, format_value, get_language, load_catalogue, localise_figure
+from pages.components.i18n import _, format_value, get_language, localise_figure
 from pages.components.markdown import escape_markdown
 from pages.components.run_name import format_run_name, show_rename, show_rename_note
 
@@ -37,6 +37,7 @@ def show_record(run: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if link:
             st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
+        downloads.show_report_button(run)
         show_card_buttons(run)
         if is_pending(run, cache.get_workspace()):
             st.caption(_("MLflow does not respond. The run is saved here and pending delivery."))
@@ -45,24 +46,15 @@ def show_record(run: str) -> None:
 
 def show_card_buttons(run: str) -> None:
     """Show the downloads of the run card as HTML and JSON, which are built on click."""
-    workspace, language_code = cache.get_workspace(), get_language()
+    workspace, language = cache.get_workspace(), Language(get_language())
 
     def build_card(kind: str) -> str:
         """Build the card without any call of Streamlit, which runs this outside the script of the page."""
         from core.runs.card import build_run_card
         from core.runs.card_html import render_html
 
-        document = build_run_card(run, workspace)
-        return (
-            document.to_json()
-            if kind == "JSON"
-            else render_html(
-                document,
-                load_catalogue(language_code).gettext,
-                partial(format_number, language_code=language_code),
-                language_code,
-            )
-        )
+        card = build_run_card(run, workspace)
+        return card.to_json() if kind == "JSON" else render_html(card, language)
 
     for kind, label in (("HTML", _("Run card")), ("JSON", _("Run card (JSON)"))):
         st.download_button(
@@ -76,19 +68,12 @@ def show_card_buttons(run: str) -> None:
         )
 
 
-def format_number(value: object, language_code: str) -> str:
-    """Format a number for readers of the language `language_code`; any other value becomes its text."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return numbers.format_decimal(value, format="#,##0.######", locale=language_code)
-
-
 def show_chart(figure: go.Figure, key: str, alt: str, has_time_axis: bool = True) -> None:
     """Show a figure with numbers and dates in the language of the reader.
 
     `alt` describes the figure for screen readers. `has_time_axis` is True where the x axis is a time axis.
     """
-    st.plotly_chart(localise_figure(figure, has_time_axis), key=key, alt=alt, config={"displayModeBar": False})
+    st.plotly_chart(localise_figure(figure), key=key, alt=alt, config={"displayModeBar": False})
 
 
 def show_downloads(build_table: Callable[[], pd.DataFrame], name: str, label: str) -> None:

@@ -48,6 +48,8 @@ def show_run(run_id: str) -> None:
         link = comparison.get_record_url(record, workspace)
         if link:
             st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
+        if record.status == "completed" and find_task(record.experiment) is not None:
+            downloads.show_report_button(record.id)
         show_card_buttons(record.id)
     if comparison.has_model(record):
         model.show_section(record.id, record.experiment)

@@ -4,9 +4,9 @@ import pandas as pd
 import streamlit as st
 from babel import numbers
 
-from core.messages import N_
 from core.spec.metric import SCORE_CARD_METRICS, Metric
 from core.spec.task import get_metric
+from core.tasks.comparison.labels import label_line
 from core.tasks.comparison.result import HEADLINE_METRIC, DetectorComparison
 from core.tasks.sequences.result import SequenceDetection
 from pages.components.i18n import _, format_value, get_language
@@ -14,12 +14,6 @@ from pages.components.results.run_widgets import show_cost, show_record
 
 STRUCK_METRIC = "pa_f1"  # struck through, and never marked as best
 METRIC_COLUMNS = (*SCORE_CARD_METRICS, "vus_roc", "hit_100", "seconds", STRUCK_METRIC)
-BASELINE_LABELS = {
-    "random": N_("random scores"),
-    "mean_distance": N_("distance to the mean (baseline)"),
-    "pca": N_("PCA residual (baseline)"),
-    "moving_mean": N_("moving mean (baseline)"),
-}
 
 
 def show(detection: SequenceDetection) -> None:
@@ -109,13 +103,7 @@ def _name_metric(metric: Metric) -> str:
 
 def _name_line(name: str) -> str:
     """Return the label of a detector or a baseline."""
-    from core.tasks.anomalies import spec as rows
-    from core.tasks.sequences import spec as sequences
-
-    if name in BASELINE_LABELS:
-        return _(BASELINE_LABELS[name])
-    detector_classes = rows.list_detectors() | sequences.list_detectors()
-    return _(detector_classes[name].label) if name in detector_classes else name
+    return _(label_line(name))
 
 
 def _format_cell(metric: Metric, value: float, best: float | None) -> str:

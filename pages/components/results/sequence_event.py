@@ -1,20 +1,20 @@
 """One event in detail: in words, and its columns with their usual ranges."""
 
-import math
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from core.messages import Message
 from core.tasks.anomalies.result import SEVERITIES
-from core.tasks.sequences import figures
+from core.tasks.sequences import figures, words
 from core.tasks.sequences.result import SequenceDetection
-from pages.components.i18n import _, format_value
+from core.tasks.sequences.words import LASTING_CHANGE
+from pages.components.i18n import _, format_value, translate_message
 from pages.components.markdown import escape_markdown
 from pages.components.results.anomaly_list import SEVERITY_MARKS
 from pages.components.results.run_widgets import show_chart
 
-LASTING_CHANGE = "lasting change"
 HOUR_S, DAY_S = 3600, 86_400
 
 
@@ -29,7 +29,12 @@ def show(detection: SequenceDetection, number: int) -> None:
     ]
     st.header(" · ".join(title_parts))
     has_cells = bool((detection.cells["event"] == number).any())
-    st.markdown(" ".join(_list_sentences(detection, event, has_cells)))
+    st.markdown(
+        " ".join(
+            message.render(_, lambda value: escape_markdown(format_value(value)))
+            for message in words.describe_event(detection, number)
+        )
+    )
     if not has_cells:
         st.caption(_("Values are saved only for the events with the highest scores."))
         return
@@ -50,13 +55,13 @@ def format_causes(event: Any) -> str:
 
 def format_amount(amount: float) -> str:
     """Return a value with four significant digits; a dash for a missing value."""
-    return "–" if math.isnan(amount) else format_value(float(f"{amount:.4g}"))
+    return format_value(words.round_amount(amount))
 
 
 def format_usual(event: Any) -> str:
     """Return the usual range of the first cause of an event."""
-    low, high = (format_amount(event[name]) for name in ("usual_low", "usual_high"))
-    return low if low == high else f"{low} … {high}"
+    usual = words.describe_usual(event)
+    return translate_message(usual) if isinstance(usual, Message) else format_value(usual)
 
 
 def format_duration(detection: SequenceDetection, event: Any) -> str:
@@ -71,46 +76,6 @@ def format_duration(detection: SequenceDetection, event: Any) -> str:
     if hours:
         return _("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
     return _("{minutes} min").format(minutes=minutes) if minutes else _("{seconds} s").format(seconds=seconds)
-
-
-def _list_sentences(detection: SequenceDetection, event: "pd.Series[Any]", has_cells: bool) -> list[str]:
-    """Return the event in words: measured and usual values, causes, and what would not have been flagged."""
-    sentences = [_describe_values(detection, event)] if not math.isnan(event["measured"]) else []
-    sentences.append(_("Causes: {columns}.").format(columns=escape_markdown(event["causes"]) or "–"))
-    if event["kind"] == LASTING_CHANGE:
-        return [
-            *sentences,
-            _(
-                "A lasting change: the scores stay up for longer than an anomaly. Rises within it are events of "
-                "their own."
-            ),
-        ]
-    if event["unflagged_by"] in ("one column", "several columns"):
-        sentences.append(
-            _("It would not have been flagged with **{ranges}**.").format(ranges=escape_markdown(event["unflagged"]))
-        )
-    elif event["unflagged_by"] == "no column":
-        sentences.append(
-            _("No range of one column, nor of the first five causes together, would have kept it below the threshold.")
-        )
-    elif has_cells:
-        sentences.append(_("There was no search for ranges that would not have been flagged."))
-    return sentences
-
-
-def _describe_values(detection: SequenceDetection, event: "pd.Series[Any]") -> str:
-    unit = f" {detection.data.unit}" if detection.data.unit else ""
-    is_usual = event["usual_low"] <= event["measured"] <= event["usual_high"]
-    text = (
-        _("**{column}: {measured}**, inside its usual range {usual}. The columns together are unusual.")
-        if is_usual and len(detection.data.columns) > 1
-        else _("**{column}: {measured}**, usually {usual}.")
-    )
-    return text.format(
-        column=escape_markdown(event["column"]),
-        measured=format_amount(event["measured"]) + unit,
-        usual=format_usual(event),
-    )
 
 
 def _format_span(start: object, end: object) -> str:

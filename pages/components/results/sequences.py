@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.data.dataset import Dataset
-from core.tasks.sequences import figures, share_figures
+from core.tasks.sequences import figures, share_figures, words
 from core.tasks.sequences.result import SequenceDetection
 from core.tasks.sequences.spec import PER_1000_ROWS, PERIOD_LABELS
 from pages.components import feedback_form
@@ -28,9 +28,9 @@ def show_detection(detection: SequenceDetection, dataset: Dataset | None, run: s
     _show_metrics(detection, run)
     st.caption(_describe_threshold(detection))
     if detection.promise_kept:
-        st.caption(_describe_kept_promise(detection))
+        st.caption(translate_message(words.describe_kept_promise(detection)))
     if detection.exceeds_target_rate:
-        st.warning(_describe_excess(detection), icon=":material/trending_up:")
+        st.warning(translate_message(words.describe_excess(detection)), icon=":material/trending_up:")
     show_record(run)
     live_threshold.show(run)
     views: dict[str, Callable[[], None]] = {_("Over time"): lambda: _show_scores(detection, dataset)}
@@ -101,43 +101,12 @@ def _show_alarm_rate(detection: SequenceDetection) -> None:
     )
 
 
-def _describe_kept_promise(detection: SequenceDetection) -> str:
-    """Return that the target rate is kept, with the interval of the measured rate."""
-    return _("Promise kept: {low} to {high} alarms {per} were measured, {target} are allowed.").format(
-        low=_format_rate(detection.count_alarms(detection.measurements["measured_low"])),
-        high=_format_rate(detection.count_alarms(detection.measurements["measured_high"])),
-        target=_format_rate(detection.count_alarms(detection.target_rate or 0.0)),
-        per=_translate_period(detection.per),
-    )
-
-
-def _describe_excess(detection: SequenceDetection) -> str:
-    """Return a warning that the measured alarm rate exceeds the target."""
-    rates = {
-        "low": _format_rate(detection.count_alarms(detection.measurements["measured_low"])),
-        "high": _format_rate(detection.count_alarms(detection.measurements["measured_high"])),
-        "target": _format_rate(detection.count_alarms(detection.target_rate or 0.0)),
-        "per": _translate_period(detection.per),
-    }
-    if detection.is_labelled:
-        return _(
-            "The target false-alarm rate is exceeded: {low} to {high} false alarms {per} "
-            "instead of {target}. The evaluated rows differ from the held-out rows of the "
-            "threshold. Fit the detector on more rows or on later rows."
-        ).format(**rates)
-    return _(
-        "More rows are flagged than the target false-alarm rate explains: {low} to {high} "
-        "{per}, target {target}. Either the data contain true anomalies, or the evaluated "
-        "rows differ from the training rows."
-    ).format(**rates)
-
-
 def _translate_period(period: str) -> str:
     return _(PERIOD_LABELS[period])
 
 
 def _format_rate(rate: float) -> str:
-    return "–" if rate != rate else format_value(float(f"{rate:.3g}"))
+    return format_value(words.round_rate(rate))
 
 
 def _describe_threshold(detection: SequenceDetection) -> str:
@@ -213,7 +182,11 @@ def _ask_entity(detection: SequenceDetection) -> str:
 def _show_values(detection: SequenceDetection, dataset: Dataset, entity: str) -> None:
     columns = list(detection.data.columns)
     chosen_columns = st.multiselect(
-        _("Columns shown"), columns, _rank_columns(detection, entity), key="sequence-values", max_selections=12
+        _("Columns shown"),
+        columns,
+        detection.rank_columns(entity)[:MAX_DEFAULT_COLUMNS],
+        key="sequence-values",
+        max_selections=12,
     )
     if chosen_columns:
         show_chart(
@@ -222,15 +195,6 @@ def _show_values(detection: SequenceDetection, dataset: Dataset, entity: str) ->
             _("Values of the chosen columns, events shaded"),
             has_time_axis=detection.is_dated,
         )
-
-
-def _rank_columns(detection: SequenceDetection, entity: str) -> list[str]:
-    """Return the first causes of the entity's events, the highest peak first, else the first columns."""
-    entity_cells = detection.cells[detection.cells["event"].isin(detection.select_events(entity).index)]
-    if entity_cells.empty:
-        return list(detection.data.columns[:MAX_DEFAULT_COLUMNS])
-    causes = entity_cells.sort_values(["rank", "event"], kind="stable")["column"].drop_duplicates()
-    return [str(column) for column in causes.iloc[:MAX_DEFAULT_COLUMNS]]
 
 
 def _show_training(detection: SequenceDetection) -> None:

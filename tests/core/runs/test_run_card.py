@@ -22,6 +22,7 @@ from core.data.dataset import Dataset
 from core.data.quality.findings import Repair
 from core.data.samples import load_sample
 from core.errors import DataError, NotFoundError
+from core.language import Language
 from core.runs.card import build_run_card
 from core.runs.card_html import render_html
 from core.runs.tracked_run import track_run
@@ -34,7 +35,6 @@ from core.tasks.anomalies.run import apply_model, apply_threshold, detect, load_
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
-from pages.components.i18n import load_catalogue
 from tests.conftest import create_workspace, find_free_port
 from tests.support.commands import run_vigie
 
@@ -331,15 +331,10 @@ def test_run_card_json_is_versioned_and_untranslated(command_workspace: Workspac
 
 def test_run_card_page_in_french(command_workspace: Workspace, sample: Dataset) -> None:
     card = build_run_card(detect_anomalies(sample, command_workspace), command_workspace)
-    french = render_html(
-        card,
-        translate=lambda text: {"Run": "Exécution", "Threshold": "Seuil"}.get(text, text),
-        format_value=lambda value: str(value).replace(".", ","),
-        language="fr",
-    )
+    french = render_html(card, Language("fr"))
     assert '<html lang="fr">' in french
     assert "<h2>Seuil</h2>" in french
-    assert render_html(card, load_catalogue("fr").gettext, str, "fr").startswith("<!doctype html>")
+    assert french.startswith("<!doctype html>")
 
 
 def test_run_card_compares_forecast_with_naive_forecasts(command_workspace: Workspace, sample: Dataset) -> None:

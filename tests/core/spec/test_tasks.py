@@ -25,6 +25,7 @@ from core.data.dataset import Dataset
 from core.data.samples import load_sample
 from core.errors import OptionError, VigieError
 from core.jobs.worker import Worker
+from core.language import load_catalogue
 from core.progress import Progress
 from core.runs.card import build_run_card
 from core.runs.result import Result
@@ -36,7 +37,6 @@ from core.spec.hyperparameters import get_hyperparameters
 from core.spec.spec import DataSpec, Spec
 from core.spec.task import Mode, Task, get_metric, get_task, list_tasks, load_entry_point, register_task
 from core.workspace import Workspace
-from pages.components.i18n import load_catalogue
 from pages.components.spec_form import SELECTION_FIELDS
 from tests.conftest import wait_for_job
 from tests.support import toy_algorithms, toy_task

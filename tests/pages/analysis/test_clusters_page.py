@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
+from core.language import load_catalogue
 from core.spec.spec import ApplySpec
 from core.tasks.clusters.run import cluster, load_clustering
 from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
@@ -172,4 +173,4 @@ def test_clusters_page_in_french(page_workspace: Workspace, sample: Dataset, mon
     monkeypatch.setattr(i18n, "get_language", lambda: "fr")
     app = open_page(PAGE, dataset=page_workspace.datasets.save(sample))
     assert not app.exception
-    assert app.title[0].value == i18n.load_catalogue("fr").gettext("Clusters")
+    assert app.title[0].value == load_catalogue("fr").gettext("Clusters")

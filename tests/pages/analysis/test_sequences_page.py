@@ -12,6 +12,7 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
 from core.jobs.worker import Worker
+from core.language import load_catalogue
 from core.spec.spec import ApplySpec
 from core.tasks.comparison.run import compare, load_comparison
 from core.tasks.comparison.spec import ComparisonSpec
@@ -306,4 +307,4 @@ def test_sequences_page_in_french(page_workspace: Workspace, kpis: Dataset, monk
     monkeypatch.setattr(i18n, "get_language", lambda: "fr")
     app = open_page(PAGE, **address)
     assert not app.exception
-    assert app.title[0].value == i18n.load_catalogue("fr").gettext("Sequences")
+    assert app.title[0].value == load_catalogue("fr").gettext("Sequences")

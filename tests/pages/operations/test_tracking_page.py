@@ -84,7 +84,7 @@ def test_tracking_page_links_run_to_result(page_workspace: Workspace, sample: Da
     assert "are not stored here" in read_page_text(app)
     page_workspace.datasets.save(sample)
     app = open_page(PAGE, runs=run.id)
-    assert {"Open the result", "Run card", "Run card (JSON)"} <= list_link_labels(app)
+    assert {"Open the result", "English", "Français", "Run card", "Run card (JSON)"} <= list_link_labels(app)
     [link] = app.get("page_link")
     assert link.proto.page == "anomalies"
     assert (sample.digest in link.proto.query_string, run.id in link.proto.query_string) == (True, True)
