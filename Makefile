@@ -58,8 +58,11 @@ bench-sgmvrnn: $(VENV)/.tested ## speed of SGmVRNN beside plain torch, then its 
 bench-images: $(VENV)/.tested ## image detectors on MNIST, one class against the rest (hours; goes on where it was stopped)
 	$(BIN)/python -m benchmarks.images $(BENCH_IMAGES)
 
+# Texts: singular or singular and plural. After a trailing comma, Babel counts one argument more.
+KEYWORDS := "N_:1,1t N_:1,2,2t N_:1,2,3t _:1,1t _:1,2,3t _:1,2,4t"
+
 locales: $(VENV)/.installed ## collect the texts of the code into locales/ and keep the translations
-	$(BIN)/pybabel -q extract -F locales/babel.cfg -k N_ -k _ --no-location --sort-output --width=120 --project Vigie -o locales/vigie.pot .
+	$(BIN)/pybabel -q extract -F locales/babel.cfg -k $(KEYWORDS) --no-location --sort-output --width=120 --project Vigie -o locales/vigie.pot .
 	$(BIN)/pybabel -q update --width=120 -D vigie -i locales/vigie.pot -d locales --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 
 clean: ## remove .venv and caches, never the data folder

@@ -131,15 +131,25 @@ class Language:
         return numbers.format_percent(share, format=PERCENT_PATTERNS.get(self.code, "#,##0.##%"), locale=self.code)
 
     def localise_deviations(self, text: str) -> str:
-        """Return a text with deviations in spreads, such as "19:00 +9.1σ", with its numbers in the form of the language.
+        """Return a text with deviations in spreads, such as "19:00 +9.1σ", its numbers in the form of the language.
 
         Example:
-            >>> Language("fr").localise_deviations("19:00 +9.1σ")
-            '19:00 +9,1\\u202fσ'
+            >>> Language("en").localise_deviations("19:00 +9.1σ").split()
+            ['19:00', '+9.1', 'σ']
         """
         mark = numbers.get_decimal_symbol(self.code)
         pattern = r"([+-]\d+)(?:\.(\d+))?σ"
         return re.sub(pattern, lambda match: mark.join(filter(None, match.groups())) + "\u202fσ", text)
+
+    def list_weekdays(self) -> list[str]:
+        """Return the short names of the weekdays, from Monday on."""
+        names = dates.get_day_names("abbreviated", locale=self.code)
+        return [names[number] for number in range(7)]
+
+    def list_months(self) -> list[str]:
+        """Return the short names of the months."""
+        names = dates.get_month_names("abbreviated", locale=self.code)
+        return [names[number] for number in range(1, 13)]
 
     # ---- figures ----------------------------------------------------------------------------------------------------
 

@@ -20,9 +20,10 @@ from core.language import LANGUAGES  # noqa: E402
 from core.messages import N_  # noqa: E402
 from core.spec.task import list_tasks  # noqa: E402
 from pages.account import access_denied, sign_in, user_badge  # noqa: E402
-from pages.components import auth, downloads, guide, url_state  # noqa: E402
+from pages.components import auth, downloads, guide, streamlit_texts, url_state  # noqa: E402
 from pages.components.auth import OPERATOR_ROLES, SignedInUser  # noqa: E402
 from pages.components.i18n import _, get_language, translate_message  # noqa: E402
+from pages.components.term_help import GLOSSARY_ADDRESS  # noqa: E402
 
 logger = logging.getLogger("vigie")
 UNKNOWN_ADDRESS = "unknown-address"
@@ -70,6 +71,7 @@ SECTIONS = {
         PageSpec("operations/monitoring.py", N_("Monitoring"), "speed", "monitoring", OPERATOR_ROLES),
         PageSpec("operations/health.py", N_("Health"), "monitor_heart", "health", OPERATOR_ROLES),
     ],
+    N_("Help"): [PageSpec("help/glossary.py", N_("Glossary"), "menu_book", GLOSSARY_ADDRESS, ANALYST_ROLES)],
     N_("Account"): [
         PageSpec("account/profile.py", N_("Your account"), "account_circle", "account", ANALYST_ROLES),
         PageSpec("account/users.py", N_("Users"), "group", "users", ADMINISTRATOR_ROLES),
@@ -81,6 +83,7 @@ def main() -> None:
     """Show the page of the URL, or its replacement where the user may not open it."""
     st.set_page_config(page_title="Vigie", page_icon=str(ROOT / "pages" / "icon.svg"), layout="wide")
     st.html(ROOT / "styles.css")
+    streamlit_texts.show()
     st.logo(ROOT / "pages" / "logo.svg", size="large")
     try:
         user, error = auth.current_user(), None

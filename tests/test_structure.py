@@ -32,6 +32,7 @@ LAYERS = (
     ("storage",),
     ("detectors", "clusterers", "forecasters"),
     ("data",),
+    ("glossary",),
     ("evaluation", "exports", "figures"),
     ("spec",),
     ("circuit_breaker",),

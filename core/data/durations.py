@@ -83,7 +83,7 @@ def count_periods(length: int | str, last: pd.Timestamp, frequency: str, name: s
             N_("{name} = {value!r} is {count} periods of the data ({frequency}). Accepted: whole periods."),
             name=name,
             value=length,
-            count=f"{count:.3g}",
+            count=float(f"{count:.3g}"),
             frequency=frequency,
         )
     return int(count)

@@ -39,7 +39,7 @@ def check_score_range(calibration: Floats) -> tuple[Message, ...]:
     low, high = np.percentile(calibration, CENTRAL_PERCENTILES)
     if high - low > MIN_RANGE_SHARE * abs(np.median(calibration)):
         return ()
-    return (Message(CONSTANT_NOTE, {"low": f"{low:.4g}", "high": f"{high:.4g}"}),)
+    return (Message(CONSTANT_NOTE, {"low": float(f"{low:.4g}"), "high": float(f"{high:.4g}")}),)
 
 
 def check_training(curves: Mapping[str, Sequence[tuple[float, float]]], held_out: str) -> tuple[Message, ...]:

@@ -92,7 +92,7 @@ class _Page:
             self._format_metrics(card.counts, self.translate),
             head,
             rows,
-            draw_picture(card.picture, translate, self.format_value) if card.picture else None,
+            draw_picture(card.picture, self.language.translate, self.format_value) if card.picture else None,
             notes=tuple(map(self.render_message, card.notes)),
         )
         yield Section(translate(N_("Intervals")), self._list_interval_facts())

@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from core.language import Language
-from core.messages import N_, Message
+from core.messages import MANY, N_, Message
 from core.runs.card_html import MISSING_TEXT, Section, format_number, list_sections
 from core.runs.documents import render_document
 from core.runs.report import Report
@@ -120,8 +120,8 @@ class _Writer:
         """Return a message as text, without the marks of bold text that a page shows."""
         return "" if text is None else text.render(self._translate_plainly, self.language.format_value)
 
-    def _translate_plainly(self, template: str) -> str:
-        return BOLD.sub(r"\1", self.language.translate(template))
+    def _translate_plainly(self, text: str, plural: str = "", count: int = MANY, /) -> str:
+        return BOLD.sub(r"\1", self.language.translate(text, plural, count))
 
     def _format(self, cell: Cell) -> str:
         if isinstance(cell, Message):

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.figures.style import PALETTE, Translate
-from core.messages import N_
+from core.figures.style import PALETTE
+from core.messages import N_, Translator
 from core.runs.card_model import Picture
 
 WIDTH, HEIGHT = 640, 220
@@ -56,7 +56,7 @@ class Drawing:
     height: int = HEIGHT
 
 
-def draw_picture(picture: Picture, translate: Translate, format_value: Callable[[object], str]) -> Drawing:
+def draw_picture(picture: Picture, translate: Translator, format_value: Callable[[object], str]) -> Drawing:
     """Convert a picture to shapes; `translate` translates, `format_value` formats numbers."""
     title = picture.title.render(translate, format_value)
     if picture.kind == "lines":
@@ -100,7 +100,7 @@ def _draw_bars(picture: Picture, title: str, format_value: Callable[[object], st
     return Drawing(title, bars, labels=labels)
 
 
-def _draw_lines(picture: Picture, title: str, translate: Translate, format_value: Callable[[object], str]) -> Drawing:
+def _draw_lines(picture: Picture, title: str, translate: Translator, format_value: Callable[[object], str]) -> Drawing:
     all_values = [value for series in picture.series.values() for value in series if value is not None]
     x_values = [float(x) for x in picture.x]
     if not all_values or not x_values:

@@ -30,7 +30,7 @@ from core.figures.overview import draw_overview
 from core.messages import N_
 from core.spec.hyperparameters import build_from_settings, get_hyperparameters
 from pages.components import auth, cache
-from pages.components.i18n import _, format_value, get_language, localise_figure, translate_message
+from pages.components.i18n import _, build_chart_config, format_value, get_language, localise_figure, translate_message
 
 MAX_ENTITY_ROWS = 1_000
 
@@ -42,7 +42,7 @@ def show(dataset: Dataset, read_again: ReadAgain | None) -> None:
     _offer_earlier_choice(dataset, read_again)
     _show_figures(_summarise(dataset.digest, dataset), dataset)
     figure = _draw(dataset.digest, dataset, get_language())
-    st.plotly_chart(figure, width="stretch", key="overview-plot", config={"displayModeBar": False})
+    st.plotly_chart(figure, width="stretch", key="overview-plot", config=build_chart_config())
     if count_lines(dataset) > MAX_LINES:
         text = _("The first {shown} of {count} are shown.")
         st.caption(text.format(shown=MAX_LINES, count=format_value(count_lines(dataset))))

@@ -1,9 +1,8 @@
 """Translation and formatting for the language of the reader."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
-from babel import dates
 
 from core.language import LANGUAGES, Language
 from core.messages import MANY, Message
@@ -60,16 +59,19 @@ def get_date_format() -> str:
 
 def list_weekdays() -> list[str]:
     """Return the short names of the weekdays, from Monday on."""
-    names = dates.get_day_names("abbreviated", locale=get_language())
-    return [names[number] for number in range(7)]
+    return Language(get_language()).list_weekdays()
 
 
 def list_months() -> list[str]:
     """Return the short names of the months."""
-    names = dates.get_month_names("abbreviated", locale=get_language())
-    return [names[number] for number in range(1, 13)]
+    return Language(get_language()).list_months()
 
 
 def localise_figure(figure: "go.Figure") -> "go.Figure":
     """Set the decimal mark and the order of dates of a figure for the reader, and return the figure."""
     return Language(get_language()).localise_figure(figure)
+
+
+def build_chart_config() -> dict[str, Any]:
+    """Return the configuration of a chart for the reader: no toolbar, names of months and days."""
+    return Language(get_language()).build_chart_config()

@@ -14,7 +14,7 @@ from core.data.dataset import Dataset
 from core.spec.hyperparameters import flatten_union, get_hyperparameters, is_algorithm
 from core.spec.spec import DataSpec, PartSpec, Spec
 from core.spec.task import Mode, Task
-from pages.components import forms, model_picker
+from pages.components import forms, model_picker, term_help
 from pages.components.i18n import _, format_percent, format_value
 from pages.components.selection_form import select_part
 
@@ -97,7 +97,7 @@ def _ask_field(spec: Spec, field: Field[Any], field_type: Any, dataset: Dataset 
     """Return the value of the widget of one field."""
     texts = field.metadata["label"], field.metadata["help"]
     label, help_ = (_(text) if text else "" for text in texts)
-    label, key = label or field.name, f"{key}-{field.name}"
+    label, help_, key = label or field.name, term_help.explain(field.name, help_), f"{key}-{field.name}"
     if is_algorithm(field):
         return _ask_algorithm(field, label, help_, key)
     member_types = flatten_union(field_type)

@@ -14,6 +14,7 @@ from pages.components.feedback_form import VERDICT_MARKS, format_verdict
 from pages.components.i18n import _, format_value, get_date_format, translate_message
 from pages.components.results.run_widgets import show_chart
 from pages.components.task_links import get_page_script, link_recent_results, link_run
+from pages.components.term_help import explain
 
 if TYPE_CHECKING:
     from core.operations.threshold_from_feedback import FlaggedRows
@@ -140,6 +141,7 @@ def _show_changes(flagged: "FlaggedRows", threshold: float) -> None:
             _format_threshold(threshold),
             border=True,
             delta=_("currently {value}").format(value=_format_threshold(flagged.threshold)),
+            help=explain("threshold"),
             delta_color="off",
             delta_arrow="off",
         )

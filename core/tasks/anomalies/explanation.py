@@ -138,8 +138,13 @@ def format_deviation(deviation: float) -> str:
         >>> format_deviation(-3.42), format_deviation(1234.56), format_deviation(5e12)
         ('-3.4σ', '+1235σ', '+5e+12σ')
     """
+    return f"{deviation:{choose_deviation_format(deviation)}}σ"
+
+
+def choose_deviation_format(deviation: float) -> str:
+    """Return the format of a deviation in spreads, for Python and for figures."""
     size = abs(deviation)
-    return f"{deviation:+{'.1f' if size < 100 else '.0f' if size < 1e6 else '.0e'}}σ"
+    return f"+{'.1f' if size < 100 else '.0f' if size < 1e6 else '.0e'}"
 
 
 def upgrade_tables(

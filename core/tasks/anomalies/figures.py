@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from core.figures.style import BAND_COLOUR, HIGHLIGHT_COLOUR, NEUTRAL_COLOUR, PALETTE, Translate, apply_layout
 from core.messages import N_
 from core.tasks.anomalies.calendar_figure import MONTHS
-from core.tasks.anomalies.explanation import select_columns
+from core.tasks.anomalies.explanation import choose_deviation_format, select_columns
 from core.tasks.anomalies.result import SEVERITIES, Detection
 
 
@@ -99,8 +99,13 @@ def draw_row_profile(cells: pd.DataFrame, unit: str, translate: Translate = str)
         mode="markers+text",
         name=translate(N_("largest deviations")),
         customdata=marked_cells["deviation"],
-        texttemplate="%{customdata:+,.1f} σ",
+        texttemplate=[_build_deviation_template(deviation) for deviation in marked_cells["deviation"]],
         textposition="top center",
         marker={"symbol": "diamond-open", "size": 13, "color": HIGHLIGHT_COLOUR, "line": {"width": 2}},
     )
     return apply_layout(figure, translate, y=unit, height=360)
+
+
+def _build_deviation_template(deviation: float) -> str:
+    """Return the text at a marked value, whose custom data are its deviation in spreads."""
+    return f"%{{customdata:{choose_deviation_format(deviation)}}} σ"

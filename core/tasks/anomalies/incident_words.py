@@ -27,15 +27,19 @@ def describe_incident(incident: Facts, unit: str) -> Message:
         >>> str(describe_incident(incident, "MWh"))
         'Bretagne, 2022-03-12: 62 % above the usual 1,900 MWh from 06:00 to 10:00; 3 others alike'
     """
+    head = Message(N_("{entity}, {period}"), {"entity": str(incident["entity"]), "period": describe_period(incident)})
+    if str(incident["entity"]) == SERIES:
+        head = describe_period(incident)
+    return Message(N_("{incident}: {cause}"), {"incident": head, "cause": describe_deviation(incident, unit)})
+
+
+def describe_deviation(incident: Facts, unit: str) -> Message:
+    """Return an incident without its entity and period: when it was worst, how far, and how many others are alike."""
     sentence = describe_cause(incident, unit)
     if incident["rows"] > 1:
         sentence = Message(
             N_("at its worst on {time}, {cause}"), {"time": to_moment(incident["time"]), "cause": sentence}
         )
-    head = Message(N_("{entity}, {period}"), {"entity": str(incident["entity"]), "period": describe_period(incident)})
-    if str(incident["entity"]) == SERIES:
-        head = describe_period(incident)
-    sentence = Message(N_("{incident}: {cause}"), {"incident": head, "cause": sentence})
     return _add_alike(sentence, int(incident["alike"]))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from core.data.dataset import Dataset
 from core.messages import N_, Message
-from core.phrases import to_moment, to_percent
+from core.phrases import to_percent
 from core.runs.card_data import NO_LABELS_NOTE
 from core.runs.report_content import (
     MAX_EVENTS,
@@ -16,7 +16,10 @@ from core.runs.report_content import (
     name_event,
 )
 from core.tasks.anomalies import figures
+from core.tasks.anomalies.calendar_figure import draw_calendar_map
+from core.tasks.anomalies.incident_words import describe_deviation
 from core.tasks.anomalies.result import SEVERITIES, Detection
+from core.tasks.anomalies.timeline import choose_focus, draw_timeline
 
 
 def describe_report(detection: Detection, rows: Dataset | None) -> ReportContent:
@@ -55,14 +58,10 @@ def describe_report(detection: Detection, rows: Dataset | None) -> ReportContent
 
 def list_incidents(detection: Detection, count: int = MAX_EVENTS) -> Iterator[ReportEvent]:
     """Yield the incidents with the highest scores in words, each told by its worst row."""
-    for incident in detection.incidents.head(count).to_dict("records"):
-        row = int(incident["row"])
+    for incident in detection.measured_incidents.head(count).to_dict("records"):
         title = name_event(incident["entity"], incident["start"], incident["end"])
-        sentences = detection.describe_row(row)
-        if incident["rows"] > 1:
-            worst = {"time": to_moment(detection.rows.at[row, "time"]), "rows": int(incident["rows"])}
-            sentences = (Message(N_("Rows: {rows}. The worst is of {time}."), worst), *sentences)
-        yield ReportEvent(title, sentences, SEVERITIES[int(incident["severity"])])
+        sentence = describe_deviation(incident, detection.data.unit)
+        yield ReportEvent(title, (sentence,), SEVERITIES[int(incident["severity"])])
 
 
 def _summarise(detection: Detection, events: tuple[ReportEvent, ...]) -> tuple[Message, ...]:
@@ -104,7 +103,9 @@ def _list_figures(detection: Detection, rows: Dataset | None) -> Iterator[Report
     if rows is not None:
         yield ReportFigure(
             Message(N_("Values over time, incidents marked")),
-            lambda language: figures.draw_timeline(rows, detection, language.translate, language.render),
+            lambda language: draw_timeline(
+                rows, detection, language.translate, language.render, choose_focus(detection, rows.entities)
+            ),
             rows.has_dates,
         )
     if detection.anomalies.empty:
@@ -119,7 +120,9 @@ def _list_figures(detection: Detection, rows: Dataset | None) -> Iterator[Report
     if rows is not None and rows.has_dates:
         yield ReportFigure(
             Message(N_("Anomalies per day of each year")),
-            lambda language: figures.draw_calendar_map(detection, language.translate),
+            lambda language: draw_calendar_map(
+                detection, language.translate, language.list_weekdays(), language.list_months()
+            ),
             is_dated=False,
         )
     if detection.rows["entity"].nunique() > 1:

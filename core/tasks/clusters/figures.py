@@ -135,7 +135,7 @@ def _label_axis(clustering: Clustering, axis: int, translate: Translate) -> str:
     if axis >= len(clustering.explained_shares):
         return ""
     return translate(N_("axis {number}: {share} % of the variance")).format(
-        number=axis + 1, share=f"{100 * clustering.explained_shares[axis]:.1f}"
+        number=axis + 1, share=round(100 * clustering.explained_shares[axis])
     )
 
 

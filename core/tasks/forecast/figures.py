@@ -230,7 +230,8 @@ def draw_effects(table: pd.DataFrame, translate: Translate = str) -> go.Figure:
             y=[translate(METHOD_LABELS.get(effect["method"], effect["method"]))],
             mode="markers+text",
             showlegend=False,
-            text=[f"{change:+.1f} %"],
+            customdata=[[low, high]],
+            texttemplate="%{x:+.1f} %",
             textposition="top center",
             marker={"symbol": ("circle", "square", "diamond")[number % 3], "size": 12, "color": PALETTE[number]},
             error_x={
@@ -241,7 +242,7 @@ def draw_effects(table: pd.DataFrame, translate: Translate = str) -> go.Figure:
                 "width": 6,
                 "visible": has_interval,
             },
-            hovertemplate=f"%{{y}}: {change:+.1f} % ({low:+.1f} … {high:+.1f})<extra></extra>",
+            hovertemplate="%{y}: %{x:+.1f} % (%{customdata[0]:+.1f} … %{customdata[1]:+.1f})<extra></extra>",
         )
     figure.add_vline(x=0, line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1})
     figure.update_yaxes(automargin=True, range=[-0.6, len(table) - 0.3])

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from core.messages import N_, Message
+from core.messages import N_, Message, build_percentage
 from core.tasks.intervals.folder_result import FolderIntervals
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.tables import MeasureData
@@ -89,8 +89,8 @@ def list_result_notes(result: Intervals) -> Iterator[Message]:
                 {
                     "measure": measure,
                     "model": lines[0]["model"],
-                    "loss": f"{lines[0]['mwql']:.3f}",
-                    "naive": f"{lines[1]['mwql']:.3f}",
+                    "loss": round(float(lines[0]["mwql"]), 3),
+                    "naive": round(float(lines[1]["mwql"]), 3),
                 },
             )
 
@@ -104,7 +104,7 @@ def _list_future_notes(result: Intervals, measure: str) -> Iterator[Message]:
                 "{measure}: a whole horizon ahead, without newer values, the interval contained {share} of the judged "
                 "values ({promised} promised). Read the interval of the future with that in mind."
             ),
-            {"measure": measure, "share": f"{ahead:.1%}", "promised": f"{result.level:.1%}"},
+            {"measure": measure, "share": build_percentage(ahead), "promised": build_percentage(result.level)},
         )
 
 
@@ -112,10 +112,10 @@ def list_promise_notes(result: Intervals | FolderIntervals) -> Iterator[Message]
     """Yield whether more or fewer judged points are outside than promised and possible by chance."""
     low, high = result.alarm_band
     values = {
-        "rate": f"{result.alarm_rate:.1%}",
-        "promised": f"{result.promised_rate:.1%}",
-        "low": f"{low:.1%}",
-        "high": f"{high:.1%}",
+        "rate": build_percentage(result.alarm_rate),
+        "promised": build_percentage(result.promised_rate),
+        "low": build_percentage(low),
+        "high": build_percentage(high),
     }
     if result.alarm_rate > high:
         yield Message(

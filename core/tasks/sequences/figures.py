@@ -215,10 +215,7 @@ def _draw_peaks(
             cliponaxis=False,
             mode="markers+text" if is_beyond_axis.any() else "markers",
             textposition="middle right",
-            text=[
-                f"{peak:,.3g}" if is_outside else ""
-                for peak, is_outside in zip(group["peak"], is_beyond_axis, strict=True)
-            ],
+            texttemplate=["%{customdata[1]:,.3~g}" if is_outside else "" for is_outside in is_beyond_axis],
             marker={
                 "symbol": SEVERITY_SYMBOLS[severity],
                 "size": 8 + 2 * severity,

@@ -14,6 +14,7 @@ from core.tasks.anomalies.timeline import MAX_FOCUS_ENTITIES, choose_focus, draw
 from pages.components.i18n import _, format_percent, format_value, list_months, list_weekdays, translate_message
 from pages.components.results import anomaly_list, live_threshold, model
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
+from pages.components.term_help import explain
 
 
 def show_detection(detection: Detection, dataset: Dataset | None, run: str) -> None:
@@ -32,8 +33,8 @@ def show_detection(detection: Detection, dataset: Dataset | None, run: str) -> N
 def _show_metrics(detection: Detection, run: str) -> None:
     metrics = detection.metrics()
     with st.container(horizontal=True, key="result-figures"):
-        st.metric(_("Anomalies"), format_value(int(metrics["anomalies"])), border=True)
-        st.metric(_("Incidents"), format_value(int(metrics["incidents"])), border=True)
+        st.metric(_("Anomalies"), format_value(int(metrics["anomalies"])), border=True, help=explain("threshold"))
+        st.metric(_("Incidents"), format_value(int(metrics["incidents"])), border=True, help=explain("incident"))
         st.metric(_("Affected entities"), f"{metrics['entities_with_anomalies']} / {metrics['entities']}", border=True)
         show_cost(run)
     left_out = int(metrics["rows_left_out"])

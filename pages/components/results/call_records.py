@@ -18,6 +18,7 @@ from core.tasks.call_records.import_result import ImportResult
 from pages.components import downloads
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
+from pages.components.term_help import explain
 
 MAX_SHOWN_CHANGES = 1_000
 LENGTHS = {"": None, "1h": pd.Timedelta("1h"), "1D": pd.Timedelta("1D")}
@@ -93,14 +94,14 @@ def _show_totals(trunks: pd.DataFrame) -> None:
             _("CCR"),
             format_percent(answered / total) if total else _("undefined"),
             border=True,
-            help=_("Call completion ratio: answered calls over attempts. Undefined without attempts."),
+            help=explain("ccr", _("Call completion ratio: answered calls over attempts. Undefined without attempts.")),
         )
         if "mean_erlang" in trunks:
             st.metric(
                 _("Mean Erlang"),
                 format_value(round(float(trunks["mean_erlang"].sum()), 1)),
                 border=True,
-                help=_("Mean number of calls at the same time, over all trunks."),
+                help=explain("erlang", _("Mean number of calls at the same time, over all trunks.")),
             )
         if trunks["trunk"].tolist() != [kpis.ALL]:
             st.metric(_("Trunks"), format_value(len(trunks)), border=True)

@@ -15,6 +15,7 @@ from pages.components.i18n import _, format_percent, format_value, get_date_form
 from pages.components.markdown import escape_markdown
 from pages.components.results import model
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
+from pages.components.term_help import explain
 
 MAX_SHOWN_ROWS = 5000
 
@@ -55,9 +56,12 @@ def _show_metrics(clustering: Clustering, run: str) -> None:
             _("Silhouette"),
             _format_metric(metrics, "silhouette"),
             border=True,
-            help=_(
-                "Separation of the clusters: 1 for clearly separated points, 0 for points "
-                "between two clusters, negative for points that are closer to another cluster."
+            help=explain(
+                "silhouette",
+                _(
+                    "Separation of the clusters: 1 for clearly separated points, 0 for points "
+                    "between two clusters, negative for points that are closer to another cluster."
+                ),
             ),
         )
         show_cost(run)

@@ -14,6 +14,7 @@ from pages.components import auth, cache, downloads, model_picker, selection_for
 from pages.components.i18n import _, format_value
 from pages.components.results.run_widgets import show_chart
 from pages.components.task_links import get_task_label
+from pages.components.term_help import explain
 
 LEVEL_LABELS = {"stable": N_("stable"), "moderate": N_("moderate"), "major": N_("major")}
 
@@ -166,7 +167,9 @@ def _build_column_config() -> dict[str, ColumnConfig | str]:
         "column": _("Column"),
         "level": _("Change"),
         "psi": number("PSI", format="%.3f"),
-        "by_chance": number(_("PSI by chance"), format="%.3f", help=_("95 % quantile of PSI if nothing has changed.")),
+        "by_chance": number(
+            _("PSI by chance"), format="%.3f", help=explain("psi", _("95 % quantile of PSI if nothing has changed."))
+        ),
         "ks": number("KS", format="%.3f"),
         "p": number("p", format="%.2g"),
         "q": number("q", format="%.2g"),

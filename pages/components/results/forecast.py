@@ -19,6 +19,7 @@ from pages.components.i18n import _, format_percent, format_value, get_date_form
 from pages.components.results import forecast_alarms, forecast_evaluation, model, what_if
 from pages.components.results.forecast_evaluation import EntitySelector
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
+from pages.components.term_help import explain
 
 
 def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None:
@@ -59,7 +60,7 @@ def _show_metrics(forecast: Forecast, run: str) -> None:
             delta_color="off",
             delta_arrow="off",
             delta=_("nominal {level}").format(level=format_percent(round(nominal_coverage, 4))),
-            help=_("Share of measured amounts inside the interval, over the whole backtest."),
+            help=explain("coverage", _("Share of measured amounts inside the interval, over the whole backtest.")),
         )
         st.metric(_("Entities"), format_value(forecast.rows["entity"].nunique()), border=True)
         show_cost(run)
@@ -75,10 +76,13 @@ def _show_error(step: int, scores: pd.Series, words: PeriodWords) -> None:
         delta_color="off",
         delta_arrow="off",
         delta=_("naive {error}").format(error=format_percent(round(float(naive), 4))),
-        help=_(
-            "Sum of the absolute errors divided by the sum of the amounts. The naive error is the lower one of two "
-            "naive forecasts: {last} and {season}."
-        ).format(last=_(words.last_known), season=_(words.season_before)),
+        help=explain(
+            "wape",
+            _(
+                "Sum of the absolute errors divided by the sum of the amounts. The naive error is the lower one of two "
+                "naive forecasts: {last} and {season}."
+            ).format(last=_(words.last_known), season=_(words.season_before)),
+        ),
     )
 
 

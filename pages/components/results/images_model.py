@@ -22,6 +22,7 @@ from pages.components.results import image_gallery, images_threshold, model
 from pages.components.results.images_comparison import format_area, name_detector
 from pages.components.results.images_threshold import format_rate
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
+from pages.components.term_help import explain
 
 GALLERY_SIZE = 12
 WEIGHT_STEP = 0.05
@@ -85,9 +86,11 @@ def _show_metrics(result: ImageModelResult, run: str) -> None:
             delta=_("line to beat {area}").format(area=format_area(line)) if line == line else None,
             delta_color="off",
             delta_arrow="off",
-            help=_("Area under the ROC curve: chance that an abnormal image scores higher than a normal one."),
+            help=explain(
+                "auc_roc", _("Area under the ROC curve: chance that an abnormal image scores higher than a normal one.")
+            ),
         )
-        st.metric(_("AUPR, %"), format_area(measured["auc_pr"]), border=True)
+        st.metric(_("AUPR, %"), format_area(measured["auc_pr"]), border=True, help=explain("auc_pr"))
         if result.threshold is not None:
             st.metric(
                 _("False alarms"),
@@ -96,7 +99,10 @@ def _show_metrics(result: ImageModelResult, run: str) -> None:
                 delta=_("promised at most {rate}").format(rate=format_rate(result.promised_rate)),
                 delta_color="off",
                 delta_arrow="off",
-                help=_("Share of normal test images above the threshold, beside the promise of the held-out ones."),
+                help=explain(
+                    "alarm_rate",
+                    _("Share of normal test images above the threshold, beside the promise of the held-out ones."),
+                ),
             )
         show_cost(run)
     st.caption(

@@ -9,6 +9,7 @@ from core.tasks.images.model_result import ImageModelResult
 from core.tasks.images.views import choose_start
 from pages.components.i18n import _, format_fixed, format_percent, format_value
 from pages.components.results.run_widgets import show_chart
+from pages.components.term_help import explain
 
 
 def show(result: ImageModelResult, run: str) -> None:
@@ -57,12 +58,20 @@ def _show_threshold(result: ImageModelResult, thresholds: list[float], run: str)
     )
     confusion = result.count_confusion(value)
     with st.container(horizontal=True, key="threshold-figures"):
-        st.metric(_("Sensitivity"), format_rate(confusion.sensitivity), border=True, help=_("Abnormal images found."))
+        st.metric(
+            _("Sensitivity"),
+            format_rate(confusion.sensitivity),
+            border=True,
+            help=explain("sensitivity", _("Abnormal images found.")),
+        )
         st.metric(
             _("Specificity"), format_rate(confusion.specificity), border=True, help=_("Normal images without alarm.")
         )
         st.metric(
-            _("Precision"), format_rate(confusion.precision), border=True, help=_("Alarms that are abnormal images.")
+            _("Precision"),
+            format_rate(confusion.precision),
+            border=True,
+            help=explain("precision", _("Alarms that are abnormal images.")),
         )
     st.markdown(_build_confusion_table(confusion))
     scores, roc = st.columns([3, 2])

@@ -14,6 +14,7 @@ from pages.components.results import interval_series
 from pages.components.results.interval_labels import (
     SEVERITY_LABELS,
     choose_time_format,
+    format_amount,
     format_kind,
     format_severity,
     format_span,

@@ -14,6 +14,7 @@ from pages.components.i18n import _, format_percent, format_value, translate_mes
 from pages.components.results import interval_events, interval_quality, model
 from pages.components.results.interval_labels import format_severity, name_forecaster
 from pages.components.results.run_widgets import show_cost, show_record
+from pages.components.term_help import explain
 
 
 def show_intervals(result: Intervals, dataset: Dataset | None, run: str) -> None:
@@ -55,7 +56,9 @@ def show_severities(counts: Mapping[str, int]) -> None:
                 format_severity(severity),
                 format_value(count),
                 border=True,
-                help=_("Events in the judged period. A fault is one event, however many points it has."),
+                help=explain(
+                    "severity", _("Events in the judged period. A fault is one event, however many points it has.")
+                ),
             )
 
 
@@ -68,7 +71,10 @@ def show_alarm_rate(result: Intervals | FolderIntervals) -> None:
         delta_color="off",
         delta_arrow="off",
         delta=_("promised {rate}").format(rate=format_rate(result.promised_rate)),
-        help=_("Share of the judged points outside the interval, beside the share that the interval promises."),
+        help=explain(
+            "interval",
+            _("Share of the judged points outside the interval, beside the share that the interval promises."),
+        ),
     )
 
 
@@ -82,9 +88,12 @@ def _show_skill(result: Intervals) -> None:
         delta_color="off",
         delta_arrow="off",
         delta=_("{measure}, against seasonal naive").format(measure=measure) if skill == skill else _("not compared"),
-        help=_(
-            "Share of the loss of seasonal naive that the forecaster saves (mean weighted quantile loss, a horizon "
-            "ahead). Below 0, it is worse than the value of a week before."
+        help=explain(
+            "skill",
+            _(
+                "Share of the loss of seasonal naive that the forecaster saves (mean weighted quantile loss, a horizon "
+                "ahead). Below 0, it is worse than the value of a week before."
+            ),
         ),
     )
 

@@ -10,7 +10,7 @@ import streamlit as st
 from core.language import Language
 from core.runs.stored_runs import get_run_cost, get_run_url, is_pending, load_run
 from pages.components import cache, downloads
-from pages.components.i18n import _, format_value, get_language, localise_figure
+from pages.components.i18n import _, build_chart_config, format_value, get_language, localise_figure
 from pages.components.markdown import escape_markdown
 from pages.components.run_name import format_run_name, show_rename, show_rename_note
 
@@ -71,9 +71,9 @@ def show_card_buttons(run: str) -> None:
 def show_chart(figure: go.Figure, key: str, alt: str, has_time_axis: bool = True) -> None:
     """Show a figure with numbers and dates in the language of the reader.
 
-    `alt` describes the figure for screen readers. `has_time_axis` is True where the x axis is a time axis.
+    `alt` describes the figure for screen readers.
     """
-    st.plotly_chart(localise_figure(figure), key=key, alt=alt, config={"displayModeBar": False})
+    st.plotly_chart(localise_figure(figure), key=key, alt=alt, config=build_chart_config())
 
 
 def show_downloads(build_table: Callable[[], pd.DataFrame], name: str, label: str) -> None:

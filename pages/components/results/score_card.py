@@ -11,6 +11,7 @@ from core.tasks.comparison.result import HEADLINE_METRIC, DetectorComparison
 from core.tasks.sequences.result import SequenceDetection
 from pages.components.i18n import _, format_value, get_language
 from pages.components.results.run_widgets import show_cost, show_record
+from pages.components.term_help import link_label
 
 STRUCK_METRIC = "pa_f1"  # struck through, and never marked as best
 METRIC_COLUMNS = (*SCORE_CARD_METRICS, "vus_roc", "hit_100", "seconds", STRUCK_METRIC)
@@ -98,7 +99,7 @@ def show_table(card: pd.DataFrame) -> None:
 def _name_metric(metric: Metric) -> str:
     """Return the heading of a metric, with its unit unless the label contains it."""
     label = f"{_(metric.label)}, {_(metric.unit)}" if metric.unit not in ("", "s") else _(metric.label)
-    return f"~~{label}~~" if metric.name == STRUCK_METRIC else label
+    return f"~~{label}~~" if metric.name == STRUCK_METRIC else link_label(metric.name, label)
 
 
 def _name_line(name: str) -> str:

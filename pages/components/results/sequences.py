@@ -18,6 +18,7 @@ from pages.components.ranked_list import Card, choose_entry
 from pages.components.results import live_threshold, model, score_card, sequence_event
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 from pages.components.results.sequence_event import format_amount, format_severity
+from pages.components.term_help import explain
 
 MAX_SHOWN_EVENTS = 2000
 MAX_DEFAULT_COLUMNS = 4
@@ -74,6 +75,7 @@ def _show_metrics(detection: SequenceDetection, run: str) -> None:
             delta_color="off",
             delta_arrow="off",
             delta=_("of {rows} evaluated").format(rows=format_value(int(metrics["rows_scored"]))),
+            help=explain("threshold"),
         )
         _show_alarm_rate(detection)
         show_cost(run)
@@ -91,13 +93,16 @@ def _show_alarm_rate(detection: SequenceDetection) -> None:
         delta=_("target {rate}").format(rate=_format_rate(detection.count_alarms(detection.target_rate)))
         if detection.target_rate is not None
         else _("no target"),
-        help=_(
-            "Measured on the normal rows among the evaluated rows. Labelled rows are excluded, "
-            "and so is every event that contains a labelled row, because it counts as a true "
-            "alarm."
-        )
-        if detection.is_labelled
-        else _("Measured on all evaluated rows, including true alarms, because the data have no labels."),
+        help=explain(
+            "false-alarm-rate",
+            _(
+                "Measured on the normal rows among the evaluated rows. Labelled rows are excluded, "
+                "and so is every event that contains a labelled row, because it counts as a true "
+                "alarm."
+            )
+            if detection.is_labelled
+            else _("Measured on all evaluated rows, including true alarms, because the data have no labels."),
+        ),
     )
 
 
