@@ -13,7 +13,7 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import Forecaster
-from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.panels.covariate_panel import CovariatePanel, shift_periods
 from core.forecasters.seasons import list_repeated_seasons
 from core.progress import Progress
 
@@ -82,7 +82,7 @@ class PlainBoosting(Forecaster):
     @override
     def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
         rows = self._build_rows(series, step).reshape(*series.amounts.shape, -1)[first_day:]
-        origin = shift_days(series.amounts, step)[first_day:]
+        origin = shift_periods(series.amounts, step)[first_day:]
         values = self.models_[step].predict(rows.reshape(-1, rows.shape[2])).reshape(origin.shape)
         return np.where(np.isfinite(origin), values, np.nan)
 
@@ -93,9 +93,9 @@ class PlainBoosting(Forecaster):
         lags = {step + back for back in range(7)} | {
             step + -step % season + season * k for season in seasons for k in (0, 1)
         }
-        columns = [shift_days(amounts, lag) for lag in sorted(lags)]
+        columns = [shift_periods(amounts, lag) for lag in sorted(lags)]
         table = pd.DataFrame(amounts)
-        columns += [shift_days(table.rolling(season, min_periods=1).mean().to_numpy(), step) for season in seasons]
+        columns += [shift_periods(table.rolling(season, min_periods=1).mean().to_numpy(), step) for season in seasons]
         clock = (periods.hour + periods.minute / 60, periods.dayofweek, periods.month, periods.dayofyear)
         columns += [np.repeat(np.asarray(part, dtype=float)[:, None], amounts.shape[1], axis=1) for part in clock]
         columns.append(np.tile(np.arange(amounts.shape[1], dtype=float), (len(amounts), 1)))

@@ -18,7 +18,7 @@ def report(
     out: Annotated[Path, typer.Option(help="Path of the HTML file.")] = Path("report.html"),
     lang: Annotated[str, typer.Option(metavar="|".join(LANGUAGES), help="Language of the report.")] = "en",
 ) -> None:
-    """Write the report of a run as one HTML file: the result in words and figures, the quality of its data, run card.
+    """Write the report of a run as one HTML file: result in words and figures, quality of the data, run card.
 
     The file needs no network. To make a PDF, open it in a browser and print it.
     """

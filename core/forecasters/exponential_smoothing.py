@@ -12,7 +12,7 @@ from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import Forecaster, TargetTransform, build_history_error
 from core.forecasters.level_tracker import LevelTracker
-from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.panels.covariate_panel import CovariatePanel, shift_periods
 from core.forecasters.seasons import list_repeated_seasons
 from core.messages import N_
 from core.progress import Progress
@@ -135,7 +135,7 @@ class ExponentialSmoothing(Forecaster):
             for step in group_steps:
                 values = _forecast(states, self.seasons_, forms, step)[:, 0]
                 lag = step + (-step) % min(self.seasons_)
-                is_known = np.isfinite(shift_days(series.last_known, step) + shift_days(series.last_known, lag))
+                is_known = np.isfinite(shift_periods(series.last_known, step) + shift_periods(series.last_known, lag))
                 forecasts[step] = np.where(is_known, _unscale(values, is_logarithmic, self.offset_), np.nan)
         return forecasts
 
@@ -266,9 +266,9 @@ def _begin_states(
 
 def _forecast(states: _States, seasons: list[int], forms: Floats, step: int) -> Floats:
     """Return the forecasts of all periods, made `step` periods before, (periods, forms, entities)."""
-    forecast = shift_days(states.level + forms[1] ** step * states.error, step)
+    forecast = shift_periods(states.level + forms[1] ** step * states.error, step)
     for season, season_states in zip(seasons, states.seasons, strict=True):
-        forecast = forecast + shift_days(season_states, step + (-step) % season)
+        forecast = forecast + shift_periods(season_states, step + (-step) % season)
     return forecast
 
 

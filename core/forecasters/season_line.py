@@ -9,7 +9,7 @@ from typing_extensions import override
 from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.base import Forecaster, build_history_error
-from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.panels.covariate_panel import CovariatePanel, shift_periods
 from core.forecasters.seasons import list_repeated_seasons
 from core.messages import N_
 from core.progress import Progress
@@ -53,4 +53,4 @@ class SeasonLine(Forecaster):
 
     @override
     def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
-        return shift_days(series.last_known, step + (-step) % self.season_)[first_day:]
+        return shift_periods(series.last_known, step + (-step) % self.season_)[first_day:]

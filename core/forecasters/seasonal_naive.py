@@ -16,7 +16,7 @@ from core.data.frequencies import WEEK, list_seasons
 from core.data.panel import Panel
 from core.data.regular_series import RegularSeries
 from core.forecasters.base import Forecaster
-from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.panels.covariate_panel import CovariatePanel, shift_periods
 from core.forecasters.series.base import (
     RECENT_STEPS,
     SeriesForecaster,
@@ -72,7 +72,7 @@ class SeasonalNaive(SeriesForecaster):
 
     @override
     def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
-        return shift_days(series.last_known, step + -step % self._get_season_steps(series))[first_day:]
+        return shift_periods(series.last_known, step + -step % self._get_season_steps(series))[first_day:]
 
     @override
     def predict_steps(

@@ -13,6 +13,7 @@ from core.language import Language
 from core.messages import N_, Message
 from core.runs.card_model import RunCard, ScoreCard
 from core.runs.documents import render_document
+from core.runs.run_names import translate_run_name
 from core.runs.svg import Drawing, draw_picture
 
 MISSING_TEXT = "–"
@@ -48,7 +49,7 @@ def render_html(card: RunCard, language: Language = ENGLISH) -> str:
     return render_document(
         "card.html",
         title=language.render(title),
-        subtitle=card.about.name,
+        subtitle=translate_run_name(card.about.name, card.about.task, language.translate),
         sections=list_sections(card, language),
         language=language.code,
     )

@@ -1,4 +1,4 @@
-"""What a task tells about a result in a report: words, key figures, events, figures and tables, in no language yet.
+"""Content of a report that a task gives: words, key figures, events, figures and tables, in no language yet.
 
 A text is a `Message`; the writer of the report translates it and formats its values. Names of files, entities and
 columns are values of messages, which the writer escapes.

@@ -42,7 +42,7 @@ MARKUP_ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
 @dataclass(frozen=True)
-class _Event:
+class _EventText:
     """An event as text: number, mark and word of the severity, title, and what is known about it."""
 
     title: str
@@ -51,7 +51,7 @@ class _Event:
 
 
 @dataclass(frozen=True)
-class _Figure:
+class _DrawnFigure:
     """A drawn figure: its JSON, which is safe within a script element, and its height in pixels."""
 
     title: str
@@ -102,6 +102,7 @@ class _Writer:
             ],
             plotly=load_plotly() if figures else "",
             style=_to_script_json(FIGURE_STYLE),
+            chart_config=_to_script_json(language.build_chart_config()),
             quality=self._build_quality(),
             certainty=[self._tell(text) for text in (*self.report.certainty, *content.certainty)],
             notes=[self._tell(text) for text in content.notes if text not in known],
@@ -163,7 +164,7 @@ class _Writer:
         return {
             "heading": self._tell(events.heading),
             "items": [
-                _Event(
+                _EventText(
                     self._tell(event.title),
                     self.language.translate(event.severity) if event.severity else "",
                     " ".join(_end_sentence(self._tell(sentence)) for sentence in event.sentences),
@@ -186,9 +187,9 @@ class _Writer:
             "repairs": [self._tell(text) for text in quality.repairs],
         }
 
-    def _draw(self, figure: ReportFigure) -> _Figure:
+    def _draw(self, figure: ReportFigure) -> _DrawnFigure:
         drawn = self.language.localise_figure(figure.draw(self.language))
-        return _Figure(
+        return _DrawnFigure(
             self._tell(figure.title), self._tell(figure.note), write_figure(drawn), int(drawn.layout.height or 360)
         )
 

@@ -129,7 +129,9 @@ def _show_issues(dataset: Dataset, report: QualityReport, keys: dict[int, str]) 
 def _show_preview(dataset: Dataset, chosen_repairs: list[Repair]) -> None:
     """Show the effect of the chosen repairs before they are applied."""
     st.header(_("Effect of the repairs"))
-    trace, changed_cells = _trace_recipe(dataset.digest, json.dumps([repair.to_json() for repair in chosen_repairs]))
+    with st.spinner(_("Computing the effect of the repairs …")):
+        recipe = json.dumps([repair.to_json() for repair in chosen_repairs])
+        trace, changed_cells = _trace_recipe(dataset.digest, recipe)
     changes = format_changes(trace.count_changes()) or _("Nothing changes.")
     st.write(
         _("{changes} · Rows after the repair: {total}").format(changes=changes, total=format_value(len(trace.after)))

@@ -22,11 +22,11 @@ function translateStreamlit({ texts, patterns }) {
     if (shown !== value) write(shown);
   }
 
-  // Streamlit writes the labels of its buttons as Markdown; other Markdown is ours.
+  // Streamlit writes its buttons and dialogs as Markdown; other Markdown is ours.
   function isOurs(node) {
     const element = node.parentElement;
     return !element || element.closest("script, style, textarea") ||
-      (element.closest("[data-testid='stMarkdownContainer']") && !element.closest("button"));
+      (element.closest("[data-testid='stMarkdownContainer']") && !element.closest("button, [data-testid='stDialog']"));
   }
 
   function visit(root) {

@@ -53,11 +53,11 @@ TEXTS = (
     N_("Hide password"),
     N_("Running..."),
     N_("Page not found"),
-    N_("The page that you have requested does not seem to exist"),
     N_("Stop"),
 )
 
 PATTERNS = (
+    (r"^You have requested page (\S+), but .*$", N_("There is no page $1. The first page is shown.")),
     (r"^([\d.]+)KB per file(.*)$", N_("$1 KB per file$2")),
     (r"^([\d.]+)MB per file(.*)$", N_("$1 MB per file$2")),
     (r"^([\d.]+)GB per file(.*)$", N_("$1 GB per file$2")),

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from core.language import Language
 from core.storage.events.log import EventLog
 from tests.support.app_server import TIMEOUT_MS, open_browser_page
 
@@ -151,7 +152,7 @@ def test_browser_double_click_starts_one_run(result_page: Page, browser: Browser
     page.context.close()
 
 
-def test_browser_shows_french_on_narrow_screen(result_page: Page, browser: Browser) -> None:
+def test_browser_shows_french_on_narrow_screen(result_page: Page, browser: Browser, app_url: str) -> None:
     page = open_browser_page(browser, locale="fr-FR", width=420)
     page.goto(result_page.url)
     assert "Entités concernées" in read_figures(page)
@@ -160,11 +161,15 @@ def test_browser_shows_french_on_narrow_screen(result_page: Page, browser: Brows
     cards = page.locator(".st-key-ranked-cards-incident")
     expect(page.locator(".st-key-ranked-table-incident")).to_be_hidden()
     cards.get_by_test_id("stRadioOption").nth(2).click()
-    heading = page.locator("h3", has_text=cards.get_by_test_id("stRadioCaption").nth(2).inner_text())
+    heading = page.locator("h2", has_text=cards.get_by_test_id("stRadioCaption").nth(2).inner_text())
     expect(heading).to_be_visible(timeout=TIMEOUT_MS)
     page.reload()
     expect(heading).to_be_visible(timeout=TIMEOUT_MS)
     assert "incident=3" in page.url
+    page.goto(app_url)
+    upload = page.get_by_test_id("stFileUploaderDropzone").first
+    expect(upload).to_contain_text(Language("fr").translate("Upload"))
+    expect(upload).to_contain_text(Language("fr").translate("$1 GB per file$2").replace("$1", "2").replace("$2", ""))
     page.context.close()
 
 

@@ -15,7 +15,7 @@ from core.evaluation.conformal import DEFAULT_CONFIG, ConformalConfig, ResidualH
 from core.forecasters.base import Forecaster
 from core.forecasters.intraday.day_shape import DayShape
 from core.forecasters.intraday.step_times import choose_times
-from core.forecasters.panels.covariate_panel import CovariatePanel, WeatherMode, select_covariates, shift_days
+from core.forecasters.panels.covariate_panel import CovariatePanel, WeatherMode, select_covariates, shift_periods
 from core.messages import N_
 from core.progress import Progress
 
@@ -287,8 +287,8 @@ def compute_naive_forecasts(series: Panel, first_day: int, horizon: int) -> dict
     last_known, season = series.fill_stale(series.values), get_naive_season(series)
     steps = range(1, horizon + 1)
     return {
-        "naive1": np.stack([shift_days(last_known, step)[first_day:] for step in steps]),
-        "naive7": np.stack([shift_days(last_known, step + -step % season)[first_day:] for step in steps]),
+        "naive1": np.stack([shift_periods(last_known, step)[first_day:] for step in steps]),
+        "naive7": np.stack([shift_periods(last_known, step + -step % season)[first_day:] for step in steps]),
     }
 
 

@@ -20,7 +20,7 @@ from core.forecasters.features.weather_features import (
     add_weather_change,
     list_lagged_heating,
 )
-from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.panels.covariate_panel import CovariatePanel, shift_periods
 
 TREND_START = pd.Timestamp("2000-01-01")  # fixed, so that the trend does not depend on the first day of the series
 CLOCK_WAVES = 4  # of the day, for steps shorter than a day
@@ -58,7 +58,7 @@ def build_linear_features(
     builder = FeatureBuilder(len(panel.entities), first_day)
     _add_calendar(builder, panel.periods, plan)
     level = _compute_level(last_known, plan)
-    _add_flags(builder, covariates, step, shift_days(level, step))  # the effect of an event is a share of the amount
+    _add_flags(builder, covariates, step, shift_periods(level, step))  # the effect of an event is a share of the amount
     for name in covariates.numeric_names:
         builder.add_feature("weather", name, covariates.get_known_values(name, 0, step))
     if covariates.has_temperature:
@@ -67,14 +67,14 @@ def build_linear_features(
     if plan.day_length:
         add_times(builder, covariates, step, plan)
     if not plan.is_daily:
-        builder.add_feature("past", "level", shift_days(level, step))
+        builder.add_feature("past", "level", shift_periods(level, step))
     weekday = panel.periods.dayofweek.to_numpy()
     seasonal_lags = {step, *(lag for season in plan.seasons for lag in plan.list_season_lags(season, step)[:1])}
     for lag in plan.list_lags(step):
-        past_amounts = shift_days(last_known, lag)
+        past_amounts = shift_periods(last_known, lag)
         builder.add_feature("past", f"lag {lag - step}", past_amounts)
         if plan.has_interactions:
-            weekend = shift_days((weekday >= 5).astype(float), lag)[:, None]
+            weekend = shift_periods((weekday >= 5).astype(float), lag)[:, None]
             builder.add_feature("past", f"lag {lag - step} × week-end", weekend * past_amounts)
         if not plan.has_interactions and lag not in seasonal_lags:
             continue
@@ -83,7 +83,7 @@ def build_linear_features(
             builder.add_feature("past", f"lag {lag - step} × holiday", holiday_amounts)
         for name, value in list_lagged_heating(panel, covariates, lag, step, plan):
             builder.add_feature("past", f"{name} at lag {lag - step}", value)
-    return builder.build_matrix(shift_days(last_known, step) if base is None else base)
+    return builder.build_matrix(shift_periods(last_known, step) if base is None else base)
 
 
 def _add_calendar(builder: FeatureBuilder, periods: pd.DatetimeIndex, plan: FeaturePlan) -> None:
@@ -164,7 +164,7 @@ def build_tree_features(
     """
     plan = plan or FeaturePlan(panel.frequency)
     builder = FeatureBuilder(len(panel.entities), first_day)
-    base = shift_days(last_known, step) if base is None else base
+    base = shift_periods(last_known, step) if base is None else base
     numbers = np.arange(len(panel.entities)) if entity_numbers is None else entity_numbers
     _add_tree_calendar(builder, panel.periods, step, plan)
     builder.add_feature("calendar", "entity", np.broadcast_to(numbers.astype(float), base.shape))
@@ -180,10 +180,10 @@ def build_tree_features(
             covariates.get_known_values(name, 0, step) - covariates.get_known_values(name, step, step),
         )
     for lag in _list_tree_lags(plan, step, horizon):
-        builder.add_feature("past", f"ratio {lag - step}", shift_days(last_known, lag) - base)
+        builder.add_feature("past", f"ratio {lag - step}", shift_periods(last_known, lag) - base)
     for window, min_periods in _list_level_windows(plan):
         level = pd.DataFrame(last_known).rolling(window, min_periods=min_periods).mean().to_numpy()
-        builder.add_feature("past", f"ratio mean {window}", np.nan_to_num(shift_days(level, step) - base))
+        builder.add_feature("past", f"ratio mean {window}", np.nan_to_num(shift_periods(level, step) - base))
     if covariates.has_temperature:
         add_weather_change(builder, panel, covariates, step, plan)
     if plan.day_length:
@@ -201,7 +201,7 @@ def _add_tree_calendar(builder: FeatureBuilder, periods: pd.DatetimeIndex, step:
         builder.add_feature("calendar", "day of year", periods.dayofyear.to_numpy().astype(float))
     if has_weekday:
         builder.add_feature("calendar", "week-end", (weekday >= 5).astype(float))
-        builder.add_feature("calendar", "weekday then", shift_days(weekday.astype(float), step))
+        builder.add_feature("calendar", "weekday then", shift_periods(weekday.astype(float), step))
     if plan.day_length:
         builder.add_feature("calendar", "hour", (periods.hour + periods.minute / 60).to_numpy().astype(float))
 
@@ -229,7 +229,9 @@ def _add_flags(builder: FeatureBuilder, covariates: CovariatePanel, step: int, f
     for flag in covariates.flag_names:
         builder.add_feature(flag, flag, covariates.get_known_values(flag, 0, step) * factor)
         if flag == "holiday":
-            for days_back, name in ((1, "the day after"), (-1, "the day before")):
+            for periods_back, name in ((1, "the day after"), (-1, "the day before")):
                 builder.add_feature(
-                    flag, f"holiday, {name}", np.nan_to_num(covariates.get_known_values(flag, days_back, step)) * factor
+                    flag,
+                    f"holiday, {name}",
+                    np.nan_to_num(covariates.get_known_values(flag, periods_back, step)) * factor,
                 )

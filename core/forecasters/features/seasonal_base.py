@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from core.array_types import Floats
 from core.forecasters.features.feature_plan import FeaturePlan
-from core.forecasters.panels.covariate_panel import shift_days
+from core.forecasters.panels.covariate_panel import shift_periods
 
 RECENT_SHARE = 3
 
@@ -24,11 +24,11 @@ def build_bases(last_known: Floats, step: int, plan: FeaturePlan) -> list[Floats
         >>> [base[20, 0].item() for base in build_bases(weeks, 1, FeaturePlan("D", 60))]
         [19.0, 13.0, 9.5]
     """
-    bases = [shift_days(last_known, step)]
+    bases = [shift_periods(last_known, step)]
     if plan.is_daily and plan.is_complete:
         return bases
     for season in plan.seasons:
-        values = [shift_days(last_known, lag) for lag in plan.list_season_lags(season, step)]
+        values = [shift_periods(last_known, lag) for lag in plan.list_season_lags(season, step)]
         bases += values[:1]
         if len(values) > 1:
             with warnings.catch_warnings():

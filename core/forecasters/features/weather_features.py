@@ -22,11 +22,13 @@ def _ends_next_morning(panel: Panel) -> bool:
     return panel.frequency == "D" and panel.day_start > 0
 
 
-def _list_temperatures(panel: Panel, covariates: CovariatePanel, days_back: int, step: int) -> list[tuple[str, Floats]]:
+def _list_temperatures(
+    panel: Panel, covariates: CovariatePanel, periods_back: int, step: int
+) -> list[tuple[str, Floats]]:
     """Return the temperature of a day, and of the next morning for a day that ends then (gas day: 06:00)."""
-    temperatures = [("", covariates.get_known_values("temperature", days_back, step))]
+    temperatures = [("", covariates.get_known_values("temperature", periods_back, step))]
     if _ends_next_morning(panel):
-        temperatures.append((", next morning", covariates.get_known_values("temperature", days_back - 1, step)))
+        temperatures.append((", next morning", covariates.get_known_values("temperature", periods_back - 1, step)))
     return temperatures
 
 
@@ -115,46 +117,50 @@ def add_weather_change(
     ):
         add_with_change(f"temperature{suffix}", current, at_origin)
     for weight in MEMORY_WEIGHTS:
-        current, at_origin = (_compute_memory(covariates, weight, days_back, step, plan) for days_back in (0, step))
+        current, at_origin = (
+            _compute_memory(covariates, weight, periods_back, step, plan) for periods_back in (0, step)
+        )
         add_with_change(f"memory {weight}", current, at_origin)
     cold_today, cold_at_origin, cold_a_season_before = (
-        _compute_felt_cold(panel, covariates, days_back, step, plan) for days_back in (0, step, season_lag)
+        _compute_felt_cold(panel, covariates, periods_back, step, plan) for periods_back in (0, step, season_lag)
     )
     add_with_change("cold", cold_today, cold_at_origin)
     builder.add_feature("weather", "cold, ratio", np.log((cold_today + 2) / (cold_at_origin + 2)))
     builder.add_feature(
         "weather", "cold, ratio to the same weekday", np.log((cold_today + 2) / (cold_a_season_before + 2))
     )
-    for column, days_back in (("temperature_min", -1 if _ends_next_morning(panel) else 0), ("temperature_max", 0)):
+    for column, periods_back in (("temperature_min", -1 if _ends_next_morning(panel) else 0), ("temperature_max", 0)):
         if column in covariates.columns:
-            builder.add_feature("weather", column, covariates.get_known_values(column, days_back, step))
+            builder.add_feature("weather", column, covariates.get_known_values(column, periods_back, step))
 
 
 def _compute_felt_cold(
-    panel: Panel, covariates: CovariatePanel, days_back: int, step: int, plan: FeaturePlan
+    panel: Panel, covariates: CovariatePanel, periods_back: int, step: int, plan: FeaturePlan
 ) -> Floats:
     """Return the degrees below 16 °C of a temperature with memory of the previous days.
 
     A day that ends in the next morning includes the temperature of that morning.
     """
-    felt_temperature = 0.5 * sum(_compute_memory(covariates, weight, days_back, step, plan) for weight in (0.6, 0.35))
+    felt_temperature = 0.5 * sum(
+        _compute_memory(covariates, weight, periods_back, step, plan) for weight in (0.6, 0.35)
+    )
     if _ends_next_morning(panel):
         felt_temperature = 0.7 * felt_temperature + 0.3 * covariates.get_known_values(
-            "temperature", days_back - 1, step
+            "temperature", periods_back - 1, step
         )
     return np.maximum(16 - felt_temperature, 0)
 
 
 def _compute_memory(
-    covariates: CovariatePanel, last_day_weight: float, days_back: int, step: int, plan: FeaturePlan
+    covariates: CovariatePanel, last_day_weight: float, periods_back: int, step: int, plan: FeaturePlan
 ) -> Floats:
     """Return an exponentially weighted mean of the temperature.
 
     Where the history is short, the mean of its first two weeks has only the periods that are known.
     """
-    mean = covariates.compute_weighted_mean("temperature", last_day_weight, days_back, step)
+    mean = covariates.compute_weighted_mean("temperature", last_day_weight, periods_back, step)
     if plan.is_complete:
         return mean
-    table = pd.DataFrame(covariates.get_known_values("temperature", days_back, step))
+    table = pd.DataFrame(covariates.get_known_values("temperature", periods_back, step))
     weight = 1 - (1 - last_day_weight) ** min(covariates.step / DAY, 1.0)
     return np.where(np.isfinite(mean), mean, table.ewm(alpha=weight).mean().where(table.notna()))

@@ -13,7 +13,7 @@ from core.data.panel import Panel
 from core.forecasters.intraday.day_shape_features import build_shape_features
 from core.forecasters.intraday.intraday_profile import DeviationUnit, compute_slot_means, compute_usual_deviations
 from core.forecasters.intraday.times_test import TimesTest, has_gain
-from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.panels.covariate_panel import CovariatePanel, shift_periods
 from core.forecasters.panels.panel_parts import select_entities, select_rows
 
 MIN_TRAIN_DAYS, MAX_TEST_DAYS = 30, 365
@@ -271,7 +271,7 @@ def _compare_change(change: Floats, target: Floats, unit: Floats) -> tuple[Float
 def _sum_known_days(values: Floats, step: int) -> Floats:
     """Return the sums over the 14 days known `step` days before every day, shape unchanged."""
     sums = np.cumsum(values, axis=0)
-    return np.nan_to_num(shift_days(sums, step)) - np.nan_to_num(shift_days(sums, step + TRUST_DAYS))
+    return np.nan_to_num(shift_periods(sums, step)) - np.nan_to_num(shift_periods(sums, step + TRUST_DAYS))
 
 
 def _fit_entities(features: Floats, targets: Floats, weights: Floats) -> ShapeLines:

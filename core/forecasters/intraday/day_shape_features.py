@@ -10,7 +10,7 @@ from core.data.panel import Panel
 from core.forecasters.features.features import find_weekday_lag
 from core.forecasters.features.weather_features import COOLING_BASES_C, HEATING_BASES_C
 from core.forecasters.intraday.intraday_profile import PROFILE_WEEKS, DeviationUnit, compute_usual_deviations
-from core.forecasters.panels.covariate_panel import TEMPERATURE_COLUMNS, CovariatePanel, shift_days
+from core.forecasters.panels.covariate_panel import TEMPERATURE_COLUMNS, CovariatePanel, shift_periods
 
 YEAR_DAYS = 365.25
 MAX_WAVES = 2  # of a year; finer ones measured no gain
@@ -85,7 +85,7 @@ def _list_covariate_features(covariates: CovariatePanel, step: int) -> list[Floa
         value = covariates.get_known_values(name, 0, step)
         features += [value, value - _compute_usual_covariate(covariates, name, step)]
         if name == "holiday":
-            features += [covariates.get_known_values(name, days_back, step) for days_back in (1, -1)]
+            features += [covariates.get_known_values(name, periods_back, step) for periods_back in (1, -1)]
     return features
 
 
@@ -140,9 +140,9 @@ def _list_level_features(series: Panel, unit: DeviationUnit, means: Floats, step
     known_means = series.values.mean(axis=2)
     usual_level = pd.DataFrame(known_means).rolling(LEVEL_DAYS, min_periods=7).mean().to_numpy()
     earlier_levels = (
-        shift_days(known_means, step),
-        shift_days(known_means, find_weekday_lag(step)),
-        shift_days(usual_level, step),
+        shift_periods(known_means, step),
+        shift_periods(known_means, find_weekday_lag(step)),
+        shift_periods(usual_level, step),
     )
     return [_divide(means - level, unit.measure(means)) for level in earlier_levels]
 
@@ -151,10 +151,10 @@ def _list_past_features(series: Panel, unit: DeviationUnit, means: Floats, step:
     """Return the unusual part of the last known shapes, and the last known hours compared with the day."""
     deviations = unit.compute_deviations(series)
     parts = []
-    for days_back, usual_step in ((step, 1), (find_weekday_lag(step), 7)):
+    for periods_back, usual_step in ((step, 1), (find_weekday_lag(step), 7)):
         unusual = deviations - compute_usual_deviations(deviations, usual_step)
-        parts.append(average_blocks(order_slots(shift_days(unusual, days_back), series), PAST_BLOCKS))
-    last_day = order_slots(shift_days(series.values, step), series)
+        parts.append(average_blocks(order_slots(shift_periods(unusual, periods_back), series), PAST_BLOCKS))
+    last_day = order_slots(shift_periods(series.values, step), series)
     slots = len(series.slots)
     spans = sorted({max(hours * slots // 24, 1) for hours in LAST_HOURS})
     last_levels = [_divide(last_day[:, :, -span:].mean(axis=2) - means, unit.measure(means)) for span in spans]

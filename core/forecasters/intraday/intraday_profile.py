@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.features.features import find_weekday_lag
-from core.forecasters.panels.covariate_panel import shift_days
+from core.forecasters.panels.covariate_panel import shift_periods
 
 PROFILE_WEEKS = 4
 WEEK_DAYS = 7
@@ -105,7 +105,7 @@ def _compute_known_mean(values: Floats, lags: list[int]) -> Floats:
     """Return the mean of the known `values` some days before, shape unchanged; NaN where none is known."""
     total, count = np.zeros(values.shape), np.zeros(values.shape)
     for lag in lags:
-        past_values = shift_days(values, lag)
+        past_values = shift_periods(values, lag)
         is_known = np.isfinite(past_values)
         total += np.where(is_known, past_values, 0)
         count += is_known

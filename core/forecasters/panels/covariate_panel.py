@@ -33,14 +33,14 @@ MEMORY_DAYS = 14  # days of a weighted mean
 
 @dataclass(frozen=True)
 class CovariatePanel:
-    """Covariates without gaps, on the calendar of a panel and one day more.
+    """Covariates without gaps, on the periods of a panel and one more.
 
-    days               the days of the panel and the day after
-    columns            name → values (days + 1, entities)
-    assumed            (days + 1, entities), True where a missing value was replaced by the usual value of the date
-    temperature_error  °C, (origin periods, leads, entities): errors of a temperature forecast, see `get_lead`; None for
-                       a perfect forecast
-    at_times           name → values at the times of the day, (days + 1, entities, slots), of the covariates that count
+    periods            the periods of the panel and the one after
+    columns            name → values (periods + 1, entities)
+    assumed            (periods + 1, entities), True where a missing value was replaced by the usual value of the date
+    temperature_error  °C, (origin periods, leads, entities): errors of a temperature forecast, see `count_leads`; None
+                       for a perfect forecast
+    at_times           name → values at the times of the day, (periods + 1, entities, slots), of those that count
                        at these times; one slot for steps shorter than a day
     step               time between two periods
 
@@ -52,7 +52,7 @@ class CovariatePanel:
         [nan, 1.0, 2.0]
     """
 
-    days: pd.DatetimeIndex
+    periods: pd.DatetimeIndex
     columns: dict[str, Floats]
     assumed: NDArray[np.bool_]
     temperature_error: Floats | None = None
@@ -119,29 +119,29 @@ class CovariatePanel:
         """True if the temperature is known."""
         return "temperature" in self.columns
 
-    def get_known_values(self, name: str, days_back: int, step: int) -> Floats:
-        """Return the covariate `days_back` days before every day of the panel (-1: the day after), (days, entities).
+    def get_known_values(self, name: str, periods_back: int, step: int) -> Floats:
+        """Return the covariate `periods_back` periods before every one of the panel (-1: after), (periods, entities).
 
-        The values are those known `step` days before the day; NaN before the first day of the panel.
+        The values are those known `step` periods before the period; NaN before the first period of the panel.
         """
-        values = shift_days(self.columns[name], days_back)[: len(self.days) - 1]
-        if self.temperature_error is None or name not in TEMPERATURE_COLUMNS or step <= days_back:
+        values = shift_periods(self.columns[name], periods_back)[: len(self.periods) - 1]
+        if self.temperature_error is None or name not in TEMPERATURE_COLUMNS or step <= periods_back:
             return values
-        lead = min(count_leads(step - days_back, self.step), self.temperature_error.shape[1])
-        return values + shift_days(self.temperature_error[:, lead - 1], step)[: len(values)]
+        lead = min(count_leads(step - periods_back, self.step), self.temperature_error.shape[1])
+        return values + shift_periods(self.temperature_error[:, lead - 1], step)[: len(values)]
 
-    def get_times(self, name: str, days_back: int) -> Floats:
-        """Return a covariate at the times of the day `days_back` days before every day, (days, entities, slots)."""
-        return shift_days(self.at_times[name], days_back)[: len(self.days) - 1]
+    def get_times(self, name: str, periods_back: int) -> Floats:
+        """Return a covariate at the times of the day, some periods before every one, (periods, entities, slots)."""
+        return shift_periods(self.at_times[name], periods_back)[: len(self.periods) - 1]
 
     def drop_times(self) -> "CovariatePanel":
         """Return the covariates with their values of days only."""
         return replace(self, at_times={})
 
-    def compute_weighted_mean(self, name: str, last_day_weight: float, days_back: int, step: int) -> Floats:
-        """Return the exponentially weighted mean of the covariate, (days, entities).
+    def compute_weighted_mean(self, name: str, last_day_weight: float, periods_back: int, step: int) -> Floats:
+        """Return the exponentially weighted mean of the covariate, (periods, entities).
 
-        It covers the 14 days that end `days_back` periods before every period, or the last period if that is longer.
+        It covers the 14 days that end `periods_back` periods before every period, or the last period if that is longer.
         The last day has the weight `last_day_weight`.
         """
         count = max(int(MEMORY_DAYS * DAY // max(self.step, DAY)), 1)
@@ -149,7 +149,7 @@ class CovariatePanel:
         weights /= weights.sum()
         day = max(int(DAY // self.step), 1)
         return np.sum(
-            [weight * self.get_known_values(name, days_back + day * k, step) for k, weight in enumerate(weights)],
+            [weight * self.get_known_values(name, periods_back + day * k, step) for k, weight in enumerate(weights)],
             axis=0,
         )
 
@@ -284,20 +284,22 @@ def _read_deviations(
     return select_slots(deviations, panel, periods), np.asarray(is_assumed_period)
 
 
-def shift_days(values: Floats, days_back: int) -> Floats:
-    """Return the value `days_back` days before every day, shape unchanged.
+def shift_periods(values: Floats, periods_back: int) -> Floats:
+    """Return the value `periods_back` periods before every period, shape unchanged.
 
-    NaN before the first day; after the last day the last value is repeated.
+    NaN before the first period; after the last one, the last value is repeated.
 
     Example:
-        >>> shift_days(np.arange(1.0, 4.0), 1).tolist(), shift_days(np.arange(1.0, 4.0), -1).tolist()
+        >>> shift_periods(np.arange(1.0, 4.0), 1).tolist(), shift_periods(np.arange(1.0, 4.0), -1).tolist()
         ([nan, 1.0, 2.0], [2.0, 3.0, 3.0])
     """
-    if days_back == 0:
+    if periods_back == 0:
         return values
-    if days_back < 0:
-        return np.concatenate([values[-days_back:], np.repeat(values[-1:], -days_back, axis=0)])
-    return np.concatenate([np.full((min(days_back, len(values)), *values.shape[1:]), np.nan), values[:-days_back]])
+    if periods_back < 0:
+        return np.concatenate([values[-periods_back:], np.repeat(values[-1:], -periods_back, axis=0)])
+    return np.concatenate(
+        [np.full((min(periods_back, len(values)), *values.shape[1:]), np.nan), values[:-periods_back]]
+    )
 
 
 def _fill_gaps(

@@ -58,7 +58,7 @@ def select_periods_before(series: Panel, covariates: CovariatePanel, end: int) -
         >>> series = Panel(days[:3], ("Lyon",), ("day",), np.ones((3, 1, 1)))
         >>> known = CovariatePanel(days, {"wind": np.ones((4, 1))}, np.zeros((4, 1), dtype=bool))
         >>> part, known_part = select_periods_before(series, known, 2)
-        >>> len(part), len(known_part.days)
+        >>> len(part), len(known_part.periods)
         (2, 3)
     """
     if end >= len(series):
@@ -78,7 +78,7 @@ def select_last_periods(series: Panel, covariates: CovariatePanel, count: int) -
         >>> series = Panel(days[:3], ("Lyon",), ("day",), np.ones((3, 1, 1)))
         >>> known = CovariatePanel(days, {"wind": np.ones((4, 1))}, np.zeros((4, 1), dtype=bool))
         >>> part, known_part = select_last_periods(series, known, 2)
-        >>> part.periods[0] == known_part.days[0], len(part), len(known_part.days)
+        >>> part.periods[0] == known_part.periods[0], len(part), len(known_part.periods)
         (True, 2, 3)
     """
     return series.tail(count), select_rows(covariates, slice(max(len(series) - count, 0), None))
@@ -89,7 +89,7 @@ def select_rows(covariates: CovariatePanel, rows: slice) -> CovariatePanel:
     errors = covariates.temperature_error
     return replace(
         covariates,
-        days=covariates.days[rows],
+        periods=covariates.periods[rows],
         columns={name: values[rows] for name, values in covariates.columns.items()},
         assumed=covariates.assumed[rows],
         temperature_error=None if errors is None else errors[rows],

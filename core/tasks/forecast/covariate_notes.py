@@ -102,8 +102,8 @@ def list_backtest_cautions(model: ForecastModel, backtest: Backtest) -> tuple[Me
     if differing and len(backtest.series.slots) == 1:
         template = (
             N_(
-                "The backtest used the values of {covariates} at the times of the day. The forecast uses one value of "
-                "the day."
+                "The backtest used the values of {covariates} at the times of the day. The forecast uses one value "
+                "per day."
             )
             if timed
             else N_(

@@ -23,6 +23,7 @@ def describe_event(event: Event, unit: str) -> tuple[Message, ...]:
     """Return an event in sentences: its peak beside the interval, how many points are outside, and how it ends.
 
     Example:
+        >>> import pandas as pd
         >>> event = {"peak": pd.Timestamp("2024-03-12 08:00"), "y": 120.0, "yhat": 80.0, "yhat_lower": 70.0,
         ...          "yhat_upper": 100.0, "distance": 20.0, "rel_distance": 25.0, "points": 2, "steps": 3,
         ...          "kind": "high", "is_open": False}

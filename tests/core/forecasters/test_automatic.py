@@ -18,7 +18,7 @@ from core.forecasters.choice.candidates import Candidate, list_candidates
 from core.forecasters.choice.choice import choose_members, forecast_origins
 from core.forecasters.choice.ensemble_weights import PastForecasts, select_members, weigh_members
 from core.forecasters.exponential_smoothing import ExponentialSmoothing, group_steps
-from core.forecasters.panels.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.panels.covariate_panel import CovariatePanel, shift_periods
 from core.forecasters.season_line import SeasonLine
 from core.forecasters.seasons import list_repeated_seasons
 from core.messages import Message
@@ -61,7 +61,7 @@ class Oracle(Forecaster):
         return self
 
     def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
-        known = np.isfinite(shift_days(series.amounts, step))
+        known = np.isfinite(shift_periods(series.amounts, step))
         return np.where(known, series.amounts + self.error, np.nan)[first_day:]
 
 
@@ -169,7 +169,7 @@ def test_choice_sees_no_amount_that_fit_does_not_get(monkeypatch: pytest.MonkeyP
             self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None
         ) -> Self:
             lengths.append(len(series))
-            assert len(covariates.days) == len(series) + 1
+            assert len(covariates.periods) == len(series) + 1
             return self
 
     use_candidates(monkeypatch, Candidate("recorder", lambda: Recorder(), lambda size: 0.0))

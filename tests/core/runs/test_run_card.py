@@ -334,6 +334,7 @@ def test_run_card_page_in_french(command_workspace: Workspace, sample: Dataset) 
     french = render_html(card, Language("fr"))
     assert '<html lang="fr">' in french
     assert "<h2>Seuil</h2>" in french
+    assert "Anomalies · sample_gas_daily" in french
     assert french.startswith("<!doctype html>")
 
 

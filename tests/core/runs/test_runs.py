@@ -267,7 +267,8 @@ def test_search_runs_with_stopped_or_hanging_server(
     assert not other_workspace.tracking.spool.artifact_dir(run_page.runs[0].record.key).exists(), (
         "files were fetched for a table"
     )
-    assert comparison.get_record_url(run_page.runs[0].record, other_workspace).endswith(f"/runs/{run_id}")
+    run_url = comparison.get_record_url(run_page.runs[0].record, other_workspace)
+    assert run_url.endswith(f"/runs/{run_id}?workflowType=machine_learning")
     assert comparison.get_experiment_url("anomalies", other_workspace).startswith(f"{uri}/#/experiments/")
     assert comparison.get_experiment_url("anomalies", other_workspace).endswith("/runs?workflowType=machine_learning")
     assert comparison.get_experiment_url("", other_workspace) == f"{uri}/#/experiments?workflowType=machine_learning"

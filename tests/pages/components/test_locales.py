@@ -84,9 +84,15 @@ def test_french_catalogue_keeps_placeholders() -> None:
     assert len(translated) > 2000
     assert [
         forms
-        for forms, translations in translated.items()
-        if any(parse_placeholders(text) != parse_placeholders(forms[-1]) for text in translations)
+        for forms, (*_singular, text) in translated.items()
+        if parse_placeholders(text) != parse_placeholders(forms[-1])
     ] == []
+
+
+def test_singular_names_only_values_of_its_plural() -> None:
+    """A singular may leave out its number: "the last interval", "the last 3 intervals"."""
+    forms = [forms for pair in load_french_catalogue().items() for forms in pair if len(forms) == 2]
+    assert [one for one, many in forms if not set(parse_placeholders(one)) <= set(parse_placeholders(many))] == []
 
 
 def test_texts_with_a_plural_name_their_number() -> None:

@@ -7,13 +7,14 @@ from core import jobs
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.samples import SAMPLES, load_sample
+from core.settings import ROOT
 from core.spec.codec import encode
 from core.spec.spec import DataSpec
 from core.spec.task import Mode, Task, list_tasks
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
-from pages.components import guide, i18n
+from pages.components import guide
 from pages.components.names import shorten_name
 from tests.support.app_pages import click_button, open_page, read_page_text
 
@@ -95,7 +96,7 @@ def test_shortened_names_have_no_markup(name: str) -> None:
     assert all(name[i - 1] == "\\" for name in [shorten_name(name)] for i, c in enumerate(name) if c in "[]*_`$:<>")
 
 
-def test_guided_walk_follows_user(page_workspace: Workspace, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guided_walk_follows_user(page_workspace: Workspace, sample: Dataset) -> None:
     digest = page_workspace.datasets.save(sample)
     run = detect(FOREST, sample, workspace=page_workspace, actor=Actor("bob", "tests"))[1]
     app = click_button(open_page(HOME), "guide-start")
@@ -107,13 +108,13 @@ def test_guided_walk_follows_user(page_workspace: Workspace, sample: Dataset, mo
     assert "**Find**" in read_page_text(app)
     app.query_params["run"] = run.id
     assert "**Understand**" in read_page_text(app.run())
+    app = app.switch_page(str(ROOT / "pages" / "analysis" / "anomalies.py")).run()
+    verdict = next(choice for choice in app.segmented_control if str(choice.key).startswith("verdict-choice-"))
+    app = verdict.set_value("true_alarm").run()
+    app = click_button(app, str(verdict.key).replace("choice", "save"))
+    assert "**Hand on**" in read_page_text(app), "a verdict on an incident needs no other click"
+    assert f"runs={run.id}" in read_links(app)
     app = click_button(app, "guide-next")
-    monkeypatch.setattr(i18n, "get_language", lambda: "fr")
-    assert not app.run().exception
-    monkeypatch.undo()
-    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: page_workspace)
-    walk: guide.Walk = app.session_state[guide.STATE_KEY]
-    assert walk.finished == {"load", "doctor", "anomalies", "why"}
+    assert "That was the whole way" in read_page_text(app)
     app = click_button(app, "guide-leave")
-    assert "guide-start" in [button.key for button in app.button]
-    assert "**Judge**" not in read_page_text(app)
+    assert app.session_state[guide.STATE_KEY] is None
