@@ -8,6 +8,7 @@ from core.cli.convert import convert
 from core.cli.doctor import doctor
 from core.cli.health import health
 from core.cli.models import models
+from core.cli.notes import notes
 from core.cli.report import report
 from core.cli.runs import runs
 from core.cli.sample import sample
@@ -22,7 +23,14 @@ from core.cli.worker import worker
 def build_app() -> typer.Typer:
     """Return the command line: the commands of the tasks and those about everything else."""
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-    groups = {"models": models, "runs": runs, "convert": convert, "sequences": sequences, "users": users}
+    groups = {
+        "models": models,
+        "runs": runs,
+        "notes": notes,
+        "convert": convert,
+        "sequences": sequences,
+        "users": users,
+    }
     app.command()(doctor)
     add_task_commands(app, groups)
     for command in (report, threshold, sample, serve, worker, health):

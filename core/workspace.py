@@ -16,6 +16,7 @@ from core.storage.events.log import EventLog
 from core.storage.feedback import FeedbackStore
 from core.storage.flash import FlashMessages
 from core.storage.image_sets import ImageSetStore
+from core.storage.notes import NoteStore
 from core.storage.outbox import Outbox
 from core.storage.raw_uploads import RAW_FOLDER, RawUploads
 from core.storage.read_choices import ReadChoices
@@ -44,6 +45,7 @@ class Workspace:
     read_choices: ReadChoices
     covariates: CovariateStore
     image_sets: ImageSetStore
+    notes: NoteStore
     saved_views: SavedViews
     events: EventLog
     feedback: FeedbackStore
@@ -65,6 +67,7 @@ class Workspace:
             ReadChoices(folder / "read-choices"),
             CovariateStore(folder / "covariates"),
             ImageSetStore(folder / "image-sets"),
+            NoteStore(folder / "notes"),
             SavedViews(folder / "saved-views"),
             EventLog(folder / "events"),
             FeedbackStore(folder / "feedback", Bucket.from_settings(settings)),

@@ -44,6 +44,17 @@ def downsample(values: NDArray[np.float64], max_points: int) -> NDArray[np.intp]
     return np.asarray(positions, dtype=np.intp)
 
 
+def choose_points(
+    values: NDArray[np.float64], max_points: int, is_visible: NDArray[np.bool_] | None = None
+) -> NDArray[np.intp]:
+    """Return the positions of a line as `downsample`, and as many again of its visible part, in their order."""
+    positions = downsample(values, max_points)
+    if is_visible is None or len(positions) == len(values):
+        return positions
+    visible = np.flatnonzero(is_visible)
+    return np.unique(np.concatenate([positions, visible[downsample(values[visible], max_points)]]))
+
+
 def to_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return `values` as float32, which halves the size of the figure."""
     return values.astype(np.float32)

@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from core.circuit_breaker import ServiceBreaker
 from core.errors import AccessDeniedError, ServiceUnavailableError
 from core.messages import N_, Message
+from core.storage.durable_files import sync_folder, write_durably
 from core.storage.s3 import Bucket
 
 T = TypeVar("T")
@@ -100,10 +101,10 @@ class FeedbackStore:
         Raises OSError if it cannot be written; nothing is saved then.
         """
         if self.bucket is None:
-            _write_file(self._get_path(record), record.model_dump_json().encode())
+            write_durably(self._get_path(record), record.model_dump_json().encode())
             return FeedbackStatus(record.id, "kept")
         path = self.folder / "waiting" / f"{record.id}.json"
-        _write_file(path, record.model_dump_json().encode())
+        write_durably(path, record.model_dump_json().encode())
         try:
             self._send_record(path, record, self._interactive_breaker)
         except ServiceUnavailableError:
@@ -222,7 +223,7 @@ class FeedbackStore:
             logger.warning("%s in the bucket is not a feedback record", key)
             self._invalid_keys.add(key)
             return False
-        _write_file(self._get_path(record), body)
+        write_durably(self._get_path(record), body)
         return True
 
     def _send_record(self, path: Path, record: Feedback, breaker: ServiceBreaker) -> None:
@@ -234,7 +235,7 @@ class FeedbackStore:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
         except FileNotFoundError:  # another process has sent it
             return
         except OSError as error:  # the next delivery puts it into the bucket again, which changes nothing
@@ -271,30 +272,6 @@ def _read_record(path: Path) -> Feedback | None:
         logger.warning("%s is not a feedback record", path)
         return None
     return record
-
-
-def _write_file(path: Path, body: bytes) -> None:
-    """Write the file atomically and flush it to disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.draft")
-    try:
-        with draft.open("wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Flush the directory entries of `folder`, so that they survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def build_feedback_schema() -> dict[str, Any]:

@@ -56,12 +56,7 @@ def _show_suggestion(suggestion: ClusterSuggestion, min_samples: int) -> None:
                 k=suggestion.k, points=format_value(suggestion.points)
             )
         )
-        show_chart(
-            figures.draw_elbow(suggestion, _),
-            "elbow",
-            _("Inertia and silhouette by number of clusters"),
-            has_time_axis=False,
-        )
+        show_chart(figures.draw_elbow(suggestion, _), "elbow", _("Inertia and silhouette by number of clusters"))
     st.caption(
         _(
             "Distance to the {count} nearest points, including the point itself. The knee of "
@@ -69,10 +64,7 @@ def _show_suggestion(suggestion: ClusterSuggestion, min_samples: int) -> None:
         ).format(count=min_samples, eps=format_value(float(f"{suggestion.eps:.3g}")))
     )
     show_chart(
-        figures.draw_neighbour_distances(suggestion, _),
-        "neighbours",
-        _("Distances to neighbours, in ascending order"),
-        has_time_axis=False,
+        figures.draw_neighbour_distances(suggestion, _), "neighbours", _("Distances to neighbours, in ascending order")
     )
 
 

@@ -77,12 +77,7 @@ def format_changes(counts: ChangeCounts) -> str:
 
 def show_place(place: Place, dataset: Dataset, key: str) -> None:
     """Show the values around the largest change of a repair, before and after."""
-    show_chart(
-        draw_repair(place.before, place.after, dataset.unit, _),
-        key,
-        _("Values before and after the repair"),
-        has_time_axis=dataset.has_dates,
-    )
+    show_chart(draw_repair(place.before, place.after, dataset.unit, _), key, _("Values before and after the repair"))
 
 
 def _name_place(place: Place, dataset: Dataset) -> str:

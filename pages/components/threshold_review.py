@@ -73,7 +73,6 @@ def show() -> None:
         figures.draw_reviewed_scores(_select_affected_rows(flagged, threshold), flagged.threshold, threshold, _),
         "judged-scores",
         _("Scores by verdict, with both thresholds"),
-        has_time_axis=False,
     )
     _show_accept_button(flagged, threshold)
     _show_removed_rows(flagged.select_removed_rows(threshold))

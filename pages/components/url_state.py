@@ -11,7 +11,7 @@ import streamlit as st
 
 T = TypeVar("T")
 
-INPUT_PARAMS = ("covariates", "images", "pictures", "section", "from")
+INPUT_PARAMS = ("covariates", "images", "pictures", "section", "from", "period")
 """Query parameters that stay when a run is set."""
 
 # ---- query parameters -----------------------------------------------------------------------------------------------
@@ -41,6 +41,11 @@ def get_query_params() -> dict[str, list[str]]:
 def get_state(name: str, default: Any = None) -> Any:
     """Return the value `name` of the browser session, or `default`."""
     return st.session_state.get(name, default)
+
+
+def has_state(name: str) -> bool:
+    """Tell whether the browser session has a value `name`."""
+    return name in st.session_state
 
 
 def set_state(name: str, value: object) -> None:

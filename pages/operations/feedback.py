@@ -112,12 +112,7 @@ def _show_precision(by_detector: pd.DataFrame, by_run: pd.DataFrame) -> None:
     table = by_run if grouping == "run" else by_detector
     table = table[table["reviewed"] > 0].reset_index(drop=True)
     names = [feedback_table.get_detector_label(row) for row in table.to_dict("records")]
-    show_chart(
-        figures.draw_precision(table, names, _),
-        "precision",
-        _("Precision of each detector with its interval"),
-        has_time_axis=False,
-    )
+    show_chart(figures.draw_precision(table, names, _), "precision", _("Precision of each detector with its interval"))
     st.caption(
         _(
             "Share of true alarms among the reviewed alarms. Each user has one vote per row, "

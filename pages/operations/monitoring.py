@@ -190,12 +190,7 @@ def _show_runs(events: EventTables) -> None:
     if table.empty:
         st.info(_("No model has run in this period."))
         return
-    show_chart(
-        figures.draw_runs_per_model(table, _),
-        "monitoring-runs",
-        _("Runs of each model, by status"),
-        has_time_axis=False,
-    )
+    show_chart(figures.draw_runs_per_model(table, _), "monitoring-runs", _("Runs of each model, by status"))
     _show_table(table, "runs")
 
 
@@ -208,10 +203,7 @@ def _show_response_times(events: EventTables) -> None:
     )
     if not table.empty:
         show_chart(
-            figures.draw_seconds_per_model(table, _),
-            "monitoring-seconds-model",
-            _("Response time of each model"),
-            has_time_axis=False,
+            figures.draw_seconds_per_model(table, _), "monitoring-seconds-model", _("Response time of each model")
         )
     _show_table(buckets.reset_index(), "seconds", lambda: monitoring.summarise_over_time(events.table).reset_index())
 
@@ -242,12 +234,7 @@ def _show_anomalies(events: EventTables) -> None:
         st.info(_("No run of this period records the entities of its anomalies."))
         return
     st.caption(_("A row flagged by two runs counts twice. Each run records at most 50 entities."))
-    show_chart(
-        figures.draw_anomalies_per_entity(table, _),
-        "monitoring-anomalies",
-        _("Anomalies of each entity"),
-        has_time_axis=False,
-    )
+    show_chart(figures.draw_anomalies_per_entity(table, _), "monitoring-anomalies", _("Anomalies of each entity"))
     _show_table(table, "anomalies")
 
 
@@ -280,12 +267,7 @@ def _show_emissions(events: EventTables) -> None:
             "machine. Use the estimate to compare models, not for carbon accounting."
         )
     )
-    show_chart(
-        figures.draw_emissions_per_model(table, _),
-        "monitoring-emissions",
-        _("Grams of CO₂ of each model"),
-        has_time_axis=False,
-    )
+    show_chart(figures.draw_emissions_per_model(table, _), "monitoring-emissions", _("Grams of CO₂ of each model"))
     _show_table(table, "emissions")
 
 

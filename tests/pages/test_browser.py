@@ -1,6 +1,7 @@
 """The app in headless Chromium: sample, repair, anomalies, export, shared links, forecast, clusters, sequences."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
@@ -149,6 +150,27 @@ def test_browser_double_click_starts_one_run(result_page: Page, browser: Browser
     assert [event.event for event in events] == ["model_execution"], [
         (e.timestamp.isoformat(), e.response_time, e.status) for e in events
     ]
+    page.context.close()
+
+
+def test_browser_period_drawn_across_chart_moves_page(result_page: Page, browser: Browser) -> None:
+    page = open_browser_page(browser)
+    page.goto(result_page.url)
+    chart = page.locator(".st-key-timeline .nsewdrag").first
+    chart.scroll_into_view_if_needed()
+    wait_until_drawn(page)
+    box = chart.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.4 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.6 * box["height"], steps=5)
+    page.mouse.up()
+    page.wait_for_url("**period=**")
+    expect(page.locator(".st-key-time-range").get_by_role("radio", name="Custom")).to_be_checked()
+    start, end = (pd.Timestamp(part) for part in unquote(page.url.split("period=")[1]).split(".."))
+    assert start < end < start + pd.Timedelta(days=365)
+    page.reload()
+    expect(page.locator(".st-key-time-range").get_by_role("radio", name="Custom")).to_be_checked()
     page.context.close()
 
 

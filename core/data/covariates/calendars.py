@@ -9,6 +9,9 @@ import pandas as pd
 from core.data.covariates.countries import split_calendar
 from core.data.covariates.covariate_table import CovariateTable
 
+LANGUAGE_CODES = {"en": "en_US"}
+"""Language → its code in the library, where it has another."""
+
 
 def load_public_holidays(days: pd.DatetimeIndex, calendars: Sequence[str]) -> CovariateTable:
     """Return the public holidays of the `calendars` ("FR", "DE-BY" …) in the years of `days`; a calendar is a place.
@@ -30,6 +33,25 @@ def load_public_holidays(days: pd.DatetimeIndex, calendars: Sequence[str]) -> Co
         flags[calendar] = pd.Series(all_days.isin(pd.to_datetime(sorted(public_days))).astype(float), index=all_days)
     frame = pd.concat(flags, names=["place", "day"]).to_frame("holiday").sort_index()
     return CovariateTable("holidays", frame, f"holidays {version('holidays')} ({', '.join(calendars)})")
+
+
+def name_public_holidays(days: pd.DatetimeIndex, calendar: str, language: str = "en") -> dict[pd.Timestamp, str]:
+    """Return day → name of the public holidays of a calendar in the years of `days`.
+
+    A calendar without names in the language, "en" or "fr", gives those it has.
+
+    Example:
+        >>> names = name_public_holidays(pd.DatetimeIndex(["2024-05-01"]), "FR", "fr")
+        >>> names[pd.Timestamp("2024-07-14")]
+        'Fête nationale'
+    """
+    import holidays
+
+    country, subdivision = split_calendar(calendar)
+    years = range(days.min().year, days.max().year + 1)
+    code = LANGUAGE_CODES.get(language, language)
+    public_days = holidays.country_holidays(country, subdiv=subdivision or None, years=years, language=code)
+    return {pd.Timestamp(day): name for day, name in public_days.items()}
 
 
 def load_school_breaks(days: pd.DatetimeIndex) -> CovariateTable:

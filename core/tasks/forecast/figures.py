@@ -64,6 +64,7 @@ def draw_forecast(
     `rows` are the rows of one entity as in `Forecast.rows`; `history` has the columns time and actual.
     """
     figure = go.Figure()
+    history = history.iloc[downsample(history["actual"].to_numpy(np.float64), MAX_POINTS)]
     figure.add_scatter(
         x=history["time"],
         y=to_float32(history["actual"].to_numpy(np.float64)),

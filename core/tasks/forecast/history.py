@@ -11,9 +11,16 @@ from core.tasks.forecast.result import Forecast
 HISTORY_DAYS = {True: 60, False: 14}  # days of history; True for daily amounts, False for times of the day
 
 
-def select_history(part: Forecast, dataset: Dataset | None, entities: list[str]) -> pd.DataFrame:
-    """Return time and actual of the last days of `entities`, summed: from the data, else from the backtest."""
+def select_history(
+    part: Forecast, dataset: Dataset | None, entities: list[str], start: pd.Timestamp | None = None
+) -> pd.DataFrame:
+    """Return time and actual of the last days of `entities`, summed: from the data, else from the backtest.
+
+    They are 60 days, 14 for times of the day, or more to begin at `start`.
+    """
     days = pd.Timedelta(days=HISTORY_DAYS[len(part.slots) == 1])
+    if start is not None:
+        days = max(days, part.rows["time"].min() - start)
     if dataset is None:
         table = part.checked[part.checked["step"] == part.checked["step"].min()]
         return table[table["time"] > table["time"].max() - days].sort_values("time")

@@ -19,6 +19,7 @@ from core.figures.style import (
     SEVERITY_SYMBOLS,
     Translate,
     apply_layout,
+    choose_points,
     downsample,
     to_float32,
 )
@@ -36,9 +37,15 @@ LETTER_WIDTH_PX, MAX_NAME_LETTERS = 7, 18  # width in pixels and maximum number 
 RIGHT_MARGIN_PX = 12  # right margin in pixels
 
 
-def draw_timeline(detection: SequenceDetection, entity: str, translate: Translate = str) -> go.Figure:
+def draw_timeline(
+    detection: SequenceDetection,
+    entity: str,
+    translate: Translate = str,
+    span: tuple[pd.Timestamp, pd.Timestamp] | None = None,
+) -> go.Figure:
     """Draw the scores of one entity over time, with the threshold, the shaded events and the labels.
 
+    `span` is the part that is looked at, which is drawn with all its details.
     The axis ends a few thresholds above the usual score, so that one extreme score does not flatten the curve. Higher
     peaks are drawn at its edge, labelled with their score.
     """
@@ -48,7 +55,8 @@ def draw_timeline(detection: SequenceDetection, entity: str, translate: Translat
     _shade_events(figure, events, (low, high), detection, translate)
     for is_train, name, colour in ((True, N_("training rows"), NEUTRAL_COLOUR), (False, N_("score"), PALETTE[0])):
         part = rows[rows["fitted"].to_numpy() == is_train]
-        line_rows = part.iloc[downsample(part["score"].to_numpy(dtype=float), MAX_POINTS)]
+        is_visible = None if span is None else part["time"].between(*span).to_numpy()
+        line_rows = part.iloc[choose_points(part["score"].to_numpy(dtype=float), MAX_POINTS, is_visible)]
         if len(line_rows):
             figure.add_scatter(
                 x=line_rows["time"],

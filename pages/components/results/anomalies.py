@@ -1,5 +1,8 @@
 """Result of an anomaly detection: figures, charts, incidents, one row in detail, downloads."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -15,6 +18,7 @@ from pages.components.i18n import _, format_percent, format_value, list_months, 
 from pages.components.results import anomaly_list, live_threshold, model
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 from pages.components.term_help import explain
+from pages.components.timeline import Timeline, open_timeline
 
 
 def show_detection(detection: Detection, dataset: Dataset | None, run: str) -> None:
@@ -23,8 +27,9 @@ def show_detection(detection: Detection, dataset: Dataset | None, run: str) -> N
     if detection.anomalies.empty:
         st.info(_("Nothing stands out: no row has a score above the threshold."), icon=":material/check_circle:")
     else:
+        shared = open_timeline(dataset, filters_lists=False)
         anomaly_list.show(detection, dataset, run)
-        _show_views(detection, dataset)
+        _show_views(detection, dataset, shared)
     live_threshold.show(run)
     model.show_section(run, "anomalies")
     show_downloads(lambda: _export_table(detection), "anomalies", _("All scores ({kind})"))
@@ -80,14 +85,14 @@ def _describe_threshold(detection: Detection) -> str:
 
 
 @st.fragment
-def _show_views(detection: Detection, dataset: Dataset | None) -> None:
+def _show_views(detection: Detection, dataset: Dataset | None, shared: Timeline) -> None:
     """Show the anomalies over time, by day, entity and month; only the open view is drawn."""
     st.header(_("All anomalies"))
     if dataset is not None and not dataset.has_dates:
-        _show_timeline(detection, dataset)
+        _show_timeline(detection, dataset, shared)
         return
-    views = {
-        _("Over time"): _show_timeline,
+    views: dict[str, Callable[[Detection, Dataset | None], None]] = {
+        _("Over time"): partial(_show_timeline, shared=shared),
         _("Calendar"): _show_calendar,
         _("By entity"): _show_entities,
         _("By month"): _show_months,
@@ -101,7 +106,7 @@ def _show_views(detection: Detection, dataset: Dataset | None) -> None:
                 show_view(detection, dataset)
 
 
-def _show_timeline(detection: Detection, dataset: Dataset | None) -> None:
+def _show_timeline(detection: Detection, dataset: Dataset | None, shared: Timeline) -> None:
     if dataset is None:
         return
     focus = choose_focus(detection, dataset.entities)
@@ -109,11 +114,11 @@ def _show_timeline(detection: Detection, dataset: Dataset | None) -> None:
         focus = st.multiselect(
             _("Entities in colour"), dataset.entities, focus, max_selections=MAX_FOCUS_ENTITIES, key="curve"
         )
-    show_chart(
-        draw_timeline(dataset, detection, _, translate_message, focus),
+    shared.show_chart(
+        draw_timeline(shared.select_rows(dataset), detection, _, translate_message, focus),
         "timeline",
         _("Values over time, incidents marked"),
-        has_time_axis=dataset.has_dates,
+        focus[0] if len(focus) == 1 else "",
     )
 
 
@@ -122,22 +127,16 @@ def _show_calendar(detection: Detection, dataset: Dataset | None) -> None:
         draw_calendar_map(detection, _, list_weekdays(), list_months()),
         "calendar",
         _("Anomalies per day of each year, weeks from left to right and weekdays from Monday at the top"),
-        has_time_axis=False,
     )
 
 
 def _show_entities(detection: Detection, dataset: Dataset | None) -> None:
-    show_chart(
-        figures.draw_counts_per_entity(detection, _), "per-entity", _("Anomalies of each entity"), has_time_axis=False
-    )
+    show_chart(figures.draw_counts_per_entity(detection, _), "per-entity", _("Anomalies of each entity"))
 
 
 def _show_months(detection: Detection, dataset: Dataset | None) -> None:
     show_chart(
-        figures.draw_counts_per_month(detection, _, list_months()),
-        "per-month",
-        _("Anomalies per month of the year"),
-        has_time_axis=False,
+        figures.draw_counts_per_month(detection, _, list_months()), "per-month", _("Anomalies per month of the year")
     )
 
 

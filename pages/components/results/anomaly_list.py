@@ -238,14 +238,12 @@ def _show_row(detection: Detection, dataset: Dataset | None, number: int) -> Non
             draw_incident(dataset, detection, number, _, translate_message),
             "incident",
             _("Timeline of the entity, and below it the values around the incident with their usual band"),
-            has_time_axis=dataset.has_dates,
         )
     if len(cells) > 1:
         show_chart(
             figures.draw_row_profile(cells, detection.data.unit, _),
             "profile",
             _("Values of the row and their expected band"),
-            has_time_axis=False,
         )
 
 

@@ -107,12 +107,7 @@ def _show_map(clustering: Clustering) -> None:
     if outside_count:
         texts.append(_("Points outside the map, drawn on its edge: {count}.").format(count=format_value(outside_count)))
     st.caption(" ".join(texts))
-    show_chart(
-        figures.draw_pca_map(clustering, _),
-        "map",
-        _("Points on the two axes of greatest variance, by cluster"),
-        has_time_axis=False,
-    )
+    show_chart(figures.draw_pca_map(clustering, _), "map", _("Points on the two axes of greatest variance, by cluster"))
 
 
 def _show_profiles(clustering: Clustering) -> None:
@@ -122,12 +117,7 @@ def _show_profiles(clustering: Clustering) -> None:
     st.caption(_("Mean of each cluster. The band contains 80 % of its points."))
     if len(clustering.sizes) > figures.MAX_PROFILES:
         st.caption(_("Only the {count} largest clusters are shown.").format(count=figures.MAX_PROFILES))
-    show_chart(
-        figures.draw_profiles(clustering, _),
-        "profiles",
-        _("Mean profile of each cluster with its band"),
-        has_time_axis=False,
-    )
+    show_chart(figures.draw_profiles(clustering, _), "profiles", _("Mean profile of each cluster with its band"))
     sizes = pd.DataFrame({"cluster": range(len(clustering.sizes)), "points": clustering.sizes})
     sizes["share"] = sizes["points"] / len(clustering.rows)
     if clustering.model_spec.look == "level":
@@ -151,20 +141,12 @@ def _show_profiles(clustering: Clustering) -> None:
 def _show_counts(clustering: Clustering) -> None:
     st.caption(_("Number of points by entity and cluster. The colour is the share of the points of the entity."))
     show_chart(
-        figures.draw_crosstab(clustering.count_by_entity(), _),
-        "by-entity",
-        _("Number of points by entity and cluster"),
-        has_time_axis=False,
+        figures.draw_crosstab(clustering.count_by_entity(), _), "by-entity", _("Number of points by entity and cluster")
     )
     seasons = clustering.count_by_season()
     if not seasons.empty:
         st.caption(_("Number of points by season and cluster. The colour is the share of the points of the season."))
-        show_chart(
-            figures.draw_crosstab(seasons, _),
-            "by-season",
-            _("Number of points by season and cluster"),
-            has_time_axis=False,
-        )
+        show_chart(figures.draw_crosstab(seasons, _), "by-season", _("Number of points by season and cluster"))
 
 
 def _show_france(clustering: Clustering) -> None:
@@ -174,12 +156,7 @@ def _show_france(clustering: Clustering) -> None:
             "divided tile has several entities."
         )
     )
-    show_chart(
-        figures.draw_france_map(clustering, _),
-        "france",
-        _("Regions of France as tiles, by cluster"),
-        has_time_axis=False,
-    )
+    show_chart(figures.draw_france_map(clustering, _), "france", _("Regions of France as tiles, by cluster"))
 
 
 def _show_noise(clustering: Clustering, run: str) -> None:

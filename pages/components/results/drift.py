@@ -149,14 +149,12 @@ def _show_column(result: DriftReport, row: int) -> None:
             figures.draw_value_histograms(reference_values, current_values, result.reference.unit, _),
             "drift-histograms",
             _("Distribution of the values in the training data and the new data"),
-            has_time_axis=False,
         )
     with right:
         show_chart(
             figures.draw_quantile_comparison(reference_values, current_values, result.reference.unit, _),
             "drift-quantiles",
             _("Quantiles of the training data and the new data"),
-            has_time_axis=False,
         )
 
 

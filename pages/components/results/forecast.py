@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.messages import Message
+from core.operations.known_events import EventSource
 from core.tasks.forecast import figures
 from core.tasks.forecast.history import select_history
 from core.tasks.forecast.period_words import PeriodWords, get_period_words, has_clock
@@ -20,6 +21,7 @@ from pages.components.results import forecast_alarms, forecast_evaluation, model
 from pages.components.results.forecast_evaluation import EntitySelector
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 from pages.components.term_help import explain
+from pages.components.timeline import Timeline, open_timeline
 
 
 def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None:
@@ -27,14 +29,15 @@ def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None
     _show_metrics(forecast, run)
     st.caption("\n".join(f"- {translate_message(text)}" for text in forecast.notes))
     select_entity = partial(select_part, forecast, run)
+    timeline = _open_timeline(forecast, dataset)
     views: dict[str, Callable[[], None]] = {
-        _("Forecast"): lambda: _show_future_days(forecast, select_entity, dataset),
-        _("Alarms"): lambda: forecast_alarms.show(forecast, run),
-        _("Backtest"): lambda: forecast_evaluation.show_backtest(forecast, select_entity),
+        _("Forecast"): lambda: _show_future_days(forecast, select_entity, dataset, timeline),
+        _("Alarms"): lambda: forecast_alarms.show(forecast, run, timeline),
+        _("Backtest"): lambda: forecast_evaluation.show_backtest(forecast, select_entity, timeline),
         _("Errors"): lambda: forecast_evaluation.show_errors(forecast, select_entity),
         _("Intervals"): lambda: forecast_evaluation.show_intervals(forecast, dataset, run),
         _("Influences"): lambda: _show_influences(forecast),
-        _("Scenarios"): lambda: what_if.show(forecast, run),
+        _("Scenarios"): lambda: what_if.show(forecast, run, timeline),
         _("Model"): lambda: model.show(run, "forecast"),
     }
     tabs = st.tabs(list(views), key="forecast-view", on_change="rerun")
@@ -44,6 +47,15 @@ def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None
                 draw()
     show_downloads(forecast.to_frame, "forecast", _("The forecast ({kind})"))
     show_record(run)
+
+
+def _open_timeline(forecast: Forecast, dataset: Dataset | None) -> Timeline:
+    """Return the timeline with the calendar and the covariates that the forecast knows."""
+    model_spec = forecast.model_spec
+    source = EventSource(
+        forecast.covariate_digest, model_spec.calendar, model_spec.places, pd.Timestamp(forecast.rows["time"].max())
+    )
+    return open_timeline(dataset, source)
 
 
 def _show_metrics(forecast: Forecast, run: str) -> None:
@@ -105,8 +117,11 @@ def _compute_total(run: str, _found: Forecast) -> Forecast:
 # ---- future days ----------------------------------------------------------------------------------------------------
 
 
-def _show_future_days(forecast: Forecast, select_entity: EntitySelector, dataset: Dataset | None) -> None:
-    part = select_entity(forecast_evaluation.ask_entity(forecast, "ahead"))
+def _show_future_days(
+    forecast: Forecast, select_entity: EntitySelector, dataset: Dataset | None, timeline: Timeline
+) -> None:
+    entity = forecast_evaluation.ask_entity(forecast, "ahead")
+    part = select_entity(entity)
     rows = part.rows[part.rows["forecast"].notna()]
     if rows.empty:
         st.info(_("There is no forecast for this entity. Its data end too long before those of the other entities."))
@@ -114,8 +129,10 @@ def _show_future_days(forecast: Forecast, select_entity: EntitySelector, dataset
     entities = (
         list_summable_entities(forecast) if rows["entity"].iloc[0] == TOTAL_ENTITY else [str(rows["entity"].iloc[0])]
     )
-    figure = figures.draw_forecast(rows, select_history(part, dataset, entities), forecast, _)
-    show_chart(figure, "ahead", _("Measured amounts, the forecast with its interval, and the seasonal naive forecast"))
+    start = None if timeline.period is None else timeline.period.start
+    figure = figures.draw_forecast(rows, select_history(part, dataset, entities, start), forecast, _)
+    alt = _("Measured amounts, the forecast with its interval, and the seasonal naive forecast")
+    timeline.show_chart(figure, "ahead", alt, "" if entity == TOTAL_ENTITY else entity)
     if len(entities) > 1:
         st.caption(
             _(
@@ -175,12 +192,7 @@ def _show_influences(forecast: Forecast) -> None:
     if forecast.importance.empty:
         st.caption(_("This forecaster has no features to permute."))
     else:
-        show_chart(
-            figures.draw_importance(forecast.importance, _),
-            "importance",
-            _("Importance of groups of features"),
-            has_time_axis=False,
-        )
+        show_chart(figures.draw_importance(forecast.importance, _), "importance", _("Importance of groups of features"))
         st.caption(
             _(
                 "Increase of the backtest error when the values of one group are permuted "
@@ -221,12 +233,7 @@ def _show_response(forecast: Forecast) -> None:
         st.caption(_("The model does not use the temperature. Add a weather file to the covariates."))
         return
     unit = forecast.data.unit
-    show_chart(
-        figures.draw_response(forecast.response, unit, _),
-        "response",
-        _("Amount by temperature shift"),
-        has_time_axis=False,
-    )
+    show_chart(figures.draw_response(forecast.response, unit, _), "response", _("Amount by temperature shift"))
     st.caption(
         _(
             "Forecast amount of all entities over the horizon, if every day is warmer or "
@@ -241,12 +248,7 @@ def _show_effects(table: pd.DataFrame) -> None:
             _("No strikes are known, or too few to estimate their effect. Add a file of strikes to the covariates.")
         )
         return
-    show_chart(
-        figures.draw_effects(table, _),
-        "effects",
-        _("Effect of strikes by three methods, with 95 % intervals"),
-        has_time_axis=False,
-    )
+    show_chart(figures.draw_effects(table, _), "effects", _("Effect of strikes by three methods, with 95 % intervals"))
     effect_by_method = table.set_index("method")
     raw_effect, adjusted_effect = effect_by_method.loc["raw"], effect_by_method.iloc[-1]
     st.markdown(

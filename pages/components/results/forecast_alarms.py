@@ -13,7 +13,7 @@ from pages.components import downloads, feedback_form, url_state
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
 from pages.components.ranked_list import Card, choose_entry
 from pages.components.results.interval_labels import SEVERITY_LABELS, format_severity
-from pages.components.results.run_widgets import show_chart
+from pages.components.timeline import Timeline
 
 MAX_SHOWN_ALARMS = 1000
 ADDRESS = "alarm"
@@ -24,7 +24,7 @@ KIND_LABELS = {"high": N_("too high"), "low": N_("too low"), "lasting": N_("last
 KIND_MARKS = {"high": "▲", "low": "▼", "lasting": "↔"}
 
 
-def show(forecast: Forecast, run: str) -> None:
+def show(forecast: Forecast, run: str, timeline: Timeline) -> None:
     """Show the alarms and the series of the selected one; the worst one is shown where none is selected."""
     if not forecast.alarm_counts.judged:
         st.info(_("No measured value was judged by its forecast, so there are no alarms. See the notes above."))
@@ -32,16 +32,16 @@ def show(forecast: Forecast, run: str) -> None:
     st.caption(_describe_rates(forecast))
     if forecast.alarms.empty:
         st.info(_("Nothing left its interval."), icon=":material/check:")
-        _show_series(forecast, None)
+        _show_series(forecast, None, timeline)
         return
-    alarms = _filter_alarms(forecast)
+    alarms = timeline.filter_rows(_filter_alarms(forecast))
     if alarms.empty:
-        st.info(_("No alarm matches these filters."))
+        st.info(_("No alarm matches these filters and the period."))
         return
     selected = _select_alarm(forecast, alarms.head(MAX_SHOWN_ALARMS), run)
     alarm = alarms.iloc[selected or 0]
     _describe_alarm(forecast, alarm)
-    _show_series(forecast, alarm)
+    _show_series(forecast, alarm, timeline, has_focus=selected is not None or timeline.period is None)
     st.header(_("Verdict on this alarm"))
     feedback_form.ask_verdict(
         "forecast",
@@ -206,17 +206,19 @@ def _describe_alarm(forecast: Forecast, alarm: pd.Series) -> None:
         )
 
 
-def _show_series(forecast: Forecast, alarm: pd.Series | None) -> None:
+def _show_series(forecast: Forecast, alarm: pd.Series | None, timeline: Timeline, has_focus: bool = False) -> None:
     """Show the judged values of the entity of an alarm, around it; of a chosen entity without an alarm."""
     if alarm is None:
         entities = sorted(forecast.judged["entity"].astype(str).unique())
         entity, span = st.selectbox(_("Entity"), entities, key="alarm-entity", persist_state="page"), None
     else:
         entity, span = str(alarm["entity"]), (alarm["start"], alarm["end"])
-    show_chart(
+    timeline.show_chart(
         figures.draw_judged(forecast, entity, span, _),
         "alarm-series",
         _("Measured values, their forecasts and the interval of the alarms"),
+        entity,
+        has_focus,
     )
 
 

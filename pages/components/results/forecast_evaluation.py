@@ -16,6 +16,7 @@ from core.tasks.forecast.total import TOTAL_ENTITY
 from pages.components import auth, cache, url_state
 from pages.components.i18n import _, format_value
 from pages.components.results.run_widgets import show_chart, show_downloads
+from pages.components.timeline import Timeline
 
 SCORE_COLUMNS = (
     "wape",
@@ -65,14 +66,13 @@ def ask_entity_and_step(forecast: Forecast, key: str) -> tuple[str, int]:
 # ---- backtest ------------------------------------------------------------------------------------------------------
 
 
-def show_backtest(forecast: Forecast, select_entity: EntitySelector) -> None:
+def show_backtest(forecast: Forecast, select_entity: EntitySelector, timeline: Timeline) -> None:
     """Show the scores of the backtest by days ahead and by entity, and the forecasts day by day."""
     steps, words = forecast.get_step_scores(), get_period_words(forecast.frequency)
     show_chart(
         figures.draw_step_errors(steps, _, words),
         "per-step",
         _("Error by days ahead, compared with two naive forecasts"),
-        has_time_axis=False,
     )
     st.caption(_("Each day of the backtest is forecast with the data known that many days before."))
     _show_scores(steps.drop(columns="days"), "step", "scores-per-step", words)
@@ -89,12 +89,15 @@ def show_backtest(forecast: Forecast, select_entity: EntitySelector) -> None:
     st.header(_("Day by day") if forecast.frequency == "D" else _("Period by period"))
     entity, step = ask_entity_and_step(forecast, "compared")
     rows = select_entity(entity).checked
-    rows = rows[rows["step"] == step]
+    rows = timeline.select_times(rows[rows["step"] == step])
     if rows.empty:
         st.info(_("No day of the backtest has both a forecast and a measured amount."))
         return
-    show_chart(
-        forecasts.draw_backtest(rows, forecast, _), "compared", _("Forecast and measured amounts over the backtest")
+    timeline.show_chart(
+        forecasts.draw_backtest(rows, forecast, _),
+        "compared",
+        _("Forecast and measured amounts over the backtest"),
+        "" if entity == TOTAL_ENTITY else entity,
     )
     show_downloads(lambda: _export_backtest(forecast), "backtest", _("The backtest ({kind})"))
 
@@ -175,7 +178,6 @@ def show_errors(forecast: Forecast, select_entity: EntitySelector) -> None:
         figures.draw_residuals(rows, group or next(iter(group_labels)), _),
         "residuals",
         _("Errors of the backtest by group"),
-        has_time_axis=False,
     )
     st.caption(
         _(
@@ -194,12 +196,7 @@ def show_intervals(forecast: Forecast, dataset: Dataset | None, run: str) -> Non
     levels = forecast.reliability["nominal"].unique()
     nominal_coverage = forecast.model_spec.quantiles[-1] - forecast.model_spec.quantiles[0]
     level = float(levels[np.abs(levels - nominal_coverage).argmin()])
-    show_chart(
-        figures.draw_reliability(forecast.reliability, _),
-        "reliability",
-        _("Nominal and measured coverage"),
-        has_time_axis=False,
-    )
+    show_chart(figures.draw_reliability(forecast.reliability, _), "reliability", _("Nominal and measured coverage"))
     st.caption(
         _(
             "Below the dotted line the intervals are too narrow, above it too wide. The band "
@@ -223,9 +220,7 @@ def show_intervals(forecast: Forecast, dataset: Dataset | None, run: str) -> Non
         persist_state="page",
     )
     figure = figures.draw_coverage(forecast.reliability, group or "month", level, _)
-    show_chart(
-        figure, "coverage", _("Measured coverage by group, compared with the nominal coverage"), has_time_axis=False
-    )
+    show_chart(figure, "coverage", _("Measured coverage by group, compared with the nominal coverage"))
     _show_recalibration(dataset, run)
 
 

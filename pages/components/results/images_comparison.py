@@ -306,7 +306,7 @@ def _show_bars(comparison: ImageComparison) -> None:
     else:
         figure = draw_means(comparison, name_detector, _)
         alt = _("Mean area of every detector with its spread over the seeds, and the line to beat")
-    show_chart(figure, "images-means", alt, has_time_axis=False)
+    show_chart(figure, "images-means", alt)
 
 
 def _show_costs(comparison: ImageComparison) -> None:

@@ -227,7 +227,6 @@ def _show_embedding(result: ImageModelResult) -> None:
         figures.draw_points(result, str(kind), _),
         "images-points",
         _("Embeddings of test images in the plane, coloured by class"),
-        has_time_axis=False,
     )
     st.caption(
         _(
@@ -254,7 +253,6 @@ def _show_moments(result: ImageModelResult) -> None:
         figures.draw_moments(result, str(moment), _),
         "images-moments",
         _("Moment of every dimension of the embedding, of normal and of abnormal images"),
-        has_time_axis=False,
     )
 
 
@@ -272,5 +270,4 @@ def _show_training(result: ImageModelResult) -> None:
             figures.draw_history(result.history, curves, _),
             f"images-history-{title}",
             _("Curves of the training per epoch"),
-            has_time_axis=False,
         )

@@ -80,7 +80,6 @@ def _show_threshold(result: ImageModelResult, thresholds: list[float], run: str)
             figures.draw_score_histogram(result, value, _),
             "images-scores",
             _("Scores of normal and of abnormal test images, with the threshold"),
-            has_time_axis=False,
         )
     if len(result.roc):
         with roc:
@@ -88,7 +87,6 @@ def _show_threshold(result: ImageModelResult, thresholds: list[float], run: str)
                 figures.draw_roc(result, value, _, lambda area: format_fixed(area, 3)),
                 "images-roc",
                 _("ROC curve with the point of the threshold"),
-                has_time_axis=False,
             )
 
 

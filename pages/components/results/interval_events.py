@@ -20,27 +20,28 @@ from pages.components.results.interval_labels import (
     format_span,
     format_usual,
 )
+from pages.components.timeline import Timeline
 
 MAX_SHOWN_EVENTS = 2000
 ADDRESS = "event"
 """Name of the query parameter that holds the number of the chosen event."""
 
 
-def show(result: Intervals, run: str) -> None:
+def show(result: Intervals, run: str, timeline: Timeline) -> None:
     """Show the events and the series of the selected one; the worst one is shown where none is selected."""
     if result.events.empty:
         st.info(_("No point of the judged period is outside its interval."), icon=":material/check:")
-        interval_series.show(result, None, None)
+        interval_series.show(result, None, None, timeline)
         _show_downloads(result)
         return
-    events = _filter_events(result)
+    events = timeline.filter_rows(_filter_events(result))
     if events.empty:
-        st.info(_("No event matches these filters."))
+        st.info(_("No event matches these filters and the period."))
         return
     selected = _select_event(result, events.head(MAX_SHOWN_EVENTS), run)
     event = events.iloc[selected or 0]
     _describe_event(result, event)
-    interval_series.show(result, event, int(event["event"]) if selected is not None else None)
+    interval_series.show(result, event, int(event["event"]) if selected is not None else None, timeline)
     st.header(_("Verdict on this event"))
     feedback_form.ask_verdict(
         "intervals",

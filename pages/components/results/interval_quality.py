@@ -202,7 +202,6 @@ def _show_reliability(result: Intervals, measure: str) -> None:
         figures.draw_reliability(table, result.promised_rate, grouping, _),
         "interval-reliability",
         _("Share of points outside by {group}, beside the promised share").format(group=labels[grouping]),
-        has_time_axis=False,
     )
     sentences = [
         _("The dashed line is the promised share, {promised}. The bars are what chance alone gives.").format(

@@ -1,5 +1,7 @@
 """Picture of intervals: one entity and measure, zoomed to the selected event, as is or per hour or day."""
 
+from dataclasses import replace
+
 import pandas as pd
 import streamlit as st
 
@@ -8,10 +10,10 @@ from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.views import RESOLUTIONS, SeriesView, list_resolutions, resample_series, select_series
 from pages.components import url_state
 from pages.components.i18n import _
-from pages.components.results.run_widgets import show_chart
+from pages.components.timeline import Timeline
 
 
-def show(result: Intervals, event: pd.Series | None, selected: int | None) -> None:
+def show(result: Intervals, event: pd.Series | None, selected: int | None, timeline: Timeline) -> None:
     """Show the series of `event`, the worst or the selected one; `selected` is the number of the selected event."""
     entity, measure = _ask_series(result, event, selected)
     has_selected = (
@@ -20,14 +22,18 @@ def show(result: Intervals, event: pd.Series | None, selected: int | None) -> No
         and (str(event["entity"]), str(event["measure"])) == (entity, measure)
     )
     series = select_series(result, entity, measure, selected if has_selected else None)
+    if series.event is None and timeline.span is not None and series.rows["time"].between(*timeline.span).any():
+        series = replace(series, span=timeline.span)
     unit = result.data.unit if len(result.measures) == 1 else ""
     view, show_cleaned, is_log = _ask_view(result, series, unit)
-    show_chart(
+    timeline.show_chart(
         figures.draw_series(view, unit, show_cleaned, is_log, _),
         "interval-series",
         _("Measured values, the usual value, the intervals, and the points outside of {entity}, {measure}").format(
             entity=entity, measure=measure
         ),
+        entity,
+        has_focus=view.event is not None,
     )
     _explain_view(view, is_log)
 

@@ -6,15 +6,18 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.messages import Message
+from core.operations.known_events import EventSource
 from core.tasks.intervals.folder_result import FolderIntervals
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.views import compute_skill, count_severities
 from core.tasks.intervals.words import describe_promise
+from pages.components import covariate_upload
 from pages.components.i18n import _, format_percent, format_value, translate_message
 from pages.components.results import interval_events, interval_quality, model
 from pages.components.results.interval_labels import format_severity, name_forecaster
 from pages.components.results.run_widgets import show_cost, show_record
 from pages.components.term_help import explain
+from pages.components.timeline import open_timeline
 
 
 def show_intervals(result: Intervals, dataset: Dataset | None, run: str) -> None:
@@ -25,8 +28,9 @@ def show_intervals(result: Intervals, dataset: Dataset | None, run: str) -> None
     else:
         st.markdown(" ".join(map(translate_message, describe_promise(result, len(result.judged_rows)))))
         show_warnings(result)
+    timeline = open_timeline(dataset, EventSource(covariate_upload.get_digest(), until=result.rows["time"].max()))
     views: dict[str, Callable[[], None]] = {
-        _("Events"): lambda: interval_events.show(result, run),
+        _("Events"): lambda: interval_events.show(result, run, timeline),
         _("Outside now"): lambda: interval_quality.show_current(result),
         _("Quality"): lambda: interval_quality.show(result),
         _("Model"): lambda: model.show(run, "intervals"),

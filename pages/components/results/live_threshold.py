@@ -77,7 +77,6 @@ def _show_effect(flagged: FlaggedRows, threshold: float) -> None:
         draw_moved_threshold(rows.scores, flagged.threshold, threshold, _),
         "moved-threshold",
         _("Scores of all rows with the current and the new threshold"),
-        has_time_axis=False,
     )
     _show_tables(flagged, before, after)
     if rows.gap_rows:

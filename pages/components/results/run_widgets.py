@@ -68,7 +68,7 @@ def show_card_buttons(run: str) -> None:
         )
 
 
-def show_chart(figure: go.Figure, key: str, alt: str, has_time_axis: bool = True) -> None:
+def show_chart(figure: go.Figure, key: str, alt: str) -> None:
     """Show a figure with numbers and dates in the language of the reader.
 
     `alt` describes the figure for screen readers.

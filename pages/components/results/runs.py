@@ -180,9 +180,4 @@ def _show_pictures(runs: "RunComparison") -> None:
     for column, (run, picture) in zip(columns, pictures.items(), strict=False):
         with column:
             st.caption(f"{escape_markdown(names[run])} · {translate_message(picture.title)}")
-            show_chart(
-                draw_thumbnail(picture, _, value_range),
-                f"picture-{run}",
-                translate_message(picture.title),
-                has_time_axis=False,
-            )
+            show_chart(draw_thumbnail(picture, _, value_range), f"picture-{run}", translate_message(picture.title))

@@ -39,7 +39,7 @@ def show(detection: SequenceDetection, number: int) -> None:
         st.caption(_("Values are saved only for the events with the highest scores."))
         return
     alt = _("Values of the columns that explain the event, with their usual ranges")
-    show_chart(figures.draw_event(detection, number, _), "sequence-event", alt, has_time_axis=detection.is_dated)
+    show_chart(figures.draw_event(detection, number, _), "sequence-event", alt)
 
 
 def format_severity(level: int) -> str:

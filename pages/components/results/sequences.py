@@ -1,10 +1,12 @@
 """Result of a sequence detection: target and measured alarm rate, scores over time, events, downloads."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
@@ -19,6 +21,7 @@ from pages.components.results import live_threshold, model, score_card, sequence
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 from pages.components.results.sequence_event import format_amount, format_severity
 from pages.components.term_help import explain
+from pages.components.timeline import Timeline, open_timeline
 
 MAX_SHOWN_EVENTS = 2000
 MAX_DEFAULT_COLUMNS = 4
@@ -34,7 +37,8 @@ def show_detection(detection: SequenceDetection, dataset: Dataset | None, run: s
         st.warning(translate_message(words.describe_excess(detection)), icon=":material/trending_up:")
     show_record(run)
     live_threshold.show(run)
-    views: dict[str, Callable[[], None]] = {_("Over time"): lambda: _show_scores(detection, dataset)}
+    timeline = open_timeline(dataset)
+    views: dict[str, Callable[[], None]] = {_("Over time"): lambda: _show_scores(detection, dataset, timeline)}
     if not detection.card.empty:
         views[_("Score card")] = lambda: score_card.show(detection)
     if not detection.curves.empty:
@@ -45,7 +49,7 @@ def show_detection(detection: SequenceDetection, dataset: Dataset | None, run: s
         if tab.open:
             with tab:
                 show_view()
-    _show_events(detection, run)
+    _show_events(detection, run, timeline)
     show_downloads(detection.to_frame, "sequences", _("All scores ({kind})"))
     st.download_button(
         _("Scores in the format of the SGmVRNN programs"),
@@ -145,32 +149,36 @@ def _describe_threshold(detection: SequenceDetection) -> str:
 # ---- over time ------------------------------------------------------------------------------------------------------
 
 
-def _show_scores(detection: SequenceDetection, dataset: Dataset | None) -> None:
+def _show_scores(detection: SequenceDetection, dataset: Dataset | None, timeline: Timeline) -> None:
     entity = _ask_entity(detection)
-    show_chart(
-        figures.draw_timeline(detection, entity, _),
+    show = partial(_show_over_time, detection, timeline, entity)
+    show(
+        figures.draw_timeline(detection, entity, _, timeline.span if detection.is_dated else None),
         "sequence-timeline",
         _("Score over time with its threshold; events shaded"),
-        has_time_axis=detection.is_dated,
     )
     if not detection.categories.empty:
         st.caption(_("Membership of the rows in each mode of the detector."))
-        show_chart(
-            share_figures.draw_modes(detection, entity, _),
-            "sequence-modes",
-            _("Membership in each mode over time"),
-            has_time_axis=detection.is_dated,
-        )
+        show(share_figures.draw_modes(detection, entity, _), "sequence-modes", _("Membership in each mode over time"))
     if len(detection.data.columns) > 1:
         st.caption(_("Contribution of the columns to the score: the largest share in each time interval."))
-        show_chart(
+        show(
             share_figures.draw_shares(detection, entity, _),
             "sequence-shares",
             _("Share of every column in the score over time"),
-            has_time_axis=detection.is_dated,
         )
     if dataset is not None:
-        _show_values(detection, dataset, entity)
+        _show_values(detection, timeline.select_rows(dataset.filter_rows([entity])), entity, show)
+
+
+def _show_over_time(
+    detection: SequenceDetection, timeline: Timeline, entity: str, figure: go.Figure, key: str, alt: str
+) -> None:
+    """Show a figure of one entity; rows without dates have neither period nor known events."""
+    if detection.is_dated:
+        timeline.show_chart(figure, key, alt, entity)
+    else:
+        show_chart(figure, key, alt)
 
 
 def _ask_entity(detection: SequenceDetection) -> str:
@@ -184,7 +192,9 @@ def _ask_entity(detection: SequenceDetection) -> str:
     return st.selectbox(_("Entity"), entities, entities.index(worst), key="sequence-entity")
 
 
-def _show_values(detection: SequenceDetection, dataset: Dataset, entity: str) -> None:
+def _show_values(
+    detection: SequenceDetection, dataset: Dataset, entity: str, show: Callable[[go.Figure, str, str], None]
+) -> None:
     columns = list(detection.data.columns)
     chosen_columns = st.multiselect(
         _("Columns shown"),
@@ -194,32 +204,26 @@ def _show_values(detection: SequenceDetection, dataset: Dataset, entity: str) ->
         max_selections=12,
     )
     if chosen_columns:
-        show_chart(
+        show(
             figures.draw_values(dataset, detection, entity, chosen_columns, _),
             "sequence-values-figure",
             _("Values of the chosen columns, events shaded"),
-            has_time_axis=detection.is_dated,
         )
 
 
 def _show_training(detection: SequenceDetection) -> None:
-    show_chart(
-        figures.draw_training_curves(detection, _),
-        "sequence-training",
-        _("Training losses by step"),
-        has_time_axis=False,
-    )
+    show_chart(figures.draw_training_curves(detection, _), "sequence-training", _("Training losses by step"))
 
 
 # ---- events ---------------------------------------------------------------------------------------------------------
 
 
-def _show_events(detection: SequenceDetection, run: str) -> None:
+def _show_events(detection: SequenceDetection, run: str, timeline: Timeline) -> None:
     st.header(_("Events"))
     if detection.events.empty:
         st.info(_("No row has a score above the threshold."))
         return
-    events = _filter_events(detection)
+    events = timeline.filter_rows(_filter_events(detection))
     visible = events.head(MAX_SHOWN_EVENTS)
     st.caption(
         _(

@@ -14,7 +14,7 @@ from core.tasks.forecast.strike_words import describe_scenario
 from core.tasks.forecast.total import TOTAL_ENTITY
 from pages.components import auth, cache, covariate_upload
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
-from pages.components.results.run_widgets import show_chart
+from pages.components.timeline import Timeline
 
 if TYPE_CHECKING:
     from core.tasks.forecast.scenarios import Scenario
@@ -23,7 +23,7 @@ MAX_SHIFT_DEGREES = 10.0  # °C; limit of the slider in both directions
 STRIKE_OPTIONS = {"given": None, "yes": True, "no": False}
 
 
-def show(forecast: Forecast, run: str) -> None:
+def show(forecast: Forecast, run: str, timeline: Timeline) -> None:
     """Show the form of the scenario, and the changed forecast once something is changed."""
     dataset = cache.load_dataset()
     if dataset is None or forecast.spec.dataset != dataset.digest:
@@ -38,7 +38,7 @@ def show(forecast: Forecast, run: str) -> None:
     except VigieError as error:  # the other views of the page stay as they are
         st.error(translate_message(error.message), icon=":material/error:")
         return
-    _show_result(table, forecast, has_strike=scenario.strike is not None)
+    _show_result(table, forecast, timeline, has_strike=scenario.strike is not None)
 
 
 # ---- form -----------------------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def _compute_scenario(run: str, cache_key: str, _scenario: "Scenario") -> pd.Dat
 # ---- result ---------------------------------------------------------------------------------------------------------
 
 
-def _show_result(table: pd.DataFrame, forecast: Forecast, *, has_strike: bool) -> None:
+def _show_result(table: pd.DataFrame, forecast: Forecast, timeline: Timeline, *, has_strike: bool) -> None:
     has_changes = _has_changes(table)
     if not has_changes:
         st.info(_("The scenario does not change the forecast."))
@@ -200,7 +200,12 @@ def _show_result(table: pd.DataFrame, forecast: Forecast, *, has_strike: bool) -
     if has_strike and has_changes:
         change = float(rows["changed"].sum() / rows["forecast"].sum() - 1)
         st.markdown(translate_message(describe_scenario(change, forecast.effects)))
-    show_chart(figures.draw_scenario(rows, forecast, _), "changed", _("Original and changed forecast"))
+    timeline.show_chart(
+        figures.draw_scenario(rows, forecast, _),
+        "changed",
+        _("Original and changed forecast"),
+        "" if entity == TOTAL_ENTITY else entity,
+    )
     if entity == TOTAL_ENTITY:
         st.caption(
             _(
