@@ -1,7 +1,7 @@
 """The way back to recent work: jobs that go on, results and datasets, and a search among them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import streamlit as st
 
@@ -16,6 +16,7 @@ from pages.components import auth, cache, clock, running_jobs, url_state
 from pages.components.cards import show_cards, show_picture
 from pages.components.i18n import _, format_value
 from pages.components.names import shorten_name
+from pages.components.run_name import format_run_name
 from pages.components.task_links import LOAD_SCRIPT, TRACKING_SCRIPT, link_run
 
 SHOWN_CARDS = 6
@@ -81,10 +82,10 @@ def _show_result(result: RecentResult, user: str) -> None:
         drawing = draw_picture(picture, _, format_value)
         show_picture(render_thumbnail(drawing), drawing.title)
     dataset = record.tags["dataset.digest"] if has_data(record, cache.get_workspace()) else ""
-    link_run(result.task, record.id, dataset, shorten_name(record.name or record.id), f":material/{result.task.icon}:")
-    started = datetime.fromtimestamp(record.started_ms / 1000, UTC)
+    link_run(result.task, record.id, dataset, shorten_name(format_run_name(record)), f":material/{result.task.icon}:")
+    started = clock.from_epoch_ms(record.started_ms)
     person = shorten_name("" if result.user == ANONYMOUS else result.user)
-    facts = [_(result.task.label), _("you") if person and result.user == user else person, _format_time(started)]
+    facts = [_(result.task.label), _("you") if person and result.user == user else person, format_value(started)]
     st.caption(" · ".join(filter(None, facts)))
 
 
@@ -111,7 +112,7 @@ def _show_dataset(info: DatasetInfo) -> None:
     st.page_link(LOAD_SCRIPT, label=names, icon=":material/table_view:", query_params={"dataset": info.digest})
     facts = [_("rows: {rows}").format(rows=format_value(info.rows))]
     facts += [_("repaired")] if info.repairs else []
-    st.caption(" · ".join([*facts, _format_time(datetime.fromisoformat(info.stored))]))
+    st.caption(" · ".join([*facts, clock.format_instant(datetime.fromisoformat(info.stored))]))
 
 
 @st.cache_data(max_entries=MAX_CACHED_PICTURES, show_spinner=False)
@@ -119,7 +120,3 @@ def _draw_dataset(digest: str) -> str:
     """Draw a stored dataset once per server."""
     outline = cache.get_workspace().datasets.load_outline(digest)
     return draw_sparkline(outline.low, outline.high)
-
-
-def _format_time(time: datetime) -> str:
-    return format_value(clock.to_browser_time(time))

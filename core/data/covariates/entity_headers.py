@@ -27,7 +27,7 @@ MAX_CODE_LETTERS = 3
 
 @dataclass(frozen=True)
 class PlaceHeader:
-    """What a header says.
+    """Parts of the header of a wide covariate file.
 
     covariate  canonical covariate, or the words beside the place; "" without any
     written    place as the header writes it

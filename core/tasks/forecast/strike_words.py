@@ -1,4 +1,4 @@
-"""What past strikes tell about a forecast with a strike, in one sentence."""
+"""Sentence about a forecast with a strike, beside the effect of past strikes."""
 
 import pandas as pd
 

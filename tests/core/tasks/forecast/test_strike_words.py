@@ -1,4 +1,4 @@
-"""What past strikes tell about a scenario, in words."""
+"""Sentence about a scenario with a strike."""
 
 import pandas as pd
 import pytest
