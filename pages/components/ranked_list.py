@@ -15,7 +15,7 @@ from pages.components import url_state
 from pages.components.i18n import _, format_value
 
 CARD_COUNT = 5  # shown at first, and added by every click on "More"
-ROW_HEIGHT_PX = 66  # three lines of text: above 64, Streamlit breaks lines
+LINE_HEIGHT_PX, PADDING_PX = 18, 12  # in rows above 64 pixels, from three lines of text on, Streamlit breaks lines
 MAX_TABLE_ROWS = 6  # seen without scrolling
 
 
@@ -35,6 +35,7 @@ def choose_entry(
     address: str,
     label: str,
     details: Sequence[str] = (),
+    lines: int = 3,
 ) -> int:
     """Show the entries of `table`; return the number of the chosen one, the first unless another was chosen.
 
@@ -44,10 +45,11 @@ def choose_entry(
     address     name of the query parameter that holds the number, and of the widgets
     label       names the list for screen readers
     details     columns that are shown on demand only
+    lines       lines of text in a row of the table, at least three
     """
     chosen = read_choice(table.index, address)
     with st.container(key=f"ranked-table-{address}"):
-        _show_table(table, columns, chosen, address, label, details)
+        _show_table(table, columns, chosen, address, label, details, PADDING_PX + lines * LINE_HEIGHT_PX)
     with st.container(key=f"ranked-cards-{address}"):
         _show_cards(table.index, build_card, chosen, address, label)
     return chosen
@@ -77,6 +79,7 @@ def _show_table(
     address: str,
     label: str,
     details: Sequence[str],
+    row_height_px: int,
 ) -> None:
     has_details = bool(details) and st.toggle(_("Details"), key=f"{address}-details")
     key, place = f"{address}-table", int(table.index.get_loc(chosen))
@@ -93,8 +96,8 @@ def _show_table(
         table,
         hide_index=True,
         width="stretch",
-        height=36 + ROW_HEIGHT_PX * min(len(table), MAX_TABLE_ROWS) + 2,
-        row_height=ROW_HEIGHT_PX,
+        height=36 + row_height_px * min(len(table), MAX_TABLE_ROWS) + 2,
+        row_height=row_height_px,
         key=key,
         on_select=remember_choice,
         selection_mode="single-row-required",

@@ -125,6 +125,7 @@ def _select_alarm(forecast: Forecast, alarms: pd.DataFrame, run: str) -> int | N
         lambda number: _build_card(table.loc[number]),
         address=ADDRESS,
         label=_("Alarms"),
+        lines=4,
         details=[*DETAILS, *(["verdict"] if not any(verdicts) else [])],
     )
     return int(table.index.get_loc(number)) if url_state.get_query_param(ADDRESS) else None
@@ -167,7 +168,7 @@ def _build_column_config(forecast: Forecast) -> dict[str, ColumnConfig]:
         "percent": number(
             _("Difference, %"),
             width=95,
-            format="%+.1f %%",
+            format="%+.0f %%",
             help=_("Measured − expected, in percent. Empty where 0 is expected."),
         ),
         "measured": number(

@@ -146,15 +146,13 @@ def _build_column_config(result: Intervals) -> dict[str, ColumnConfig]:
         "rel_distance": number(
             _("Outside by"),
             width=76,
-            format="%+.1f %%",
+            format="%+.0f %%",
             help=_("Distance from the interval at the peak, in percent of the usual value. Empty where that is 0."),
         ),
         "kind": text(_("Kind"), width=80),
         "y": number(_("Measured") + unit, width=72, format="localized", help=_("At the peak of the event.")),
         "usual": text(
-            _("Usual (interval)") + unit,
-            width=138,
-            help=_("Median of the forecast and bounds of the interval at the peak."),
+            _("Usual (interval)"), width=138, help=_("Median of the forecast and bounds of the interval at the peak.")
         ),
         "verdict": {**feedback_form.build_verdict_column(), "width": 76},
     }

@@ -12,6 +12,7 @@ from core.tasks.sequences.result import SequenceDetection
 from core.tasks.sequences.words import LASTING_CHANGE
 from pages.components.i18n import _, format_value, translate_message
 from pages.components.markdown import escape_markdown
+from pages.components.ranked_list import Card
 from pages.components.results.anomaly_list import SEVERITY_MARKS
 from pages.components.results.run_widgets import show_chart
 
@@ -76,6 +77,26 @@ def format_duration(detection: SequenceDetection, event: Any) -> str:
     if hours:
         return _("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
     return _("{minutes} min").format(minutes=minutes) if minutes else _("{seconds} s").format(seconds=seconds)
+
+
+def format_odds(odds: float) -> str:
+    """Return the rarity of a peak as text."""
+    return _("1 in {count}").format(count=format_value(round(1 / odds))) if odds > 0 else "–"
+
+
+def build_card(row: "pd.Series[Any]") -> Card:
+    """Return the card of a line of the table of events."""
+    start = row["start"]
+    time = format_value(start.to_pydatetime() if isinstance(start, pd.Timestamp) else start)
+    text = _("{entity}, {time}, for {duration}: {causes}, measured {measured}, usual {usual}").format(
+        entity=row["entity"],
+        time=time,
+        duration=row["duration"],
+        causes=row["causes"],
+        measured=row["measured"],
+        usual=row["usual"],
+    )
+    return Card(" · ".join(filter(None, [row["severity"], row["verdict"]])), text)
 
 
 def _format_span(start: object, end: object) -> str:

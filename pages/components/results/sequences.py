@@ -16,7 +16,7 @@ from core.tasks.sequences.result import SequenceDetection
 from core.tasks.sequences.spec import PER_1000_ROWS, PERIOD_LABELS
 from pages.components import feedback_form
 from pages.components.i18n import _, format_value, get_date_format, translate_message
-from pages.components.ranked_list import Card, choose_entry
+from pages.components.ranked_list import choose_entry
 from pages.components.results import live_threshold, model, score_card, sequence_event
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 from pages.components.results.sequence_event import format_amount, format_severity
@@ -249,26 +249,12 @@ def _choose_event(detection: SequenceDetection, events: pd.DataFrame, run: str) 
     number = choose_entry(
         table,
         _build_column_config(detection),
-        lambda number: _build_card(table.loc[number]),
+        lambda number: sequence_event.build_card(table.loc[number]),
         address="event",
         label=_("Events"),
         details=["unflagged", "rows", "peak", "odds", "number", *(["verdict"] if not any(verdicts) else [])],
     )
     return number - 1
-
-
-def _build_card(row: pd.Series) -> Card:
-    start = row["start"]
-    time = format_value(start.to_pydatetime() if isinstance(start, pd.Timestamp) else start)
-    text = _("{entity}, {time}, for {duration}: {causes}, measured {measured}, usual {usual}").format(
-        entity=row["entity"],
-        time=time,
-        duration=row["duration"],
-        causes=row["causes"],
-        measured=row["measured"],
-        usual=row["usual"],
-    )
-    return Card(" · ".join(filter(None, [row["severity"], row["verdict"]])), text)
 
 
 def _filter_events(detection: SequenceDetection) -> pd.DataFrame:
@@ -308,15 +294,11 @@ def _build_table(detection: SequenceDetection, events: pd.DataFrame, verdicts: l
             "unflagged": events["unflagged"],
             "rows": events["rows"],
             "peak": events["peak"].round(3),
-            "odds": [_format_odds(odds) for odds in events["odds"]],
+            "odds": [sequence_event.format_odds(odds) for odds in events["odds"]],
             "number": events.index + 1,
         }
     ).set_axis(events.index + 1)
     return table.assign(known=events["known"].to_numpy()) if "known" in events else table
-
-
-def _format_odds(odds: float) -> str:
-    return _("1 in {count}").format(count=format_value(round(1 / odds))) if odds > 0 else "–"
 
 
 def _build_column_config(detection: SequenceDetection) -> dict[str, ColumnConfig]:

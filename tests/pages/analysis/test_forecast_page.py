@@ -157,6 +157,7 @@ def test_forecast_page_runs_forecast(page_workspace: Workspace, digest: str) -> 
     assert get_widget(app, "selectbox", "forecast-resolution").label == "Amounts"
     assert get_widget(app, "segmented_control", "forecast-quantiles").label == "Prediction interval"
     get_widget(app, "selectbox", "forecast-forecaster").set_value("seasonal-naive")
+    assert get_widget(app, "text_input", "forecast-horizon").placeholder == "7"  # the default of days
     get_widget(app, "text_input", "forecast-horizon").set_value("2").run()
     before = len(list(page_workspace.events.read_events()))
     app = wait_for_job(click_button(app, "forecast-ask"))
