@@ -196,7 +196,7 @@ class Accounts:
             lambda db: users.to_user(users.get_or_add_external(db, identity, address))
         )
         if user.disabled:
-            raise AccessDeniedError(N_("This account is disabled. Ask an administrator."))
+            raise AccessDeniedError(N_("This account is disabled. Contact an administrator."))
         return user
 
     def list_sign_ins(self, name: str | None = None, limit: int = 100) -> list[SignIn]:

@@ -27,7 +27,13 @@ class SetupToken:
             now = time.monotonic()
             if len(self._failure_times) == MAX_ATTEMPTS and now - self._failure_times[0] < LOCKOUT_S:
                 minutes = math.ceil((LOCKOUT_S - now + self._failure_times[0]) / 60)
-                raise AccessDeniedError(N_("Too many wrong tokens. Try again in {minutes} minutes."), minutes=minutes)
+                raise AccessDeniedError(
+                    N_(
+                        "Too many wrong tokens. Try again in {minutes} minute.",
+                        "Too many wrong tokens. Try again in {minutes} minutes.",
+                    ),
+                    minutes=minutes,
+                )
             if not self.token or not hmac.compare_digest(token.strip().encode(), self.token.encode()):
                 self._failure_times.append(now)
                 raise AccessDeniedError(

@@ -88,7 +88,7 @@ def fit_group(job: JobSpec, task: FitTask) -> str:
 def _fit_model(job: JobSpec, datasets: Sequence[Dataset]) -> SequenceModel:
     """Return a model fitted on the datasets that match the first. Raises DataError for too few rows."""
     if not datasets or job.fit is None:
-        raise DataError(N_("No file of the group can be read. The model cannot be fitted."))
+        raise DataError(N_("No file of the group can be read. The model cannot be trained."))
     first = datasets[0]
     model = SequenceModel(copy(job.fit.detector), Scaling(job.fit.scaling, job.fit.counts))
     model.columns_, model.unit_, model.profile_ = first.columns, first.unit, first.profile

@@ -40,7 +40,8 @@ class KMeans(Clusterer):
     name = "kmeans"
     label = N_("KMeans (nearest centre)")
     sampling_note = N_(
-        "The starting centres were fitted on {count} rows drawn at random. The final centres were fitted on all rows."
+        "The starting centres were computed on {count} rows drawn at random. The final centres were "
+        "computed on all rows."
     )
 
     n_clusters: int = hyperparameter(

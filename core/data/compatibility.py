@@ -18,14 +18,14 @@ def check_compatible(
     has_names = dataset.columns == list(columns) and dataset.profile == profile
     if not has_names and not (by_position and _has_positions(dataset, columns, profile)):
         raise DataError(
-            N_("{file} has the columns {value}. The model was fitted on the columns {accepted}."),
+            N_("{file} has the columns {value}. The model was trained on the columns {accepted}."),
             file=", ".join(dataset.files),
             value=_format_columns(dataset.columns),
             accepted=_format_columns(columns),
         )
     if dataset.unit != unit:
         raise DataError(
-            N_("{file} has the unit {value}. The model was fitted on data in {accepted}."),
+            N_("{file} has the unit {value}. The model was trained on data in {accepted}."),
             file=", ".join(dataset.files),
             value=dataset.unit or "?",
             accepted=unit or "?",

@@ -193,7 +193,10 @@ def _write_tiles(table: RawTable, target: "Path | _TableWriter", window: int, re
         SkippedFile(
             entity,
             Message(
-                N_("{count} days are fewer than the {accepted} days of a window"),
+                N_(
+                    "{count} day is fewer than the {accepted} days of a window",
+                    "{count} days are fewer than the {accepted} days of a window",
+                ),
                 {"count": len(series.row_positions), "accepted": window},
             ),
         )

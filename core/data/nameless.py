@@ -81,5 +81,7 @@ def list_name_notes(dataset: Dataset, fitted_entities: Sequence[str]) -> tuple[M
         return ()
     values = {"file": ", ".join(dataset.files), "entity": fitted_entities[0]}
     return (
-        Message(N_("The series of {file} has no name. It is taken for {entity}, as the model was fitted."), values),
+        Message(
+            N_("The series of {file} has no name. It is treated as {entity}, on which the model was trained."), values
+        ),
     )

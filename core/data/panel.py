@@ -335,7 +335,7 @@ def _build_step_fields(dataset: Dataset) -> dict[str, Any]:
     """
     dataset = dataset.to_series()
     if dataset.step is None:
-        raise DataError(N_("{file}: the rows have no dates at even steps."), file=", ".join(dataset.files))
+        raise DataError(N_("{file}: the rows have no regular time step."), file=", ".join(dataset.files))
     times, zone = pd.DatetimeIndex(dataset.time), dataset.zone
     frequency = infer_frequency(times, dataset.step)
     _check_range(times, frequency, len(dataset.entities), dataset.files)
@@ -345,7 +345,7 @@ def _build_step_fields(dataset: Dataset) -> dict[str, Any]:
         periods, positions, is_off = locate_periods(times, frequency)
     if is_off.any():
         raise DataError(
-            N_("The time {value} is not on the step of {step}. The data doctor can align the times."),
+            N_("The time {value} does not match the step of {step}. The data doctor can align the times."),
             value=str(dataset.time[int(np.flatnonzero(is_off)[0])]),
             step=str(dataset.step),
         )

@@ -81,7 +81,7 @@ class RegularSeries:
         rows, exact = np.divmod((instants - times[0]).asi8, step.value)
         if exact.any():
             raise DataError(
-                N_("The time {value} is not on the step of {step}. The data doctor can align the times."),
+                N_("The time {value} does not match the step of {step}. The data doctor can align the times."),
                 value=str(dataset.time[int(np.flatnonzero(exact)[0])]),
                 step=str(step),
             )
@@ -205,5 +205,5 @@ def _check_column(name: str, dataset: Dataset) -> None:
 def _get_step(dataset: Dataset) -> pd.Timedelta:
     """Return the time between two rows of an entity. Raises DataError for data without dates or an even step."""
     if not dataset.has_dates or dataset.step is None:
-        raise DataError(N_("{file}: the rows have no dates at even steps."), file=", ".join(dataset.files) or "?")
+        raise DataError(N_("{file}: the rows have no regular time step."), file=", ".join(dataset.files) or "?")
     return dataset.step

@@ -44,7 +44,10 @@ def plant_day_faults(values: Floats, count: int, *, seed: int) -> tuple[Floats, 
     days = np.flatnonzero(np.isfinite(values[1:-1]).all(axis=1)) + 1
     if values.shape[1] < MIN_COLUMNS or len(days) < count:
         raise DataError(
-            N_("{count} faults cannot be planted in {rows} complete days of {columns} columns."),
+            N_(
+                "{count} fault cannot be planted in {rows} complete days of {columns} columns.",
+                "{count} faults cannot be planted in {rows} complete days of {columns} columns.",
+            ),
             count=count,
             rows=len(days),
             columns=values.shape[1],

@@ -76,7 +76,7 @@ def inject(values: Values, *, seed: int, share: float = 0.05) -> tuple[Values, F
     original = values.astype(np.float64)
     spread = _compute_spread(original)
     if not spread.any():
-        raise DataError(N_("All {count} columns are constant. No anomaly can be injected."), count=len(spread))
+        raise DataError(N_("No column varies (columns: {count}). No anomaly can be injected."), count=len(spread))
     rng = np.random.default_rng(seed)
     injected, labels, events = original.copy(), np.zeros(len(values), dtype=bool), []
     for kind, rows in _draw_events(len(values), share, rng):

@@ -177,8 +177,10 @@ def fit_normal_threshold(held_out: ArrayLike, rate: float) -> Threshold:
         return fit_alarm_threshold(scores, rate)
     note = Message(
         N_(
-            "{count} held-out normal images cannot promise {rate} false alarms: at least {needed} are needed. The "
-            "threshold is their highest score, which promises at most {possible}."
+            "{count} held-out normal image cannot promise {rate} false alarms: at least {needed} are "
+            "needed. The threshold is its score, which promises at most {possible}.",
+            "{count} held-out normal images cannot promise {rate} false alarms: at least {needed} are "
+            "needed. The threshold is their highest score, which promises at most {possible}.",
         ),
         {"count": len(scores), "rate": rate, "needed": int(np.ceil(1 / rate)) - 1, "possible": lowest_rate},
     )
@@ -254,7 +256,7 @@ def measure_collapse(scores: ArrayLike, embeddings: NDArray[np.floating]) -> Col
     """
     values = check_scores(scores)
     if len(values) < 2:
-        raise DataError(N_("One image does not tell whether a model distinguishes images."))
+        raise DataError(N_("With a single image, it cannot be checked whether a model distinguishes images."))
     low, high = np.quantile(values, MIDDLE_QUANTILES)
     size = max(abs(float(np.median(values))), float(np.abs(values).max()) * MIN_SCORE_SPREAD)
     centred = np.asarray(embeddings, np.float64)

@@ -71,8 +71,10 @@ def fit_stand_out_threshold(
         return Threshold(max(float(ranked[0]), promise.value), "stand_out", promise.target_rate, note)
     note = Message(
         N_(
-            "{count} of {rows} rows stand out from the tail of the others. At most the share {chance} of normal rows "
-            "lies above the threshold (asked: {asked})."
+            "{count} of {rows} rows stands out from the tail of the others. At most the share {chance} of "
+            "normal rows lies above the threshold (requested: {asked}).",
+            "{count} of {rows} rows stand out from the tail of the others. At most the share {chance} of "
+            "normal rows lies above the threshold (requested: {asked}).",
         ),
         facts,
     )

@@ -34,7 +34,10 @@ def check_scores(scores: ArrayLike) -> Floats:
     invalid_rows = np.flatnonzero(~np.isfinite(values))
     if len(invalid_rows):
         raise DataError(
-            N_("{count} of {rows} scores are not finite numbers. The first is in row {row}: {value}."),
+            N_(
+                "{count} of {rows} scores is not a finite number, in row {row}: {value}.",
+                "{count} of {rows} scores are not finite numbers. The first is in row {row}: {value}.",
+            ),
             count=len(invalid_rows),
             rows=len(values),
             row=int(invalid_rows[0]) + 1,
@@ -51,10 +54,17 @@ def check_labels_and_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[Flags
     values, flags = check_scores(scores), np.asarray(labels)
     if flags.shape != values.shape:
         raise DataError(
-            N_("There are {labels} labels for {rows} scores. Each row needs one label."),
+            N_(
+                "There is {labels} label for {rows} scores. Each row needs one label.",
+                "There are {labels} labels for {rows} scores. Each row needs one label.",
+            ),
             labels=flags.size,
             rows=len(values),
         )
     if flags.dtype.kind == "f" and np.isnan(flags).any():
-        raise DataError(N_("{count} of {rows} labels are missing."), count=int(np.isnan(flags).sum()), rows=len(values))
+        raise DataError(
+            N_("{count} of {rows} labels is missing.", "{count} of {rows} labels are missing."),
+            count=int(np.isnan(flags).sum()),
+            rows=len(values),
+        )
     return flags.astype(bool), values

@@ -53,8 +53,9 @@ class Automatic(Forecaster):
         low=1,
         high=36_000,
         help=N_(
-            "Work allowed for the comparison of forecasters, in seconds of a usual machine. It is counted from the "
-            "size of the data, not measured, so that the same data give the same forecasts."
+            "Time allowed for the comparison of forecasting methods, in seconds of a usual machine. It is "
+            "computed from the size of the data, not measured, so that the same data give the same "
+            "forecasts."
         ),
     )
 

@@ -182,7 +182,10 @@ def build_history_error(series: Panel, count: int, needed: int) -> DataError:
         'Lyon'
     """
     return DataError(
-        N_("{entity}: too little history for this forecaster: {count} values. At least {accepted} are needed."),
+        N_(
+            "{entity}: the history is too short for this forecasting method: {count} values. At least "
+            "{accepted} are needed."
+        ),
         entity=", ".join(series.entities[:3]),
         count=count,
         accepted=needed,
@@ -208,8 +211,8 @@ def require_rows(series: Panel, rows: int, plan: FeaturePlan, step: int) -> None
         raise build_history_error(series, known_count, needed)
     raise DataError(
         N_(
-            "{entity}: too many gaps for this forecaster. Only {count} values have known values before them. "
-            "At least {accepted} are needed."
+            "{entity}: too many gaps for this forecasting method. Only {count} values have known values "
+            "before them. At least {accepted} are needed."
         ),
         entity=", ".join(series.entities[:3]),
         count=rows,

@@ -160,13 +160,13 @@ class ForecastModel:
         expected, actual = (self.entities_, self.unit_, self.slots_), (entities, series.unit, len(series.slots))
         if self.frequency_ not in ("", series.frequency):
             raise DataError(
-                N_("The model was fitted on {accepted}. The data have {value}."),
+                N_("The model was trained on {accepted}. The data have {value}."),
                 accepted=self.frequency_,
                 value=series.frequency,
             )
         if actual != expected:
             raise DataError(
-                N_("The model was fitted on {accepted}. The data have {value}."),
+                N_("The model was trained on {accepted}. The data have {value}."),
                 accepted=_describe_series(*expected),
                 value=_describe_series(*actual),
             )

@@ -165,7 +165,7 @@ def _build_jobs_check(workspace: Workspace, list_workers: ListWorkers) -> Health
     def check() -> str | Message:
         if list_workers(workspace):
             return ""
-        return Message(N_("No worker runs for this data folder. Jobs wait until a worker is started."))
+        return Message(N_("No worker process runs for this data folder. Jobs wait until one is started."))
 
     return HealthCheck(N_("Jobs"), bool(url), url or str(workspace.folder / "jobs" / "jobs.db"), check)
 

@@ -41,7 +41,7 @@ def draw_seconds_over_time(bins: pd.DataFrame, translate: Translate = str) -> go
     """Draw the median and the 95 % quantile of the response time in seconds, from the table of `over_time`."""
     figure = go.Figure()
     _draw_line(figure, bins["p95"], translate(N_("p95")), HIGHLIGHT_COLOUR, "dash", "%{y:,.2f} s")
-    _draw_line(figure, bins["p50"], translate(N_("p50 (median)")), PALETTE[0], "solid", "%{y:,.2f} s")
+    _draw_line(figure, bins["p50"], translate(N_("median (p50)")), PALETTE[0], "solid", "%{y:,.2f} s")
     figure.update_yaxes(rangemode="tozero")
     return apply_layout(figure, translate, x=translate(TIME_LABEL), y=translate(N_("seconds")), height=320)
 
@@ -54,7 +54,7 @@ def draw_seconds_per_model(table: pd.DataFrame, translate: Translate = str) -> g
     ]
     figure = go.Figure()
     for name, column, symbol, colour in (
-        (N_("p50 (median)"), "p50", "circle", PALETTE[0]),
+        (N_("median (p50)"), "p50", "circle", PALETTE[0]),
         (N_("p95"), "p95", "diamond", HIGHLIGHT_COLOUR),
     ):
         figure.add_scatter(

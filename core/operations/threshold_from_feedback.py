@@ -166,12 +166,17 @@ def propose_threshold(flagged: FlaggedRows) -> ThresholdProposal | None:
 def _explain_proposal(reviewed_rows: ReviewedRows, candidate: ThresholdCandidate) -> str:
     if candidate.threshold == reviewed_rows.current_threshold:
         if reviewed_rows.is_true_alarm.all():
-            return N_("All {true} reviewed alarms are true. The threshold can stay unchanged.")
+            return N_(
+                "The reviewed alarm is true. The threshold can stay unchanged.",
+                "All {true} reviewed alarms are true. The threshold can stay unchanged.",
+            )
         return N_("No threshold removes more false alarms than it loses true alarms. The threshold can stay unchanged.")
     if not reviewed_rows.is_true_alarm.any():
         return N_(
-            "All {false} reviewed alarms are false. This threshold removes them. Review some "
-            "true alarms too: without them, the number of true alarms lost is unknown."
+            "The reviewed alarm is false. This threshold removes it. Review some true alarms too: without "
+            "them, the number of true alarms lost is unknown.",
+            "All {false} reviewed alarms are false. This threshold removes them. Review some true alarms "
+            "too: without them, the number of true alarms lost is unknown.",
         )
     if candidate.true_alarms_lost < 0:
         return N_("Some true alarms lie below the current threshold. The proposed threshold flags {regained} of them.")

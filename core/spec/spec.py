@@ -128,7 +128,7 @@ class ApplySpec(PartSpec):
 
     model: str = hyperparameter(
         "",
-        help=N_("Saved model to apply, instead of fitting one."),
+        help=N_("Saved model to apply, instead of training one."),
         label=N_("Saved model"),
         metavar="RUN_ID|NAME@ALIAS",
     )

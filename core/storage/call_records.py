@@ -311,7 +311,10 @@ def _check_outcomes(keys: pd.DataFrame, calls: NDArray[np.int64]) -> None:
     selection = keys[NULL_DURATION].isna()
     if selection.any():
         raise DataError(
-            N_("{count} calls have no valid value in the field {name}, the first in the interval of {time}."),
+            N_(
+                "{count} call has no valid value in the field {name}, in the interval of {time}.",
+                "{count} calls have no valid value in the field {name}, the first in the interval of {time}.",
+            ),
             count=int(calls[selection].sum()),
             name=COLUMN_NAMES[NULL_DURATION][0],
             time=str(pd.Timestamp(keys[START][selection.idxmax()], unit="ms")),

@@ -146,7 +146,7 @@ class _ImportForm:
             )
         if self.source == SERVER:
             st.caption(
-                _("Call records of {index} are counted there; only counts come here.").format(
+                _("Call records of {index} are counted on that server; only the counts are transferred.").format(
                     index=self.settings.call_records_index
                 )
             )

@@ -106,8 +106,8 @@ def _ask_backtest_start(dataset: Dataset) -> str:
         format=get_date_format(),
         key="forecast-backtest_from",
         help=_(
-            "First day of the backtest. The tested model is fitted on earlier days only. "
-            "Default: the last year, or the last fifth of a shorter history."
+            "First day of the backtest. The tested model is trained on earlier days only. Default: the "
+            "last year, or the last fifth of a shorter history."
         ),
     )
     return str(day) if day else ""

@@ -49,8 +49,8 @@ def page() -> None:
     picker = ImagePicker(
         "images",
         _(
-            "Which model finds the odd one out? It learns one class of pictures, the normal one, and scores all "
-            "others. Load pictures, or start with a sample."
+            "Which model finds abnormal images best? It learns one class of images, the normal one, and "
+            "scores all others. Load images, or start with a sample."
         ),
     )
     images = _open_images(picker, shown_spec, section)
@@ -61,8 +61,8 @@ def page() -> None:
     if not images.classes:
         st.info(
             _(
-                "These images have no classes. Load them in folders, one per class, or with labels, to fit a model. "
-                "A saved model can score them under “Your pictures”."
+                "These images have no classes. To train a model, load them in folders, one per class, or "
+                "with labels. A saved model can score them under “Your images”."
             ),
             icon=":material/label_off:",
         )
@@ -75,7 +75,7 @@ def page() -> None:
 
 def _choose_section(shown_spec: Spec | None) -> str:
     """Ask for the section; at first that of the address, else of the job or the result. The URL holds the choice."""
-    labels = {COMPARE: _("Compare"), MODEL: _("One model"), PICTURES: _("Your pictures")}
+    labels = {COMPARE: _("Compare"), MODEL: _("One model"), PICTURES: _("Your images")}
     asked = url_state.get_query_param("section")
     start = asked if asked in labels else COMPARE if shown_spec is None else SECTION_BY_SPEC[type(shown_spec)]
     section = st.segmented_control(
@@ -123,7 +123,10 @@ def _show_comparison(task: Task, images: ImageSet) -> None:
         widgets=form.widgets,
         before_fields=form.ask_names,
         after_button=form.show_effort,
-        cancelled=_("The comparison is cancelled. Its finished fits are saved: the same one goes on from there."),
+        cancelled=_(
+            "The comparison is cancelled. Its finished trainings are saved: if you start the same "
+            "comparison again, it continues from there."
+        ),
     )
     running = task_page.find_running_spec(task)
     if isinstance(running, ImagesCompareSpec) and running.images == images.digest:
@@ -160,7 +163,7 @@ class _CompareForm:
             [name for name in choose_quick_detectors(self.images) if name != LINE_TO_BEAT],
             format_func=name_detector,
             key="images-detectors-colour" if self.images.is_colour else "images-detectors",
-            help=_("{name} learns nothing and takes part in every comparison: it is the line to beat.").format(
+            help=_("{name} learns nothing and takes part in every comparison: it is the reference.").format(
                 name=name_detector(LINE_TO_BEAT)
             ),
         )
@@ -171,7 +174,7 @@ class _CompareForm:
             choices,
             placeholder=_("All"),
             key=f"images-classes-{self.images.digest}",
-            help=_("Each of them is the normal class in turn; all other images of the test part are abnormal then."),
+            help=_("Each of them is the normal class in turn; all other test images are then abnormal."),
         )
         self.detectors, self.classes = (LINE_TO_BEAT, *names), tuple(classes or choices)
 
@@ -187,8 +190,8 @@ def _show_effort(spec: Any) -> None:
     fits = len(spec.detectors) * classes * spec.seeds
     minutes = fits * spec.seconds_per_fit / SECONDS_PER_MINUTE
     template = _(
-        "{detectors} detectors × {classes} normal classes × {seeds} seeds = {fits} fits, at most {minutes} minutes. "
-        "What is done stays, also if the job is cancelled."
+        "Detectors: {detectors}. Normal classes: {classes}. Seeds: {seeds}. Trainings: {fits}, in at most "
+        "{minutes} min. Finished trainings are kept, even if the job is cancelled."
     )
     st.caption(
         template.format(
@@ -241,7 +244,7 @@ def _ask_normal_class(images: ImageSet) -> str:
 def _show_pictures(task: Task, result: Result | None, shown_spec: Spec | None) -> None:
     """Show the pictures to be inspected, and the saved model that scores them."""
     picker = ImagePicker(
-        "pictures", _("Load the pictures to inspect. A saved model scores them, the most abnormal first."), False
+        "pictures", _("Load the images to inspect. A saved model scores them, the most abnormal first."), False
     )
     pictures = _open_images(picker, shown_spec, PICTURES)
     if pictures is None:

@@ -84,7 +84,7 @@ class _IntervalsForm:
                 [default],
                 placeholder=default,
                 key="intervals-value",
-                help=_("Every measure has a forecast, intervals and events of its own."),
+                help=_("Every measure has its own forecast, intervals and events."),
             )
         )
         return self.measures
@@ -100,8 +100,8 @@ class _IntervalsForm:
             key="intervals-attempts",
             disabled=not is_possible,
             help=_(
-                "Column with the number of events behind a ratio: the fewer they are, the wider is its interval. "
-                "Automatic: total behind ccr. It can be chosen for one measure at a time."
+                "Column with the number of events behind a ratio: the fewer there are, the wider the "
+                "interval. Automatic: total for ccr. It can be chosen for one measure at a time."
             ),
         )
 
@@ -119,8 +119,8 @@ def _ask_spike_threshold(dataset: Dataset) -> str | float:
         format_func=labels.__getitem__,
         key="intervals-spike_threshold",
         help=_(
-            "Distance from the rolling median above which the forecaster does not see a value. Points are judged by "
-            "their original values in any case."
+            "Values farther from the rolling median are hidden from the forecasting method. All points are "
+            "judged by their original values."
         ),
     )
     if kind != "number":

@@ -45,9 +45,11 @@ def page() -> None:
         return
     if len(dataset) < MIN_ROWS:
         st.info(
-            _("These data have only {rows} rows. At least {least} are needed for training and test.").format(
-                rows=len(dataset), least=MIN_ROWS
-            ),
+            _(
+                "These data have only {rows} row. At least {least} are needed for training and test.",
+                "These data have only {rows} rows. At least {least} are needed for training and test.",
+                len(dataset),
+            ).format(rows=len(dataset), least=MIN_ROWS),
             icon=":material/data_alert:",
         )
         link_first_steps()
@@ -116,16 +118,16 @@ def _ask_detector(dataset: Dataset) -> SequenceDetector:
 
 def _ask_split(dataset: Dataset) -> str:
     """Ask for the end of the training rows; the rows from there on are test rows."""
-    label = _("Fit on rows before")
+    label = _("Train on the rows before")
     if has_train_part(dataset):
         st.text_input(label, _("the end of the training part"), disabled=True, key="sequences-part")
         st.caption(_("The column {column} of the files marks the training rows.").format(column=PART_COLUMN))
         return TRAIN_PART
     split = find_default_split(dataset)
     help_ = _(
-        "The detector is fitted on the rows before it, which should be mostly normal. The "
-        "threshold is computed from scores of these rows by fits that leave out a part of them. "
-        "All later rows are test rows."
+        "The detector is trained on the rows before this date, which should be mostly normal. The "
+        "threshold is computed from scores of these rows, by trainings that leave out a part of them. All "
+        "later rows are test rows."
     )
     if not dataset.has_dates:
         last = int(dataset.time.max())

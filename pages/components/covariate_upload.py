@@ -257,7 +257,11 @@ def _show_notes(notes: Sequence[Finding]) -> None:
     if lines:
         st.caption("\n".join(lines[:MAX_SHOWN_NOTES]))
     if len(lines) > MAX_SHOWN_NOTES:
-        with st.expander(_("{count} more notes").format(count=len(lines) - MAX_SHOWN_NOTES)):
+        with st.expander(
+            _("{count} more note", "{count} more notes", len(lines) - MAX_SHOWN_NOTES).format(
+                count=len(lines) - MAX_SHOWN_NOTES
+            )
+        ):
             st.caption("\n".join(lines[MAX_SHOWN_NOTES:]))
 
 

@@ -78,7 +78,7 @@ def _list_facts(summary: QualitySummary, dataset: Dataset) -> list[str]:
     if dataset.has_dates:
         facts.append(_("time zone: {zone}").format(zone=describe_zone(dataset.zone) or _("unknown")))
     return facts + [
-        _("{name}: {dates} dates, {rows} rows").format(
+        _("{name} (dates: {dates}, rows: {rows})").format(
             name=_(name), dates=format_value(counts["dates"]), rows=format_value(counts["rows"])
         )
         for name, counts in summary.covariates.items()
@@ -247,7 +247,7 @@ def _offer_earlier_choice(dataset: Dataset, read_again: ReadAgain | None) -> Non
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.info(
-            _("You read a file with these columns differently before: {options}").format(
+            _("Before, you read a file with these columns differently: {options}").format(
                 options=" ".join(earlier.to_arguments())
             ),
             icon=":material/history:",

@@ -59,7 +59,7 @@ def _show_findings(dataset: Dataset, report: QualityReport) -> None:
     ]
     notes = [number for number in range(len(report.findings)) if number not in {*questions, *issues}]
     if questions:
-        st.header(_("Questions for you"))
+        st.header(_("Decisions for you"))
         st.caption(
             _(
                 "The file can be read in two ways. If the one below is wrong, change a role or an option above and "
@@ -128,7 +128,7 @@ def _show_issues(dataset: Dataset, report: QualityReport, keys: dict[int, str]) 
 
 def _show_preview(dataset: Dataset, chosen_repairs: list[Repair]) -> None:
     """Show the effect of the chosen repairs before they are applied."""
-    st.header(_("Effect of the repairs"))
+    st.header(_("What the repairs change"))
     with st.spinner(_("Computing the effect of the repairs …")):
         recipe = json.dumps([repair.to_json() for repair in chosen_repairs])
         trace, changed_cells = _trace_recipe(dataset.digest, recipe)

@@ -71,11 +71,11 @@ class ImagePicker:
         """Show the ways to images: files, samples, recent sets."""
         st.markdown(self.invitation)
         uploads = st.file_uploader(
-            _("Pictures, a zip with one folder per class, npz or idx files"),
+            _("Images, a zip with one folder per class, npz or idx files"),
             accept_multiple_files=True,
             max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
             key=f"{self.param}-files",
-            help=_("A folder named normal, good or ok holds the normal pictures. An npz holds x_train, y_train, …"),
+            help=_("A folder named normal, good or ok holds the normal images. An npz file holds x_train, y_train, …"),
         )
         if uploads and st.button(_("Load"), type="primary", icon=":material/upload:", key=f"{self.param}-load"):
             self._store("upload", partial(_read_uploads, uploads), files=[upload.name for upload in uploads])

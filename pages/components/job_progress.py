@@ -84,7 +84,7 @@ def show(job: Job | None, cancelled: str = "") -> None:
         if is_job_running():
             _poll_job(url_state.get_query_param("work"))
     elif job is UNKNOWN_JOB:
-        st.info(_("This job is no longer known. Start it again."), icon=":material/cancel:")
+        st.info(_("This job is not known any more. Start it again."), icon=":material/cancel:")
     elif job.status == "cancelled":
         st.info(cancelled or _("The job is cancelled. No result was saved."), icon=":material/cancel:")
     else:

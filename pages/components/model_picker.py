@@ -26,7 +26,7 @@ def pick_model(task: str, describe_run: Callable[[Any], str]) -> str:
         for run in runs_with_model(task, cache.get_workspace())
     }
     if not labels:
-        st.info(_("No model is saved yet. Fit one first."))
+        st.info(_("No model is saved yet. Train one first."))
         return ""
     return st.selectbox(_("Saved model"), list(labels), format_func=labels.__getitem__, key=f"{task}-model-run") or ""
 

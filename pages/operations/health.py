@@ -66,14 +66,16 @@ def _show_summary(services: list[ServiceHealth], note: str) -> None:
     if has_failure(services):
         failing = ", ".join(_(service.name) for service in services if service.state == "failing")
         st.error(
-            _("Not working: {services}. Pending records: {count}.").format(
+            _("Not working: {services}. Records waiting for delivery: {count}.").format(
                 services=failing, count=format_value(pending_count)
             ),
             icon=":material/error:",
         )
     else:
         st.success(
-            _("All configured services work. Pending records: {count}.").format(count=format_value(pending_count)),
+            _("All configured services work. Records waiting for delivery: {count}.").format(
+                count=format_value(pending_count)
+            ),
             icon=":material/check_circle:",
         )
 

@@ -292,7 +292,7 @@ def _show_accuracy(run_page: RunPage, task: str) -> None:
         st.caption(_("None of the listed runs has the metric {metric}.").format(metric=_(metric.label)))
     else:
         show_chart(
-            draw_accuracy_and_cost(points, _(metric.label), _), "accuracy", _("Accuracy against emissions of each run")
+            draw_accuracy_and_cost(points, _(metric.label), _), "accuracy", _("Accuracy and emissions of each run")
         )
         template = _("Lower {metric} is better.") if metric.direction < 0 else _("Higher {metric} is better.")
         st.caption(

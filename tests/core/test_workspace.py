@@ -178,7 +178,7 @@ def test_workspaces_do_not_share_circuit_breakers(offline_workspaces: tuple[Work
 
 def test_workspaces_do_not_share_messages_tokens_or_accounts(tmp_path: Path) -> None:
     first, second = (Workspace.from_settings(make_settings(tmp_path / name)) for name in ("one", "two"))
-    number = first.flash.put(Message(N_("This account is disabled. Ask an administrator.")))
+    number = first.flash.put(Message(N_("This account is disabled. Contact an administrator.")))
     assert first.flash.get(number) is not None
     assert second.flash.get(number) is None
     assert first.setup_token.token != second.setup_token.token

@@ -47,7 +47,7 @@ def test_load_page_applies_and_undoes_repairs(page_workspace: Workspace) -> None
     choice = next(box for box in app.selectbox if box.key == "repair-incomplete_rows")
     app = choice.set_value(0).run()
     assert not app.exception
-    assert "Effect of the repairs" in read_page_text(app)
+    assert "What the repairs change" in read_page_text(app)
     app = click_button(app, "make-repairs")
     assert app.query_params["dataset"] != before
     assert "Repaired" in read_page_text(app)

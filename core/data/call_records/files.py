@@ -35,10 +35,22 @@ MEMORY_LIMIT = "250MB"  # of DuckDB; beyond it, its tables go to the temporary f
 MAX_THREADS = 4
 POLL_S = 0.2  # between two reports of progress
 REJECTIONS = {
-    "line": N_("{count} of {records} lines cannot be read and do not count."),
-    "time": N_("{count} of {records} records have no readable time and do not count."),
-    "duration": N_("{count} of {records} records have a negative or no duration and do not count."),
-    "repeated": N_("{count} of {records} records repeat the CDR_ID and the start of another one and do not count."),
+    "line": N_(
+        "{count} of {records} lines cannot be read and does not count.",
+        "{count} of {records} lines cannot be read and do not count.",
+    ),
+    "time": N_(
+        "{count} of {records} records has no readable time and does not count.",
+        "{count} of {records} records have no readable time and do not count.",
+    ),
+    "duration": N_(
+        "{count} of {records} records has a negative or no duration and does not count.",
+        "{count} of {records} records have a negative or no duration and do not count.",
+    ),
+    "repeated": N_(
+        "{count} of {records} records repeats the CDR_ID and the start of another one and does not count.",
+        "{count} of {records} records repeat the CDR_ID and the start of another one and do not count.",
+    ),
 }
 """Reason why records do not count → message."""
 

@@ -34,8 +34,10 @@ def read_values(table: RawTable, column: str, covariate: str) -> NDArray[np.floa
             "unreadable_cells",
             len(bad_rows),
             N_(
-                "{file}, column {column!r}: {count} cells are not usable numbers (first: row "
-                "{row}, {value!r}). They are read as missing values."
+                "{file}, column {column!r}: {count} cell is not a usable number (row {row}, {value!r}). It "
+                "is read as a missing value.",
+                "{file}, column {column!r}: {count} cells are not usable numbers (first: row {row}, "
+                "{value!r}). They are read as missing values.",
             ),
             column=column,
             row=int(bad_rows[0]) + 1,
@@ -92,7 +94,10 @@ def _clear_sentinels(table: RawTable, column: str, values: NDArray[np.float64]) 
     table.add_note(
         "sentinels",
         int(is_sentinel.sum()),
-        N_("{file}, column {column!r}: {count} placeholder numbers ({value}) are read as missing values."),
+        N_(
+            "{file}, column {column!r}: {count} placeholder number ({value}) is read as a missing value.",
+            "{file}, column {column!r}: {count} placeholder numbers ({value}) are read as missing values.",
+        ),
         column=column,
         value=f"{values[is_sentinel][0]:g}",
     )
@@ -133,8 +138,10 @@ def _note_implausible_temperature(table: RawTable, column: str, covariate: str, 
             "implausible_temperature",
             int(is_implausible.sum()),
             N_(
-                "{file}, column {column!r}: {count} temperatures are no °C of any weather (first: row {row}, {value}). "
-                "Write the unit into the header, such as °F or K, if it is another one."
+                "{file}, column {column!r}: {count} temperature is not possible in °C (row {row}, "
+                "{value}). If the unit is another one, such as °F or K, write it into the header.",
+                "{file}, column {column!r}: {count} temperatures are not possible in °C (first: row {row}, "
+                "{value}). If the unit is another one, such as °F or K, write it into the header.",
             ),
             column=column,
             row=int(np.flatnonzero(is_implausible)[0]) + 1,

@@ -91,7 +91,10 @@ def _find_first_copies(table: RawTable) -> NDArray[np.bool_]:
         table.add_note(
             "repeated_rows",
             int(is_repeated.sum()),
-            N_("{file}: {count} rows equal an earlier row. One copy of each was kept."),
+            N_(
+                "{file}: {count} row equals an earlier row. One copy was kept.",
+                "{file}: {count} rows equal an earlier row. One copy of each was kept.",
+            ),
         )
     return ~is_repeated
 
@@ -119,7 +122,10 @@ def note_ignored(table: RawTable, columns: list[str]) -> None:
         table.add_note(
             "ignored_columns",
             len(columns),
-            N_("{file}: {count} columns are not covariates and are ignored: {columns}."),
+            N_(
+                "{file}: {count} column is not a covariate and is ignored: {columns}.",
+                "{file}: {count} columns are not covariates and are ignored: {columns}.",
+            ),
             columns=preview_names(columns),
         )
 
@@ -183,7 +189,10 @@ def _drop_empty(table: RawTable, values: pd.DataFrame, column_by_covariate: Mapp
         table.add_note(
             "empty_columns",
             len(empty_columns),
-            N_("{file}: {count} columns contain no number and are ignored: {columns}."),
+            N_(
+                "{file}: {count} column contains no number and is ignored: {columns}.",
+                "{file}: {count} columns contain no number and are ignored: {columns}.",
+            ),
             columns=preview_names(empty_columns),
         )
     return values.loc[:, ~is_empty]
@@ -244,8 +253,10 @@ def note_conflicts(table: RawTable, values: pd.DataFrame, times: pd.DatetimeInde
             "conflicting_rows",
             len(conflicts),
             N_(
+                "{file}: {count} day or time has several rows with different values ({first}). Numbers are "
+                "averaged. The largest value is used for yes/no columns.",
                 "{file}: {count} days or times have several rows with different values (first: {first}). "
-                "Numbers are averaged. The largest value is used for yes/no columns."
+                "Numbers are averaged. The largest value is used for yes/no columns.",
             ),
             first=f"{first['time']:%Y-%m-%d %H:%M} {first['place']}".replace(" 00:00", "").strip(),
         )

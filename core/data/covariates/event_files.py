@@ -250,6 +250,9 @@ def note_absent_days(table: RawTable, frame: pd.DataFrame, flag: str) -> None:
         table.add_note(
             "named_events",
             len(named),
-            N_("{file}: {count} names have an effect of their own ({names}). All others share one."),
+            N_(
+                "{file}: {count} name has its own effect ({names}). All others share one.",
+                "{file}: {count} names have their own effect ({names}). All others share one.",
+            ),
             names=", ".join(named),
         )

@@ -11,13 +11,24 @@ from core.messages import N_
 MAX_STRIKE_DAYS = 31
 MAX_EVENT_DAYS = 366
 MAX_TERM_DAYS = 100  # no term of 1990 to 2026 is longer; longer means that the breaks are not decided yet
-END_BEFORE_START = N_("{file}: {count} events end before they start. Only their first day is used.")
-STRIKES_END_BEFORE_START = N_("{file}: {count} strikes end before they start. Only their first day is used.")
-LONG_STRIKES = N_(
-    "{file}: {count} strikes last more than {limit} days. They are probably strike "
-    "notices, so only their first day is used."
+END_BEFORE_START = N_(
+    "{file}: {count} event ends before it starts. Only its first day is used.",
+    "{file}: {count} events end before they start. Only their first day is used.",
 )
-LONG_EVENTS = N_("{file}: {count} events last more than {limit} days. Only their first day is used.")
+STRIKES_END_BEFORE_START = N_(
+    "{file}: {count} strike ends before it starts. Only its first day is used.",
+    "{file}: {count} strikes end before they start. Only their first day is used.",
+)
+LONG_STRIKES = N_(
+    "{file}: {count} strike lasts more than {limit} days. It is probably a strike notice, so only its "
+    "first day is used.",
+    "{file}: {count} strikes last more than {limit} days. They are probably strike notices, so only their "
+    "first day is used.",
+)
+LONG_EVENTS = N_(
+    "{file}: {count} event lasts more than {limit} days. Only its first day is used.",
+    "{file}: {count} events last more than {limit} days. Only their first day is used.",
+)
 
 
 def expand_strikes(
@@ -98,8 +109,10 @@ def drop_undecided_days(table: RawTable, breaks: pd.DataFrame) -> pd.DataFrame:
             "unwritten_terms",
             len(dropped_days),
             N_(
-                "{file}: the {count} days after the last school break are ignored. Later "
-                "school breaks are probably not decided yet."
+                "{file}: the day after the last school break is ignored. Later school breaks are probably "
+                "not decided yet.",
+                "{file}: the {count} days after the last school break are ignored. Later school breaks are "
+                "probably not decided yet.",
             ),
         )
     return decided_rows

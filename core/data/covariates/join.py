@@ -45,8 +45,10 @@ UNMATCHED_FILE = N_(
     "{option} or the form assigns places."
 )
 UNMATCHED_ENTITIES = N_(
+    "{file}: {count} entity has no place in it, so its values are unknown for this entity: {entities}. "
+    "{option} or the form assigns places.",
     "{file}: {count} entities have no place in it, so its values are unknown for them: {entities}. "
-    "{option} or the form assigns places."
+    "{option} or the form assigns places.",
 )
 
 

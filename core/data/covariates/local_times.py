@@ -24,7 +24,7 @@ from core.messages import N_
 YEAR_RANGE = (1900, 2100)
 FRENCH_TIME_ZONE = "Europe/Paris"
 UTC_TEMPLATE = N_("{file}: the timestamps are in UTC. They were converted to the time of France.")
-UTC_TO_ZONE_TEMPLATE = N_("{file}: the timestamps are in UTC. They were converted to the clock of {zone}.")
+UTC_TO_ZONE_TEMPLATE = N_("{file}: the timestamps are in UTC. They were converted to the local time of {zone}.")
 DATE_KINDS = ("timestamp", "date")
 
 
@@ -128,7 +128,7 @@ def _note_readings(table: RawTable, parsed: ParsedDates) -> None:
             table, "mixed_date_formats", len(parsed.formats), N_("{file}: the dates have {count} different formats.")
         )
     if parsed.is_converted:
-        template = N_("{file}: the timestamps have several offsets from UTC. Each one counts on its own clock.")
+        template = N_("{file}: the timestamps have several offsets from UTC. Each one keeps its own local time.")
         _note_once(table, "time_zone", len(parsed.times), template)
     elif parsed.zone:
         _note_once(table, "time_zone", len(parsed.times), LOCAL_CLOCK, zone=describe_zone(parsed.zone))

@@ -75,7 +75,10 @@ def read_places(table: RawTable) -> tuple[Places, Places, NDArray[np.bool_]]:
         table.add_note(
             "rows_without_place",
             int((~has_place).sum()),
-            N_("{file}, column {column!r}: {count} rows name no place. They are ignored."),
+            N_(
+                "{file}, column {column!r}: {count} row names no place. It is ignored.",
+                "{file}, column {column!r}: {count} rows name no place. They are ignored.",
+            ),
             column=column,
         )
     return place_by_code[codes], written_places, has_place

@@ -41,7 +41,12 @@ def expand_weeks(table: RawTable) -> RawTable:
     frame = table.frame.drop(columns=used).iloc[rows].reset_index(drop=True)
     frame.insert(0, "date", days.strftime("%Y-%m-%d"))
     table.add_note(
-        "weeks", len(table.frame), N_("{file}: the {count} rows are weeks. Each one counts for its seven days.")
+        "weeks",
+        len(table.frame),
+        N_(
+            "{file}: the only row is a week. It counts for its seven days.",
+            "{file}: the {count} rows are weeks. Each one counts for its seven days.",
+        ),
     )
     return replace(table, frame=frame)
 

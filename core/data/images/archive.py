@@ -50,7 +50,10 @@ def read_picture_folder(path: Path, name: str, progress: ProgressCallback) -> Im
     paths, link_count = list_folder(path, name)
     notes = []
     if link_count:
-        template = N_("{file}: {count} links to other folders were not followed.")
+        template = N_(
+            "{file}: {count} link to another folder was not followed.",
+            "{file}: {count} links to other folders were not followed.",
+        )
         notes.append(Message(template, {"file": name, "count": link_count}))
     files = {member: make_picture_file(place, member) for member, place in paths.items()}
     return _read_block(files, lambda member: read_head(paths[member]), name, progress, notes)
@@ -105,7 +108,7 @@ def _read_block(
     notes = [*notes, *_describe_others(masks, others, name)]
     if not pictures:
         raise UnreadableFileError(
-            N_("{file}: there is no picture in it. Found: {value}. Accepted pictures: {accepted}."),
+            N_("{file}: it contains no image. Found: {value}. Accepted images: {accepted}."),
             file=name,
             value=shorten_names(visible) or "–",
             accepted=", ".join(PICTURE_FORMATS),
@@ -127,9 +130,27 @@ def _describe_others(masks: Sequence[str], others: Sequence[str], file: str) -> 
     archives = [member for member in others if Path(member).suffix.lower() in ARCHIVE_SUFFIXES]
     texts = [member for member in others if member not in {*archives}]
     templates = (
-        (masks, N_("{file}: {count} masks in folders {folder} were left out.")),
-        (archives, N_("{file}: {count} archives in it were not opened: {names}.")),
-        (texts, N_("{file}: {count} files that are no pictures were left out: {names}.")),
+        (
+            masks,
+            N_(
+                "{file}: {count} mask in folders {folder} was left out.",
+                "{file}: {count} masks in folders {folder} were left out.",
+            ),
+        ),
+        (
+            archives,
+            N_(
+                "{file}: {count} archive in it was not opened: {names}.",
+                "{file}: {count} archives in it were not opened: {names}.",
+            ),
+        ),
+        (
+            texts,
+            N_(
+                "{file}: {count} file that is not an image was left out: {names}.",
+                "{file}: {count} files that are not images were left out: {names}.",
+            ),
+        ),
     )
     return [
         Message(template, {"file": file, "count": len(members), "folder": MASK_FOLDER, "names": shorten_names(members)})
@@ -168,7 +189,7 @@ def _read_file(path: Path, name: str) -> bytes:
 def _check_picture_bytes(byte_count: int, name: str) -> None:
     if byte_count > MAX_PICTURE_BYTES:
         raise UnreadableFileError(
-            N_("{file}: the picture takes {count} MB. At most {limit} MB are accepted."),
+            N_("{file}: the image takes {count} MB. At most {limit} MB are accepted."),
             file=name,
             count=byte_count // 10**6,
             limit=MAX_PICTURE_BYTES // 10**6,
@@ -178,7 +199,7 @@ def _check_picture_bytes(byte_count: int, name: str) -> None:
 def _check_file_count(count: int, name: str) -> None:
     if count > MAX_FILES:
         raise UnreadableFileError(
-            N_("{file}: there are more than {accepted} files in it. At most {limit} pictures are accepted."),
+            N_("{file}: it contains more than {accepted} files. At most {limit} images are accepted."),
             file=name,
             accepted=MAX_FILES,
             limit=MAX_IMAGES,

@@ -97,20 +97,20 @@ def decode_picture(content: bytes, name: str) -> DecodedPicture:
             return _convert_picture(image, size, name, is_turned_by_pillow)
     except SIZE_ERRORS as error:
         raise UnreadableFileError(
-            N_("{file}: the picture is too large ({reason}). Accepted: at most {accepted} million pixels."),
+            N_("{file}: the image is too large ({reason}). Accepted: at most {accepted} million pixels."),
             file=name,
             reason=str(error)[:200],
             accepted=MAX_PICTURE_PIXELS // 10**6,
         ) from error
     except UnidentifiedImageError as error:
         raise UnreadableFileError(
-            N_("{file}: this is no picture that can be read. Accepted: {accepted}."),
+            N_("{file}: this image cannot be read. Accepted: {accepted}."),
             file=name,
             accepted=", ".join(PICTURE_FORMATS),
         ) from error
     except DECODING_ERRORS as error:
         raise UnreadableFileError(
-            N_("{file}: the picture is damaged or of another type than its name says ({reason})."),
+            N_("{file}: the image is damaged or of another type than its name says ({reason})."),
             file=name,
             reason=str(error)[:200] or type(error).__name__,
         ) from error
@@ -148,8 +148,8 @@ def _check_size(size: tuple[int, int], name: str) -> None:
     if min(size) < MIN_SIDE_PIXELS or size[0] * size[1] > MAX_PICTURE_PIXELS:
         raise UnreadableFileError(
             N_(
-                "{file}: the picture has {width} × {height} pixels. Accepted: at least {low} a side, and at most "
-                "{accepted} million in all."
+                "{file}: the image has {width} × {height} pixels. Accepted: at least {low} a side, and at "
+                "most {accepted} million in all."
             ),
             file=name,
             width=size[0],
@@ -199,14 +199,14 @@ def _extract_pixels(image: Image.Image, name: str) -> AnyPixels:
     """Return the pixels, (height, width, channels). Raises UnreadableFileError for values that are no grey levels."""
     if image.mode == "F":
         raise UnreadableFileError(
-            N_("{file}: the picture holds floating-point values. Accepted: whole numbers of 8 or 16 bits."), file=name
+            N_("{file}: the image holds floating-point values. Accepted: whole numbers of 8 or 16 bits."), file=name
         )
     if not image.mode.startswith("I"):
         return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")).reshape(*image.size[::-1], -1)
     values = np.asarray(image)
     if values.min() < 0 or values.max() > MAX_DEEP_VALUE:
         raise UnreadableFileError(
-            N_("{file}: the picture holds values from {low} to {high}. Accepted: whole numbers of 8 or 16 bits."),
+            N_("{file}: the image holds values from {low} to {high}. Accepted: whole numbers of 8 or 16 bits."),
             file=name,
             low=int(values.min()),
             high=int(values.max()),

@@ -48,7 +48,7 @@ def read_idx(path: Path, name: str) -> IdxFile:
         head = source.read(4)
         if not is_idx(head):
             raise UnreadableFileError(
-                N_("{file}: this is no IDX file (first bytes: {value}). Of .gz files, only IDX is read."),
+                N_("{file}: this is not an IDX file (first bytes: {value}). Of .gz files, only IDX is read."),
                 file=name,
                 value=head.hex(" "),
             )

@@ -76,7 +76,10 @@ def split_one_class(
     training = np.sort(np.concatenate([training, intruders]))
     if len(training) < MIN_TRAINING_IMAGES:
         raise DataError(
-            N_("The class {value} has {count} training images. At least {needed} are needed."),
+            N_(
+                "The class {value} has {count} training image. At least {needed} are needed.",
+                "The class {value} has {count} training images. At least {needed} are needed.",
+            ),
             value=normal_class,
             count=len(training),
             needed=MIN_TRAINING_IMAGES,

@@ -21,10 +21,22 @@ from core.messages import N_, Message
 CHUNK_PICTURES = 256  # between two reports of the progress
 THREADS = min(4, os.cpu_count() or 1)
 CONVERSION_NOTES = {
-    "rotated": N_("{file}: {count} pictures were turned upright, as their EXIF data say."),
-    "transparent": N_("{file}: the transparent parts of {count} pictures became white."),
-    "frames": N_("{file}: of {count} pictures with several frames, the first frame was read."),
-    "ink": N_("{file}: {count} pictures were converted from CMYK to RGB."),
+    "rotated": N_(
+        "{file}: {count} image was turned upright, as its EXIF data say.",
+        "{file}: {count} images were turned upright, as their EXIF data say.",
+    ),
+    "transparent": N_(
+        "{file}: the transparent parts of {count} image became white.",
+        "{file}: the transparent parts of {count} images became white.",
+    ),
+    "frames": N_(
+        "{file}: of {count} image with several frames, the first frame was read.",
+        "{file}: of {count} images with several frames, the first frame was read.",
+    ),
+    "ink": N_(
+        "{file}: {count} image was converted from CMYK to RGB.",
+        "{file}: {count} images were converted from CMYK to RGB.",
+    ),
 }
 MAX_SHOWN_SIZES = 5
 
@@ -112,8 +124,10 @@ def _describe_sizes(pictures: list[DecodedPicture], size: tuple[int, int], file:
         return []
     shown = [f"{width} × {height} ({count})" for (width, height), count in counts.most_common(MAX_SHOWN_SIZES)]
     template = N_(
-        "{file}: {count} of {total} pictures were resized to {width} × {height} pixels, in proportion and with their "
-        "borders continued. They had {value}."
+        "{file}: {count} of {total} images was resized to {width} × {height} pixels, in proportion and "
+        "with its borders continued. It had {value}.",
+        "{file}: {count} of {total} images were resized to {width} × {height} pixels, in proportion and "
+        "with their borders continued. They had {value}.",
     )
     values = {
         "file": file,
@@ -131,11 +145,17 @@ def _describe_depths(pictures: list[DecodedPicture], channels: int, top: int, fi
     notes = []
     grey_count = sum(picture.pixels.shape[2] == 1 for picture in pictures)
     if channels == 3 and grey_count:
-        template = N_("{file}: {count} grey pictures stand beside colour ones and were given three channels.")
+        template = N_(
+            "{file}: {count} grey image stands beside colour ones and was given three channels.",
+            "{file}: {count} grey images stand beside colour ones and were given three channels.",
+        )
         notes.append(Message(template, {"file": file, "count": grey_count}))
     deep_count = sum(picture.pixels.dtype == np.uint16 for picture in pictures)
     if deep_count:
-        template = N_("{file}: {count} pictures of 16 bits were scaled from 0–{high} to 0–255.")
+        template = N_(
+            "{file}: {count} image of 16 bits was scaled from 0–{high} to 0–255.",
+            "{file}: {count} images of 16 bits were scaled from 0–{high} to 0–255.",
+        )
         notes.append(Message(template, {"file": file, "count": deep_count, "high": top}))
     return notes
 
@@ -144,18 +164,21 @@ def _describe_skipped(skipped: list[SkippedFile], total: int, file: str) -> list
     """Return the first reasons, then how many pictures were left out."""
     if not skipped:
         return []
-    template = N_("{file}: {count} of {total} pictures could not be read and were left out.")
+    template = N_(
+        "{file}: {count} of {total} images could not be read and was left out.",
+        "{file}: {count} of {total} images could not be read and were left out.",
+    )
     summary = Message(template, {"file": file, "count": len(skipped), "total": total})
     return [summary, *(picture.reason for picture in skipped[:MAX_SHOWN_NAMES])]
 
 
 def _build_empty_error(file: str, skipped: list[SkippedFile]) -> UnreadableFileError:
     if not skipped:
-        return UnreadableFileError(N_("{file}: there is no picture in it."), file=file)
+        return UnreadableFileError(N_("{file}: it contains no image."), file=file)
     if len(skipped) == 1:
         return UnreadableFileError(skipped[0].reason.template, **skipped[0].reason.values)
     return UnreadableFileError(
-        N_("{file}: none of its {count} pictures could be read. The first: {reason}"),
+        N_("{file}: none of its {count} images could be read. The first: {reason}"),
         file=file,
         count=len(skipped),
         reason=skipped[0].reason,

@@ -106,7 +106,7 @@ def _read_block(path: Path, name: str, head: bytes, progress: ProgressCallback) 
     if not head:
         raise UnreadableFileError(N_("{file}: the file is empty."), file=name)
     raise UnreadableFileError(
-        N_("{file}: this is no file of images (first bytes: {value}). Accepted: {accepted}."),
+        N_("{file}: this is not a file of images (first bytes: {value}). Accepted: {accepted}."),
         file=name,
         value=head[:4].hex(" "),
         accepted=ACCEPTED_IMAGE_FILES,
@@ -147,7 +147,15 @@ def _join_blocks(blocks: Sequence[ImageBlock], files: tuple[str, ...], source: s
         notes.append(Message(N_("{file}: no image has a class."), {"file": name}))
     elif (labels == UNLABELLED).any():
         values = {"file": name, "count": int((labels == UNLABELLED).sum()), "total": len(labels)}
-        notes.append(Message(N_("{file}: {count} of {total} images have no class."), values))
+        notes.append(
+            Message(
+                N_(
+                    "{file}: {count} of {total} images has no class.",
+                    "{file}: {count} of {total} images have no class.",
+                ),
+                values,
+            )
+        )
     if len(pixels) == 1:
         notes.append(Message(N_("{file} holds a single image. No comparison is possible."), {"file": name}))
     image_names = [
@@ -175,7 +183,10 @@ def _join_pixels(blocks: Sequence[ImageBlock], notes: list[Message]) -> Pixels:
     check_image_bytes(sum(block.pixels[..., 0].size for block in blocks) * channels, first.file)
     for block in blocks:
         if block.pixels.shape[3] < channels:
-            template = N_("{file}: {count} grey pictures stand beside colour ones and were given three channels.")
+            template = N_(
+                "{file}: {count} grey image stands beside colour ones and was given three channels.",
+                "{file}: {count} grey images stand beside colour ones and were given three channels.",
+            )
             notes.append(Message(template, {"file": block.file, "count": len(block.pixels)}))
     return np.concatenate([np.broadcast_to(block.pixels, (*block.pixels.shape[:3], channels)) for block in blocks])
 
@@ -203,7 +214,10 @@ def _mark_test_part(parts: Names, file: str, notes: list[Message]) -> np.ndarray
     has_test = bool((parts == TEST).any())
     if validation_count:
         template = (
-            N_("{file}: the {count} images of the validation part were added to the training part.")
+            N_(
+                "{file}: the image of the validation part was added to the training part.",
+                "{file}: the {count} images of the validation part were added to the training part.",
+            )
             if has_test
             else N_("{file}: there is no test part. The {count} images of the validation part take its place.")
         )

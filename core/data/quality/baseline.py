@@ -80,7 +80,7 @@ class GroupMedian:
         fitted_codes = code_fitted_entities(dataset, self.entities_)
         if (fitted_codes < 0).any():
             raise DataError(
-                N_("The model was fitted without the entity {entity!r}. Fitted entities: {accepted}."),
+                N_("The model was trained without the entity {entity!r}. Known entities: {accepted}."),
                 entity=dataset.entities[int(np.argmin(fitted_codes))],
                 accepted=", ".join(self.entities_[:20]),
             )

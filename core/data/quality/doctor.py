@@ -163,8 +163,8 @@ def check_duplicate_keys(dataset: Dataset) -> Finding | None:
         columns = row_keys.find_distinguishing_columns(dataset)
         message = Message(
             N_(
-                "Rows with the entity and timestamp of another row. So many are no mistake: a column probably tells "
-                "them apart (candidates: {columns}). Assign the role of entity to it."
+                "Rows with the entity and timestamp of another row. They are too many to be mistakes: a "
+                "column probably tells them apart (candidates: {columns}). Give it the role of entity."
             ),
             {"columns": ", ".join(columns) or "–"},
         )

@@ -74,7 +74,10 @@ class ImageModel:
         scores = np.concatenate(parts)
         if not np.isfinite(scores).all():
             raise DataError(
-                N_("{count} of {rows} scores of the detector {detector} are not finite numbers."),
+                N_(
+                    "{count} of {rows} scores of the detector {detector} is not a finite number.",
+                    "{count} of {rows} scores of the detector {detector} are not finite numbers.",
+                ),
                 count=int((~np.isfinite(scores)).sum()),
                 rows=total,
                 detector=self.detector.name,
@@ -134,7 +137,7 @@ def decode_image(text: str, row: int = 1) -> Pixels:
         content = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise DataError(
-            N_("Row {row} of the column {column} is no picture file in base64 ({reason})."),
+            N_("Row {row} of the column {column} is not an image file in base64 ({reason})."),
             row=row,
             column=IMAGE_COLUMN,
             reason=type(error).__name__,

@@ -70,7 +70,10 @@ class NetworkDetector(TrainedDetector):
         False, help=N_("Adds self-attention between super-pixels; its output is concatenated with its input.")
     )
     extra_contraction: int = hyperparameter(
-        0, low=-1, high=1, help=N_("Contractions of the image more (1) or less (−1) than its size suggests.")
+        0,
+        low=-1,
+        high=1,
+        help=N_("Adds (1) or removes (−1) halvings of the image, compared with the number that suits its size."),
     )
 
     # ---- what a detector defines ------------------------------------------------------------------------------------

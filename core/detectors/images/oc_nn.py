@@ -63,7 +63,10 @@ class OCNN(CentredDetector, HeatMapper):
         0.1, low=0.001, high=1.0, help=N_("Share of training images that may lie outside the sphere (soft-boundary).")
     )
     weight_decay: float = hyperparameter(
-        0.000001, low=0.0, high=1.0, help=N_("Weight of the squared weights in the loss.")
+        0.000001,
+        low=0.0,
+        high=1.0,
+        help=N_("Strength of weight decay: the squared weights of the network count in the loss."),
     )
     normalisation: Literal["none", "contrast", "unit-length"] = hyperparameter(
         "none",
@@ -77,7 +80,9 @@ class OCNN(CentredDetector, HeatMapper):
         0,
         low=0,
         high=100_000,
-        help=N_("Epochs of an auto-encoder whose encoder is the start of the training. They take half of the time."),
+        help=N_(
+            "Epochs of an auto-encoder whose encoder is the starting point of the training. They take half of the time."
+        ),
     )
 
     def build_network(self) -> ConvNet:

@@ -64,7 +64,7 @@ class OCVAE(VAE, CentredDetector, WeightedDetector):
         ),
     )
     train_all_weights: bool = hyperparameter(
-        False, help=N_("Trains one network for all weights; the weight can then be moved after the training.")
+        False, help=N_("Trains one network for all weights; the weight can then be changed after the training.")
     )
 
     def build_network(self) -> ConvNet:
@@ -87,9 +87,9 @@ class OCVAE(VAE, CentredDetector, WeightedDetector):
         if self.train_all_weights and self.balance == "losses":
             raise OptionError(
                 N_(
-                    "balance = losses does not go with train_all_weights: of losses of the same size, the distance has "
-                    "by far the larger gradient, and the network for all weights learns little else. Choose gradients "
-                    "or fixed."
+                    "balance = losses does not work with train_all_weights: with losses of the same size, "
+                    "the distance has by far the larger gradient, and the network for all weights learns "
+                    "little else. Choose gradients or fixed."
                 )
             )
         super().prepare(images)
@@ -168,7 +168,12 @@ class OCVAE(VAE, CentredDetector, WeightedDetector):
         Raises OptionError for another value or a detector that was trained for one weight.
         """
         if not self.train_all_weights:
-            raise OptionError(N_("This model was trained for one weight. Train it with train_all_weights to move it."))
+            raise OptionError(
+                N_(
+                    "This model was trained for one weight. Train it with train_all_weights to change the "
+                    "weight afterwards."
+                )
+            )
         if not 0 <= weight <= 1:
             raise OptionError(
                 N_("{name} = {value} is out of range. Accepted: {low} to {high}."),

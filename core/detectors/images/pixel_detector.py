@@ -42,7 +42,10 @@ class PixelDetector(ImageDetector, Generic[M]):
         32,
         low=8,
         high=256,
-        help=N_("Larger images are shrunk to at most this many pixels a side, by means of squares. Details are lost."),
+        help=N_(
+            "Larger images are shrunk to at most this many pixels a side, by averaging squares of pixels. "
+            "Details are lost."
+        ),
     )
 
     @abstractmethod

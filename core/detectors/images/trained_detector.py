@@ -64,7 +64,7 @@ class TrainedDetector(ImageDetector):
     )
     seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed."))
     device: str = hyperparameter(
-        "cpu", help=N_("Device of the training: cpu, cuda, cuda:1 or mps. The CPU takes the place of a missing one.")
+        "cpu", help=N_("Device of the training: cpu, cuda, cuda:1 or mps. The CPU replaces a device that is missing.")
     )
 
     # ---- what a detector defines ------------------------------------------------------------------------------------

@@ -58,19 +58,25 @@ class TransformationPrediction(TrainedDetector):
         "rotations-shifts",
         choices=("rotations", "rotations-shifts", "rotations-shifts-mirrors"),
         help=N_(
-            "What the network has to name. rotations: quarter turns. rotations-shifts: also shifts of a quarter of the "
-            "side, which helps on photographs. rotations-shifts-mirrors: also mirroring, for images that have a left "
-            "and a right, such as letters."
+            "What the network has to recognise. rotations: quarter turns. rotations-shifts: also shifts of "
+            "a quarter of the side, which helps on photographs. rotations-shifts-mirrors: also mirroring, "
+            "for images that have a left and a right, such as letters."
         ),
     )
     mirror: bool = hyperparameter(
-        True, help=N_("Half of the training images are mirrored. Always so where the network has to name mirroring.")
+        True,
+        help=N_(
+            "Half of the training images are mirrored. This is always so where the network has to recognise mirroring."
+        ),
     )
     side: int = hyperparameter(
         32,
         low=8,
         high=256,
-        help=N_("Larger images are shrunk to at most this many pixels a side, by means of squares. Details are lost."),
+        help=N_(
+            "Larger images are shrunk to at most this many pixels a side, by averaging squares of pixels. "
+            "Details are lost."
+        ),
     )
     width: int = hyperparameter(
         32, low=4, high=256, help=N_("Channels of the first maps; the last ones have four times as many.")
@@ -82,7 +88,7 @@ class TransformationPrediction(TrainedDetector):
         help=N_("Maximum number of passes over the training images. Early stopping may end the training before."),
     )
     batch_size: int = hyperparameter(
-        64, low=1, high=2048, help=N_("Number of images in a batch; each is there in all four turns.")
+        64, low=1, high=2048, help=N_("Number of images in a batch; each appears in all four rotations.")
     )
     learning_rate: float = hyperparameter(
         0.003, low=0.000001, high=0.1, help=N_("Learning rate of the Adam optimiser.")

@@ -36,7 +36,10 @@ class VAE(NetworkDetector, Reconstructor, HeatMapper):
         0.05,
         low=0.0,
         high=100.0,
-        help=N_("Weight of the Kullback–Leibler divergence beside the squared error of the image, values of 0–1."),
+        help=N_(
+            "Weight of the Kullback–Leibler divergence, compared with the squared error of the image "
+            "(values from 0 to 1)."
+        ),
     )
     score_with_kl: bool = hyperparameter(
         False, help=N_("Adds the weighted Kullback–Leibler divergence to the score, as in the loss.")
@@ -47,8 +50,8 @@ class VAE(NetworkDetector, Reconstructor, HeatMapper):
         high=1.0,
         format="percent",
         help=N_(
-            "Share of training images that are given with noise and an erased block; the clean image is asked back. "
-            "Small defects are then not reproduced."
+            "Share of training images that are given with noise and an erased block; the network has to "
+            "restore the clean image. It then does not reproduce small defects."
         ),
     )
 

@@ -35,7 +35,7 @@ class KMeansAD(ReconstructionDetector):
     label = N_("KMeansAD (typical windows)")
 
     window: int = hyperparameter(
-        0, low=0, high=1000, help=N_("Rows in a window. 0: 20 rows, or one day of rows if that is less.")
+        0, low=0, high=1000, help=N_("Rows in a window. 0: 20 rows, or the rows of one day if these are fewer.")
     )
     clusters: int = hyperparameter(20, low=1, high=1000, help=N_("Number of typical windows (clusters)."))
     centred: bool = hyperparameter(

@@ -38,7 +38,7 @@ class MatrixProfile(ReconstructionDetector):
     label = N_("Matrix profile (nearest windows)")
 
     window: int = hyperparameter(
-        0, low=0, high=1000, help=N_("Rows in a window. 0: 20 rows, or one day of rows if that is less.")
+        0, low=0, high=1000, help=N_("Rows in a window. 0: 20 rows, or the rows of one day if these are fewer.")
     )
     references: int = hyperparameter(
         4000,

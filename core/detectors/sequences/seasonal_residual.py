@@ -37,7 +37,9 @@ class SeasonalResidual(SequenceDetector):
     label = N_("Seasonal residual")
     mode = N_("each row compared with its season, which later rows show as well")
 
-    window: int = hyperparameter(25, low=2, high=10_001, help=N_("Rows in the moving mean that is the level."))
+    window: int = hyperparameter(
+        25, low=2, high=10_001, help=N_("Number of rows in the moving mean that gives the level.")
+    )
     period: int = hyperparameter(
         0, low=0, high=100_000, help=N_("Rows in a season. 0: a day and a week, or found by autocorrelation.")
     )

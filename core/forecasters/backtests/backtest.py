@@ -265,7 +265,10 @@ def _fit_before_test(series: Panel, test_start: int, fit_before: Callable[[int],
         return fit_before(test_start)
     except DataError as error:
         raise DataError(
-            N_("{reason} The last {count} of {total} periods are kept for the test."),
+            N_(
+                "{reason} The last of {total} periods is kept for the test.",
+                "{reason} The last {count} of {total} periods are kept for the test.",
+            ),
             reason=error.message,
             count=len(series) - test_start,
             total=len(series),

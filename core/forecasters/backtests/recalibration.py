@@ -92,8 +92,9 @@ def _describe_gain(best: ConformalConfig, before: _Halves, after: _Halves, nomin
 def _describe_no_gain(before: _Halves, nominal: float) -> Message:
     return Message(
         N_(
-            "Nothing gained by recalibration: no other choice of past errors improves the intervals on the second half "
-            "of the test. They stay as they were. Coverage there: {before} %. Nominal coverage: {nominal} %."
+            "Recalibration brings no gain: no other choice of past errors improves the intervals on the "
+            "second half of the test. They stay unchanged. Coverage there: {before} %. Nominal coverage: "
+            "{nominal} %."
         ),
         {"before": round(100 * before.coverage, 1), "nominal": round(100 * nominal, 1)},
     )

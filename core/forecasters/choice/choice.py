@@ -110,7 +110,7 @@ def choose_members(
         needed = candidate.seconds(size)
         if spent + needed > seconds:
             reasons[candidate.label] = Message(
-                N_("needs about {needed} s more, and {accepted} s are allowed"),
+                N_("needs about {needed} s more, but only {accepted} s are allowed"),
                 {"needed": round(needed), "accepted": round(seconds)},
             )
             continue

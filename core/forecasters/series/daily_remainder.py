@@ -43,7 +43,7 @@ class DailyRemainderForecaster(SeriesForecaster):
     def fit_series(self, series: RegularSeries, horizon: int, progress: Progress | None = None) -> Self:
         if len(series.entities) > MAX_ENTITIES:
             raise DataError(
-                N_("This forecaster takes at most {accepted} series. The data have {value}."),
+                N_("This forecasting method takes at most {accepted} series. The data have {value}."),
                 accepted=MAX_ENTITIES,
                 value=len(series.entities),
             )

@@ -180,7 +180,7 @@ class MeasureModel:
         """
         if series.step.total_seconds() != self.step_s_:
             raise DataError(
-                N_("The model was fitted on {accepted}. The data have {value}."),
+                N_("The model was trained on {accepted}. The data have {value}."),
                 accepted=str(pd.Timedelta(seconds=self.step_s_)),
                 value=str(series.step),
             )
@@ -188,7 +188,7 @@ class MeasureModel:
         positions = {entity: number for number, entity in enumerate(names)}
         if not positions.keys() & set(self.entities_):
             raise DataError(
-                N_("The model was fitted on {accepted}. The data have {value}."),
+                N_("The model was trained on {accepted}. The data have {value}."),
                 accepted=", ".join(self.entities_[:4]),
                 value=", ".join(series.entities[:4]),
             )

@@ -154,6 +154,9 @@ def require_whole_week(series: RegularSeries) -> None:
     """Raise DataError if a week is no whole number of steps."""
     if not series.week_steps:
         raise DataError(
-            N_("The step is {value}. This forecaster needs a step that divides a week, such as 15 min or a day."),
+            N_(
+                "The step is {value}. This forecasting method needs a step that divides a week, such as 15 "
+                "min or a day."
+            ),
             value=str(series.step),
         )

@@ -82,14 +82,16 @@ def _summarise(detection: Detection, events: tuple[ReportEvent, ...]) -> tuple[M
 def _describe_target(detection: Detection) -> Message | None:
     if detection.target_rate is None:
         return None
-    return Message(N_("promised at most {rate}"), {"rate": to_percent(detection.target_rate, 3)})
+    return Message(N_("expected: at most {rate}"), {"rate": to_percent(detection.target_rate, 3)})
 
 
 def _describe_promise(detection: Detection) -> tuple[Message, ...]:
     measured = Message(N_("Measured on all evaluated rows, including true alarms, because the data have no labels."))
     if detection.promise_kept is not False:
         return (measured,)
-    broken = N_("Promise broken: more rows are flagged. They are abnormal, or the data have changed.")
+    broken = N_(
+        "The target false-alarm rate is exceeded: more rows are flagged. They are abnormal, or the data have changed."
+    )
     return (measured, Message(broken))
 
 

@@ -167,7 +167,7 @@ class DetectionSpec(PartSpec):
         if per != PER_1000_ROWS:
             if seconds is None:
                 raise OptionError(
-                    N_("{file} has no even steps in time. Set the number of alarms per 1,000 rows."),
+                    N_("{file} has no regular time step. Set the number of alarms per 1,000 rows."),
                     file=", ".join(dataset.files),
                 )
             return convert_alarms_to_rate(self.alarms, per, seconds)

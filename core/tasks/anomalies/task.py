@@ -10,7 +10,7 @@ TASK = Task(
     name="anomalies",
     label=N_("Anomalies"),
     modes=(
-        Mode(DetectionSpec, "core.tasks.anomalies.run:detect", "detect", label=N_("Fit on these rows")),
+        Mode(DetectionSpec, "core.tasks.anomalies.run:detect", "detect", label=N_("Train on these rows")),
         Mode(ApplySpec, "core.tasks.anomalies.run:apply_model", "detect", label=N_("Apply a saved model")),
         Mode(ThresholdSpec, "core.tasks.anomalies.run:apply_threshold"),
     ),

@@ -97,8 +97,8 @@ class GroupModels:
         """Yield the limits of the scores, to show with the result."""
         yield Message(
             N_(
-                "The model of each group was fitted on rows that it scores. A deviation that "
-                "occurs in most of these rows is not flagged."
+                "The model of each group was trained on rows that it scores. A deviation that occurs in "
+                "most of these rows is not flagged."
             )
         )
 

@@ -62,13 +62,15 @@ class BatchSpec(ScoringSpec):
     """
 
     fit_per: Grouping = hyperparameter(
-        "", help=N_("Fit one model per folder (folder), or per folder and file name prefix (name)."), choices=GROUPINGS
+        "",
+        help=N_("Train one model per folder (folder), or per folder and file name prefix (name)."),
+        choices=GROUPINGS,
     )
     detector: SequenceDetector = algorithm(
-        list_detectors, "pca-residual", help=N_("Name of the detector to fit."), label=N_("Detector")
+        list_detectors, "pca-residual", help=N_("Name of the detector to train."), label=N_("Detector")
     )
     scaling: ScalingMethod = hyperparameter(
-        "minmax", help=N_("Scaling of the columns for fitted models."), choices=SCALING_METHODS
+        "minmax", help=N_("Scaling of the columns for trained models."), choices=SCALING_METHODS
     )
     counts: bool = hyperparameter(
         False, help=N_("Columns are counts: take log(1 + value) before scaling, for fitted models.")

@@ -148,7 +148,7 @@ def describe_cleaning(cleaned: CleanedSeries, entities: pd.DataFrame, fill_from:
     if older:
         notes.append(
             Message(
-                N_("Values from two to four weeks before, because the week before has none either: {count}."),
+                N_("Values from two to four weeks before, because the week before has no value either: {count}."),
                 {"count": older},
             )
         )
@@ -156,7 +156,7 @@ def describe_cleaning(cleaned: CleanedSeries, entities: pd.DataFrame, fill_from:
     if missing:
         notes.append(
             Message(
-                N_("Values that stay missing, because no earlier week has a value at the same clock: {count}.")
+                N_("Values that stay missing, because no earlier week has a value at the same time: {count}.")
                 if fill_from == "previous-week"
                 else N_("Values that stay missing: {count}."),
                 {"count": missing},

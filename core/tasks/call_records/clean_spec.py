@@ -52,25 +52,25 @@ class CleanSpec(PartSpec):
     )
     fill_from: str = hyperparameter(
         "previous-week",
-        help=N_("Values of longer holes: those at the same clock one week before, or straight lines, or none."),
+        help=N_("Values of longer holes: those of the same time one week before, or straight lines, or none."),
         label=N_("Fill holes"),
         choices=tuple(FILL_LABELS),
         words=FILL_LABELS,
     )
     short_gap_steps: int = hyperparameter(
         4,
-        help=N_("Holes of at most so many values are interpolated, not taken from the week before."),
-        label=N_("Short gap (values)"),
+        help=N_("Holes of at most this many values are interpolated. Longer ones take the values of the week before."),
+        label=N_("Short hole (values)"),
         low=0,
         high=MAX_SHORT_GAP_STEPS,
     )
     silent_days: str = hyperparameter(
         "missing",
         help=N_(
-            "Zeros of all entities at once, for a day or longer and unlike in other weeks: missing records, or "
-            "measured zeros."
+            "Zeros of all entities at the same time, for a day or longer and unlike in other weeks: "
+            "missing records, or measured zeros."
         ),
-        label=N_("Silent days are"),
+        label=N_("Days with zeros only are"),
         choices=tuple(SILENCE_LABELS),
         words=SILENCE_LABELS,
     )

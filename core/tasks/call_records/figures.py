@@ -27,7 +27,7 @@ MAX_LINES = 8  # trunks or causes drawn, those with the largest sums
 KPI_LABELS: Mapping[str, str] = {
     "total": N_("All calls"),
     "answered": N_("Answered calls"),
-    "null_duration": N_("Calls of null duration"),
+    "null_duration": N_("Calls of zero duration"),
     "erlang": N_("Erlang"),
     "ccr": N_("Call completion ratio (CCR)"),
 }

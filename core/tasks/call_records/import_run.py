@@ -108,10 +108,16 @@ def _list_notes(count: RecordCount, rest: pd.Series) -> Iterator[Message]:
     for reason, number in count.rejected.items():
         yield Message(REJECTIONS[reason], {"count": number, "records": count.records})
     if count.outside:
-        yield Message(N_("{count} records begin outside the chosen period."), {"count": count.outside})
+        yield Message(
+            N_("{count} record begins outside the chosen period.", "{count} records begin outside the chosen period."),
+            {"count": count.outside},
+        )
     if len(rest):
         yield Message(
-            N_("The last {count} intervals, from {start}, are left out: calls went on, but no record begins in them."),
+            N_(
+                "The last interval, from {start}, is left out: calls went on, but no record begins in it.",
+                "The last {count} intervals, from {start}, are left out: calls went on, but no record begins in them.",
+            ),
             {"count": len(rest), "start": str(rest.min())},
         )
 

@@ -39,7 +39,7 @@ class ImportSpec(Spec):
         metavar="URL",
     )
     index: str = hyperparameter(
-        "", help=N_("Names of its indices, with * for any letters."), label=N_("Index pattern"), metavar="PATTERN"
+        "", help=N_("Names of its indices; * stands for any letters."), label=N_("Index pattern"), metavar="PATTERN"
     )
     interval: str = hyperparameter(
         "15min",

@@ -77,7 +77,7 @@ def _tabulate_trunks(counts: Dataset) -> ReportTable:
         )
         for trunk in trunks.head(MAX_TABLE_TRUNKS).to_dict("records")
     ]
-    head = (N_("Trunk"), N_("Calls"), N_("Answered"), N_("CCR"), N_("Silent intervals"))
+    head = (N_("Trunk"), N_("Calls"), N_("Answered"), N_("CCR"), N_("Intervals with zeros only"))
     more = len(trunks) - len(rows)
     note = Message(N_("{count} more trunks are not listed here."), {"count": more}) if more > 0 else None
     return ReportTable(Message(N_("Trunks, most calls first")), tuple(map(Message, head)), tuple(rows), note)
@@ -97,7 +97,7 @@ def _list_kpi_figures(counts: Dataset) -> Iterator[ReportFigure]:
     causes = kpis.list_causes(counts)
     if causes:
         yield ReportFigure(
-            Message(N_("KO calls by cause")),
+            Message(N_("Failed (KO) calls by cause")),
             lambda language: figures.draw_kpis(table, causes, False, language.translate),
         )
 

@@ -15,8 +15,8 @@ HIGH_NOISE_RATIO = 0.9
 TRIVIAL_SHARE = 0.95  # of the points in one cluster, or of the variance on one axis
 ONE_AXIS_NOTES = {
     "level": N_(
-        "{share} % of the differences lie on one axis: the clusters are large and small points. To see which points "
-        "behave alike, compare by shape."
+        "{share} % of the differences lie on one axis: the clusters separate large points from small ones. "
+        "To see which points behave alike, compare by shape."
     ),
     "relative": N_(
         "{share} % of the differences lie on one axis: the clusters are points with high and with low values. To see "

@@ -9,7 +9,7 @@ TASK = Task(
     name="clusters",
     label=N_("Clusters"),
     modes=(
-        Mode(ClusteringSpec, "core.tasks.clusters.run:cluster", "cluster", label=N_("Fit on these rows")),
+        Mode(ClusteringSpec, "core.tasks.clusters.run:cluster", "cluster", label=N_("Train on these rows")),
         Mode(ApplySpec, "core.tasks.clusters.run:apply_model", "cluster", label=N_("Apply a saved model")),
     ),
     result="core.tasks.clusters.result:Clustering",

@@ -43,8 +43,8 @@ def list_candidate_notes(forecaster: Forecaster) -> Iterator[Message]:
     members = [f"{name} {weight:.0%}" for name, weight in weights.items() if weight > 0]
     yield Message(
         N_(
-            "Automatic choice, from {origins} forecasts of the last part of {periods} periods before the test: "
-            "{members}. The test had no part in it."
+            "Automatic choice, based on {origins} forecasts of the last part of the {periods} periods "
+            "before the test: {members}. The test data were not used for it."
         ),
         {"origins": choice.origin_count, "periods": choice.period_count, "members": _join(members)},
     )
@@ -59,8 +59,8 @@ def list_candidate_notes(forecaster: Forecaster) -> Iterator[Message]:
     if unproven:
         yield Message(
             N_(
-                "For these periods ahead nothing is proven to be better than the best naive line, which has more "
-                "weight there: {steps}."
+                "For these periods ahead, no method is proven better than the best naive forecast, which "
+                "therefore has more weight there: {steps}."
             ),
             {"steps": ", ".join(unproven)},
         )

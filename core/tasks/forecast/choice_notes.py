@@ -42,8 +42,8 @@ def _list_aggregation_notes(asked: ForecastSpec, series: Panel) -> Iterator[Mess
     if series.is_averaged:
         yield Message(
             N_(
-                "The values of a day are averaged, because neither unit nor name says whether they are amounts, and "
-                "they are no counts. The option --aggregation sum adds them up."
+                "The values of a day are averaged, because neither unit nor name says whether they are "
+                "amounts, and they are not whole numbers. The option --aggregation sum adds them up."
             )
         )
     else:
@@ -58,7 +58,7 @@ def _list_aggregation_notes(asked: ForecastSpec, series: Panel) -> Iterator[Mess
 def _list_clock_notes(selected_rows: Dataset, series: Panel) -> Iterator[Message]:
     if series.zone == UTC and selected_rows.zone not in ("", UTC):
         yield Message(
-            N_("The times are in UTC: on the clock of {zone}, the steps of the data are not even."),
+            N_("The times are in UTC: in the local time of {zone}, the steps of the data are not regular."),
             {"zone": selected_rows.zone},
         )
 
@@ -69,8 +69,10 @@ def _list_test_notes(spec: ForecastSpec, series: Panel) -> Iterator[Message]:
     if count < MIN_ORIGINS:
         yield Message(
             N_(
-                "The history is short: only {count} forecasts {horizon} periods ahead could be tested. The errors and "
-                "intervals are uncertain."
+                "The history is short: only {count} forecast at a horizon of {horizon} could be tested. "
+                "The errors and intervals are uncertain.",
+                "The history is short: only {count} forecasts at a horizon of {horizon} could be tested. "
+                "The errors and intervals are uncertain.",
             ),
             {"count": count, "horizon": spec.horizon_periods},
         )

@@ -51,7 +51,7 @@ def list_cautions(
     unused = [name for name in covariates.columns if name not in model.covariate_names_]
     reasons = [
         selection.left_out.get(
-            name, Message(N_("{covariate} is not used: the model was fitted without it."), {"covariate": name})
+            name, Message(N_("{covariate} is not used: the model was trained without it."), {"covariate": name})
         )
         for name in unused
         if spec.weather != "none" or name not in WEATHER_COLUMNS

@@ -88,11 +88,17 @@ def choose_resolution(resolution: Literal["auto"] | Resolution, dataset: Dataset
         return "day", None
     days = pd.DatetimeIndex(dataset.time).normalize()
     if (count := len(days.unique())) < MIN_DAILY_DAYS:
-        template = N_("The data cover {count} days, too few for daily amounts: each step of the data is forecast.")
+        template = N_(
+            "The data cover {count} day, too little for daily amounts: each step of the data is forecast.",
+            "The data cover {count} days, too few for daily amounts: each step of the data is forecast.",
+        )
         return "step", Message(template, {"count": count})
     if not dataset.profile and _count_complete_share(dataset, days) < MIN_COMPLETE_SHARE:
         return "step", Message(
-            N_("Most days lack some of their steps, or do not begin with one. Each step of the data is forecast.")
+            N_(
+                "Most days lack some of their steps, or do not begin with one. Therefore each step of the "
+                "data is forecast."
+            )
         )
     return "day", None
 

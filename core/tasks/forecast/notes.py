@@ -26,13 +26,13 @@ def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariat
     return (
         Message(
             N_(
-                "Backtest from {start}: the model was fitted once on the days before. It then "
-                "forecast the next {horizon} days from every day."
+                "Backtest from {start}: the model was trained once on the days before. It then forecast "
+                "the next {horizon} days from every day."
             )
             if series.frequency == "D"
             else N_(
-                "Backtest from {start}: the model was fitted once on the periods before. It then "
-                "forecast the next {horizon} periods from those of the test."
+                "Backtest from {start}: the model was trained once on the periods before. From each period "
+                "of the test, it then forecast the next {horizon} periods."
             ),
             {"start": spec.backtest_from, "horizon": spec.horizon_periods},
         ),
@@ -64,18 +64,18 @@ def _list_shape_notes(model: ForecastModel) -> Iterator[Message]:
     if test.is_gain:
         yield Message(
             N_(
-                "The shape of the day is forecast from what is known of it and of the days before. "
-                "On the last {days} days its error was {model} % of the amounts, and {usual} % "
-                "with the usual shares of the last four weeks."
+                "The shape of the day is forecast from what is known about it and about the days before. "
+                "On the last {days} days its error was {model} % of the amounts, and {usual} % with the "
+                "usual shares of the last four weeks."
             ),
             errors,
         )
     else:
         yield Message(
             N_(
-                "The times of a day have the usual shares of the last four weeks. A model of the "
-                "shape of the day was not measurably better on the last {days} days: its error was "
-                "{model} % of the amounts instead of {usual} %."
+                "The times of a day have the usual shares of the last four weeks. A model of the shape of "
+                "the day was not clearly better on the last {days} days: its error was {model} % of the "
+                "amounts instead of {usual} %."
             ),
             errors,
         )
@@ -156,8 +156,8 @@ def _list_interval_notes(model: ForecastModel) -> Iterator[Message]:
     if count < MIN_ERRORS:
         yield Message(
             N_(
-                "The intervals are computed from few past errors: {count} periods, {horizon} ahead. "
-                "They are widened for it. From {accepted} periods on they are not."
+                "The intervals are computed from few past errors: {count} periods, {horizon} ahead. They "
+                "are therefore wider. From {accepted} periods on, they no longer are."
             ),
             {"count": count, "horizon": model.horizon, "accepted": MIN_ERRORS},
         )

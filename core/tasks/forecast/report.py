@@ -124,10 +124,10 @@ def _describe_event(alarm: Alarm, forecast: Forecast) -> ReportEvent:
         ),
     ]
     if alarm["kind"] == "lasting":
-        text = N_("The mean of the period is outside what was forecast before it, even without its worst day.")
+        text = N_("The mean of the period is outside the forecast made before it, even without its worst day.")
         sentences.append(Message(text))
     if alarm["is_open"]:
-        sentences.append(Message(N_("It goes on at the end of the data.")))
+        sentences.append(Message(N_("It is still going on at the end of the data.")))
     return ReportEvent(None, tuple(sentences), str(alarm["severity"]))
 
 

@@ -86,7 +86,7 @@ def forecast(
             progress=progress.create_part(0, 2),
         )
         model.forecaster = backtest.forecaster.renew() if backtest.forecaster is not None else forecaster
-        progress.report(0.5, N_("Fitting the model on all days"))
+        progress.report(0.5, N_("Training the model on all days"))
         model.fit(series, covariates, backtest.errors, progress.create_part(1, 2))
         run.params |= describe_range("fit", series.periods)
         progress.report(1.0, N_("Computing intervals and saving results"))
@@ -149,7 +149,9 @@ def recalibrate(
     model_spec = source_forecast.model_spec
     if dataset.digest != source_forecast.spec.dataset:
         raise DataError(
-            N_("Intervals can be recalibrated only with the data that the model was fitted on. {file} has other data."),
+            N_(
+                "Intervals can be recalibrated only with the data that the model was trained on. {file} has other data."
+            ),
             file=", ".join(dataset.files),
         )
     selected_rows = model_spec.select(dataset)

@@ -104,8 +104,8 @@ class Scenario:
             if name not in covariate_names and not (name in TEMPERATURE_COLUMNS and "temperature" in covariate_names):
                 raise DataError(
                     N_(
-                        "The model does not use {name}. Either too few training days have it, "
-                        "or the model was fitted without weather."
+                        "The model does not use {name}. Either too few training days have it, or the model "
+                        "was trained without weather."
                     ),
                     name=name,
                 )
@@ -264,7 +264,7 @@ def estimate_strike_effects(series: Panel, covariates: Covariates) -> pd.DataFra
     if covariate_panel.has_temperature:
         expected = _to_series(series, predict_from_weather(series, covariate_panel, STRIKE_COLUMN))
         effects.append(
-            compute_matched_effect(amounts / expected.where(expected > 0), is_strike, N_("matched, weather taken out"))
+            compute_matched_effect(amounts / expected.where(expected > 0), is_strike, N_("matched, weather removed"))
         )
     return pd.DataFrame([asdict(effect) for effect in effects], columns=columns)
 

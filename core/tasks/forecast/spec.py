@@ -67,7 +67,7 @@ class ForecastSpec(PartSpec):
     """
 
     forecaster: Forecaster = algorithm(
-        list_forecasters, "automatic", help=N_("Forecasting algorithm."), label=N_("Forecasting algorithm")
+        list_forecasters, "automatic", help=N_("Forecasting method."), label=N_("Forecasting method")
     )
     horizon: int | str = hyperparameter(
         "",
@@ -133,8 +133,8 @@ class ForecastSpec(PartSpec):
     backtest_from: str = hyperparameter(
         "",
         help=N_(
-            "First day of the backtest. The tested model is fitted on the days before. "
-            "Default: the last year, or the last fifth of a shorter history."
+            "First day of the backtest. The tested model is trained on the days before. Default: the last "
+            "year, or the last fifth of a shorter history."
         ),
         label=N_("Backtest from"),
         metavar="DATE",
@@ -238,7 +238,7 @@ class ForecastApplySpec(DataSpec):
 
     model: str = hyperparameter(
         "",
-        help=N_("Saved model to apply, instead of fitting one."),
+        help=N_("Saved model to apply, instead of training one."),
         label=N_("Saved model"),
         metavar="RUN_ID|NAME@ALIAS",
     )
@@ -259,7 +259,7 @@ class RecalibrationSpec(DataSpec):
 
     run: str = hyperparameter(
         "",
-        help=N_("Run whose intervals are recalibrated, instead of fitting a model."),
+        help=N_("Run whose intervals are recalibrated, instead of training a model."),
         flag="--recalibrate",
         metavar="RUN_ID|NAME@ALIAS",
     )

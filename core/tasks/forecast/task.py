@@ -14,7 +14,7 @@ TASK = Task(
             ForecastSpec,
             "core.tasks.forecast.run:forecast",
             "forecast",
-            label=N_("Fit on these days"),
+            label=N_("Train on these days"),
             options="core.tasks.forecast.command:OPTIONS",
         ),
         Mode(ForecastApplySpec, "core.tasks.forecast.run:apply_model", "forecast", label=N_("Apply a saved model")),

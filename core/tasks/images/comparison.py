@@ -107,21 +107,32 @@ def _list_notes(spec: ImagesCompareSpec, cells: pd.DataFrame, earlier: int) -> I
             },
         )
     if len(failed) > MAX_REASONS:
-        yield Message(N_("{count} more cells failed."), {"count": len(failed) - MAX_REASONS})
+        yield Message(
+            N_("{count} more cell failed.", "{count} more cells failed."), {"count": len(failed) - MAX_REASONS}
+        )
     unknown = int((cells["auc_roc"].isna() & (cells["reason"] == "")).sum())
     if unknown:
         yield Message(
-            N_("{count} cells have no AUC, because their test part lacks normal or abnormal images."),
+            N_(
+                "{count} cell has no AUC, because its test part lacks normal or abnormal images.",
+                "{count} cells have no AUC, because their test part lacks normal or abnormal images.",
+            ),
             {"count": unknown},
         )
     for detector, count in cells.loc[cells["collapse"] != "", "detector"].value_counts().items():
         yield Message(
-            N_("{detector} collapsed in {count} cells: it no longer distinguishes images."),
+            N_(
+                "{detector} collapsed in {count} cell: it no longer distinguishes images.",
+                "{detector} collapsed in {count} cells: it no longer distinguishes images.",
+            ),
             {"detector": detector, "count": int(count)},
         )
     if earlier:
         yield Message(
-            N_("{count} of {total} cells were computed earlier, with the same images, settings and code."),
+            N_(
+                "{count} of {total} cells was computed earlier, with the same images, settings and code.",
+                "{count} of {total} cells were computed earlier, with the same images, settings and code.",
+            ),
             {"count": earlier, "total": len(cells)},
         )
 
@@ -139,13 +150,15 @@ def _judge_lead(spec: ImagesCompareSpec, cells: pd.DataFrame) -> Message:
     values |= {"spread": round(lead.spread, 4), "error": round(lead.error, 4), "chance": round(lead.chance, 4)}
     if lead.is_clear:
         template = N_(
-            "{first} wins: its lead of {lead} over {second} exceeds what chance explains, {chance}. That is the spread "
-            "of the seeds, {spread}, together with the error by the test images, {error}."
+            "{first} wins: its lead of {lead} over {second} is larger than what chance explains, {chance}. "
+            "That is the spread of the seeds, {spread}, together with the error due to the test images, "
+            "{error}."
         )
     else:
         template = N_(
-            "No winner: the lead of {first} over {second}, {lead}, may be chance, which explains up to {chance}. That "
-            "is the spread of the seeds, {spread}, together with the error by the test images, {error}."
+            "No winner: the lead of {first} over {second}, {lead}, may be due to chance, which explains up "
+            "to {chance}. That is the spread of the seeds, {spread}, together with the error due to the "
+            "test images, {error}."
         )
     return Message(template, values)
 

@@ -46,7 +46,7 @@ def draw_means(comparison: ImageComparison, name: Callable[[str], str], translat
             x=[None],
             y=[None],
             mode="lines",
-            name=translate(N_("line to beat")),
+            name=translate(N_("reference")),
             line={"color": HIGHLIGHT_COLOUR, "dash": "dash", "width": 1.5},
         )
     low = max(MIN_AREA, min([*values, CHANCE + 0.2]) - 0.05) if values else MIN_AREA

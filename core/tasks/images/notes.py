@@ -67,7 +67,10 @@ def _list_training_notes(result: ImageModelResult, model: ImageModel) -> Iterato
     spec, counts = result.spec, result.counts
     if counts.intruders:
         yield Message(
-            N_("{count} of {total} training images are of other classes, as asked for."),
+            N_(
+                "{count} of {total} training images is of another class, as requested.",
+                "{count} of {total} training images are of other classes, as requested.",
+            ),
             {"count": counts.intruders, "total": counts.training},
         )
     if spec.contamination and counts.intruders < round(spec.contamination * counts.training):
@@ -77,19 +80,22 @@ def _list_training_notes(result: ImageModelResult, model: ImageModel) -> Iterato
         )
     if counts.abnormal < spec.abnormal_count:
         yield Message(
-            N_("Only {count} labelled abnormal images are outside the test part, not {needed}."),
+            N_(
+                "Only {count} labelled abnormal image is outside the test part, not {needed}.",
+                "Only {count} labelled abnormal images are outside the test part, not {needed}.",
+            ),
             {"count": counts.abnormal, "needed": spec.abnormal_count},
         )
     if model.detector.needs_abnormal:
         yield Message(
             N_(
-                "The detector has learnt from abnormal images of the classes that it is judged on. Its AUC does not "
-                "tell how it treats a class that it has never seen."
+                "The detector has learnt from abnormal images of the classes on which it is judged. Its "
+                "AUC does not tell how it treats a class that it has never seen."
             )
         )
     requested, actual = getattr(model.detector, "device", ""), getattr(model.detector, "device_", "")
     if requested and actual and requested != actual:
         yield Message(
-            N_("The device {requested} is not there, so the model was trained on {actual}."),
+            N_("The device {requested} is missing, so the model was trained on {actual}."),
             {"requested": requested, "actual": actual},
         )

@@ -50,8 +50,8 @@ DEEP_SVDD_SD: Mapping[str, tuple[float, ...]] = {
 DEEP_SVDD = "Deep SVDD"
 
 PUBLISHED_NOTE = N_(
-    "The images were taken for {name}, by their size, classes and mean brightness. The published rows hold for its "
-    "usual division into training and test part only."
+    "The images were recognised as {name}, by their size, classes and mean brightness. The published rows "
+    "are valid for its usual division into training and test part only."
 )
 
 

@@ -57,10 +57,10 @@ def _label_detector(name: str) -> Message:
 
 def _describe_model(result: ImageModelResult, images: ImageSet | None) -> ReportContent:
     area, line = result.measurements["auc_roc"], result.measurements.get("line_auc_roc", float("nan"))
-    beaten = Message(N_("line to beat {area}"), {"area": to_percent(line, 1)}) if line == line else None
+    beaten = Message(N_("reference {area}"), {"area": to_percent(line, 1)}) if line == line else None
     figures_ = [KeyFigure(Message(N_("Area under the ROC curve")), to_percent(area, 1), beaten)]
     if result.threshold is not None and result.promised_rate is not None:
-        promised = Message(N_("promised at most {rate}"), {"rate": to_percent(result.promised_rate)})
+        promised = Message(N_("expected: at most {rate}"), {"rate": to_percent(result.promised_rate)})
         figures_.append(KeyFigure(Message(N_("False alarms")), to_percent(result.alarm_rate), promised))
     figures_.append(
         KeyFigure(
@@ -247,12 +247,12 @@ def _describe_comparison(result: ImageComparison) -> ReportContent:
                 _label_detector(str(best["detector"])),
             ),
             KeyFigure(Message(N_("Line to beat")), to_percent(result.line_to_beat, 1), _label_detector(LINE_TO_BEAT)),
-            KeyFigure(Message(N_("Fits")), len(result.cells), Message(N_("failed: {count}"), {"count": failed})),
+            KeyFigure(Message(N_("Trainings")), len(result.cells), Message(N_("failed: {count}"), {"count": failed})),
         ),
         tables=(_tabulate_ranking(result),),
         figures=(
             ReportFigure(
-                Message(N_("Mean area of every detector with its spread over the seeds, and the line to beat")),
+                Message(N_("Mean area of every detector with its spread over the seeds, and the reference")),
                 lambda language: draw_means(
                     result, lambda name: language.render(_label_detector(name)), language.translate
                 ),
@@ -263,7 +263,7 @@ def _describe_comparison(result: ImageComparison) -> ReportContent:
             *(
                 (
                     Message(
-                        N_("Below the line to beat, which learns nothing: {names}."),
+                        N_("Below the reference, which learns nothing: {names}."),
                         {"names": list_names(map(_label_detector, below))},
                     ),
                 )
@@ -279,12 +279,14 @@ def _summarise_comparison(result: ImageComparison) -> tuple[Message, ...]:
     if not result.winner:
         if result.spec.seeds < 2:
             text = N_(
-                "**No winner is named**: one seed does not tell how much the figures vary. Compare with two or more."
+                "**No winner is named**, because one seed does not tell how much the figures vary. Compare "
+                "with two seeds or more."
             )
         else:
             text = N_(
-                "**No winner**: the lead of the first over the second does not exceed the spread of the seeds and the "
-                "error by the test images. More seeds, classes or test images may tell them apart."
+                "**No winner**: the lead of the first over the second is not larger than the spread of the "
+                "seeds and the error due to the test images. More seeds, classes or test images may tell "
+                "them apart."
             )
         return (Message(text),)
     first, second = result.ranking.iloc[0], result.ranking.iloc[1]

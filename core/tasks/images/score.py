@@ -87,7 +87,7 @@ def _list_notes(source: ImageModelResult, images: ImageSet) -> list[Message]:
         notes.append(Message(N_("The model has no threshold: the images are only ranked.")))
     if images.digest == source.data.digest:
         notes.append(
-            Message(N_("The model was fitted on images of this set: their scores are lower than those of new ones."))
+            Message(N_("The model was trained on images of this set: their scores are lower than those of new ones."))
         )
     return notes
 

@@ -65,7 +65,10 @@ def choose_normal_class(images: ImageSet, name: str = "") -> str:
     """
     if not images.classes:
         raise DataError(
-            N_("The images have no classes. Name the normal ones by a folder “normal”, or load labels with them.")
+            N_(
+                "The images have no classes. Put the normal ones into a folder named “normal”, or load "
+                "labels with them."
+            )
         )
     if name:
         require_choice("normal_class", name, images.classes)
@@ -78,7 +81,7 @@ def declare_contamination() -> Any:
     """Declare the share of other classes among the training images."""
     return hyperparameter(
         0.0,
-        help=N_("Share of abnormal images to mix into the training images, to see who withstands it."),
+        help=N_("Share of abnormal images to mix into the training images, to test the robustness of the detectors."),
         label=N_("Abnormal images in the training"),
         low=0,
         high=MAX_CONTAMINATION,
@@ -149,8 +152,8 @@ class ImagesFitSpec(ImagesSpec):
     held_out: float | None = hyperparameter(
         None,
         help=N_(
-            "Share of the normal images that the threshold is computed from; the model is not fitted on them. By "
-            "default a tenth, or up to a third where a tenth is too few for the accepted false alarms."
+            "Share of the normal images used to compute the threshold; the model is not trained on them. "
+            "By default a tenth, or up to a third where a tenth is too few for the accepted false alarms."
         ),
         label=N_("Normal images for the threshold"),
         low=0,

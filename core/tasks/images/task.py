@@ -10,7 +10,7 @@ TASK = Task(
     name="images",
     label=N_("Images"),
     modes=(
-        Mode(ImagesFitSpec, "core.tasks.images.fit:fit_detector", "images fit", label=N_("Fit on a normal class")),
+        Mode(ImagesFitSpec, "core.tasks.images.fit:fit_detector", "images fit", label=N_("Train on a normal class")),
         Mode(
             ImagesCompareSpec,
             "core.tasks.images.comparison:compare",
@@ -34,7 +34,7 @@ TASK = Task(
     json_fields="core.tasks.images.command:to_answer",
     lines="core.tasks.images.command:to_lines",
     page="images",
-    action=N_("Find the odd ones out"),
+    action=N_("Find the abnormal images"),
     icon="image_search",
     headline="auc_roc",
     accuracy="auc_roc",

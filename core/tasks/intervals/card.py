@@ -34,7 +34,7 @@ def describe(result: Intervals | FolderIntervals) -> CardData:
 
 def _describe_folder(result: FolderIntervals) -> CardData:
     location_note = Message(
-        N_("All tables are in {folder}. The same command judges only what is missing there."),
+        N_("All tables are in {folder}. Run the same command again to judge only what is missing there."),
         {"folder": result.spec.out},
     )
     return CardData(

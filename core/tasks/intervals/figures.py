@@ -171,7 +171,7 @@ def _draw_cleaned(figure: go.Figure, rows: pd.DataFrame, floor: float | None, tr
         y=_lift(values.to_numpy(np.float64), floor),
         mode="lines",
         connectgaps=False,
-        name=translate(N_("cleaned: seen by the forecaster")),
+        name=translate(N_("cleaned: used by the forecasting method")),
         line={"color": PALETTE[1], "width": 1.8, "dash": "dot"},
         hovertemplate=_build_hover_template("%{customdata:,.5~g}"),
         customdata=values,

@@ -20,8 +20,8 @@ def list_folder_notes(result: FolderIntervals, models: pd.DataFrame, unjudged: i
     """
     yield Message(
         N_(
-            "Each file, and each batch of a large file, has a forecaster of its own ({count} in all). It learns from "
-            "these series only, so other files or batches give slightly other intervals."
+            "Each file, and each batch of a large file, has its own model ({count} in all). It learns from "
+            "these series only, so other files or batches give slightly different intervals."
         ),
         {"count": len(models)},
     )
@@ -30,8 +30,10 @@ def list_folder_notes(result: FolderIntervals, models: pd.DataFrame, unjudged: i
     if unjudged:
         yield Message(
             N_(
-                "{count} series have no judged point: no forecast was possible, or no value is known in the judged "
-                "period. In {file}, their rows are 0."
+                "{count} series has no judged point: no forecast was possible, or no value is known in the "
+                "judged period. In {file}, its row is 0.",
+                "{count} series have no judged point: no forecast was possible, or no value is known in "
+                "the judged period. In {file}, their rows are 0.",
             ),
             {"count": unjudged, "file": "summary.parquet"},
         )
@@ -68,14 +70,19 @@ def _list_model_notes(models: pd.DataFrame) -> Iterator[Message]:
     if worse:
         yield Message(
             N_(
-                "{count} of {total} forecasters are worse than seasonal naive on the judged points (mean weighted "
-                "quantile loss). {file} lists them. Use seasonal naive, or other settings."
+                "{count} of {total} models is worse than seasonal naive on the judged points (mean "
+                "weighted quantile loss). {file} lists it. Use seasonal naive, or other settings.",
+                "{count} of {total} models are worse than seasonal naive on the judged points (mean "
+                "weighted quantile loss). {file} lists them. Use seasonal naive, or other settings.",
             ),
             {"count": worse, "total": len(models), "file": "models.parquet"},
         )
     if unknown:
         yield Message(
-            N_("{count} of {total} forecasters are not compared with seasonal naive: it has no forecast there."),
+            N_(
+                "{count} of {total} models is not compared with seasonal naive, which has no forecast there.",
+                "{count} of {total} models are not compared with seasonal naive, which has no forecast there.",
+            ),
             {"count": unknown, "total": len(models)},
         )
 

@@ -134,7 +134,7 @@ def _judge_measure(
     data: MeasureData, plan: WindowPlan, spec: JudgingSpec, model: IntervalModel, progress: Progress
 ) -> MeasureOutcome:
     assert spec.horizon is not None
-    progress.report(0.0, N_("Fitting the forecaster"))
+    progress.report(0.0, N_("Training the forecasting method"))
     measure_model = MeasureModel(replace(spec.forecaster), spec.horizon, spec.level)  # type: ignore[type-var]
     history = data.hide_later_values(range(plan.fit_end, plan.end, spec.horizon))
     measure_model.fit(history.select(0, plan.fit_end), progress.create_part(0, 2))
@@ -152,7 +152,7 @@ def _judge_measure(
             _, scored = _judge_windows(data, history, plan, naive_model, NAIVE, progress.create_part(3, 4))
             scores.append(build_scores(data, scored, season, plan.fit_end, spec.level))
         except DataError as error:
-            notes.append(Message(N_("Seasonal naive is not compared: {reason}"), {"reason": str(error)}))
+            notes.append(Message(N_("No comparison with seasonal naive: {reason}"), {"reason": str(error)}))
     progress.report(1.0)
     return MeasureOutcome(rows, pd.concat(scores, ignore_index=True), season, tuple(notes))
 
@@ -190,7 +190,10 @@ def apply_to_measure(data: MeasureData, model: MeasureModel, spec: JudgingSpec, 
         start = least
     if start >= len(series):
         raise DataError(
-            N_("{count} steps are too few: at least {needed} are needed before the first judged point."),
+            N_(
+                "{count} step is too little: at least {needed} are needed before the first judged point.",
+                "{count} steps are too few: at least {needed} are needed before the first judged point.",
+            ),
             count=len(series),
             needed=least,
         )

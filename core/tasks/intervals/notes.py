@@ -27,16 +27,19 @@ def describe_cleaning(measure: str, spikes: int, imputed: int, silent: int) -> I
     if spikes or imputed:
         yield Message(
             N_(
-                "{measure}: for the forecaster, {spikes} spikes were replaced and {imputed} missing values filled. "
-                "Points are judged by their original values, and filled points are never anomalies."
+                "{measure}: before the forecast, spikes were replaced ({spikes}) and missing values filled "
+                "({imputed}). Points are judged by their original values, and filled points are never "
+                "anomalies."
             ),
             {"measure": measure, "spikes": spikes, "imputed": imputed},
         )
     if silent:
         yield Message(
             N_(
-                "{measure}: {count} zeros were taken as missing records, because nothing was counted for a day or "
-                "longer. They are not judged."
+                "{measure}: {count} zero was taken as a missing record, because nothing was counted for a "
+                "day or longer. It is not judged.",
+                "{measure}: {count} zeros were taken as missing records, because nothing was counted for a "
+                "day or longer. They are not judged.",
             ),
             {"measure": measure, "count": silent},
         )
@@ -57,8 +60,10 @@ def _list_entity_notes(data: MeasureData, plan: WindowPlan, needed_steps: int) -
         elif plan.test_start - known[0] < needed_steps:
             yield Message(
                 N_(
-                    "{entity}: {measure} begins {count} steps before the judged period. It is judged from the first "
-                    "horizon that has {needed} steps before it."
+                    "{entity}: {measure} begins {count} step before the judged period. It is judged from "
+                    "the first horizon that has {needed} steps before it.",
+                    "{entity}: {measure} begins {count} steps before the judged period. It is judged from "
+                    "the first horizon that has {needed} steps before it.",
                 ),
                 names | {"count": max(plan.test_start - int(known[0]), 0), "needed": needed_steps},
             )
@@ -72,8 +77,9 @@ def list_result_notes(result: Intervals) -> Iterator[Message]:
         return
     yield Message(
         N_(
-            "The forecaster was fitted once, on the steps before the held-out horizons. The interval of a judged point "
-            "follows the values until the step before; that of the future is as wide as a whole horizon ahead needs."
+            "The forecasting method was trained once, on the steps before the held-out horizons. The "
+            "interval of a judged point uses the values until the step before; that of the future is as "
+            "wide as a full horizon ahead requires."
         )
     )
     yield from list_promise_notes(result)
@@ -101,8 +107,8 @@ def _list_future_notes(result: Intervals, measure: str) -> Iterator[Message]:
     if ahead < result.level - MAX_COVERAGE_GAP:
         yield Message(
             N_(
-                "{measure}: a whole horizon ahead, without newer values, the interval contained {share} of the judged "
-                "values ({promised} promised). Read the interval of the future with that in mind."
+                "{measure}: at the full horizon, without newer values, the interval contained {share} of "
+                "the judged values ({promised} expected). Keep this in mind for the interval of the future."
             ),
             {"measure": measure, "share": build_percentage(ahead), "promised": build_percentage(result.level)},
         )
@@ -120,16 +126,16 @@ def list_promise_notes(result: Intervals | FolderIntervals) -> Iterator[Message]
     if result.alarm_rate > high:
         yield Message(
             N_(
-                "{rate} of the judged points are outside, more than the promised {promised} (by chance {low} to "
-                "{high}). Either the period has real faults, or the forecast is too sure of itself."
+                "{rate} of the judged points are outside, more than the expected {promised} (by chance "
+                "{low} to {high}). Either the period has real faults, or the forecast is too confident."
             ),
             values,
         )
     elif result.alarm_rate < low:
         yield Message(
             N_(
-                "{rate} of the judged points are outside, fewer than the promised {promised} (by chance {low} to "
-                "{high}). The interval is wider than it need be."
+                "{rate} of the judged points are outside, fewer than the expected {promised} (by chance "
+                "{low} to {high}). The interval is wider than necessary."
             ),
             values,
         )

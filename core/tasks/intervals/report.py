@@ -54,7 +54,7 @@ def _describe_folder(result: FolderIntervals) -> ReportContent:
         {"count": result.files_skipped, "names": list_names(file for file, _reason in result.skipped)},
     )
     location = Message(
-        N_("All tables are in {folder}. The same command judges only what is missing there."),
+        N_("All tables are in {folder}. Run the same command again to judge only what is missing there."),
         {"folder": result.spec.out},
     )
     return ReportContent(
@@ -87,7 +87,7 @@ def _list_counts(result: Intervals | FolderIntervals, events: int, judged: int) 
         KeyFigure(
             Message(N_("Points outside")),
             to_percent(result.alarm_rate, 1),
-            Message(N_("promised {rate}"), {"rate": to_percent(result.promised_rate, 1)}),
+            Message(N_("expected {rate}"), {"rate": to_percent(result.promised_rate, 1)}),
         ),
     )
 

@@ -52,8 +52,8 @@ class JudgingSpec(Spec):
     forecaster: SeriesForecaster = algorithm(
         list_series_forecasters,
         DEFAULT_FORECASTER,
-        help=N_("Forecaster of the median and the quantiles."),
-        label=N_("Forecaster"),
+        help=N_("Method that forecasts the median and the quantiles."),
+        label=N_("Forecasting method"),
     )
     horizon: int | None = hyperparameter(
         None,
@@ -74,7 +74,9 @@ class JudgingSpec(Spec):
     )
     calibration_windows: int | None = hyperparameter(
         None,
-        help=N_("Horizons before the judged ones that calibrate the interval (default: by the length of the history)."),
+        help=N_(
+            "Horizons before the judged ones, used to calibrate the interval (default: by the length of the history)."
+        ),
         label=N_("Horizons to calibrate on"),
         low=1,
         high=MAX_WINDOWS,
@@ -90,12 +92,16 @@ class JudgingSpec(Spec):
     )
     attempts: str = hyperparameter(
         "",
-        help=N_("Column with the number of events behind a ratio, such as the calls behind ccr (there: total)."),
+        help=N_("Column with the number of events behind a ratio, such as the calls behind ccr (total)."),
         label=N_("Attempts behind the ratio"),
         metavar="COLUMN",
     )
     spike_window: int = hyperparameter(
-        5, help=N_("Values of the rolling median that spikes are found by."), label=N_("Spike window"), low=3, high=99
+        5,
+        help=N_("Number of values of the rolling median that is used to find spikes."),
+        label=N_("Spike window"),
+        low=3,
+        high=99,
     )
     spike_threshold: Literal["auto", "none"] | float = hyperparameter(
         "auto",
@@ -107,7 +113,7 @@ class JudgingSpec(Spec):
     fill_from: str = hyperparameter(
         "previous-week",
         help=N_("How holes of the history are filled. Filled points are never anomalies."),
-        label=N_("Holes are filled"),
+        label=N_("Filling of holes"),
         choices=tuple(FILL_LABELS),
         words=FILL_LABELS,
     )
@@ -146,7 +152,7 @@ class IntervalsSpec(JudgingSpec, PartSpec):
 
     search: int = hyperparameter(
         0,
-        help=N_("Settings of a neural forecaster to try first; 0 for none."),
+        help=N_("Number of settings of a neural network to try first; 0 for none."),
         label=N_("Settings to try"),
         low=0,
         high=50,

@@ -12,7 +12,7 @@ TASK = Task(
     name="intervals",
     label=N_("Intervals"),
     modes=(
-        Mode(IntervalsSpec, "core.tasks.intervals.run:judge_points", "intervals", N_("Fit on this history"), OPTIONS),
+        Mode(IntervalsSpec, "core.tasks.intervals.run:judge_points", "intervals", N_("Train on this history"), OPTIONS),
         Mode(
             IntervalsApplySpec, "core.tasks.intervals.run:apply_model", "intervals", N_("Apply a saved model"), OPTIONS
         ),
@@ -36,7 +36,7 @@ TASK = Task(
     accuracy="mwql",
     metrics=(
         Metric("coverage_50", N_("Coverage of the 50 % interval"), "%"),
-        Metric("coverage_ahead", N_("Coverage a horizon ahead"), "%"),
+        Metric("coverage_ahead", N_("Coverage at the full horizon"), "%"),
         Metric("alarm_rate", N_("Alarm rate"), "%"),
         Metric("promised_rate", N_("Promised alarm rate"), "%"),
         Metric("skill", N_("Skill against seasonal naive"), higher_is_better=True),

@@ -70,8 +70,10 @@ def plan_windows(spec: JudgingSpec, series: RegularSeries) -> WindowPlan:
         windows = spec.calibration_windows + spec.test_windows
         raise DataError(
             N_(
-                "{count} steps are too few for {windows} held-out horizons of {horizon} steps: at least {needed} are "
-                "needed. Choose a shorter horizon."
+                "{count} step is too little for {windows} held-out horizons of {horizon} steps: at least "
+                "{needed} are needed. Choose a shorter horizon.",
+                "{count} steps are too few for {windows} held-out horizons of {horizon} steps: at least "
+                "{needed} are needed. Choose a shorter horizon.",
             ),
             count=len(series),
             windows=windows,

@@ -53,7 +53,7 @@ def describe_event(event: Event, unit: str) -> tuple[Message, ...]:
     if event["kind"] == "level_shift":
         sentences.append(Message(N_("The level moved and stayed: the forecast has followed it.")))
     if event["is_open"]:
-        sentences.append(Message(N_("**It goes on at the end of the data.**")))
+        sentences.append(Message(N_("**It is still going on at the end of the data.**")))
     return tuple(sentences)
 
 
@@ -65,8 +65,8 @@ def describe_promise(result: Intervals | FolderIntervals, point_count: int) -> t
     digits = 1 if is_kept == looks_kept else 2  # the text must not contradict the warning
     sentence = Message(
         N_(
-            "**{promised} of usual points were promised outside the interval; {measured} were**, of {count} judged "
-            "points. By chance alone it would be {low} to {high}."
+            "**{promised} of usual points should be outside the interval; {measured} are**, of {count} "
+            "judged points. By chance alone it would be {low} to {high}."
         ),
         {
             "promised": to_percent(result.promised_rate, 1),
@@ -76,7 +76,7 @@ def describe_promise(result: Intervals | FolderIntervals, point_count: int) -> t
             "high": to_percent(high, digits),
         },
     )
-    return (sentence, Message(N_("The promise is kept."))) if is_kept else (sentence,)
+    return (sentence, Message(N_("The target is met."))) if is_kept else (sentence,)
 
 
 def to_relative(percent: float) -> Message | str:

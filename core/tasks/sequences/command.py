@@ -184,7 +184,7 @@ def _count_steps(epochs: int, rows: int, settings: OptionValues) -> int:
 def _check_columns(dataset: Dataset, count: int | None) -> None:
     if count is not None and count != len(dataset.columns):
         raise OptionError(
-            N_("--n is {value}, but {file} has {count} columns of measurements."),
+            N_("--n is {value}, but the number of columns of measurements in {file} is {count}."),
             value=count,
             file=", ".join(dataset.files[:3]),
             count=len(dataset.columns),

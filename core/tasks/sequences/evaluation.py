@@ -233,7 +233,11 @@ def read_arrays(path: Path) -> EvaluationArrays:
 def _read_labels(labels: Floats) -> NDArray[np.bool_]:
     missing = int(np.isnan(labels).sum())
     if missing:
-        raise DataError(N_("{count} of {rows} labels are missing."), count=missing, rows=len(labels))
+        raise DataError(
+            N_("{count} of {rows} labels is missing.", "{count} of {rows} labels are missing."),
+            count=missing,
+            rows=len(labels),
+        )
     return labels > 0
 
 

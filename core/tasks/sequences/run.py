@@ -246,9 +246,9 @@ def _find_drift(scores: _ScoringOutput, threshold: Threshold) -> tuple[Message, 
     return (
         Message(
             N_(
-                "The scores are higher than at calibration: the data have drifted, or contain many anomalies. The "
-                "promised rate of false alarms does not hold for such rows. Fit again on later rows, or let the "
-                "threshold adapt."
+                "The scores are higher than at calibration: the data have drifted, or contain many "
+                "anomalies. The target false-alarm rate does not hold for such rows. Train again on later "
+                "rows, or let the threshold adapt."
             )
         ),
     )

@@ -40,14 +40,14 @@ PERIOD_LABELS: Mapping[str, str] = {
 # Fields shared by all specs that fit a detector of series.
 UNTIL_FIELD: dict[str, Any] = {
     "help": N_(
-        "First test row. The detector is fitted on the rows before it (default: end of the "
-        "training part, or half of the rows)."
+        "First test row. The detector is trained on the rows before it (default: end of the training part, "
+        "or half of the rows)."
     ),
-    "label": N_("Fit on rows before"),
+    "label": N_("Train on the rows before"),
     "metavar": "MOMENT|ROW",
 }
 SCALING_FIELD: dict[str, Any] = {
-    "help": N_("Scaling of the columns. It is fitted on the training rows and saved with the model."),
+    "help": N_("Scaling of the columns. It is learnt from the training rows and saved with the model."),
     "label": N_("Scaling of the columns"),
     "choices": ("minmax", *(method for method in SCALING_METHODS if method != "minmax")),
     "words": {
@@ -103,8 +103,8 @@ class SequenceSpec(PartSpec):
     threshold: ThresholdKind = hyperparameter(
         "alarms",
         help=N_(
-            "Choice of the threshold: by a number of false alarms, the tail of the scores, a "
-            "share of rows, or the labels."
+            "How the threshold is chosen: by a number of false alarms, the tail of the scores, a share of "
+            "rows, or the labels."
         ),
         label=N_("Threshold"),
         choices=tuple(THRESHOLD_LABELS),

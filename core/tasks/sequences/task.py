@@ -14,7 +14,7 @@ TASK = Task(
             SequenceSpec,
             "core.tasks.sequences.run:train",
             "sequences train",
-            label=N_("Fit on the first rows"),
+            label=N_("Train on the first rows"),
             options="core.tasks.sequences.command:TRAIN_OPTIONS",
         ),
         Mode(

@@ -24,7 +24,7 @@ def describe_event(detection: SequenceDetection, number: int) -> tuple[Message, 
     sentences.append(Message(N_("Causes: {columns}."), {"columns": str(event["causes"]) or NO_TEXT}))
     if event["kind"] == LASTING_CHANGE:
         change = N_(
-            "A lasting change: the scores stay up for longer than an anomaly. Rises within it are events of their own."
+            "A lasting change: the scores stay high for longer than in an anomaly. Rises within it are separate events."
         )
         return (*sentences, Message(change))
     if event["unflagged_by"] in ("one column", "several columns"):
@@ -75,7 +75,8 @@ def round_amount(amount: float) -> float | str:
 def describe_kept_promise(detection: SequenceDetection) -> Message:
     """Return that the target rate is kept, with the interval of the measured rate."""
     return Message(
-        N_("Promise kept: {low} to {high} alarms {per} were measured, {target} are allowed."), _list_rates(detection)
+        N_("The target false-alarm rate is met: {low} to {high} alarms {per} were measured, {target} are allowed."),
+        _list_rates(detection),
     )
 
 
@@ -83,9 +84,9 @@ def describe_excess(detection: SequenceDetection) -> Message:
     """Return a warning that the measured alarm rate exceeds the target."""
     if detection.is_labelled:
         template = N_(
-            "The target false-alarm rate is exceeded: {low} to {high} false alarms {per} "
-            "instead of {target}. The evaluated rows differ from the held-out rows of the "
-            "threshold. Fit the detector on more rows or on later rows."
+            "The target false-alarm rate is exceeded: {low} to {high} false alarms {per} instead of "
+            "{target}. The evaluated rows differ from the held-out rows of the threshold. Train the "
+            "detector on more rows or on later rows."
         )
     else:
         template = N_(

@@ -80,7 +80,12 @@ def _describe_threshold(detection: Detection) -> str:
     if detection.anomalies.empty or detection.has_weaker_promise:
         sentences += [translate_message(note) for note in detection.notes]
     if detection.promise_kept is False:
-        sentences.append(_("Promise broken: more rows are flagged. They are abnormal, or the data have changed."))
+        sentences.append(
+            _(
+                "The target false-alarm rate is exceeded: more rows are flagged. They are abnormal, or the "
+                "data have changed."
+            )
+        )
     return " ".join(sentences)
 
 

@@ -116,9 +116,17 @@ def _find_first_view(detection: Detection) -> str:
 
 def _describe_list(view: str, count: int) -> str:
     template = (
-        _("{count} incidents, highest score first. Select an incident to see its causes.")
+        _(
+            "{count} incident. Select it to see its causes.",
+            "{count} incidents, highest score first. Select an incident to see its causes.",
+            count,
+        )
         if view == "incidents"
-        else _("{count} rows, highest score first. Select a row to see its causes.")
+        else _(
+            "{count} row. Select it to see its causes.",
+            "{count} rows, highest score first. Select a row to see its causes.",
+            count,
+        )
     )
     sentences = [template.format(count=format_value(count))]
     if count > MAX_SHOWN_ROWS:

@@ -57,8 +57,8 @@ def show_kpis(dataset: Dataset) -> None:
     if not kpis.has_call_counts(dataset):
         st.info(
             _(
-                "These data are no call counts (columns answered, null_duration, total). Cleaning works on every "
-                "regular series."
+                "These data are not call counts (columns answered, null_duration, total). Cleaning works "
+                "on every regular series."
             ),
             icon=":material/call:",
         )
@@ -89,7 +89,7 @@ def _show_totals(trunks: pd.DataFrame) -> None:
     with st.container(horizontal=True, key="call-totals"):
         st.metric(_("Calls"), format_value(total), border=True)
         st.metric(_("Answered"), format_value(answered), border=True)
-        st.metric(_("Null duration"), format_value(int(trunks["null_duration"].sum())), border=True)
+        st.metric(_("Zero duration"), format_value(int(trunks["null_duration"].sum())), border=True)
         st.metric(
             _("CCR"),
             format_percent(answered / total) if total else _("undefined"),
@@ -114,7 +114,7 @@ def _show_lines(dataset: Dataset) -> None:
         "calls": (_("Calls"), list(kpis.COUNTS)),
         **({"erlang": ("Erlang", [kpis.ERLANG])} if kpis.ERLANG in dataset.columns else {}),
         "ccr": (_("CCR"), [kpis.CCR]),
-        **({"causes": (_("KO calls by cause"), causes)} if causes else {}),
+        **({"causes": (_("Failed (KO) calls by cause"), causes)} if causes else {}),
     }
     with st.container(horizontal=True, vertical_alignment="bottom"):
         view = st.segmented_control(
@@ -135,7 +135,10 @@ def _show_lines(dataset: Dataset) -> None:
             required=True,
         )
         is_logarithmic = st.toggle(
-            _("Log scale"), key="calls-log", disabled=view == "ccr", help=_("Zeros are gaps on a log scale.")
+            _("Log scale"),
+            key="calls-log",
+            disabled=view == "ccr",
+            help=_("On a logarithmic scale, zeros are shown as gaps."),
         )
     label, columns = views[view]
     trunks, per_trunk = _ask_trunks(dataset, can_split=view != "causes")
@@ -182,15 +185,15 @@ def _show_trunks(trunks: pd.DataFrame) -> None:
         column_config={
             "trunk": st.column_config.TextColumn(_("Trunk"), pinned=True),
             "answered": st.column_config.NumberColumn(_("Answered"), format="localized"),
-            "null_duration": st.column_config.NumberColumn(_("Null duration"), format="localized"),
+            "null_duration": st.column_config.NumberColumn(_("Zero duration"), format="localized"),
             "total": st.column_config.NumberColumn(_("Calls"), format="localized"),
             "ccr": st.column_config.NumberColumn(_("CCR"), format="percent", help=_("Empty: undefined, no attempts.")),
             "mean_erlang": st.column_config.NumberColumn(_("Mean Erlang"), format="%.2f"),
             "peak_erlang": st.column_config.NumberColumn(_("Peak Erlang"), format="%.2f"),
             "silent": st.column_config.NumberColumn(
-                _("Silent intervals"), help=_("Intervals without a call."), format="localized"
+                _("Intervals with zeros only"), help=_("Intervals without a call."), format="localized"
             ),
-            "cause": st.column_config.TextColumn(_("Main KO cause")),
+            "cause": st.column_config.TextColumn(_("Main cause of failed calls")),
         },
     )
     with st.container(horizontal=True):

@@ -79,7 +79,7 @@ def _show_summary(clustering: Clustering) -> None:
 def _describe_quality(clustering: Clustering) -> str:
     """Return the quality measures that this clustering has, in one line."""
     texts = {
-        "stability": _("stability {value} (agreement with fits on subsamples: 1 identical, 0 random)"),
+        "stability": _("stability {value} (agreement with clusterings of subsamples: 1 identical, 0 random)"),
         "davies_bouldin": _("Davies–Bouldin {value} (lower is better)"),
         "calinski_harabasz": _("Calinski–Harabasz {value} (higher is better)"),
         "inertia": _("inertia {value}"),

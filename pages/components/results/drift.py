@@ -23,8 +23,8 @@ def show_section() -> None:
     """Show the form, and the result once it is computed."""
     st.caption(
         _(
-            "Compares new data with the training data of a model. If they differ, check the "
-            "results of the model or fit it again."
+            "Compares new data with the training data of a model. If they differ, check the results of the "
+            "model or train it again."
         )
     )
     _ask_comparison()

@@ -186,11 +186,11 @@ def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:
 
 def _show_influences(forecast: Forecast) -> None:
     if not forecast.candidates.empty:
-        st.header(_("Compared forecasters"))
+        st.header(_("Compared forecasting methods"))
         _show_candidates(forecast.candidates)
     st.header(_("Feature importance"))
     if forecast.importance.empty:
-        st.caption(_("This forecaster has no features to permute."))
+        st.caption(_("This forecasting method has no features to permute."))
     else:
         show_chart(figures.draw_importance(forecast.importance, _), "importance", _("Importance of groups of features"))
         st.caption(
@@ -222,8 +222,9 @@ def _show_candidates(table: pd.DataFrame) -> None:
     st.dataframe(pd.DataFrame.from_dict(rows, orient="index").fillna(""), width="stretch", key="forecast-candidates")
     st.caption(
         _(
-            "Every forecaster was fitted on the first part of the training data and forecast the last. The weights of "
-            "the blend come from these errors; the test had no part in them."
+            "Every forecasting method was trained on the first part of the training data and forecast the "
+            "last part. The weights of the blend come from these errors; the test data were not used for "
+            "them."
         )
     )
 

@@ -27,7 +27,7 @@ KIND_MARKS = {"high": "▲", "low": "▼", "lasting": "↔"}
 def show(forecast: Forecast, run: str, timeline: Timeline) -> None:
     """Show the alarms and the series of the selected one; the worst one is shown where none is selected."""
     if not forecast.alarm_counts.judged:
-        st.info(_("No measured value was judged by its forecast, so there are no alarms. See the notes above."))
+        st.info(_("No measured value was compared with its forecast, so there are no alarms. See the notes above."))
         return
     st.caption(_describe_rates(forecast))
     if forecast.alarms.empty:
@@ -63,9 +63,10 @@ def _describe_rates(forecast: Forecast) -> str:
     counts, level = forecast.alarm_counts, forecast.alarm_level
     low, high = counts.compute_chance_band(level)
     return _(
-        "Each measured day is compared with the {level} interval of its forecast, made the day before. Outside are "
-        "{outside} of {judged} days of an entity ({rate}; promised {promised}, by chance {low} to {high}). Days "
-        "outside that nearly touch are one alarm. The mean of a week is judged too, by what was forecast before it."
+        "Each measured day is compared with the {level} interval of its forecast, made the day before. "
+        "{outside} of {judged} days of an entity are outside ({rate}; expected {promised}, by chance {low} "
+        "to {high}). Days outside that nearly touch form one alarm. The mean of a week is judged too, "
+        "against the forecast made before it."
     ).format(
         level=format_percent(level),
         outside=format_value(counts.outside),
@@ -113,9 +114,11 @@ def format_kind(kind: str) -> str:
 def _select_alarm(forecast: Forecast, alarms: pd.DataFrame, run: str) -> int | None:
     """Show the list; return the place of the alarm that was chosen, None until one is."""
     st.caption(
-        _("{count} alarms, worst first. Select one: the picture shows it, and you can give a verdict.").format(
-            count=format_value(len(alarms))
-        )
+        _(
+            "{count} alarm. Select it: the chart shows it, and you can give a verdict.",
+            "{count} alarms, worst first. Select one: the chart shows it, and you can give a verdict.",
+            len(alarms),
+        ).format(count=format_value(len(alarms)))
     )
     verdicts = feedback_form.list_verdicts(run, alarms.rename(columns={"start": "time"}))
     table = build_table(forecast, alarms, verdicts)
@@ -176,7 +179,7 @@ def _build_column_config(forecast: Forecast) -> dict[str, ColumnConfig]:
             format="localized",
             help=_("At the worst time of the alarm; the mean of its worst week where it is lasting."),
         ),
-        "expected": number(_("Expected") + unit, format="localized", help=_("What the model forecast.")),
+        "expected": number(_("Expected") + unit, format="localized", help=_("Forecast of the model.")),
         "difference": number(_("Difference") + unit, format="localized"),
         "kind": text(_("Kind"), width=90),
         "verdict": feedback_form.build_verdict_column(),
@@ -196,10 +199,10 @@ def _describe_alarm(forecast: Forecast, alarm: pd.Series) -> None:
     ]
     if alarm["kind"] == "lasting":
         sentences.append(
-            _("The mean of the period is outside what was forecast before it, even without its worst day.")
+            _("The mean of the period is outside the forecast made before it, even without its worst day.")
         )
     if alarm["is_open"]:
-        sentences.append(_("It goes on at the end of the data."))
+        sentences.append(_("It is still going on at the end of the data."))
     with st.container(border=True, key="alarm"):
         st.text(
             f"#{int(alarm['alarm']) + 1} · {format_severity(alarm['severity'])} · {format_kind(alarm['kind'])}\n"

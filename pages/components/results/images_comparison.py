@@ -70,7 +70,7 @@ def show_unfinished(spec: ImagesCompareSpec, images: ImageSet) -> None:
             **{str(number): text(name) for number, name in enumerate(areas)},
         },
     )
-    template = _("{done} of {total} fits are saved. This comparison computes only the others.")
+    template = _("{done} of {total} trainings are saved. This comparison computes only the others.")
     st.caption(template.format(done=format_value(len(unfinished.cells)), total=format_value(unfinished.total)))
 
 
@@ -105,17 +105,17 @@ def _show_metrics(comparison: ImageComparison, run: str) -> None:
             help=_("Mean over the classes of the area under the ROC curve: 50 is chance, 100 separates all images."),
         )
         st.metric(
-            _("Line to beat, %"),
+            _("Reference, %"),
             format_area(comparison.line_to_beat),
             border=True,
             delta=name_detector(LINE_TO_BEAT),
             delta_color="off",
             delta_arrow="off",
-            help=_("Detector that learns nothing. A network that stays below it is not worth its training."),
+            help=_("Detector that learns nothing. A network with a lower score is not worth its training."),
         )
         failed = int((cells["reason"] != "").sum())
         st.metric(
-            _("Fits"),
+            _("Trainings"),
             format_value(len(cells)),
             border=True,
             delta=_("failed: {count}").format(count=format_value(failed)) if failed else None,
@@ -130,8 +130,8 @@ def _describe_winner(comparison: ImageComparison) -> str:
     if comparison.winner:
         second = ranking.iloc[1]
         sentence = _(
-            "**Winner: {name}**, {area} %. Its lead over {second} ({other} %) exceeds the spread of the seeds and "
-            "the error by the test images."
+            "**Winner: {name}**, {area} %. Its lead over {second} ({other} %) is larger than the spread of "
+            "the seeds and the error due to the test images."
         ).format(
             name=name_detector(comparison.winner),
             area=format_area(ranking.iloc[0]["auc_roc"]),
@@ -139,13 +139,16 @@ def _describe_winner(comparison: ImageComparison) -> str:
             other=format_area(second["auc_roc"]),
         )
         if comparison.winner == LINE_TO_BEAT:
-            sentence += " " + _("It learns nothing: on these images no training pays.")
+            sentence += " " + _("The reference learns nothing: on these images, training does not pay.")
         return sentence
     if comparison.spec.seeds < 2:
-        return _("**No winner is named**: one seed does not tell how much the figures vary. Compare with two or more.")
+        return _(
+            "**No winner is named**, because one seed does not tell how much the figures vary. Compare "
+            "with two seeds or more."
+        )
     return _(
-        "**No winner**: the lead of the first over the second does not exceed the spread of the seeds and the error "
-        "by the test images. More seeds, classes or test images may tell them apart."
+        "**No winner**: the lead of the first over the second is not larger than the spread of the seeds "
+        "and the error due to the test images. More seeds, classes or test images may tell them apart."
     )
 
 
@@ -153,7 +156,7 @@ def _warn_below_line(comparison: ImageComparison) -> None:
     names = [name_detector(name) for name in comparison.list_below_line()]
     if names:
         st.warning(
-            _("Below the line to beat, which learns nothing: {names}.").format(names=", ".join(names)),
+            _("Below the reference, which learns nothing: {names}.").format(names=", ".join(names)),
             icon=":material/trending_down:",
         )
 
@@ -280,7 +283,7 @@ def _show_fit(fit: dict[Hashable, Any], comparison_run: str) -> None:
         if fit["run"]:
             st.page_link(
                 ANALYSIS_FOLDER / "images.py",
-                label=_("Open this fit"),
+                label=_("Open this training"),
                 icon=":material/open_in_new:",
                 query_params={"run": str(fit["run"]), "section": "model", "from": comparison_run},
             )
@@ -305,7 +308,7 @@ def _show_bars(comparison: ImageComparison) -> None:
         figure, alt = draw_comparison(comparison, _), _("Area of every detector and normal class with its spread")
     else:
         figure = draw_means(comparison, name_detector, _)
-        alt = _("Mean area of every detector with its spread over the seeds, and the line to beat")
+        alt = _("Mean area of every detector with its spread over the seeds, and the reference")
     show_chart(figure, "images-means", alt)
 
 
@@ -338,8 +341,8 @@ def _show_costs(comparison: ImageComparison) -> None:
             "auc_roc": number(_("Mean AUROC, %"), format="localized"),
             "auc_pr": number(_("Mean AUPR, %"), format="localized"),
             "worst": text(_("Weakest class")),
-            "seconds": number(_("Seconds per fit"), format="localized"),
-            "emissions": number(_("g CO₂, all fits"), format="localized"),
+            "seconds": number(_("Seconds per training"), format="localized"),
+            "emissions": number(_("g CO₂, all trainings"), format="localized"),
         },
     )
 
@@ -350,10 +353,10 @@ def _show_failures(comparison: ImageComparison) -> None:
         return
     share = format_percent(round(len(failed) / len(comparison.cells), 2))
     with st.expander(
-        _("Fits without a figure: {count} ({share})").format(count=format_value(len(failed)), share=share),
+        _("Trainings without a result: {count} ({share})").format(count=format_value(len(failed)), share=share),
         icon=":material/error:",
     ):
-        st.caption(_("A detector with such a fit has no mean, because means over different classes mislead."))
+        st.caption(_("A detector with a missing training has no mean, because means over different classes mislead."))
         st.dataframe(
             failed[["detector", "normal_class", "seed", "reason"]].assign(
                 detector=[name_detector(name) for name in failed["detector"]]
@@ -368,4 +371,4 @@ def _show_failures(comparison: ImageComparison) -> None:
                 "reason": st.column_config.TextColumn(_("Reason"), width="large"),
             },
         )
-        downloads.show_csv_button(_("Fits (CSV)"), lambda: comparison.cells, "fits.csv", key="images-fits-CSV")
+        downloads.show_csv_button(_("Trainings (CSV)"), lambda: comparison.cells, "fits.csv", key="images-fits-CSV")

@@ -44,7 +44,7 @@ def show_model(result: ImageModelResult, images: ImageSet, run: str) -> None:
         _offer_diagnosis(result)
     views: dict[str, Callable[[], None]] = {
         _("Threshold"): lambda: images_threshold.show(result, run),
-        _("Pictures"): lambda: _show_pictures(result, images, fitted, model_key, run),
+        _("Images"): lambda: _show_pictures(result, images, fitted, model_key, run),
     }
     if len(result.points):
         views[_("Embedding")] = lambda: _show_embedding(result)
@@ -83,7 +83,7 @@ def _show_metrics(result: ImageModelResult, run: str) -> None:
             _("AUROC, %"),
             format_area(measured["auc_roc"]),
             border=True,
-            delta=_("line to beat {area}").format(area=format_area(line)) if line == line else None,
+            delta=_("reference {area}").format(area=format_area(line)) if line == line else None,
             delta_color="off",
             delta_arrow="off",
             help=explain(
@@ -96,17 +96,20 @@ def _show_metrics(result: ImageModelResult, run: str) -> None:
                 _("False alarms"),
                 format_rate(result.alarm_rate),
                 border=True,
-                delta=_("promised at most {rate}").format(rate=format_rate(result.promised_rate)),
+                delta=_("expected: at most {rate}").format(rate=format_rate(result.promised_rate)),
                 delta_color="off",
                 delta_arrow="off",
                 help=explain(
                     "alarm_rate",
-                    _("Share of normal test images above the threshold, beside the promise of the held-out ones."),
+                    _(
+                        "Share of normal test images above the threshold, compared with the share expected "
+                        "from the held-out ones."
+                    ),
                 ),
             )
         show_cost(run)
     st.caption(
-        _("{detector} · normal class {name} · fitted on {count} images, {intruders} of them abnormal").format(
+        _("{detector} · normal class {name} · trained on {count} images, of which {intruders} abnormal").format(
             detector=name_detector(spec.detector.name),
             name=spec.normal_class,
             count=format_value(result.counts.training),
@@ -126,7 +129,7 @@ def _show_warnings(result: ImageModelResult) -> None:
     line, area = result.measurements.get("line_auc_roc", float("nan")), result.measurements["auc_roc"]
     if area < line:
         st.warning(
-            _("Below the line to beat: a detector that learns nothing reaches {line} %, this one {area} %.").format(
+            _("Below the reference: a detector that learns nothing reaches {line} %, this one {area} %.").format(
                 line=format_area(line), area=format_area(area)
             ),
             icon=":material/trending_down:",
@@ -140,9 +143,9 @@ def _show_warnings(result: ImageModelResult) -> None:
 def _offer_diagnosis(result: ImageModelResult) -> None:
     """Offer the fit with threshold, embedding and saved model for one that a comparison made without them."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(_("A comparison keeps the scores of its fits, but neither a model nor a threshold."))
+        st.caption(_("A comparison keeps the scores of its trainings, but neither a model nor a threshold."))
         if st.button(
-            _("Fit again with threshold and diagnosis"),
+            _("Train again with threshold and diagnosis"),
             icon=":material/biotech:",
             key="images-diagnose",
             disabled=job_progress.is_job_running(),
@@ -164,8 +167,8 @@ def _ask_weight(detector: WeightedDetector, run: str) -> float | None:
         WEIGHT_STEP,
         key=f"images-weight-{run}",
         help=_(
-            "The model was trained once for all weights: 0 is the first loss alone, 1 the second one alone. Scores, "
-            "threshold and pictures follow; nothing is trained again."
+            "The model was trained once for all weights: 0 is the first loss alone, 1 the second one "
+            "alone. Scores, threshold and images follow; nothing is trained again."
         ),
     )
     return None if weight == start else weight
@@ -194,7 +197,7 @@ def _show_pictures(
     parts = [part for part in PART_LABELS if (result.rows["part"] == part).any()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.segmented_control(
-            _("Which pictures"),
+            _("Images to show"),
             GALLERIES,
             default=MOST,
             format_func=labels.__getitem__,
@@ -206,7 +209,7 @@ def _show_pictures(
         )
     rows = select_gallery(result, str(kind), GALLERY_SIZE, part)
     if rows.empty:
-        st.info(_("There is no such picture in this part."))
+        st.info(_("There is no such image in this part."))
         return
     image_gallery.show_gallery(rows, images, fitted, model_key, run, "model")
 
@@ -259,8 +262,8 @@ def _show_moments(result: ImageModelResult) -> None:
 def _show_training(result: ImageModelResult) -> None:
     st.caption(
         _(
-            "The validation part is neither fitted on nor tested on. A loss that falls while AUC and precision fall "
-            "too shows over-fitting."
+            "The validation part is used neither for training nor for the test. A loss that falls while "
+            "AUC and precision fall too shows over-fitting."
         )
     )
     for title, curves in figures.list_curve_groups(result.history).items():

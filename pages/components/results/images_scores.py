@@ -41,7 +41,7 @@ def show_scores(scores: ImageScores, pictures: ImageSet, run: str) -> None:
 def _show_metrics(scores: ImageScores, run: str) -> None:
     metrics = scores.metrics()
     with st.container(horizontal=True, key="result-figures"):
-        st.metric(_("Pictures"), format_value(len(scores.rows)), border=True)
+        st.metric(_("Images"), format_value(len(scores.rows)), border=True)
         st.metric(
             _("Alarms"),
             format_value(len(scores.anomalies)) if scores.threshold is not None else "–",
@@ -59,7 +59,7 @@ def _show_metrics(scores: ImageScores, run: str) -> None:
 
 def _describe_model(scores: ImageScores) -> str:
     spec = scores.model_spec
-    return _("Model: {detector}, fitted on the class {name}. The most abnormal pictures come first.").format(
+    return _("Model: {detector}, trained on the class {name}. The most abnormal images come first.").format(
         detector=name_detector(spec.detector.name), name=spec.normal_class
     )
 
@@ -79,7 +79,7 @@ def _show_table(scores: ImageScores, run: str) -> None:
         hide_index=True,
         width="stretch",
         key="image-scores",
-        alt=_("Scored pictures, the most abnormal first"),
+        alt=_("Scored images, the most abnormal first"),
         column_config={
             "image": text(_("Image")),
             "class": text(_("Class")),

@@ -22,7 +22,10 @@ def show(result: ImageModelResult, run: str) -> None:
         st.markdown(describe_promise(result))
         if result.alarm_rate > result.alarm_band[1]:
             st.warning(
-                _("More normal images are above the threshold than promised: the test part differs from the training."),
+                _(
+                    "More normal images than expected are above the threshold: the test part differs from "
+                    "the training part."
+                ),
                 icon=":material/trending_up:",
             )
     _show_threshold(result, thresholds, run)
@@ -33,7 +36,7 @@ def describe_promise(result: ImageModelResult) -> str:
     count = len(result.normal_test_rows)
     low, high = result.alarm_band
     promise = _(
-        "**At most {promised} of normal images were promised above the threshold** of {held_out} held-out ones."
+        "**At most {promised} of normal images should be above the threshold**, computed from {held_out} held-out ones."
     ).format(promised=format_rate(result.promised_rate), held_out=format_value(result.counts.held_out))
     if not count:
         return f"{promise} " + _("No normal test image checks it.")
@@ -49,7 +52,7 @@ def describe_promise(result: ImageModelResult) -> str:
 def _show_threshold(result: ImageModelResult, thresholds: list[float], run: str) -> None:
     """Let the threshold move; only this part of the page is drawn again."""
     value = st.select_slider(
-        _("Threshold, from little to very sensitive"),
+        _("Threshold, from low to high sensitivity"),
         thresholds,
         choose_start(result, thresholds),
         format_func=lambda score: format_value(float(f"{score:.6g}")),

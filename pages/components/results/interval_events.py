@@ -85,9 +85,11 @@ def _filter_events(result: Intervals) -> pd.DataFrame:
 def _select_event(result: Intervals, events: pd.DataFrame, run: str) -> int | None:
     """Show the list; return the place of the event that was chosen, None until one is."""
     st.caption(
-        _("{count} events, worst first. Select one: the picture zooms to it, and you can give a verdict.").format(
-            count=format_value(len(events))
-        )
+        _(
+            "{count} event. Select it: the chart zooms to it, and you can give a verdict.",
+            "{count} events, worst first. Select one: the chart zooms to it, and you can give a verdict.",
+            len(events),
+        ).format(count=format_value(len(events)))
     )
     verdicts = feedback_form.list_verdicts(run, events.rename(columns={"start": "time"}))
     table = _build_table(events, verdicts, len(result.measures) > 1)

@@ -34,11 +34,13 @@ def show_folder(result: FolderIntervals, run: str) -> None:
 
 
 def _describe_batches(result: FolderIntervals) -> str:
-    text = _("{count} batches of about {rows} rows.").format(
+    text = _("{count} batch of about {rows} rows.", "{count} batches of about {rows} rows.", result.batches).format(
         count=format_value(result.batches), rows=format_value(result.spec.batch_rows)
     )
     if result.batches_resumed:
-        text += " " + _("{count} of them were finished before.").format(count=format_value(result.batches_resumed))
+        text += " " + _(
+            "{count} of them was finished before.", "{count} of them were finished before.", result.batches_resumed
+        ).format(count=format_value(result.batches_resumed))
     return text
 
 

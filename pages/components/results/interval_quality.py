@@ -34,7 +34,7 @@ def show_current(result: Intervals) -> None:
         return
     counts = count_current(current)
     st.markdown(
-        _("**{outside} of {series} series outside their interval** at {time}.").format(
+        _("**{outside} of {series} series are outside their interval** at {time}.").format(
             outside=format_value(counts.outside),
             series=format_value(counts.series),
             time=format_value(current["time"].max().to_pydatetime()),
@@ -114,7 +114,7 @@ def show(result: Intervals) -> None:
 
 def _show_scores(result: Intervals, scores: pd.DataFrame) -> None:
     """Show one line per model; the better error of a column is bold."""
-    st.header(_("Errors a horizon ahead"))
+    st.header(_("Errors at the full horizon"))
     columns = {
         "rmse": _("RMSE"),
         result.mase_name: _("MASE (season of {steps} steps)").format(steps=format_value(result.season)),
@@ -129,15 +129,15 @@ def _show_scores(result: Intervals, scores: pd.DataFrame) -> None:
         ]
         for line in scores.to_dict("records")
     ]
-    headings = [_("Forecaster"), *columns.values(), _("Points")]
+    headings = [_("Forecasting method"), *columns.values(), _("Points")]
     _show_markdown_table(headings, lines)
     if len(scores) == 1:
-        st.caption(_("Seasonal naive repeats the value of a season before. Nothing else is compared here."))
+        st.caption(_("Seasonal naive repeats the value of one season before. No other method is compared here."))
     else:
         st.caption(
             _(
-                "Lower is better. MASE is the error beside that of repeating the value of a season before on the "
-                "history: below 1 is better than that."
+                "Lower is better. MASE compares the error with that of repeating the value of one season "
+                "before: below 1, the forecast is better than this."
             )
         )
 
@@ -149,12 +149,12 @@ def _format_error(value: float, best: float) -> str:
 
 def _show_coverage(result: Intervals, scores: pd.DataFrame) -> None:
     """Show promised beside measured coverage of both intervals, of every model."""
-    st.header(_("Points inside: promised and measured"))
+    st.header(_("Points inside: expected and measured"))
     level = format_percent(result.level)
     rows = {
         "coverage_50": (_("{level} interval").format(level=format_percent(0.5)), 0.5),
         result.coverage_name: (_("{level} interval").format(level=level), result.level),
-        "coverage_ahead": (_("{level} interval, a whole horizon ahead").format(level=level), result.level),
+        "coverage_ahead": (_("{level} interval, at the full horizon").format(level=level), result.level),
     }
     headings = [_("Interval"), _("Promised"), *(name_forecaster(str(name)) for name in scores["model"])]
     lines = [
@@ -183,7 +183,7 @@ def _show_reliability(result: Intervals, measure: str) -> None:
     ]
     if not groupings:
         return
-    st.header(_("Where the promise is kept"))
+    st.header(_("Coverage by group"))
     grouping = groupings[0]
     if len(groupings) > 1:
         grouping = (
@@ -201,10 +201,10 @@ def _show_reliability(result: Intervals, measure: str) -> None:
     show_chart(
         figures.draw_reliability(table, result.promised_rate, grouping, _),
         "interval-reliability",
-        _("Share of points outside by {group}, beside the promised share").format(group=labels[grouping]),
+        _("Share of points outside by {group}, compared with the expected share").format(group=labels[grouping]),
     )
     sentences = [
-        _("The dashed line is the promised share, {promised}. The bars are what chance alone gives.").format(
+        _("The dashed line is the expected share, {promised}. The bars show what chance alone gives.").format(
             promised=format_percent(round(result.promised_rate, 4))
         )
     ]

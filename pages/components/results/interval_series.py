@@ -77,14 +77,17 @@ def _ask_view(result: Intervals, series: SeriesView, unit: str) -> tuple[SeriesV
             _("Cleaned series"),
             True,
             key="interval-cleaned",
-            help=_("What the forecaster saw instead of spikes and holes. Points are judged by their original values."),
+            help=_(
+                "Values that the forecasting method used instead of spikes and holes. Points are judged by "
+                "their original values."
+            ),
         )
         is_log = st.toggle(
             _("Logarithmic scale"),
             False,
             key="interval-log",
             disabled=series.has_negative_values,
-            help=_("Not for values below 0."),
+            help=_("Not possible for values below 0."),
         )
     return resample_series(series, resolution, unit), show_cleaned, is_log and not series.has_negative_values
 
@@ -92,18 +95,19 @@ def _ask_view(result: Intervals, series: SeriesView, unit: str) -> tuple[SeriesV
 def _explain_view(view: SeriesView, is_log: bool) -> None:
     sentences = []
     if view.event is not None:
-        sentences.append(_("The picture shows the time around the event; drag the strip below it to see the rest."))
+        sentences.append(_("The chart shows the time around the event. Drag the strip below it to see the rest."))
     if not view.has_bounds:
         sentences.append(
             _(
-                "Sums have no interval here: the interval of a sum is not the sum of the intervals, because errors "
-                "partly cancel out. A marker says that a point of the period is outside; its size is that of the "
-                "farthest point. Periods with missing values are left out."
+                "Sums have no interval here: the interval of a sum is not the sum of the intervals, "
+                "because errors partly cancel out. A marker shows that a point of the period is outside; "
+                "its size is that of the farthest point. Periods with missing values are left out."
             )
             if view.is_summed
             else _(
-                "Means have no interval here: errors partly cancel out. A marker says that a point of the period is "
-                "outside; its size is that of the farthest point. Periods with many missing values are left out."
+                "Means have no interval here, because errors partly cancel out. A marker shows that a "
+                "point of the period is outside; its size is that of the farthest point. Periods with many "
+                "missing values are left out."
             )
         )
     if is_log and bool((view.rows["y"] <= 0).any()):

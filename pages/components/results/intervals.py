@@ -61,7 +61,8 @@ def show_severities(counts: Mapping[str, int]) -> None:
                 format_value(count),
                 border=True,
                 help=explain(
-                    "severity", _("Events in the judged period. A fault is one event, however many points it has.")
+                    "severity",
+                    _("Events in the judged period. A fault counts as one event, however many points it has."),
                 ),
             )
 
@@ -74,10 +75,10 @@ def show_alarm_rate(result: Intervals | FolderIntervals) -> None:
         border=True,
         delta_color="off",
         delta_arrow="off",
-        delta=_("promised {rate}").format(rate=format_rate(result.promised_rate)),
+        delta=_("expected {rate}").format(rate=format_rate(result.promised_rate)),
         help=explain(
             "interval",
-            _("Share of the judged points outside the interval, beside the share that the interval promises."),
+            _("Share of the judged points outside the interval, compared with the share that the interval allows."),
         ),
     )
 
@@ -95,8 +96,9 @@ def _show_skill(result: Intervals) -> None:
         help=explain(
             "skill",
             _(
-                "Share of the loss of seasonal naive that the forecaster saves (mean weighted quantile loss, a horizon "
-                "ahead). Below 0, it is worse than the value of a week before."
+                "By how much the forecasting method reduces the loss of seasonal naive (mean weighted "
+                "quantile loss, at the full horizon). Below 0, it is worse than repeating the value of a "
+                "week before."
             ),
         ),
     )
@@ -114,8 +116,9 @@ def show_warnings(result: Intervals) -> None:
         if skill < 0:
             st.warning(
                 _(
-                    "{measure}: {model} forecasts worse than seasonal naive, which repeats the value of a week before: "
-                    "its loss is {share} higher. Use seasonal naive, or fit it with other settings or a longer history."
+                    "{measure}: {model} forecasts worse than seasonal naive, which repeats the value of a "
+                    "week before: its loss is {share} higher. Use seasonal naive, other settings or a "
+                    "longer history."
                 ).format(
                     measure=measure,
                     model=name_forecaster(str(result.get_scores(measure)["model"].iloc[0])),
@@ -127,14 +130,14 @@ def show_warnings(result: Intervals) -> None:
     if result.alarm_rate > high:
         st.warning(
             _(
-                "More points are outside than promised. Either the period has real faults, or the forecast is too sure "
-                "of itself: see Quality."
+                "More points are outside than expected. Either the period has real faults, or the forecast "
+                "is too confident: see Quality."
             ),
             icon=":material/trending_up:",
         )
     elif result.alarm_rate < low:
         st.info(
-            _("Fewer points are outside than promised: the interval is wider than it need be."),
+            _("Fewer points are outside than expected: the interval is wider than necessary."),
             icon=":material/unfold_more:",
         )
 

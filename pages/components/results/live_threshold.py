@@ -40,12 +40,12 @@ def _show_slider(flagged: FlaggedRows) -> None:
         return
     with st.container(border=True, key="live-threshold"):
         value = st.select_slider(
-            _("Threshold, from little to very sensitive"),
+            _("Threshold, from low to high sensitivity"),
             thresholds,
             _find_start(thresholds, flagged.threshold),
             format_func=_format_score,
             key=f"live-threshold-{flagged.run_id}",
-            help=_("The slider begins at the threshold of this run. Moving it shows other alarms and makes no run."),
+            help=_("The slider begins at the threshold of this run. Moving it shows other alarms and creates no run."),
         )
         url_state.set_query_param(ADDRESS, "" if value == flagged.threshold else repr(value))
         if value == flagged.threshold:
@@ -97,8 +97,8 @@ def _show_effect(flagged: FlaggedRows, threshold: float) -> None:
         )
         st.caption(
             _(
-                "This makes a new run with this threshold on the same rows. A threshold that is chosen by hand has no "
-                "target false-alarm rate."
+                "This creates a new run with this threshold on the same rows. A threshold that is chosen "
+                "by hand has no target false-alarm rate."
             )
         )
 
@@ -142,7 +142,7 @@ def _show_quality(flagged: FlaggedRows, before: ThresholdView, after: ThresholdV
             _show_metric(
                 _("Precision from verdicts"),
                 _format_share(precision.share),
-                _("{count} true, {lost} of them lost").format(
+                _("true: {count}, lost: {lost}").format(
                     count=format_value(int(reviewed.is_true_alarm.sum())),
                     lost=format_value(int(reviewed.is_true_alarm.sum()) - precision.true_alarms),
                 ),

@@ -16,9 +16,9 @@ def show_comparison(comparison: RowComparison, run: str) -> None:
         st.info(_describe_faults(comparison), icon=":material/science:")
     score_card.show_table(comparison.card)
     st.caption(
-        _("{entity}: {rows} rows. Every detector has its default settings and is fitted on the rows it scores.").format(
-            entity=comparison.entity, rows=format_value(comparison.test_rows)
-        )
+        _(
+            "{entity}: {rows} rows. Every detector has its default settings and is trained on the rows it scores."
+        ).format(entity=comparison.entity, rows=format_value(comparison.test_rows))
         + " "
         + score_card.explain_columns(comparison.card)
     )

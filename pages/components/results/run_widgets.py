@@ -41,7 +41,9 @@ def show_record(run: str) -> None:
         show_card_buttons(run)
         if is_pending(run, cache.get_workspace()):
             st.caption(_("MLflow does not respond. The run is saved here and pending delivery."))
-        st.caption(_("Run {run}. The URL of this page opens the same result for a colleague.").format(run=f"`{run}`"))
+        st.caption(
+            _("Run {run}. The address of this page opens the same result for your colleagues.").format(run=f"`{run}`")
+        )
 
 
 def show_card_buttons(run: str) -> None:

@@ -24,7 +24,7 @@ def show(detection: SequenceDetection) -> None:
     st.caption(explain_columns(detection.card))
     if not detection.has_train_rows:
         st.caption(
-            _("The model comes from another run. The baselines are fitted on the rows on which they are evaluated.")
+            _("The model comes from another run. The baselines are trained on the rows on which they are evaluated.")
         )
 
 

@@ -68,7 +68,9 @@ def format_usual(event: Any) -> str:
 def format_duration(detection: SequenceDetection, event: Any) -> str:
     """Return how long an event lasts, from its first row to the end of its last row."""
     if not detection.is_dated:
-        return _("{count} rows").format(count=format_value(int(event["last"] - event["first"] + 1)))
+        return _("{count} row", "{count} rows", int(event["last"] - event["first"] + 1)).format(
+            count=format_value(int(event["last"] - event["first"] + 1))
+        )
     length = pd.Timedelta(event["end"] - event["start"]).total_seconds() + (detection.sampling_seconds or 0)
     days, rest = divmod(round(length), DAY_S)
     hours, minutes, seconds = rest // HOUR_S, rest % HOUR_S // 60, rest % 60

@@ -135,7 +135,11 @@ def _describe_threshold(detection: SequenceDetection) -> str:
     train_count = int((detection.rows["fitted"]).sum())
     if train_count:
         sentences.append(
-            _("The first {rows} rows are training rows and are not evaluated.").format(rows=format_value(train_count))
+            _(
+                "The first row is used for training and is not evaluated.",
+                "The first {rows} rows are used for training and are not evaluated.",
+                train_count,
+            ).format(rows=format_value(train_count))
         )
     if "rows_per_second" in detection.measurements:
         sentences.append(
@@ -227,8 +231,11 @@ def _show_events(detection: SequenceDetection, run: str, timeline: Timeline) -> 
     visible = events.head(MAX_SHOWN_EVENTS)
     st.caption(
         _(
+            "{count} event. An event ends when the scores have returned half-way to their usual level for "
+            "more than three rows. Select it to see its causes.",
             "{count} events, highest score first. An event ends when the scores have returned half-way to "
-            "their usual level for more than three rows. Select an event to see its causes."
+            "their usual level for more than three rows. Select an event to see its causes.",
+            len(events),
         ).format(count=format_value(len(events)))
     )
     if len(visible):
@@ -315,11 +322,11 @@ def _build_column_config(detection: SequenceDetection) -> dict[str, ColumnConfig
         "start": build_time_column(_("Start")),
         "duration": text(_("Duration"), width=85),
         "causes": text(
-            _("What"),
+            _("Causes"),
             width=190,
             help=_(
-                "Columns that moved most, with their part of the squared distance to the moving mean. A lasting "
-                "change is an event whose scores stay up for longer than an anomaly."
+                "Columns that moved most, with their part of the squared distance to the moving mean. A "
+                "lasting change is an event whose scores stay high for longer than in an anomaly."
             ),
         ),
         "measured": text(
@@ -329,8 +336,8 @@ def _build_column_config(detection: SequenceDetection) -> dict[str, ColumnConfig
             _("Usual") + unit,
             width=130,
             help=_(
-                "Nine of ten values of the first column around the event. Where the event stays among them, it is "
-                "the range that the detector expects."
+                "The middle 90 % of the values of the first column around the event. If the event stays "
+                "inside, the range is what the detector expects."
             ),
         ),
         "verdict": feedback_form.build_verdict_column(),

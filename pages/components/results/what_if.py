@@ -141,7 +141,7 @@ def _ask_weather(forecast: Forecast) -> dict[str, float]:
 
 def _explain_missing_covariate(name: str) -> str:
     return _(
-        "The model does not use {name}. Either too few training days have it, or the model was fitted without weather."
+        "The model does not use {name}. Either too few training days have it, or the model was trained without weather."
     ).format(name=name)
 
 

@@ -221,7 +221,7 @@ def test_batch_lists_bad_files_and_scores_others(tiles: Path, tmp_path: Path) ->
         ]
     )
     assert "3 quarter-hours" in reasons["Netflix/DL/Netflix_DL_Tile_2.txt"]
-    assert "fitted on the columns" in reasons["other.csv"]
+    assert "trained on the columns" in reasons["other.csv"]
     assert "damaged Parquet" in reasons["broken.parquet"]
 
 

@@ -41,5 +41,5 @@ def test_unnamed_columns_of_another_number_are_refused(traffic: Path, workspace:
     windows = load([traffic / "windows"])
     narrow = windows.replace(frame=windows.frame[windows.columns[:95]])
     _, run = train(spec, narrow, workspace=workspace, actor=ALICE)
-    with pytest.raises(DataError, match="fitted on the columns"):
+    with pytest.raises(DataError, match="trained on the columns"):
         apply_model(ApplySpec(model=run.id), load([traffic / "tiles"]), workspace=workspace, actor=ALICE)

@@ -231,7 +231,7 @@ def test_step_panel_rejects_times_off_the_step() -> None:
 
 
 def test_step_panel_rejects_one_time_only() -> None:
-    with pytest.raises(DataError, match="even steps"):
+    with pytest.raises(DataError, match="regular time step"):
         Panel.from_dataset(make_series(pd.to_datetime(["2024-01-01"]), np.ones(1)), "step")
 
 

@@ -118,7 +118,7 @@ def test_other_series_have_no_kpis_but_can_be_cleaned(page_workspace: Workspace)
     counts = make_counts(trunks=1)
     other = Dataset(counts.frame[["total"]].rename(columns={"total": "load"}), "tidy_series", step=counts.step)
     app = open_page(PAGE, dataset=page_workspace.datasets.save(other))
-    assert "no call counts" in read_page_text(app)
+    assert "not call counts" in read_page_text(app)
     app = choose_section(app, "cleaning")
     assert not app.exception
     assert read_metrics(app)["Spikes"] == "1"

@@ -375,7 +375,7 @@ def get_widget_like(app: AppTest, kind: str, start: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("is_judged", "text"), [(True, "Nothing left its interval"), (False, "No measured value was judged")]
+    ("is_judged", "text"), [(True, "Nothing left its interval"), (False, "No measured value was compared")]
 )
 def test_forecast_page_without_alarms_says_why(
     is_judged: bool, text: str, digest: str, saved_forecast: tuple[Forecast, str], monkeypatch: pytest.MonkeyPatch

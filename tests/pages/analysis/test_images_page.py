@@ -130,7 +130,7 @@ def read_metrics(app: AppTest) -> dict[str, str]:
 def test_page_without_images_offers_files_and_samples() -> None:
     app = open_page(PAGE)
     assert not app.exception
-    assert "Which model finds the odd one out?" in read_page_text(app)
+    assert "Which model finds abnormal images best?" in read_page_text(app)
     assert "images-ask" not in [button.key for button in app.button]
     app = click_button(app, "images-sample-digits")
     assert not app.exception
@@ -189,7 +189,7 @@ def test_page_compares_detectors_and_opens_a_cell(page_workspace: Workspace, dig
     assert [error.value for error in app.error] == []
     assert app.query_params["section"] == "compare"
     assert app.query_params["images"] == digest
-    assert read_metrics(app)["Fits"] == "8"
+    assert read_metrics(app)["Trainings"] == "8"
     table = app.dataframe[0].value
     assert sorted(table["detector"]) == ["Nearest neighbours (pixels)", "Toy detector of images"]
     assert list(table)[1:] == ["mean", "0", "1"]
@@ -226,11 +226,11 @@ def test_page_shows_finished_fits_while_a_comparison_runs(page_workspace: Worksp
     get_widget(app, "multiselect", "images-classes").set_value(["0", "2"]).run()
     app = click_button(app, "images-ask")
     deadline = time.monotonic() + 30
-    while "fits are saved" not in read_page_text(app) and time.monotonic() < deadline:
+    while "trainings are saved" not in read_page_text(app) and time.monotonic() < deadline:
         app = app.run()
     assert "of 8 fits are saved" in read_page_text(app)
     app = wait_for_job(click_button(app, "cancel-work"))
-    assert "Its finished fits are saved" in read_page_text(app)
+    assert "Its finished trainings are saved" in read_page_text(app)
     assert "of 8 fits are saved" in read_page_text(app)
 
 
@@ -320,7 +320,7 @@ def test_page_fits_one_model(digest: str) -> None:
 def test_threshold_moves_and_figures_follow(fit_run: tuple[ImageModelResult, str]) -> None:
     result, run = fit_run
     app = open_images(run=run)
-    assert "were promised above the threshold" in read_page_text(app)
+    assert "should be above the threshold" in read_page_text(app)
     slider = get_widget(app, "select_slider", "images-threshold")
     assert slider.value == result.threshold
     confusion = result.count_confusion()
@@ -335,7 +335,7 @@ def test_pictures_show_what_the_model_expects_and_take_verdicts(
     page_workspace: Workspace, fit_run: tuple[ImageModelResult, str]
 ) -> None:
     result, run = fit_run
-    app = open_view(open_images(run=run), "Pictures")
+    app = open_view(open_images(run=run), "Images")
     text = read_page_text(app)
     assert "image, what the model expects, where it is abnormal" in text
     worst = result.test_rows.iloc[0]
@@ -351,7 +351,7 @@ def test_pictures_show_what_the_model_expects_and_take_verdicts(
 
 @pytest.mark.parametrize("kind", ["least", "false", "missed"])
 def test_every_gallery_is_shown(fit_run: tuple[ImageModelResult, str], kind: str) -> None:
-    app = open_view(open_images(run=fit_run[1]), "Pictures")
+    app = open_view(open_images(run=fit_run[1]), "Images")
     app = get_widget(app, "segmented_control", "images-gallery-kind").set_value(kind).run()
     assert not app.exception
     assert get_widget(app, "selectbox", "gallery-image").options

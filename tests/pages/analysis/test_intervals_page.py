@@ -137,7 +137,7 @@ def test_page_runs_intervals(page_workspace: Workspace, digest: str) -> None:
     [event] = list(page_workspace.events.read_events())[before:]
     assert app.query_params["run"] == event.run_id
     assert event.application_name == "Vigie page intervals"
-    assert "promised outside the interval" in read_page_text(app)
+    assert "should be outside the interval" in read_page_text(app)
 
 
 def test_page_shows_job_error(page_workspace: Workspace, calls: Dataset) -> None:
@@ -314,6 +314,6 @@ def test_folder_result_opens_by_its_address(
     assert list(events["entity"]) == list(result.events["entity"])
     skipped = next(table.value for table in app.dataframe if "reason" in table.value)
     assert list(skipped["file"]) == ["short.csv"]
-    assert "has a forecaster of its own" in text
+    assert "has its own model" in text
     assert {"Events (CSV)", "Events (Parquet)"} <= {button.label for button in app.get("download_button")}
     assert ("intervals-ask" in [button.key for button in app.button]) == has_data

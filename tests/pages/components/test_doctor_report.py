@@ -46,7 +46,7 @@ def faulty_page(page_workspace: Workspace) -> AppTest:
 
 
 def test_page_lists_questions_then_issues_then_information(faulty_page: AppTest) -> None:
-    assert [title.value for title in faulty_page.subheader] == ["Questions for you", "Data-quality issues"]
+    assert [title.value for title in faulty_page.subheader] == ["Decisions for you", "Data-quality issues"]
     kinds = [finding.kind for finding in run_checks(make_faulty_dataset()).findings if finding.repairs]
     assert kinds == ["gross_outliers", "isolated_spikes", "incomplete_rows"]
     assert [box.key for box in faulty_page.selectbox] == [f"repair-{kind}" for kind in kinds]

@@ -163,7 +163,7 @@ def test_job_progress_cancels_waiting_job() -> None:
 def test_job_progress_reports_unknown_job() -> None:
     app = open_job_page(work="0" * 24)
     assert not app.exception
-    assert "no longer known" in app.info[0].value
+    assert "not known any more" in app.info[0].value
     assert "work" not in app.query_params
 
 

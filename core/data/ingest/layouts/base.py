@@ -35,7 +35,7 @@ AMBIGUOUS_DATES = {
         "{file}: every date can be read with the day or the year first. The dates were read with the year first."
     ),
 }
-LOCAL_CLOCK = N_("{file}: the timestamps are on the local clock of the file ({zone}).")
+LOCAL_CLOCK = N_("{file}: the timestamps are in the local time of the file ({zone}).")
 TIME_NAMES = (
     "date",
     "day",
@@ -245,7 +245,10 @@ def _read_labels(table: RawTable, column: str, notes: list[Finding]) -> NDArray[
     labels, is_negative = answer
     if is_negative:
         message = Message(
-            N_("{file}, column {column!r}: −1 marks {count} abnormal rows, as in scikit-learn."),
+            N_(
+                "{file}, column {column!r}: −1 marks {count} abnormal row, as in scikit-learn.",
+                "{file}, column {column!r}: −1 marks {count} abnormal rows, as in scikit-learn.",
+            ),
             {"file": table.name, "column": column, "count": int(labels.sum())},
         )
         notes.append(Finding("negative_labels", int(labels.sum()), message))
@@ -324,8 +327,10 @@ def _read_numbers(table: RawTable, column: str, notes: list[Finding], index: pd.
                 len(bad_rows),
                 Message(
                     N_(
-                        "{file}, column {column!r}: {count} cells are not usable numbers "
-                        "(first: row {row}, {value!r}). They are read as missing values."
+                        "{file}, column {column!r}: {count} cell is not a usable number (row {row}, "
+                        "{value!r}). It is read as a missing value.",
+                        "{file}, column {column!r}: {count} cells are not usable numbers (first: row "
+                        "{row}, {value!r}). They are read as missing values.",
                     ),
                     {
                         "file": table.name,

@@ -85,8 +85,10 @@ class DailyProfile(Layout):
         if not time_by_column:
             raise UnknownLayoutError(
                 N_(
-                    "{file}: {count} columns are measurements. A daily profile has 24 (00:00 … 23:00), 48, 96, 144 or "
-                    "288."
+                    "{file}: {count} column is a measurement. A daily profile has 24 (00:00 … 23:00), 48, "
+                    "96, 144 or 288.",
+                    "{file}: {count} columns are measurements. A daily profile has 24 (00:00 … 23:00), 48, "
+                    "96, 144 or 288.",
                 ),
                 file=table.name,
                 count=len(find_role_columns(roles, "measure")),

@@ -104,6 +104,9 @@ class GasDaily(DailyProfile):
             for row, column in zip(rows[: Finding.MAX_LOCATIONS], columns, strict=False)
         )
         message = Message(
-            N_("{file}: {count} hours have a negative consumption."), {"file": table.name, "count": len(rows)}
+            N_(
+                "{file}: {count} hour has a negative consumption.", "{file}: {count} hours have a negative consumption."
+            ),
+            {"file": table.name, "count": len(rows)},
         )
         return dataset.replace(notes=(*dataset.notes, Finding("negative_values", len(rows), message, locations)))

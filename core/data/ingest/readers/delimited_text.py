@@ -88,13 +88,21 @@ def read_text(source: Source, progress: ProgressCallback) -> RawTable:
     )
     if dialect.preamble_lines:
         table.add_note(
-            "skipped_lines", dialect.preamble_lines, N_("{file}: {count} lines above the header were skipped.")
+            "skipped_lines",
+            dialect.preamble_lines,
+            N_(
+                "{file}: {count} line above the header was skipped.",
+                "{file}: {count} lines above the header were skipped.",
+            ),
         )
     if dialect.footer:
         table.add_note(
             "skipped_footer",
             len(dialect.footer),
-            N_("{file}: {count} lines below the table were skipped: {value!r}."),
+            N_(
+                "{file}: {count} line below the table was skipped: {value!r}.",
+                "{file}: {count} lines below the table were skipped: {value!r}.",
+            ),
             value=" / ".join(dialect.footer)[:100],
         )
     if dialect.ambiguous:

@@ -161,7 +161,12 @@ def _drop_repeated_headers(table: RawTable) -> None:
         return
     table.frame = frame[~is_repeated].reset_index(drop=True)
     table.add_note(
-        "repeated_headers", int(is_repeated.sum()), N_("{file}: {count} rows that repeat the header were ignored.")
+        "repeated_headers",
+        int(is_repeated.sum()),
+        N_(
+            "{file}: {count} row that repeats the header was ignored.",
+            "{file}: {count} rows that repeat the header were ignored.",
+        ),
     )
 
 
@@ -236,7 +241,13 @@ def _name_nameless_columns(table: RawTable) -> None:
 
 
 def _note_nameless_columns(table: RawTable, count: int) -> None:
-    table.add_note("ignored_columns", count, N_("{file}: {count} columns without a name were ignored."))
+    table.add_note(
+        "ignored_columns",
+        count,
+        N_(
+            "{file}: {count} column without a name was ignored.", "{file}: {count} columns without a name were ignored."
+        ),
+    )
 
 
 def _drop_empty_rows(table: RawTable) -> None:
@@ -247,7 +258,11 @@ def _drop_empty_rows(table: RawTable) -> None:
         if not empty.any():
             return
     table.frame = table.frame[~empty].reset_index(drop=True)
-    table.add_note("empty_rows", int(empty.sum()), N_("{file}: {count} empty rows were ignored."))
+    table.add_note(
+        "empty_rows",
+        int(empty.sum()),
+        N_("{file}: {count} empty row was ignored.", "{file}: {count} empty rows were ignored."),
+    )
 
 
 def _fix_mojibake(table: RawTable) -> None:
@@ -266,7 +281,10 @@ def _fix_mojibake(table: RawTable) -> None:
         table.add_note(
             "garbled_text",
             repair_count,
-            N_("{file}: {count} names with garbled accents (Ã© instead of é) were repaired."),
+            N_(
+                "{file}: {count} name with garbled accents (Ã© instead of é) was repaired.",
+                "{file}: {count} names with garbled accents (Ã© instead of é) were repaired.",
+            ),
         )
 
 

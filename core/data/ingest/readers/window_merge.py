@@ -189,20 +189,30 @@ class WindowMerger:
             table.add_note(
                 "differing_windows",
                 len(self._differing_rows),
-                N_("{file}: {count} rows have other values in a later window. The first values were kept."),
+                N_(
+                    "{file}: {count} row has other values in a later window. The first values were kept.",
+                    "{file}: {count} rows have other values in a later window. The first values were kept.",
+                ),
             )
         untimed_windows = sum(series.window_count for series in self._series if not series.has_timestamps)
         if untimed_windows:
             table.add_note(
                 "windows_without_moments",
                 untimed_windows,
-                N_("{file}: {count} windows have no timestamps. They were merged in the order of their file names."),
+                N_(
+                    "{file}: {count} window has no timestamps. The windows were merged in the order of "
+                    "their file names.",
+                    "{file}: {count} windows have no timestamps. They were merged in the order of their file names.",
+                ),
             )
         if self._break_count:
             table.add_note(
                 "broken_windows",
                 self._break_count,
-                N_("{file}: {count} windows do not overlap with the previous window. All their rows were added."),
+                N_(
+                    "{file}: {count} window does not overlap with the previous one. All its rows were added.",
+                    "{file}: {count} windows do not overlap with the previous one. All their rows were added.",
+                ),
             )
 
 

@@ -87,7 +87,14 @@ def _build_table(rows: list[tuple[Any, ...]], file: str) -> RawTable:
     unit = find_stated_unit(text_rows[:preamble_rows])
     table = RawTable(file, frame, unit=unit, repeated=header.repeated)
     if preamble_rows:
-        table.add_note("skipped_lines", preamble_rows, N_("{file}: {count} lines above the header were skipped."))
+        table.add_note(
+            "skipped_lines",
+            preamble_rows,
+            N_(
+                "{file}: {count} line above the header was skipped.",
+                "{file}: {count} lines above the header were skipped.",
+            ),
+        )
     return table
 
 

@@ -208,7 +208,7 @@ def test_file_that_matches_some_entities_names_the_others() -> None:
     covariates = join_covariates(
         make_loads([*STATES[:2], "Elsewhere"]), [make_table({"Ohio": 1, "Illinois": 2})], UNTIL
     )
-    assert "1 entities have no place in it" in read_notes(covariates)["unmatched_entities"]
+    assert "1 entity has no place in it" in read_notes(covariates)["unmatched_entities"]
     assert "Elsewhere" in read_notes(covariates)["unmatched_entities"]
     assert covariates.frame.loc["Elsewhere", "temperature"].isna().all()
 

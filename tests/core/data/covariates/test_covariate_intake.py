@@ -258,9 +258,9 @@ def test_equal_rows_are_dropped_and_different_rows_told(write_text: Callable[...
     text = "date,region,temperature\n2024-03-01,Corse,4\n2024-03-01,Corse,4\n2024-03-02,Corse,5\n2024-03-02,Corse,8\n"
     table = read_one(write_text(text))
     assert table.frame["temperature"].tolist() == [4, 6.5]
-    assert "1 rows equal an earlier row" in list_notes(table)["repeated_rows"]
+    assert "1 row equals an earlier row" in list_notes(table)["repeated_rows"]
     assert (
-        "1 days or times have several rows with different values (first: 2024-03-02 Corse)"
+        "1 day or time has several rows with different values (2024-03-02 Corse)"
         in (list_notes(table)["conflicting_rows"])
     )
 

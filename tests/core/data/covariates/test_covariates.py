@@ -241,7 +241,7 @@ def test_covariates_merge_regions_from_before_2016(write_file: WriteFile) -> Non
     ]
     assert table.frame.loc["grand est"].round(3).to_numpy().tolist() == [[7.5, 6, 9, 25, 80, 7.75, 50, 8.383]]
     assert "6 rows were aggregated to 4" in list_notes(table)["aggregated_rows"]
-    assert "1 rows equal an earlier row" in list_notes(table)["repeated_rows"]
+    assert "1 row equals an earlier row" in list_notes(table)["repeated_rows"]
     covariates = join_covariates(make_dataset(start="2018-01-01"), [table], pd.Timestamp("2018-01-12"))
     assert len(covariates.frame) == 2 * 12
     assert get_value(covariates, REGION_ENTITIES[0], "2018-01-01", "temperature") == 7.5

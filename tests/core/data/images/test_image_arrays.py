@@ -330,7 +330,7 @@ def test_idx_bombs_and_other_gzip_files_are_refused(tmp_path: Path) -> None:
     for name, words in (
         ("false.idx", "unpacks to more"),
         ("zeros.gz", "unpacks to more"),
-        ("text.gz", "no IDX file"),
+        ("text.gz", "not an IDX file"),
         ("longer.idx", r"\(12, 9, 8\).*more"),
     ):
         with pytest.raises(UnreadableFileError, match=f"{name}.*{words}"):

@@ -113,7 +113,7 @@ def test_archive_and_folder_give_same_set(tmp_path: Path) -> None:
         "test/2/4.png": ("2", True),
         "test/5.png": ("", True),
     }
-    assert "1 of 5 images have no class" in join_notes(images)
+    assert "1 of 5 images has no class" in join_notes(images)
 
 
 def test_validation_part_takes_place_of_test_part(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_validation_part_takes_place_of_test_part(tmp_path: Path) -> None:
     images = read_both(tmp_path / "with", ["train/cat/1.png", "val/cat/2.png", "test/cat/3.png"])
     assert dict(zip(images.image_names, images.is_test.tolist(), strict=True))["test/cat/3.png"]
     assert images.is_test.sum() == 1
-    assert "validation part were added to the training part" in join_notes(images)
+    assert "validation part was added to the training part" in join_notes(images)
 
 
 def test_masks_archives_and_other_files_are_left_out_and_told(tmp_path: Path) -> None:
@@ -140,11 +140,7 @@ def test_masks_archives_and_other_files_are_left_out_and_told(tmp_path: Path) ->
         tmp_path, ["bottle/train/good/0.png", "bottle/test/good/0.png", "bottle/test/crack/0.png"], others
     )
     assert len(images) == 3
-    for words in (
-        "1 masks in folders ground_truth",
-        "1 archives in it were not opened: bottle/more.zip",
-        "license.txt",
-    ):
+    for words in ("1 mask in folders ground_truth", "1 archive in it was not opened: bottle/more.zip", "license.txt"):
         assert words in join_notes(images)
     assert "hidden" not in join_notes(images)
 
@@ -245,7 +241,7 @@ def test_damaged_member_is_left_out_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("members", "words"),
-    [({}, "there is no picture"), ({"a.txt": b"1"}, r"Found: a\.txt"), ({"x.zip": b"PK\x03\x04"}, r"Found: x\.zip")],
+    [({}, "it contains no image"), ({"a.txt": b"1"}, r"Found: a\.txt"), ({"x.zip": b"PK\x03\x04"}, r"Found: x\.zip")],
 )
 def test_archive_without_pictures_is_refused(tmp_path: Path, members: dict[str, bytes], words: str) -> None:
     with pytest.raises(UnreadableFileError, match=words):
@@ -267,9 +263,9 @@ def test_uploads_are_called_by_their_names(tmp_path: Path) -> None:
     assert images.files == ("pets.zip", "rex.png")
     assert images.source == "upload"
     assert images.image_names == ("pets.zip: cat/1.png", "rex.png: rex.png")
-    assert "pets.zip: 1 of 2 pictures could not be read" in join_notes(images)
+    assert "pets.zip: 1 of 2 images could not be read" in join_notes(images)
     (tmp_path / "2").write_bytes(b"%PDF-1.7 ...")
-    with pytest.raises(UnreadableFileError, match=r"report\.pdf: this is no file of images .*NPZ.*PNG"):
+    with pytest.raises(UnreadableFileError, match=r"report\.pdf: this is not a file of images .*NPZ.*PNG"):
         read_image_set([(tmp_path / "2", "report.pdf")])
 
 
@@ -303,7 +299,7 @@ def test_grey_and_colour_files_are_joined(tmp_path: Path) -> None:
 def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "nothing").mkdir()
-    for name, words in (("absent.zip", "no such file"), ("empty.png", "empty"), ("nothing", "no picture")):
+    for name, words in (("absent.zip", "no such file"), ("empty.png", "empty"), ("nothing", "no image")):
         with pytest.raises(UnreadableFileError, match=f"{name}.*{words}"):
             read_image_set([tmp_path / name])
     with pytest.raises(InputError):

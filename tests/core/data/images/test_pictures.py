@@ -79,7 +79,7 @@ def test_orientation_of_mixed_pictures_is_told_and_sized(tmp_path: Path) -> None
     }
     images = read_members(tmp_path, members)
     assert images.pixels.shape == (3, 20, 30, 1)
-    assert "1 pictures were turned upright" in join_notes(images)
+    assert "1 image was turned upright" in join_notes(images)
     assert "resized" not in join_notes(images)
 
 
@@ -90,7 +90,7 @@ def test_deep_grey_is_scaled_by_bits_of_set(tmp_path: Path, highest: int, top: i
     images = read_members(tmp_path, members)
     np.testing.assert_allclose(images.pixels[0, ..., 0], values * (255 / top), atol=0.51)
     np.testing.assert_allclose(images.pixels[1, ..., 0], (values // 2) * (255 / top), atol=0.51)
-    assert f"2 pictures of 16 bits were scaled from 0–{top:,} to 0–255" in join_notes(images)
+    assert f"2 images of 16 bits were scaled from 0–{top:,} to 0–255" in join_notes(images)
 
 
 def test_palette_and_transparency_become_colours_on_white(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_palette_and_transparency_become_colours_on_white(tmp_path: Path) -> Non
     assert (transparent_palette == 255).all()
     assert opaque_palette[0, 0].tolist() == [200, 0, 0]
     assert (grey == 60).all()
-    assert "transparent parts of 2 pictures became white" in join_notes(images)
+    assert "transparent parts of 2 images became white" in join_notes(images)
 
 
 def test_cmyk_and_bilevel_pictures_are_read(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_first_frame_of_animation_is_read_and_told(tmp_path: Path) -> None:
         frames[0].save(file, format, save_all=True, append_images=frames[1:])
         images = read_members(tmp_path, {name: file.getvalue()})
         assert abs(int(images.pixels.mean()) - 10) <= 2
-        assert "of 1 pictures with several frames" in join_notes(images)
+        assert "of 1 image with several frames" in join_notes(images)
 
 
 def test_grey_beside_colour_becomes_colour(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_grey_beside_colour_becomes_colour(tmp_path: Path) -> None:
     images = read_members(tmp_path, {"a.png": encode_picture(grey), "b.png": encode_picture(colour)})
     np.testing.assert_array_equal(images.pixels[0], np.repeat(grey, 3, axis=2))
     np.testing.assert_array_equal(images.pixels[1], colour)
-    assert "1 grey pictures stand beside colour ones" in join_notes(images)
+    assert "1 grey image stands beside colour ones" in join_notes(images)
 
 
 def test_grey_that_is_stored_in_colour_becomes_grey(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_mixed_sizes_become_most_frequent_size(tmp_path: Path) -> None:
     members = {f"{number}.png": encode_picture(make_noise(*size)) for number, size in enumerate(sizes)}
     images = read_members(tmp_path, members)
     assert images.pixels.shape == (6, 20, 30, 1)
-    assert "3 of 6 pictures were resized to 30 × 20 pixels" in join_notes(images)
+    assert "3 of 6 images were resized to 30 × 20 pixels" in join_notes(images)
     for size in ("60 × 40 (1)", "90 × 10 (1)", "300 × 600 (1)"):
         assert size in join_notes(images)
     for number in range(3):
@@ -193,7 +193,7 @@ def test_every_size_is_bounded_in_proportion(height: int, width: int, channels: 
 def test_large_picture_is_reduced_and_told(tmp_path: Path) -> None:
     images = read_members(tmp_path, {"a.jpg": encode_picture(make_noise(1200, 1600, 3), "JPEG")})
     assert images.pixels.shape == (1, 192, 256, 3)
-    assert "1 of 1 pictures were resized to 256 × 192 pixels" in join_notes(images)
+    assert "1 of 1 images was resized to 256 × 192 pixels" in join_notes(images)
     assert "1600 × 1200 (1)" in join_notes(images)
 
 
@@ -230,12 +230,12 @@ def test_broken_pictures_are_left_out_and_named(tmp_path: Path) -> None:
     assert images.image_names == tuple(whole)
     for number in range(4):
         np.testing.assert_array_equal(images.pixels[number], make_noise(seed=number))
-    assert f"{len(BROKEN)} of {len(BROKEN) + 4} pictures could not be read" in join_notes(images)
+    assert f"{len(BROKEN)} of {len(BROKEN) + 4} images could not be read" in join_notes(images)
     assert sum(name in join_notes(images) for name in BROKEN) == 5  # the first ones are named
 
 
 def test_set_of_broken_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableFileError, match=r"set\.zip: none of its 9 pictures") as caught:
+    with pytest.raises(UnreadableFileError, match=r"set\.zip: none of its 9 images") as caught:
         read_members(tmp_path, BROKEN)
     assert "empty.png" in str(caught.value)
 

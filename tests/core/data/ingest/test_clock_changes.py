@@ -19,7 +19,7 @@ from core.errors import OptionError
 from core.storage.datasets import DatasetStore
 
 ZONES = [zone for zone in USUAL_ZONES if list_clock_changes(zone, 2023, 2024)]
-FORMS = ("offset", "local clock", "utc", "parquet")
+FORMS = ("offset", "local time", "utc", "parquet")
 PROPERTY_SETTINGS = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -38,7 +38,7 @@ def write_series(instants: pd.DatetimeIndex, zone: str, form: str, folder: Path)
         return path
     texts = {
         "offset": [time.isoformat() for time in zoned],
-        "local clock": list(zoned.strftime("%d/%m/%Y %H:%M")),
+        "local time": list(zoned.strftime("%d/%m/%Y %H:%M")),
         "utc": list(instants.strftime("%Y-%m-%dT%H:%M:%SZ")),
     }
     table.assign(time=texts[form]).to_csv(path, index=False)
@@ -60,7 +60,7 @@ def test_load_keeps_the_local_clock(tmp_path: Path, zone: str, form: str, step: 
     assert list(dataset.time) == list(local_times)
     assert dataset.is_second_pass.tolist() == fold.tolist()
     assert set(np.diff(dataset.compute_instants())) == {np.timedelta64(pd.Timedelta(step))}
-    assert form == "local clock" or (dataset.compute_instants() == instants).all()
+    assert form == "local time" or (dataset.compute_instants() == instants).all()
     assert not set(list_kinds(dataset)) & {"missing_dates", "duplicate_keys", "doubtful_keys", "repeated_rows"}
     assert list_clock_changes(dataset.zone, 2023, 2024) == list_clock_changes(zone, 2023, 2024)
 
@@ -111,7 +111,7 @@ def test_equal_values_in_both_passes_are_two_rows(tmp_path: Path) -> None:
 
 
 def test_days_of_23_and_25_hours_fill_a_profile(tmp_path: Path) -> None:
-    dataset = load([write_series(make_instants(), "Europe/Paris", "local clock", tmp_path)])
+    dataset = load([write_series(make_instants(), "Europe/Paris", "local time", tmp_path)])
     profile = dataset.to_profile()
     assert profile.is_complete[1:-1].all()
     spring = profile.filter_rows(start=pd.Timestamp("2023-03-26"), end=pd.Timestamp("2023-03-26"))
@@ -128,7 +128,7 @@ def test_missing_rows_are_inserted_without_the_skipped_hour(tmp_path: Path) -> N
     instants = make_instants()
     local_times, _ = to_local_times(instants, "Europe/Paris")
     is_absent = (local_times >= "2024-01-10") & (local_times < "2024-01-11")
-    dataset = load([write_series(instants[~is_absent], "Europe/Paris", "local clock", tmp_path)])
+    dataset = load([write_series(instants[~is_absent], "Europe/Paris", "local time", tmp_path)])
     report = run_checks(dataset)
     gap = next(finding for finding in report.findings if finding.kind == "missing_dates")
     assert gap.count == 24

@@ -138,7 +138,7 @@ def test_default_period_follows_steps() -> None:
     assert periods == ["year", "month", "1000 rows"]
     assert DetectionSpec().compute_target_rate(daily) == pytest.approx(1 / 365.25)
     assert DetectionSpec(alarms=2, per="week").compute_target_rate(hourly) == pytest.approx(2 / 168)
-    with pytest.raises(OptionError, match="no even steps"):
+    with pytest.raises(OptionError, match="no regular time step"):
         DetectionSpec(baseline="entity", per="week").fill_defaults(minutes)
     with pytest.raises(OptionError, match="out of range"):
         DetectionSpec(alarms=2, per="day").fill_defaults(daily)
@@ -259,9 +259,9 @@ def test_calendar_baseline_requires_dates(workspace: Workspace) -> None:
 
 def test_detection_model_rejects_other_columns_and_units(sample: Dataset, workspace: Workspace) -> None:
     _, run = detect(DetectionSpec(make_forest(), baseline="calendar"), sample, workspace=workspace, actor=ALICE)
-    with pytest.raises(DataError, match="fitted on data in MWh"):
+    with pytest.raises(DataError, match="trained on data in MWh"):
         apply_model(ApplySpec(run.id), sample.replace(unit="kWh"), workspace=workspace, actor=ALICE)
-    with pytest.raises(DataError, match="fitted on the columns"):
+    with pytest.raises(DataError, match="trained on the columns"):
         apply_model(ApplySpec(run.id), load_sample("daily_profile"), workspace=workspace, actor=ALICE)
     with pytest.raises(NotFoundError, match="was not found"):
         apply_model(ApplySpec("f" * 32), sample, workspace=workspace, actor=ALICE)

@@ -400,9 +400,9 @@ def test_clustering_model_assigns_entities_by_later_profile(gas: Dataset, worksp
 
 def test_clustering_model_rejects_other_columns_and_units(sample: Dataset, workspace: Workspace) -> None:
     _, run = cluster(ClusteringSpec(make_kmeans()), sample, workspace=workspace, actor=ALICE)
-    with pytest.raises(DataError, match="fitted on data in MWh"):
+    with pytest.raises(DataError, match="trained on data in MWh"):
         apply_model(ApplySpec(run.id), sample.replace(unit="kWh"), workspace=workspace, actor=ALICE)
-    with pytest.raises(DataError, match="fitted on the columns"):
+    with pytest.raises(DataError, match="trained on the columns"):
         apply_model(ApplySpec(run.id), load_sample("daily_profile"), workspace=workspace, actor=ALICE)
 
 

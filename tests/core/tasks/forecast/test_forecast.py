@@ -189,7 +189,7 @@ def test_forecast_result_has_explanation_tables(ridge_forecast: tuple[Forecast, 
     assert response.loc[(0.0, 4.0)] < response.loc[(0.0, 0.0)] < response.loc[(0.0, -4.0)]
     assert response.loc[(1.0, 0.0)] / response.loc[(0.0, 0.0)] == pytest.approx(0.85, abs=0.06)
     effects = result.effects.set_index("method")
-    assert effects.loc["matched, weather taken out", "change"] == pytest.approx(-0.2, abs=0.02)
+    assert effects.loc["matched, weather removed", "change"] == pytest.approx(-0.2, abs=0.02)
 
 
 @pytest.mark.parametrize("name", list_forecasters())
@@ -384,7 +384,7 @@ def test_forecast_notes_shape_of_day(shared_workspace: Workspace) -> None:
     warm_hours = np.outer(make_temperatures(DAYS), np.linspace(-1, 1, 24))
     dataset = dataset.replace(frame=dataset.frame * (1 + 0.02 * warm_hours))
     result, run = run_forecast(dataset, shared_workspace, tables=[make_weather()], horizon=2, resolution="hour")
-    assert "shape of the day is forecast from what is known of it and of the days before" in read_notes(result)
+    assert "shape of the day is forecast from what is known about it and about the days before" in read_notes(result)
     model = load_model(run.id, ForecastModel, shared_workspace)
     assert model.day_shape_ is not None
     assert model.day_shape_.test_ is not None
@@ -535,7 +535,7 @@ def test_forecast_applied_model_keeps_entities_not_period(shared_workspace: Work
 def test_forecast_model_rejects_unknown_data(ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace) -> None:
     _, run = ridge_forecast
     for dataset in (make_data(entities=3), make_data(entities=1), make_data().replace(unit="kWh")):
-        with pytest.raises(DataError, match=r"fitted on a, b \(2\), MWh"):
+        with pytest.raises(DataError, match=r"trained on a, b \(2\), MWh"):
             apply_forecast(dataset, run.id, shared_workspace, make_weather())
     with pytest.raises(DataError, match="needs the covariate 'temperature'"):
         apply_forecast(make_data(), run.id, shared_workspace)
@@ -545,7 +545,7 @@ def test_forecast_model_rejects_other_resolution(shared_workspace: Workspace) ->
     _, run = run_forecast(
         make_hourly_dataset(make_consumption(DAYS, 2)), shared_workspace, "seasonal-naive", horizon=1, resolution="hour"
     )
-    with pytest.raises(DataError, match="fitted on"):
+    with pytest.raises(DataError, match="trained on"):
         apply_forecast(make_daily_dataset(make_consumption(DAYS, 2)), run.id, shared_workspace)
 
 
@@ -688,10 +688,10 @@ def test_recalibration_changes_intervals_only_if_they_gain(
     assert model.errors_ is not None
     assert asdict(model.errors_.calibration) == better.calibration
     if adaptation:
-        assert "Nothing gained by recalibration" in read_notes(better)
+        assert "Recalibration brings no gain" in read_notes(better)
         assert better.calibration == result.calibration
         pd.testing.assert_frame_equal(better.rows, result.rows)
-        with pytest.raises(DataError, match=r"fitted on\. made\.csv has other data"):
+        with pytest.raises(DataError, match=r"trained on\. made\.csv has other data"):
             recalibrate(
                 RecalibrationSpec(run.id), make_daily_dataset(values[:-3]), workspace=shared_workspace, actor=ACTOR
             )

@@ -80,7 +80,7 @@ def test_forecast_of_monthly_data_is_served_again(step_workspace: Workspace) -> 
     for name in model.covariate_names_:
         table[name] = 0.0
     assert np.allclose(model.predict(table)["forecast"], result.rows["forecast"], rtol=1e-6)
-    with pytest.raises(DataError, match=r"fitted on MS.*have W-MON"):
+    with pytest.raises(DataError, match=r"trained on MS.*have W-MON"):
         model.forecast_amounts(model.select_series(make_steps("W-MON", 60)), None, 3)  # type: ignore[arg-type]
 
 

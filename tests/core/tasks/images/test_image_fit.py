@@ -346,7 +346,7 @@ def test_scores_of_own_images_are_told(workspace: Workspace) -> None:
     result, run_id = fit(workspace, images)
     spec = ImagesScoreSpec(workspace.image_sets.save(images), run_id)
     scores, _ = apply_model(spec, workspace=workspace, actor=BOB)
-    assert "fitted on images of this set" in " ".join(map(str, scores.notes))
+    assert "trained on images of this set" in " ".join(map(str, scores.notes))
     merged = scores.rows.merge(result.test_rows, on="position")
     np.testing.assert_allclose(merged["score_x"], merged["score_y"])
     with pytest.raises(NotFoundError):

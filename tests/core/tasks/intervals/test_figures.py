@@ -113,13 +113,13 @@ def test_filled_stretches_are_shaded_once_in_legend() -> None:
     assert [shape.showlegend for shape in shades] == [True, False]
     assert pd.Timestamp(shades[0].x0) == view.rows["time"][1] - view.step / 2
     assert pd.Timestamp(shades[0].x1) == view.rows["time"][2] + view.step / 2
-    cleaned = find_trace(figure, "cleaned: seen by the forecaster")
+    cleaned = find_trace(figure, "cleaned: used by the forecasting method")
     assert np.isfinite(np.asarray(cleaned.y, dtype=float)).all()
-    assert "cleaned: seen by the forecaster" not in list_names(figures.draw_series(view, show_cleaned=False))
+    assert "cleaned: used by the forecasting method" not in list_names(figures.draw_series(view, show_cleaned=False))
 
 
 def test_cleaned_series_is_left_out_where_nothing_was_cleaned() -> None:
-    assert "cleaned: seen by the forecaster" not in list_names(figures.draw_series(make_view([10, 11, 12])))
+    assert "cleaned: used by the forecasting method" not in list_names(figures.draw_series(make_view([10, 11, 12])))
 
 
 def test_event_zooms_and_is_shaded(result: Intervals) -> None:

@@ -267,10 +267,10 @@ def test_model_is_applied_to_new_values(workspace: Workspace) -> None:
     assert (result.events.iloc[0]["entity"], result.events.iloc[0]["kind"]) == ("T1", "low")
     assert result.metrics()["coverage"] == pytest.approx(0.95, abs=0.04)
     assert applied.params["model_run"] == run.id
-    with pytest.raises(DataError, match="fitted on"):
+    with pytest.raises(DataError, match="trained on"):
         apply_model(spec, make_call_dataset(make_calls(5)), workspace=workspace, actor=ACTOR)
     strangers = make_call_dataset(values, step=HOUR, names=["X1", "X2"])
-    with pytest.raises(DataError, match="fitted on"):
+    with pytest.raises(DataError, match="trained on"):
         apply_model(spec, strangers, workspace=workspace, actor=ACTOR)
 
 
