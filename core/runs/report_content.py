@@ -54,14 +54,10 @@ class EventList:
 
 @dataclass(frozen=True)
 class ReportFigure:
-    """A figure with its title; `draw` draws it in the language of the reader.
-
-    is_dated  True where the x axis is a time axis
-    """
+    """A figure with its title; `draw` draws it in the language of the reader."""
 
     title: Message
     draw: Callable[[Language], "go.Figure"]
-    is_dated: bool = True
     note: Message | None = None
 
 

@@ -5,12 +5,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from filelock import FileLock
 
 from core.errors import NotFoundError, OptionError
 from core.messages import N_
+from core.storage.durable_files import write_durably
 
 MAX_VIEWS = 50
 MAX_NAME_LENGTH = 60
@@ -81,10 +81,8 @@ class SavedViews:
         return FileLock(self._get_path(page, user).with_suffix(".lock"), timeout=LOCK_TIMEOUT_S)
 
     def _write(self, page: str, user: str, views: Iterable[SavedView]) -> None:
-        path = self._get_path(page, user)
-        draft = path.with_suffix(f".{uuid4().hex}")
-        draft.write_text(json.dumps([asdict(view) for view in views], ensure_ascii=False), encoding="utf-8")
-        draft.replace(path)
+        text = json.dumps([asdict(view) for view in views], ensure_ascii=False)
+        write_durably(self._get_path(page, user), text.encode())
 
     def _get_path(self, page: str, user: str) -> Path:
         """Return the file of a user; a digest keeps any user name out of the file system."""

@@ -13,6 +13,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from pages.components import url_state
 from pages.components.i18n import _, format_value
+from pages.components.markdown import escape_markdown
 
 CARD_COUNT = 5  # shown at first, and added by every click on "More"
 LINE_HEIGHT_PX, PADDING_PX = 18, 12  # in rows above 64 pixels, from three lines of text on, Streamlit breaks lines
@@ -60,16 +61,6 @@ def read_choice(numbers: pd.Index, address: str) -> int:
     text = url_state.get_query_param(address)
     chosen = int(text) if re.fullmatch(r"\d{1,9}", text) else -1
     return chosen if chosen in numbers else int(numbers[0])
-
-
-def escape_markdown(text: str) -> str:
-    r"""Return a text that Markdown shows as it is.
-
-    Example:
-        >>> print(escape_markdown("load_*[1]"))
-        load\_\*\[1\]
-    """
-    return re.sub(r"([\\`*_\[\]$~<#]|:(?=[a-z_]))", r"\\\1", text)
 
 
 def _show_table(

@@ -108,7 +108,6 @@ def _list_figures(detection: Detection, rows: Dataset | None) -> Iterator[Report
             lambda language: draw_timeline(
                 rows, detection, language.translate, language.render, choose_focus(detection, rows.entities)
             ),
-            rows.has_dates,
         )
     if detection.anomalies.empty:
         return
@@ -117,7 +116,6 @@ def _list_figures(detection: Detection, rows: Dataset | None) -> Iterator[Report
         yield ReportFigure(
             Message(N_("The worst row and its usual values")),
             lambda language: figures.draw_row_profile(cells, detection.data.unit, language.translate),
-            is_dated=False,
         )
     if rows is not None and rows.has_dates:
         yield ReportFigure(
@@ -125,11 +123,9 @@ def _list_figures(detection: Detection, rows: Dataset | None) -> Iterator[Report
             lambda language: draw_calendar_map(
                 detection, language.translate, language.list_weekdays(), language.list_months()
             ),
-            is_dated=False,
         )
     if detection.rows["entity"].nunique() > 1:
         yield ReportFigure(
             Message(N_("Anomalies of each entity")),
             lambda language: figures.draw_counts_per_entity(detection, language.translate),
-            is_dated=False,
         )

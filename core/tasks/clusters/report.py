@@ -122,31 +122,26 @@ def _list_figures(clustering: Clustering) -> Iterator[ReportFigure]:
         yield ReportFigure(
             Message(N_("Mean profile of each cluster with its band")),
             lambda language: figures.draw_profiles(clustering, language.translate),
-            is_dated=False,
             note=Message(N_("Mean of each cluster. The band contains 80 % of its points.")),
         )
     yield ReportFigure(
         Message(N_("Points on the two axes of greatest variance, by cluster")),
         lambda language: figures.draw_pca_map(clustering, language.translate),
-        is_dated=False,
         note=Message(N_("Each point is a day or an entity. Similar points are close to each other.")),
     )
     if clustering.rows["entity"].nunique() > 1:
         yield ReportFigure(
             Message(N_("Number of points by entity and cluster")),
             lambda language: figures.draw_crosstab(clustering.count_by_entity(), language.translate),
-            is_dated=False,
         )
     seasons = clustering.count_by_season()
     if not seasons.empty:
         yield ReportFigure(
             Message(N_("Number of points by season and cluster")),
             lambda language: figures.draw_crosstab(seasons, language.translate),
-            is_dated=False,
         )
     if figures.has_french_regions(clustering):
         yield ReportFigure(
             Message(N_("Regions of France as tiles, by cluster")),
             lambda language: figures.draw_france_map(clustering, language.translate),
-            is_dated=False,
         )

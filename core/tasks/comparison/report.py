@@ -33,7 +33,6 @@ def describe_report(comparison: DetectorComparison, rows: Dataset | None) -> Rep
             ReportFigure(
                 Message(N_("VUS-PR of each detector and baseline")),
                 lambda language: draw_scores(comparison, language.translate),
-                is_dated=False,
             ),
         ),
         certainty=(

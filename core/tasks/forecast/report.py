@@ -172,14 +172,12 @@ def _list_figures(forecast: Forecast, rows: Dataset | None) -> Iterator[ReportFi
         yield ReportFigure(
             Message(N_("Error by time ahead, beside two naive forecasts")),
             lambda language: error_figures.draw_step_errors(scores, language.translate, words),
-            is_dated=False,
         )
     yield from _draw_backtest(forecast)
     if not forecast.importance.empty:
         yield ReportFigure(
             Message(N_("Importance of groups of features")),
             lambda language: figures.draw_importance(forecast.importance, language.translate),
-            is_dated=False,
         )
 
 

@@ -138,7 +138,6 @@ def _list_model_figures(result: ImageModelResult) -> Iterator[ReportFigure]:
     yield ReportFigure(
         Message(N_("Scores of normal and of abnormal images, with the threshold")),
         lambda language: figures.draw_score_histogram(result, None, language.translate),
-        is_dated=False,
     )
     if len(result.roc):
         yield ReportFigure(
@@ -146,13 +145,11 @@ def _list_model_figures(result: ImageModelResult) -> Iterator[ReportFigure]:
             lambda language: figures.draw_roc(
                 result, None, language.translate, lambda area: language.format_percent(round(area, 3))
             ),
-            is_dated=False,
         )
     if len(result.points):
         yield ReportFigure(
             Message(N_("Embedding of the test images on its two principal components")),
             lambda language: figures.draw_points(result, "pca", language.translate),
-            is_dated=False,
         )
 
 
@@ -256,7 +253,6 @@ def _describe_comparison(result: ImageComparison) -> ReportContent:
                 lambda language: draw_means(
                     result, lambda name: language.render(_label_detector(name)), language.translate
                 ),
-                is_dated=False,
             ),
         ),
         notes=(

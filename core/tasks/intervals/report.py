@@ -165,5 +165,4 @@ def _list_figures(result: Intervals) -> Iterator[ReportFigure]:
     yield ReportFigure(
         Message(N_("Share of points outside, beside the promised share")),
         lambda language: figures.draw_reliability(table, result.promised_rate, grouping, language.translate),
-        is_dated=False,
     )

@@ -115,28 +115,24 @@ def _list_figures(detection: SequenceDetection, rows: Dataset | None) -> Iterato
         return
     has_events = len(detection.events) > 0
     entity = str(detection.events["entity"].iloc[0] if has_events else detection.rows["entity"].iloc[0])
-    is_dated, of_entity = detection.is_dated, {"entity": name_entity(entity)}
+    place = {"entity": name_entity(entity)}
     yield ReportFigure(
-        Message(N_("Score over time with its threshold; events shaded: {entity}"), of_entity),
+        Message(N_("Score over time with its threshold; events shaded: {entity}"), place),
         lambda language: figures.draw_timeline(detection, entity, language.translate),
-        is_dated,
     )
     if has_events and (detection.cells["event"] == detection.events.index[0]).any():
         yield ReportFigure(
             Message(N_("The worst event: the columns that explain it, with their usual ranges")),
             lambda language: figures.draw_event(detection, int(detection.events.index[0]), language.translate),
-            is_dated,
         )
     if rows is not None:
         columns = detection.rank_columns(entity)[:MAX_FIGURE_COLUMNS]
         yield ReportFigure(
-            Message(N_("Values of the columns that moved most, events shaded: {entity}"), of_entity),
+            Message(N_("Values of the columns that moved most, events shaded: {entity}"), place),
             lambda language: figures.draw_values(rows, detection, entity, columns, language.translate),
-            is_dated,
         )
     if len(detection.data.columns) > 1:
         yield ReportFigure(
-            Message(N_("Share of every column in the score over time: {entity}"), of_entity),
+            Message(N_("Share of every column in the score over time: {entity}"), place),
             lambda language: share_figures.draw_shares(detection, entity, language.translate),
-            is_dated,
         )

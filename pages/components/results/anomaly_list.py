@@ -14,7 +14,8 @@ from core.tasks.anomalies.incident_words import compute_percent, describe_incide
 from core.tasks.anomalies.result import SEVERITIES, Detection
 from pages.components import feedback_form, url_state
 from pages.components.i18n import _, format_value, get_date_format, translate_message
-from pages.components.ranked_list import Card, choose_entry, escape_markdown
+from pages.components.markdown import escape_markdown
+from pages.components.ranked_list import Card, choose_entry
 from pages.components.results.run_widgets import show_chart
 
 MAX_SHOWN_ROWS = 2000

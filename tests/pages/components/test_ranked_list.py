@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from streamlit.testing.v1 import AppTest
 
-from pages.components.ranked_list import escape_markdown
+from pages.components.markdown import escape_markdown
 
 
 def show_list() -> None:
