@@ -73,7 +73,7 @@ class ClusterModel:
         self.clusterer.fit(features)
         self.map_pca_ = PCA(min(MAP_AXES, *features.shape), svd_solver="covariance_eigh").fit(features)
         labels = self.clusterer.labels_
-        del self.clusterer.labels_  # stored in the result, not in the model
+        self.clusterer.labels_ = labels[:0]  # stored in the result, not in the model
         return points, features, labels
 
     def prepare_features(self, dataset: Dataset) -> Floats:

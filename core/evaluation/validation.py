@@ -23,7 +23,7 @@ def check_scores(scores: ArrayLike) -> Floats:
         ...     check_scores([1.0, float("nan")])
         ... except DataError as error:
         ...     print(error)
-        1 of 2 scores are not finite numbers. The first is in row 2: nan.
+        1 of 2 scores is not a finite number, in row 2: nan.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or not len(values):

@@ -200,7 +200,7 @@ def require_rows(series: Panel, rows: int, plan: FeaturePlan, step: int) -> None
         >>> series = Panel(pd.date_range("2024-01-01", periods=12), ("Lyon",), ("day",), np.ones((12, 1, 1)))
         >>> try: require_rows(series, 5, FeaturePlan("D", 12), 7)
         ... except DataError as error: print(error)
-        Lyon: too little history for this forecaster: 12 values. At least 17 are needed.
+        Lyon: the history is too short for this forecasting method: 12 values. At least 17 are needed.
     """
     min_rows = count_min_rows(plan)
     if rows >= min_rows:

@@ -94,7 +94,7 @@ class Ridge(DirectForecaster):
     @override
     def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
         fitted_step = min(fitted for fitted in self.models_ if fitted >= step)
-        if not self.plan_.is_small:
+        if not self.plan_.is_small or self.plan_.is_complete:
             return super().predict(series, covariates, fitted_step, first_day)
         start = max(first_day - fitted_step - TRUST_PERIODS, 0)
         forecasts = super().predict(series, covariates, fitted_step, start)

@@ -92,9 +92,13 @@ class JobStore:
 
     def list_unfinished(self, user: str) -> list[Job]:
         """Return the waiting and running jobs of `user`, newest first."""
-        is_open = and_(self._is_in_workspace(JOBS.c.workspace), JOBS.c.user == user, JOBS.c.ended.is_(None))
-        statement = select(*JOB_COLUMNS).where(is_open).order_by(JOBS.c.submitted.desc(), JOBS.c.id)
-        return self._read_database(lambda session: [Job(**row) for row in session.execute(statement).mappings()])
+
+        def list_once(session: Session) -> list[Job]:
+            is_open = and_(self._is_in_workspace(JOBS.c.workspace), JOBS.c.user == user, JOBS.c.ended.is_(None))
+            statement = select(*JOB_COLUMNS).where(is_open).order_by(JOBS.c.submitted.desc(), JOBS.c.id)
+            return [Job(**row) for row in session.execute(statement).mappings()]
+
+        return self._read_database(list_once)
 
     def cancel(self, key: str) -> None:
         """Cancel a waiting or stale job at once; request the worker of a running job to stop."""

@@ -79,7 +79,8 @@ def _show_form(dataset: Dataset, edited: Note | None, period: TimeRange | None) 
         url_state.set_state(RECEIPT_KEY, "")
     shown = "" if period is None else period.code
     key = f"{'' if edited is None else edited.id}-{shown}-{url_state.get_state(VERSION_KEY, 0)}-{dataset.digest[:12]}"
-    st.markdown(f"**{_('Edit the note') if edited else _('Add a note')}**")
+    title = _("Edit the note") if edited else _("Add a note")
+    st.markdown(f"**{title}**")
     start, end = _ask_span(dataset, edited, period, key)
     entity = _ask_entity(dataset, edited, key)
     text = st.text_area(

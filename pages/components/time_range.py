@@ -11,12 +11,14 @@ from pages.components.i18n import _, format_value, get_date_format, translate_me
 
 PERIOD = "period"  # query parameter, and value of the session that carries it to the next page
 CHIP_KEY, NAMED_KEY, DAYS_KEY, SHOWN_KEY = "period-chip", "period-named", "period-days", "period-shown"
+DRAWN_KEY = "period-drawn"  # True from the drawing of a period until the widgets show it
 ALL, OWN = "", "own"
 SHORTEST_DRAG = pd.Timedelta(minutes=1)
 
 
 def ask_range(span: DataSpan) -> TimeRange | None:
     """Show the choice; return the chosen range, None for all."""
+    url_state.set_state(DRAWN_KEY, False)
     code = _read_code(span)
     chosen = span.find_range(code)
     days, others = span.list_last_days(), span.list_calendar_ranges()
@@ -64,6 +66,16 @@ def take_drag(key: str) -> None:
     start, end = ends.min(), ends.max()
     if ends.notna().all() and end - start >= SHORTEST_DRAG:
         set_code(format_range(start.floor("min"), end))
+        url_state.set_state(DRAWN_KEY, True)
+
+
+def rerun_if_drawn() -> None:
+    """Run the page again if a period was drawn and the widgets do not show it.
+
+    A chart in a fragment reruns the fragment alone, without the widgets and the other charts.
+    """
+    if url_state.get_state(DRAWN_KEY, False):
+        st.rerun()
 
 
 def set_code(code: str) -> None:

@@ -47,6 +47,7 @@ class Timeline:
         if not self.entity_count or extent is None:
             show_chart(figure, key, alt)
             return
+        time_range.rerun_if_drawn()
         visible = self._choose_visible(figure, extent, has_focus)
         if visible != extent:
             figure.update_xaxes(range=list(visible))

@@ -76,7 +76,7 @@ def themed_page(
     page.context.close()
 
 
-@pytest.mark.parametrize("address", ["", *ADDRESSES])
+@pytest.mark.parametrize("address", ADDRESSES, ids=lambda address: address or "home")
 def test_page_has_no_serious_finding_of_axe(themed_page: Page, app_url: str, results: Results, address: str) -> None:
     themed_page.goto(f"{app_url}/{address}{results.queries.get(address, '')}")
     expect(themed_page.get_by_role("heading", level=1).first).to_be_visible(timeout=TIMEOUT_MS)

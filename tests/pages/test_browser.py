@@ -93,7 +93,7 @@ def test_browser_shows_anomaly_result(result_page: Page) -> None:
     result_page.locator(".js-plotly-plot .main-svg").first.wait_for()
     assert "Anomalies" in read_figures(result_page)
     assert "run=" in result_page.url
-    expect(result_page.get_by_test_id("stDataFrame").first).to_be_visible()
+    expect(result_page.locator(".st-key-ranked-table-incident").get_by_test_id("stDataFrame")).to_be_visible()
 
 
 def test_browser_zooms_timeline_and_incident_together(result_page: Page) -> None:
@@ -188,7 +188,7 @@ def test_browser_shows_french_on_narrow_screen(result_page: Page, browser: Brows
     page.reload()
     expect(heading).to_be_visible(timeout=TIMEOUT_MS)
     assert "incident=3" in page.url
-    page.goto(app_url)
+    page.goto(f"{app_url}/data")
     upload = page.get_by_test_id("stFileUploaderDropzone").first
     expect(upload).to_contain_text(Language("fr").translate("Upload"))
     expect(upload).to_contain_text(Language("fr").translate("$1 GB per file$2").replace("$1", "2").replace("$2", ""))

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from core.language import Language
 from tests.pages.test_browser import check_every_tab, wait_until_drawn
 from tests.support.app_server import TIMEOUT_MS, open_browser_page
 
@@ -29,7 +30,8 @@ def choose_options(page: Page, key: str, *names: str) -> None:
 
 def remove_options(page: Page, key: str) -> None:
     """Remove all options of a multiselect."""
-    button = page.locator(f".st-key-{key} button[aria-label='Clear all']")
+    names = ("Clear all", Language("fr").translate("Clear all"))
+    button = page.locator(", ".join(f".st-key-{key} button[aria-label='{name}']" for name in names))
     button.scroll_into_view_if_needed()
     wait_until_drawn(page)
     button.click()

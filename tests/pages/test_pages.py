@@ -72,7 +72,7 @@ def test_anomalies_page_runs_detection(page_workspace: Workspace, sample: Datase
     assert app.query_params["run"] == event.run_id
     metrics = {metric.label: metric.value for metric in app.metric}
     assert metrics["Anomalies"] == str(event.details.anomalies_count)
-    assert "Ranked incidents" in read_page_text(app)
+    assert "Incidents, worst first" in read_page_text(app)
     reopened = open_page("analysis/anomalies.py", dataset=digest, run=str(event.run_id))
     assert {metric.label: metric.value for metric in reopened.metric} == metrics
     assert len(page_workspace.events.read_events()) == 1, "opening the result again starts no run"
@@ -165,7 +165,7 @@ def test_anomalies_page_promotes_and_applies_model(page_workspace: Workspace, sa
     model_box = next(box for box in app.selectbox if box.key == "anomalies-model-run")
     assert model_box.options[0] == "anomalies@champion · version 1"
     assert len(model_box.options) == 2
-    assert "IsolationForest" in model_box.options[1]
+    assert "isolation-forest" in model_box.options[1]
     app = wait_for_job(click_button(app, "anomalies-ask"))
     assert not app.error
     applied = load_detection(app.query_params["run"], page_workspace).spec

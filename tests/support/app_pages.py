@@ -18,7 +18,8 @@ def open_page(page: str = "data/load.py", **address: str) -> AppTest:
 
 def read_page_text(app: AppTest) -> str:
     """Return all text that the page shows."""
-    parts = [*app.title, *app.subheader, *app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.success]
+    headings = [*app.title, *app.header, *app.subheader]
+    parts = [*headings, *app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.success]
     return "\n".join(str(part.value) for part in parts)
 
 

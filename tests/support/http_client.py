@@ -99,9 +99,12 @@ def load_page(tab: ClientConnection, page: str = "", query: str = "") -> Screen:
             screen.menu = [app_page.url_pathname for app_page in pages if not app_page.is_hidden]
             screen.hidden = [app_page.url_pathname for app_page in pages if app_page.is_hidden]
         elif kind == "delta" and message.delta.WhichOneof("type") == "new_element":
-            screen.text += f"{message.delta.new_element}\n"
+            element = message.delta.new_element
+            if element.html.body.startswith(("<script", "<style")):
+                continue  # the page shows nothing of it
+            screen.text += f"{element}\n"
             if message.metadata.delta_path[0] == MAIN_AREA:
-                screen.kinds.append(str(message.delta.new_element.WhichOneof("type")))
+                screen.kinds.append(str(element.WhichOneof("type")))
 
 
 def get_session_cookie(response: HTTPResponse) -> str:

@@ -128,7 +128,9 @@ def parse_command_line(task: Task, spec: Spec, monkeypatch: pytest.MonkeyPatch) 
     with monkeypatch.context() as patch:
         patch.setattr(task_commands, "run_task", raise_spec)
         patch.setattr(
-            task_commands, "load_input", lambda files, *others: SimpleNamespace(digest=str(files[0]), zone="")
+            task_commands,
+            "load_input",
+            lambda files, *others: SimpleNamespace(digest=str(files[0]), zone="", entities=()),
         )
         patch.setattr(task_commands, "check_selection", lambda spec, dataset: None)
         patch.setitem(task_commands.INTAKES, "image_sets", lambda files, workspace: str(files[0]))

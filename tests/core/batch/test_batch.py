@@ -257,7 +257,7 @@ def test_batch_rejects_unsuitable_folder_early(
 ) -> None:
     model = fit_model(PcaResidual(), load([tiles / "Waze"]))
     monkeypatch.setattr("core.batch.score_folder.MAX_FAILED_FILES", 5)
-    with pytest.raises(DataError, match=r"none of the first 5 files.*fitted on the columns"):
+    with pytest.raises(DataError, match=r"none of the first 5 files.*trained on the columns"):
         run_batch_job(prepare_trusted_job(model, files, tmp_path / "out"), 20)
     assert len(pd.read_csv(tmp_path / "out" / "skipped.csv")) == 5
 

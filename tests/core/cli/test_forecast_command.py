@@ -140,7 +140,7 @@ def test_notes_of_covariates_go_to_standard_error(
     path.write_text("date;temp_f;remark\n03/04/2024;41;a\n04/04/2024;-999;b\n")
     digest = load_covariates([path], workspace)
     told = capsys.readouterr().err
-    for words in ("day or the month first", "°F was converted to °C", "placeholder numbers", "remark"):
+    for words in ("day or the month first", "°F was converted to °C", "1 placeholder number (-999)", "remark"):
         assert words in told
     assert load_covariates([Path(digest)], workspace) == digest
     assert capsys.readouterr().err == ""

@@ -215,7 +215,7 @@ def test_sequences_command_translates_predecessor_settings() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "SERVER", "--n", "38"], "server.csv has 12 columns"),
+        (["train", "SERVER", "--n", "38"], "columns of measurements in server.csv is 12"),
         (["train", "SERVER", "--risk", "0.001", "--contamination", "0.1"], "Use only one of"),
         (["train", "SERVER", "--risk", "0.001", "--threshold", "pot"], "Use only one of"),
         (["train", "SERVER", "--per", "1000 rows"], "1000-rows"),

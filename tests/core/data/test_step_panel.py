@@ -226,7 +226,7 @@ def test_step_panel_rejects_two_rows_for_one_step() -> None:
 
 def test_step_panel_rejects_times_off_the_step() -> None:
     times = [*pd.date_range("2024-01-01", periods=48, freq="h"), pd.Timestamp("2024-01-03 00:07")]
-    with pytest.raises(DataError, match=r"2024-01-03 00:07:00 is not on the step"):
+    with pytest.raises(DataError, match=r"2024-01-03 00:07:00 does not match the step"):
         Panel.from_dataset(make_series(pd.DatetimeIndex(times), np.ones(49)), "step")
 
 

@@ -289,7 +289,7 @@ def test_recalibration_keeps_intervals_without_gain() -> None:
     errors = replace(make_errors(np.full((900, 3), 2.0)), calibration=ConformalConfig(adaptation=0.0))
     same, note = recalibrate_errors(errors, 0.05, 0.95)
     assert same is errors
-    assert str(note).startswith("brings no gain")
+    assert str(note).startswith("Recalibration brings no gain")
     assert note.values["before"] == pytest.approx(100 * _compute_coverage(errors, 600), abs=0.06)
 
 

@@ -291,10 +291,10 @@ def test_affiliation_without_alarms() -> None:
 
 def test_detection_metrics_validate_labels_and_scores() -> None:
     for labels, scores, message in (
-        ([0, 1], [0.0, np.nan], "1 of 2 scores are not finite numbers. The first is in row 2: nan"),
-        ([0, 1], [np.inf, 0.0], "The first is in row 1: inf"),
+        ([0, 1], [0.0, np.nan], "1 of 2 scores is not a finite number, in row 2: nan"),
+        ([0, 1], [np.inf, 0.0], "1 of 2 scores is not a finite number, in row 1: inf"),
         ([0, 1, 1], [0.0, 1.0], "3 labels for 2 scores"),
-        ([0, np.nan], [0.0, 1.0], "1 of 2 labels are missing"),
+        ([0, np.nan], [0.0, 1.0], "1 of 2 labels is missing"),
         ([], [], "at least one score"),
         ([[0]], [[1.0]], "at least one score"),
     ):

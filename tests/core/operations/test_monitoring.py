@@ -418,5 +418,5 @@ def test_monitoring_page_compares_drift(page_workspace: Workspace, sample: Datas
     assert not app.error
     tiles = {metric.label: metric.value for metric in app.metric}
     assert tiles["Major"] == str(len(sample.entities))
-    assert sample.columns[3] in [header.value.rpartition(" · ")[2] for header in app.subheader]
+    assert sample.columns[3] in [header.value.rpartition(" · ")[2] for header in app.header]
     assert page_workspace.events.read_events()[-1].event == "drift_check"

@@ -115,7 +115,7 @@ def test_report_tells_result_in_order(workspace: Workspace, tmp_path: Path) -> N
     assert ENTITY in parsed.text
     assert FILE in parsed.text
     assert "alice <b>" in parsed.text
-    assert re.search(r"06:00: 90 MWh, usually [\d–.]+", parsed.text)
+    assert re.search(r"\d % above the usual [\d.,]+ MWh at 06:00", parsed.text)
     assert "python -m core detect" in parsed.text
 
 
@@ -134,7 +134,7 @@ def test_report_without_its_data_says_so(workspace: Workspace, tmp_path: Path) -
     parsed, _page = parse_report(run, workspace)
     assert "The data are not stored here, so they were not checked for this report." in parsed.text
     assert "Values over time, incidents marked" not in parsed.text
-    assert "06:00: 90 MWh" in parsed.text
+    assert "MWh at 06:00" in parsed.text
 
 
 def test_report_of_run_without_result_is_refused(workspace: Workspace) -> None:

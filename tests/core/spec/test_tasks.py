@@ -197,7 +197,7 @@ def test_toy_task_job_shows_progress_and_cancels(
 def test_toy_task_appears_on_tracking_page(page_workspace: Workspace, daily_dataset: Dataset) -> None:
     page_workspace.datasets.save(daily_dataset)
     run_ids = [run_toy_task(page_workspace, daily_dataset, limit) for limit in (2.0, 3.0)]
-    app = open_page("operations/tracking.py", runs=",".join(run_ids))
+    app = open_page("operations/tracking.py", runs=",".join(run_ids), columns="task,figure")
     assert not app.exception
     table = app.dataframe[0].value
     assert table["task"].tolist() == ["Limit", "Limit"]

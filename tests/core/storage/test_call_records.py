@@ -394,7 +394,7 @@ def test_count_records_names_unsuitable_field(
 @pytest.mark.parametrize(
     ("index", "changes", "message"),
     [
-        ("odd-call", {"null_duration": "unknown"}, "1 calls have no valid value in the field null_duration"),
+        ("odd-call", {"null_duration": "unknown"}, "1 call has no valid value in the field null_duration"),
         ("back-call", {"Call_End_Time": DAY_START}, "Among 1 calls in the interval of .* some end before they begin"),
     ],
 )

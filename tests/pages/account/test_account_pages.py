@@ -13,6 +13,7 @@ from pages.components.auth import SignedInUser
 from tests.support.app_pages import click_button, open_page, read_page_text
 
 PASSWORD, NEW_PASSWORD = "orage-violet-tambour-7", "falaise-radis-ocarina-3"
+HOME_PAGE = "home/home.py"
 
 
 @pytest.fixture
@@ -213,17 +214,17 @@ def provider_accounts(page_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 
 def test_identity_provider_creates_no_first_user(page_workspace: Workspace, provider_accounts: Accounts) -> None:
     """Otherwise the setup token could no longer be used."""
-    assert "No user exists yet" in read_page_text(open_page())
+    assert "No user exists yet" in read_page_text(open_page(HOME_PAGE))
     assert provider_accounts.is_empty()
 
 
 def test_identity_provider_grants_no_role(page_workspace: Workspace, provider_accounts: Accounts) -> None:
     provider_accounts.add_user("ada", PASSWORD, ["administrator"])
-    assert "Ask an administrator for one" in read_page_text(open_page())
+    assert "Ask an administrator for one" in read_page_text(open_page(HOME_PAGE))
     user = provider_accounts.find_user("mallory@example.org")
     assert user
     assert user.roles == frozenset()
-    open_page()
+    open_page(HOME_PAGE)
     assert [(event.event, event.user) for event in page_workspace.events.read_events()] == [
         ("sign_in", "mallory@example.org")
     ]

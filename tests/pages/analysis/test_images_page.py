@@ -183,7 +183,7 @@ def test_page_compares_detectors_and_opens_a_cell(page_workspace: Workspace, dig
     app = open_images(images=digest)
     get_widget(app, "multiselect", "images-detectors").set_value(["toy-images"]).run()
     get_widget(app, "multiselect", "images-classes").set_value(["0", "1"]).run()
-    assert "2 detectors × 2 normal classes × 2 seeds = 8 fits" in read_page_text(app)
+    assert "Detectors: 2. Normal classes: 2. Seeds: 2. Trainings: 8, in at most " in read_page_text(app)
     app = wait_for_job(click_button(app, "images-ask"))
     assert not app.exception
     assert [error.value for error in app.error] == []
@@ -209,12 +209,12 @@ def test_page_shows_finished_fits_of_a_cancelled_comparison(page_workspace: Work
     with pytest.raises(CancelledError):
         compare(spec, workspace=page_workspace, actor=BOB, progress=StoppingProgress())
     app = open_images(images=digest)
-    assert "of 8 fits are saved" not in read_page_text(app)
+    assert "of 8 trainings are saved" not in read_page_text(app)
     get_widget(app, "multiselect", "images-detectors").set_value(["toy-images"])
     get_widget(app, "multiselect", "images-classes").set_value(["1", "2"])
     get_widget(app, "select_slider", "images-contamination").set_value(0.1).run()
     assert not app.exception
-    assert "2 of 8 fits are saved. This comparison computes only the others." in read_page_text(app)
+    assert "2 of 8 trainings are saved. This comparison computes only the others." in read_page_text(app)
     table = app.dataframe[0].value
     assert table["detector"].tolist() == ["Nearest neighbours (pixels)", "Toy detector of images"]
     assert (table["0"] != "–").all()
@@ -228,10 +228,10 @@ def test_page_shows_finished_fits_while_a_comparison_runs(page_workspace: Worksp
     deadline = time.monotonic() + 30
     while "trainings are saved" not in read_page_text(app) and time.monotonic() < deadline:
         app = app.run()
-    assert "of 8 fits are saved" in read_page_text(app)
+    assert "of 8 trainings are saved" in read_page_text(app)
     app = wait_for_job(click_button(app, "cancel-work"))
     assert "Its finished trainings are saved" in read_page_text(app)
-    assert "of 8 fits are saved" in read_page_text(app)
+    assert "of 8 trainings are saved" in read_page_text(app)
 
 
 def test_supervised_detectors_can_be_compared_once_abnormal_images_are_given(digest: str) -> None:
@@ -250,7 +250,7 @@ def test_comparison_names_failures_and_no_mean_for_them(comparison_run: tuple[Im
     assert get_widget(app, "segmented_control", "images-section").value == "compare"
     failed = int((comparison.cells["reason"] != "").sum())
     assert failed > 0
-    assert f"Fits without a figure: {failed}" in "".join(expander.label for expander in app.expander)
+    assert f"Trainings without a result: {failed}" in "".join(expander.label for expander in app.expander)
     table = app.dataframe[0].value.set_index("detector")
     assert table["mean"].iloc[-1] == "–"
     text = read_page_text(app)

@@ -156,9 +156,9 @@ def test_result_counts_events_and_states_promise(digest: str, saved_result: tupl
     metrics = {metric.label: metric for metric in app.metric}
     assert {"★ critical", "▲ high", "◇ medium", "○ low", "Points outside", "Skill", "Seconds", "g CO₂"} == set(metrics)
     assert sum(int(metrics[label].value) for label in list(metrics)[:4]) == len(result.events)
-    assert metrics["Points outside"].delta == "promised 5%"
+    assert metrics["Points outside"].delta == "expected 5%"
     assert metrics["Skill"].value == "–"
-    assert "**5% of usual points were promised outside the interval; " in read_page_text(app)
+    assert "**5% of usual points should be outside the interval; " in read_page_text(app)
 
 
 def test_result_lists_worst_event_first_and_describes_it(digest: str, saved_result: tuple[Intervals, str]) -> None:
@@ -226,7 +226,7 @@ def test_now_lists_every_series_worst_first(digest: str, saved_result: tuple[Int
     table = app.dataframe[0].value
     assert len(table) == 4
     text = read_page_text(app)
-    assert "of 4 series outside their interval" in text
+    assert "of 4 series are outside their interval" in text
     assert "Series without a value at that time: 2" in text
 
 
@@ -303,11 +303,11 @@ def test_folder_result_opens_by_its_address(
     metrics = {metric.label: metric for metric in app.metric}
     assert metrics["Series"].value == "2"
     assert metrics["Skipped files"].value == "1"
-    assert metrics["Points outside"].delta == "promised 5%"
+    assert metrics["Points outside"].delta == "expected 5%"
     assert sum(int(metric.value) for metric in app.metric[:4]) == result.event_count > 0
     assert next(iter(metrics)) == "★ critical"
     text = read_page_text(app)
-    assert "**5% of usual points were promised outside the interval; " in text
+    assert "**5% of usual points should be outside the interval; " in text
     assert "No data are loaded" not in text
     assert app.code[0].value == result.spec.out
     events = next(table.value for table in app.dataframe if "severity" in table.value)

@@ -119,7 +119,7 @@ def test_moved_threshold_shows_precision_from_verdicts(page_workspace: Workspace
         entry = feedback.FeedbackInput("anomalies", row_run["run"], row, verdict)  # type: ignore[arg-type]
         feedback.submit_feedback(entry, workspace=page_workspace, actor=BOB)
     app = move_slider(open_page("analysis/anomalies.py", **row_run), higher)
-    assert read_metrics(app)["Precision from verdicts"] == ("50%", "2 true, 1 of them lost")
+    assert read_metrics(app)["Precision from verdicts"] == ("50%", "true: 2, lost: 1")
 
 
 def test_moved_threshold_of_sequences_counts_its_events(page_workspace: Workspace, worker: Worker) -> None:

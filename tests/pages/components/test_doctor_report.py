@@ -46,7 +46,7 @@ def faulty_page(page_workspace: Workspace) -> AppTest:
 
 
 def test_page_lists_questions_then_issues_then_information(faulty_page: AppTest) -> None:
-    assert [title.value for title in faulty_page.subheader] == ["Decisions for you", "Data-quality issues"]
+    assert [title.value for title in faulty_page.header] == ["Decisions for you", "Data-quality issues"]
     kinds = [finding.kind for finding in run_checks(make_faulty_dataset()).findings if finding.repairs]
     assert kinds == ["gross_outliers", "isolated_spikes", "incomplete_rows"]
     assert [box.key for box in faulty_page.selectbox] == [f"repair-{kind}" for kind in kinds]
@@ -103,7 +103,7 @@ def test_page_says_what_was_checked(page_workspace: Workspace) -> None:
     assert "found nothing to repair. It checked 400 rows for: placeholder numbers, outliers" in answer.value
     assert "missing timestamps" in answer.value
     assert "clock changes" not in answer.value, "they are looked for in daily profiles only"
-    assert not app.subheader
+    assert not app.header
 
 
 def test_page_lists_places_at_midnight_and_at_other_hours(page_workspace: Workspace) -> None:

@@ -3,6 +3,7 @@
 import ast
 import re
 import string
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -180,13 +181,15 @@ msgstr[1] "{count} lignes sont vides."
 
 
 @pytest.fixture
-def french_plurals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def french_plurals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Read French from a catalogue of one text with two forms."""
     folder = tmp_path / "fr" / "LC_MESSAGES"
     folder.mkdir(parents=True)
     (folder / "vigie.po").write_text(FRENCH_PLURALS, encoding="utf-8")
     monkeypatch.setattr(language, "LOCALES", tmp_path)
     monkeypatch.setattr(i18n, "get_language", lambda: "fr")
+    load_catalogue.cache_clear()
+    yield
     load_catalogue.cache_clear()
 
 

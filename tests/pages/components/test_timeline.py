@@ -138,5 +138,5 @@ def test_anomalies_page_says_that_lists_show_everything(page_workspace: Workspac
     assert not app.exception
     assert not app.error
     assert "Lists and all other figures count the whole result" in read_page_text(app)
-    [(start, _)] = read_axis_ranges(app)[:1]
-    assert pd.Timestamp(start) == part.time.max() - pd.Timedelta(days=89)
+    starts = [pd.Timestamp(start) for start, _ in read_axis_ranges(app)]
+    assert part.time.max() - pd.Timedelta(days=89) in starts, "the chart of all anomalies, after that of one incident"

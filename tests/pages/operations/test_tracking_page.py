@@ -144,7 +144,7 @@ def test_tracking_page_escapes_hostile_names(page_workspace: Workspace, sample: 
     app = open_page(PAGE, runs=run_id, columns="files,name")
     assert not app.exception
     assert "<script>*1*.csv" in read_run_table(app)["files"].tolist()
-    assert "\\<script\\>\\*1\\*" in app.subheader[0].value, "Markdown shows the name as it is"
+    assert "\\<script\\>\\*1\\*" in app.header[0].value, "Markdown shows the name as it is"
 
 
 def test_tracking_page_answers_quickly_without_mlflow(
@@ -186,7 +186,7 @@ def test_tracking_page_renames_run(page_workspace: Workspace, sample: Dataset) -
     next(field for field in app.text_input if field.key == f"rename-{run_id}-name").set_value("winter *2024*")
     app = click_button(app, f"rename-{run_id}-save")
     assert not app.exception
-    assert app.subheader[0].value == "winter \\*2024\\*"
+    assert app.header[0].value == "winter \\*2024\\*"
     assert read_run_table(app)["name"].tolist() == ["winter *2024*"]
     app = set_widget(app, "tracking-text", "WINTER")
     assert len(read_run_table(app)) == 1
@@ -260,4 +260,4 @@ def test_tracking_page_card_opens_run(page_workspace: Workspace, sample: Dataset
     assert cards.value is None
     app = cards.set_value(run_id).run()
     assert app.query_params["runs"] == run_id
-    assert app.subheader[0].value.startswith("Forecast · sample\\_gas\\_daily")
+    assert app.header[0].value.startswith("Forecast · sample\\_gas\\_daily")

@@ -277,7 +277,7 @@ def test_rows_of_several_stations_are_places(write_text: Callable[..., Path]) ->
 def test_school_zones_with_two_rows_for_day_are_told(write_text: Callable[..., Path]) -> None:
     table = read_one(write_text("date,vacances_zone_a\n2024-02-20,0\n2024-02-20,1\n2024-02-21,1\n"))
     assert table.frame["school_break"].tolist() == [1, 1]
-    assert "first: 2024-02-20 A" in list_notes(table)["conflicting_rows"]
+    assert "different values (2024-02-20 A)" in list_notes(table)["conflicting_rows"]
 
 
 # Numbers and units
@@ -307,7 +307,7 @@ def test_unit_in_cells_and_implausible_numbers(write_text: Callable[..., Path]) 
     table = read_one(write_text("date,temperature,vent\n2024-03-01,41 °F,10 m/s\n2024-03-02,50 °F,20 m/s\n"))
     np.testing.assert_allclose(table.frame.to_numpy(), [[5, 36], [10, 72]])
     kelvin = read_one(write_text("date,temperature\n2024-03-01,280\n2024-03-02,281\n"))
-    assert "2 temperatures are no °C" in list_notes(kelvin)["implausible_temperature"]
+    assert "2 temperatures are not possible in °C" in list_notes(kelvin)["implausible_temperature"]
 
 
 @pytest.mark.parametrize("group", [" ", "\u202f", "."])

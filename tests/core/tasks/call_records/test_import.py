@@ -82,7 +82,7 @@ def test_import_tells_what_does_not_count(workspace: Workspace, tmp_path: Path) 
     result, _ = import_records(ImportSpec((str(tmp_path / "calls"),)), workspace=workspace, actor=ALICE)
     assert (result.records, dict(result.rejected)) == (2, {"duration": 1})
     [note] = [str(note) for note in result.notes]
-    assert note == "1 of 2 records have a negative or no duration and do not count."
+    assert note == "1 of 2 records has a negative or no duration and does not count."
     assert [str(note.message) for note in workspace.datasets.load(result.dataset).notes] == [note]
 
 

@@ -574,7 +574,7 @@ def test_clustering_that_tells_no_entities_apart_says_what_to_try(sample: Datase
     copies = pd.concat([same.frame.rename({same.entities[0]: name}, level=0) for name in ("a", "b")])
     index = make_index(copies.index.get_level_values(0).astype(str), copies.index.get_level_values(1))
     twins = same.replace(frame=copies.set_axis(index, axis=0), covariates=None, context=None, labels=None, fold=None)
-    for look, points in (("level", "large and small points"), ("relative", "points with high and with low values")):
+    for look, points in (("level", "separate large points"), ("relative", "are points with high and with low values")):
         by_day, _ = cluster(
             ClusteringSpec(make_kmeans(2), look=look),  # type: ignore[arg-type]
             twins,
@@ -583,7 +583,7 @@ def test_clustering_that_tells_no_entities_apart_says_what_to_try(sample: Datase
         )
         text = " ".join(map(str, by_day.notes))
         assert "is the most frequent one of every entity" in text
-        assert f"% of the differences lie on one axis: the clusters are {points}" in text
+        assert f"% of the differences lie on one axis: the clusters {points}" in text
     by_shape, _ = cluster(ClusteringSpec(make_kmeans(2), look="shape"), twins, workspace=workspace, actor=ALICE)
     assert "lie on one axis" not in " ".join(map(str, by_shape.notes))
 

@@ -375,7 +375,7 @@ def test_forecast_sums_hours_to_days(shared_workspace: Workspace) -> None:
     sums = by_hour.rows.groupby(["entity", "step"], observed=True)["forecast"].sum()
     assert np.allclose(sums, by_day.rows.set_index(["entity", "step"])["forecast"].reindex(sums.index))
     assert {"hour"} < set(by_hour.reliability["by"])
-    assert "shape of the day was not measurably better on the last 175 days" in read_notes(by_hour)
+    assert "shape of the day was not clearly better on the last 175 days" in read_notes(by_hour)
     assert "shape of the day" not in read_notes(by_day)
 
 

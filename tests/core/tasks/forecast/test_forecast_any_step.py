@@ -107,7 +107,7 @@ def test_forecast_names_rows_needed(step_workspace: Workspace) -> None:
 
 def test_forecast_tells_short_test(step_workspace: Workspace) -> None:
     result = ask_forecast(make_steps("D", 30), step_workspace)
-    assert any("only 8 forecasts 7 periods ahead" in str(note) for note in result.notes)
+    assert any("only 8 forecasts at a horizon of 7" in str(note) for note in result.notes)
     assert not any("history is short" in str(note) for note in ask_forecast(make_steps("D", 400), step_workspace).notes)
 
 

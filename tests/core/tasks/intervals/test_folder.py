@@ -202,7 +202,7 @@ def test_files_that_cannot_be_judged_are_skipped(counts: Path, tmp_path: Path, w
     reasons = pd.read_csv(tmp_path / "out" / "skipped.csv").set_index("file")["reason"]
     assert "too few" in reasons["short.csv"]
     assert "not judged: 2 (T1, T2)" in reasons["short.csv"]
-    assert "no dates" in reasons["undated.csv"]
+    assert "no regular time step" in reasons["undated.csv"]
     assert "damaged" in reasons["broken.parquet"]
     assert set(pd.read_parquet(tmp_path / "out" / "summary.parquet")["file"]) == {"counts.parquet"}
 
