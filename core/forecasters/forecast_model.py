@@ -17,7 +17,7 @@ from core.evaluation.error_volatility import Cycles
 from core.forecasters.base import Forecaster
 from core.forecasters.intraday.day_shape import DayShape
 from core.forecasters.intraday.step_times import choose_times
-from core.forecasters.intraday.times_test import TimesTest
+from core.forecasters.intraday.times_choice import TimesTest
 from core.forecasters.panels.covariate_panel import CovariatePanel, WeatherMode, select_covariates
 from core.forecasters.to_frame import to_frame
 from core.messages import N_

@@ -12,7 +12,7 @@ from core.array_types import Floats
 from core.data.panel import Panel
 from core.forecasters.intraday.day_shape_features import build_shape_features
 from core.forecasters.intraday.intraday_profile import DeviationUnit, compute_slot_means, compute_usual_deviations
-from core.forecasters.intraday.times_test import TimesTest, has_gain
+from core.forecasters.intraday.times_choice import TimesTest, has_gain
 from core.forecasters.panels.covariate_panel import CovariatePanel, shift_periods
 from core.forecasters.panels.panel_parts import select_entities, select_rows
 

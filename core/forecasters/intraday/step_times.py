@@ -10,7 +10,7 @@ from core.data.panel import Panel
 from core.forecasters.damping import EARLY_SHARE
 from core.forecasters.features.feature_plan import FeaturePlan
 from core.forecasters.features.features import build_linear_features
-from core.forecasters.intraday.times_test import TimesTest
+from core.forecasters.intraday.times_choice import TimesTest
 from core.forecasters.panels.covariate_panel import CovariatePanel
 from core.forecasters.panels.panel_parts import select_entities, select_last_periods
 from core.forecasters.ridge_regression import fit_ridge_lines

@@ -8,7 +8,7 @@ from core.data.dataset import DAY
 from core.data.panel import Panel
 from core.forecasters.backtests.backtest import Backtest
 from core.forecasters.forecast_model import ForecastModel
-from core.forecasters.intraday.times_test import TimesTest
+from core.forecasters.intraday.times_choice import TimesTest
 from core.forecasters.panels.covariate_panel import WEATHER_COLUMNS, select_covariates
 from core.forecasters.panels.covariate_periods import list_timed_columns
 from core.messages import N_, Message
