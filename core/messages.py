@@ -133,15 +133,5 @@ class Message:
         return cls(fields["template"], fields["values"])
 
 
-def build_percentage(share: float, digits: int = 1) -> Message:
-    """Return a share (0–1) as a percentage, whose number is formatted for the reader.
-
-    Example:
-        >>> str(build_percentage(0.1234))
-        '12.3 %'
-    """
-    return Message(N_("{percent} %"), {"percent": round(100 * float(share), digits)})
-
-
 def _is_stored_message(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict) and set(value) == {"template", "values"}

@@ -43,7 +43,7 @@ MARKUP_ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 @dataclass(frozen=True)
 class _EventText:
-    """An event as text: number, mark and word of the severity, title, and what is known about it."""
+    """An event as text: its title, the word of its severity, and what is known about it."""
 
     title: str
     severity: str

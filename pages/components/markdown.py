@@ -10,4 +10,4 @@ def escape_markdown(text: str) -> str:
         >>> print(escape_markdown("load_[kW]"))
         load\_\[kW\]
     """
-    return re.sub(r"([\\`*_\[\]$~<>#!|]|:(?=[a-z_]))", r"\\\1", text)  # a colon begins an icon or a colour
+    return re.sub(r"([\\`*_\[\]$~<>#!|]|:(?=[a-z_/]))", r"\\\1", text)  # a colon begins an icon, a colour or an address

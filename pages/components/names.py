@@ -1,9 +1,8 @@
 """Names of files and runs in links and captions."""
 
-import re
+from pages.components.markdown import escape_markdown
 
 MAX_NAME_CHARACTERS = 60
-MARKDOWN_CHARACTERS = re.compile(r"[\\`*_\[\]$:~#<>]")
 
 
 def shorten_name(name: str) -> str:
@@ -13,5 +12,4 @@ def shorten_name(name: str) -> str:
         >>> shorten_name("load_[a].csv"), len(shorten_name("x" * 100))
         ('load\\_\\[a\\].csv', 60)
     """
-    short = name if len(name) <= MAX_NAME_CHARACTERS else name[: MAX_NAME_CHARACTERS - 1] + "…"
-    return MARKDOWN_CHARACTERS.sub(r"\\\g<0>", short)
+    return escape_markdown(name if len(name) <= MAX_NAME_CHARACTERS else name[: MAX_NAME_CHARACTERS - 1] + "…")

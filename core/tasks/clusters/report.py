@@ -21,6 +21,7 @@ from core.runs.report_content import (
 )
 from core.tasks.clusters import figures
 from core.tasks.clusters.result import Clustering
+from core.tasks.clusters.summary import describe_clusters
 
 MAX_TABLE_CLUSTERS = 20
 QUALITY_TEXTS = {
@@ -82,6 +83,7 @@ def _summarise(clustering: Clustering) -> tuple[Message, ...]:
             ),
             values,
         ),
+        *describe_clusters(clustering),
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from core.messages import N_, Message, build_percentage
+from core.messages import N_, Message
+from core.phrases import to_percent
 from core.tasks.intervals.folder_result import FolderIntervals
 from core.tasks.intervals.result import Intervals
 from core.tasks.intervals.tables import MeasureData
@@ -110,7 +111,7 @@ def _list_future_notes(result: Intervals, measure: str) -> Iterator[Message]:
                 "{measure}: at the full horizon, without newer values, the interval contained {share} of "
                 "the judged values ({promised} expected). Keep this in mind for the interval of the future."
             ),
-            {"measure": measure, "share": build_percentage(ahead), "promised": build_percentage(result.level)},
+            {"measure": measure, "share": to_percent(ahead, 1), "promised": to_percent(result.level, 1)},
         )
 
 
@@ -118,10 +119,10 @@ def list_promise_notes(result: Intervals | FolderIntervals) -> Iterator[Message]
     """Yield whether more or fewer judged points are outside than promised and possible by chance."""
     low, high = result.alarm_band
     values = {
-        "rate": build_percentage(result.alarm_rate),
-        "promised": build_percentage(result.promised_rate),
-        "low": build_percentage(low),
-        "high": build_percentage(high),
+        "rate": to_percent(result.alarm_rate, 1),
+        "promised": to_percent(result.promised_rate, 1),
+        "low": to_percent(low, 1),
+        "high": to_percent(high, 1),
     }
     if result.alarm_rate > high:
         yield Message(
