@@ -61,6 +61,14 @@ def rank_test(item: pytest.Item) -> int:
     return len(SLOW_FIXTURES) + (not any(folder in item.path.parts for folder in SLOW_FOLDERS))
 
 
+@pytest.fixture(autouse=True)
+def restore_main_module() -> Iterator[None]:
+    """Put back `__main__`: AppTest leaves the script of its page there, and a new process would run it."""
+    main_module = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main_module
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of the real datasets: VIGIE_SHARED_DATA, or shared/data next to the checkout.
