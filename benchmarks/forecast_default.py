@@ -1,8 +1,9 @@
 """The default forecaster beside seasonal naive, AutoETS and boosting on lags: WAPE and weighted quantile loss.
 
-Every side is fitted on the same history and forecasts the same test. It begins a fifth before the end, at most a year.
-The quantiles of every side come from its own errors on the half of the history before the test, at most a year, which
-a first fit forecasts. The naive side is the better of the lines a day and a week before, judged on the test itself.
+Every side is fitted on the same history and forecasts the same test. It begins a fifth before the end, at most a
+year, or four weeks of steps shorter than a day. The quantiles of every side come from its own errors on the half of the
+history before the test, at most as long, which a first fit forecasts. The naive side is the better of the lines a day
+and a week before, judged on the test itself.
 """
 
 import os
@@ -33,7 +34,7 @@ from core.forecasters.seasons import list_repeated_seasons
 Case = tuple[Panel, CovariatePanel, int]
 
 LEVELS = np.arange(1, 10) / 10
-LONGEST_TEST = 365  # periods
+LONGEST_TEST, LONGEST_TEST_DAYS = 365, 28  # periods of days and longer; days of shorter periods
 CUTS_DAYS = (30, 77, 140)
 WEATHER_FILES = (
     "temperature-quotidienne-regionale.csv",
@@ -73,8 +74,9 @@ def score_sides(series: Panel, covariates: CovariatePanel, horizon: int) -> dict
     """Return side → (WAPE one step ahead, WAPE of all steps, mean weighted quantile loss)."""
     lines = [SeasonLine(season) for season in list_repeated_seasons(series) if 3 * season < len(series)]
     sides: list[Forecaster] = [*lines, PlainEts(), PlainBoosting(), Automatic()]
-    test_start = len(series) - max(min(LONGEST_TEST, len(series) // 5), horizon + 1)
-    errors_start = test_start - min(LONGEST_TEST, test_start // 2)
+    longest = LONGEST_TEST if series.step >= DAY else int(LONGEST_TEST_DAYS * DAY / series.step)
+    test_start = len(series) - max(min(longest, len(series) // 5), horizon + 1)
+    errors_start = test_start - min(longest, test_start // 2)
     forecasts = [forecast_twice(side, series, covariates, horizon, errors_start, test_start) for side in sides]
     is_known = np.isfinite(np.stack(forecasts)).all(axis=0)
     scores: dict[str, Floats] = {}

@@ -55,5 +55,6 @@ class RandomForest(TreeForecaster):
     @override
     def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
         super().fit(series, covariates, horizon, progress)
-        self.regressor_.n_jobs = 1  # parallel trees are summed in any order, which changes the last digit
+        for regressor in self.regressors_.values():
+            regressor.n_jobs = 1  # parallel trees are summed in any order, which changes the last digit
         return self

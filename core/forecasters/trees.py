@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from core.array_types import Floats
+from core.data.dataset import DAY
 from core.data.panel import Panel
 from core.forecasters.base import EVERY_ENTITY, DirectForecaster, TargetTransform, require_rows
 from core.forecasters.damping import EARLY_SHARE, DampingTrial
+from core.forecasters.exponential_smoothing import group_steps
 from core.forecasters.features.feature_matrix import FeatureMatrix
 from core.forecasters.features.feature_plan import FeaturePlan
 from core.forecasters.features.features import build_tree_features
@@ -61,21 +63,36 @@ class TreeForecaster(DirectForecaster):
         known, amounts = (
             self.target_transform_.transform(values) for values in (series.last_known, series.training_targets)
         )
-        generator, steps = np.random.default_rng(0), self.plan_.list_fitted_steps(horizon)
+        generator, groups = np.random.default_rng(0), self._group_fitted_steps(series, horizon)
         self.bases_: dict[int, NDArray[np.intp]] = {}
-        drawn: list[DrawnRows] = []
-        for number, step in enumerate(steps, start=1):
-            self.bases_[step] = choose_bases(known, amounts, step, self.plan_)
-            drawn.append(self._draw_rows(series, covariates, step, len(steps), generator))
+        self.shares_: dict[int, float] = {}
+        self.regressors_: dict[int, Any] = {}
+        for number, steps in enumerate(groups, start=1):
+            drawn: list[DrawnRows] = []
+            for step in steps:
+                self.bases_[step] = choose_bases(known, amounts, step, self.plan_)
+                drawn.append(self._draw_rows(series, covariates, step, len(groups) * len(steps), generator))
+            require_rows(series, max(len(rows.targets) for rows in drawn), self.plan_, steps[-1])
+            rows = DrawnRows.concatenate(drawn)
+            share = self._choose_share(rows) if self.plan_.is_small else 1.0
+            regressor = self.build_regressor().fit(rows.features, rows.targets)
+            self.shares_ |= dict.fromkeys(steps, share)
+            self.regressors_ |= dict.fromkeys(steps, regressor)
             if progress is not None:
-                progress.report(0.3 * number / len(steps))
-        require_rows(series, max(len(rows.targets) for rows in drawn), self.plan_, steps[-1])
-        rows = DrawnRows.concatenate(drawn)
-        self.share_ = self._choose_share(rows) if self.plan_.is_small else 1.0
-        self.regressor_ = self.build_regressor().fit(rows.features, rows.targets)
-        if progress is not None:
-            progress.report(1.0)
+                progress.report(number / len(groups))
         return self
+
+    def _group_fitted_steps(self, series: Panel, horizon: int) -> list[list[int]]:
+        """Return the numbers of periods ahead that share a model.
+
+        Days and longer periods share one. Near steps of shorter periods follow the last values, far ones the seasons:
+        one model for all of them erred twice as much one step ahead on half-hours.
+        """
+        steps = self.plan_.list_fitted_steps(horizon)
+        if series.step >= DAY:
+            return [steps]
+        groups = [[step for step in steps if low <= step <= high] for low, high in group_steps(horizon)]
+        return [group for group in groups if group]
 
     def _choose_share(self, rows: "DrawnRows") -> float:
         """Return the share of the change that was right on the last quarter of the training periods."""
@@ -132,8 +149,10 @@ class TreeForecaster(DirectForecaster):
         complete_mask = features.complete_mask
         predictions = np.full(complete_mask.shape, np.nan)
         if complete_mask.any():
-            predictions[complete_mask] = self.regressor_.predict(features.values[complete_mask])
-        return self.target_transform_.select(entities).inverse_transform(features.base + self.share_ * predictions)
+            predictions[complete_mask] = self.regressors_[step].predict(features.values[complete_mask])
+        return self.target_transform_.select(entities).inverse_transform(
+            features.base + self.shares_[step] * predictions
+        )
 
     @override
     def list_limits(self) -> tuple[Message, ...]:

@@ -28,6 +28,7 @@ Positions = NDArray[np.intp]
 MAX_ENTITIES = 24  # that the comparison is made on, evenly drawn
 MAX_CELLS = 1_500_000  # periods × entities × steps that the comparison is made on; the last periods are taken
 MAX_WINDOW = 4000  # periods that are forecast, at most; days: a year
+WINDOW_SEASONS = 30  # that are forecast, at most; ten days of half-hours can be ten unusual ones, as those of New Year
 YEAR_DAYS = 365
 MAX_ORIGINS = 128
 FOLDS = ((400, 1, 1 / 3), (120, 3, 0.4), (0, 4, 0.4))  # periods from which; number of folds; share that is forecast
@@ -185,7 +186,7 @@ def _draw_sample(series: Panel, covariates: CovariatePanel, horizon: int) -> tup
 def _list_folds(series: Panel, horizon: int) -> list[Positions]:
     """Return the origins of every fold; an origin is the number of periods known at it."""
     count, season = len(series), min(list_repeated_seasons(series))
-    longest = YEAR_DAYS if series.frequency == "D" else min(MAX_WINDOW, max(10 * season, 10 * horizon))
+    longest = YEAR_DAYS if series.frequency == "D" else min(MAX_WINDOW, WINDOW_SEASONS * max(season, horizon))
     fold_count, share = next((folds, share) for least, folds, share in FOLDS if count >= least)
     spare = count - MIN_TRAINING_SEASONS * season - MIN_TRAINING_PERIODS
     window = int(np.clip(min(count * share, longest), 1, max(spare, count // 4, 1)))
