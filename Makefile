@@ -5,11 +5,12 @@ PORT ?= 8501
 MLFLOW_PORT ?= 5000
 FUZZ_ROUNDS ?= 10
 VENV := .venv
+RELEASE_VENV := build/release
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz lint types check bench bench-sgmvrnn bench-images locales clean
+.PHONY: help install run test fuzz lint types check bench bench-sgmvrnn bench-images locales lock audit sbom clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -65,5 +66,23 @@ locales: $(VENV)/.installed ## collect the texts of the code into locales/ and k
 	$(BIN)/pybabel -q extract -F locales/babel.cfg -k $(KEYWORDS) --no-location --sort-output --width=120 --project Vigie -o locales/vigie.pot .
 	$(BIN)/pybabel -q update --width=120 -D vigie -i locales/vigie.pot -d locales --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 
+$(RELEASE_VENV)/.installed: requirements-release.txt
+	$(PYTHON) -m venv $(RELEASE_VENV)
+	$(RELEASE_VENV)/bin/pip install -q --disable-pip-version-check -r requirements-release.txt
+	touch $@
+
+# torch is left out: its build depends on the machine. The index of its CPU build keeps the libraries of CUDA out.
+lock: $(RELEASE_VENV)/.installed ## write requirements.lock: every library with the hashes of its files
+	$(RELEASE_VENV)/bin/pip-compile -q --generate-hashes --strip-extras --unsafe-package torch --no-header \
+	  --extra-index-url $(TORCH_INDEX) --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --output-file requirements.lock requirements.txt
+
+audit: $(RELEASE_VENV)/.installed ## look for published vulnerabilities of the libraries in requirements.lock
+	$(RELEASE_VENV)/bin/pip-audit --disable-pip --require-hashes -r requirements.lock
+
+sbom: $(RELEASE_VENV)/.installed $(VENV)/.installed ## write build/vigie.cdx.json: a bill of materials (CycloneDX) of .venv
+	$(RELEASE_VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
+	  --output-file build/vigie.cdx.json $(BIN)/python
+
 clean: ## remove .venv and caches, never the data folder
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(RELEASE_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
