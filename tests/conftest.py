@@ -1,5 +1,6 @@
 """Shared fixtures: real and generated data, workspaces, job workers, an MLflow server, the command line."""
 
+import gc
 import os
 import shutil
 import socket
@@ -18,14 +19,17 @@ import streamlit as st
 from hypothesis import settings
 from streamlit.testing.v1 import AppTest
 
+from core import jobs
 from core.data.dataset import Dataset
 from core.data.ingest.loading import load
 from core.data.samples import load_sample
 from core.jobs.worker import JobHandler, Worker
+from core.settings import Settings
 from core.spec.task import run_job
 from core.workspace import Workspace
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
+from pages.components import cache
 from tests.support.commands import run_vigie
 
 # no deadline: speed is measured in benchmarks/
@@ -33,13 +37,25 @@ settings.register_profile("same examples", deadline=None, derandomize=True)
 settings.register_profile("new examples", deadline=None, max_examples=500, print_blob=True)  # make fuzz
 settings.load_profile("same examples")
 
+# SQLite waits for the disk at each of thousands of commits; in memory it does not
+MEMORY_DISK, MEMORY_DISK_BYTES = Path("/dev/shm"), 6 * 2**30
+if MEMORY_DISK.is_dir() and shutil.disk_usage(MEMORY_DISK).free > MEMORY_DISK_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY_DISK))
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 """Function that runs `python -m core …` with its arguments."""
 SLOW_FIXTURES = ("browser", "app_url", "postgres_server", "database_url", "vigie", "page_workspace", "workspace")
 """Fixtures of slow modules, the slowest first."""
 SLOW_FOLDERS = ("detectors", "forecasters", "tasks")
 """Folders of tests that train."""
+HANG_S = 10.0  # the shortest wait of a client without a limit of ours is 15 s
 GAS_FILE_NAMES = ("df_part1.csv", "df_part2.csv", "df_part3.csv")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of the collection of garbage: a worker collects after every job."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,6 +83,17 @@ def restore_main_module() -> Iterator[None]:
     main_module = sys.modules["__main__"]
     yield
     sys.modules["__main__"] = main_module
+
+
+@pytest.fixture(autouse=True)
+def restore_settings() -> Iterator[None]:
+    """Put back the variables of the settings: `mlflow.set_tracking_uri` sets one, which later commands would use."""
+    names = {name.upper() for name in Settings.model_fields}
+    variables = {name: os.environ[name] for name in names & os.environ.keys()}
+    yield
+    for name in names & os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
 
 
 @pytest.fixture(scope="session")
@@ -118,8 +145,8 @@ def workspace(tmp_path: Path, empty_store: Path) -> Workspace:
 
 
 def create_workspace(folder: Path, store: Path, uri: str = "") -> Workspace:
-    """Create a workspace in `folder`, on the MLflow server `uri` or, without one, on a copy of `store`."""
-    if not uri:
+    """Create a workspace in `folder`, on the MLflow server `uri` or, without one, on its store or a copy of `store`."""
+    if not uri and not (folder / "mlflow.db").exists():
         shutil.copy(store, folder / "mlflow.db")
     address = uri or f"sqlite:///{folder / 'mlflow.db'}"
     return Workspace.in_folder(folder, Tracking(address, (folder / "mlartifacts").as_uri(), folder / "runs"))
@@ -147,12 +174,14 @@ def worker(workspace: Workspace) -> Iterator[Worker]:
 
 
 def wait_for_job(app: AppTest, seconds: float = 60) -> AppTest:
-    """Rerun the page, as it does by itself, until its job has ended. Fails after `seconds`."""
+    """Wait until the job of a page has ended, and run the page again. Fails after `seconds`."""
     deadline = time.monotonic() + seconds
-    while "work" in app.query_params:
+    while key := app.query_params.get("work"):
+        job = jobs.find(str(key), cache.get_workspace())
+        if job is None or job.is_finished:
+            app.run()
         assert time.monotonic() < deadline, f"the job has not ended within {seconds} s"
-        time.sleep(0.1)
-        app.run()
+        time.sleep(0.02)
     return app
 
 
@@ -165,6 +194,14 @@ def deliver_all(workspace: Workspace, seconds: float = 90) -> None:
         workspace.tracking.reset()
         workspace.tracking.deliver_pending()
     workspace.tracking.deliver_pending()
+
+
+@contextmanager
+def assert_no_hang() -> Iterator[None]:
+    """Fail if the block waits for a silent service, which lasts longer. How long it may take is in benchmarks/."""
+    start_s = time.monotonic()
+    yield
+    assert time.monotonic() - start_s < HANG_S
 
 
 def find_free_port() -> int:

