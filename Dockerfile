@@ -1,5 +1,6 @@
 # Two images: `app` (the default) for the screen and the worker, `mlflow` for the server that keeps the runs.
-# No secret goes in: settings come from the environment when a container starts.
+# No secret goes in: settings come from the environment when a container starts. Both run on a read-only file system
+# (`docker run --read-only -v /tmp`): the app writes to /data and /tmp, MLflow to /tmp.
 
 FROM python:3.11-slim AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -18,8 +19,9 @@ COPY requirements.txt /tmp/requirements.txt
 RUN pip install -q --no-cache-dir $(grep -E '^(mlflow|google-cloud-storage|psycopg\[binary\])==' /tmp/requirements.txt) "Flask-WTF==1.3.0"
 RUN useradd --create-home --uid 10001 vigie
 USER vigie
-WORKDIR /home/vigie
+WORKDIR /tmp
 ENV PYTHONUNBUFFERED=1 \
+    HOME=/tmp \
     MLFLOW_DISABLE_TELEMETRY=true \
     MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 EXPOSE 5000
@@ -40,6 +42,7 @@ COPY core core
 COPY pages pages
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    HOME=/tmp \
     OMP_NUM_THREADS=1 \
     VIGIE_DATA_DIR=/data \
     VIGIE_REQUIRE_SIGN_IN=true
