@@ -22,13 +22,15 @@ def browser() -> Iterator[Browser]:
         chromium_browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data folder of the server that the tests in a browser share."""
     return tmp_path_factory.mktemp("data")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def app_url(data_folder: Path) -> Iterator[str]:
+    """Address of that server: its first start and its first analysis take longer than most tests."""
     port = find_free_port()
     process = start_app(data_folder, port)
     yield f"http://127.0.0.1:{port}"

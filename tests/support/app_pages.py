@@ -1,19 +1,23 @@
 """Pages in Streamlit's test harness: open a page, read its text, click a button."""
 
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from core.settings import ROOT
+from pages.navigation import SECTIONS
 
+ADDRESSES = {page.script: page.address for pages in SECTIONS.values() for page in pages}
 APP_SCRIPT = str(ROOT / "pages" / "navigation.py")
 
 
 def open_page(page: str = "data/load.py", **address: str) -> AppTest:
-    """Open the app on one of its pages."""
+    """Open the app on one of its pages, as its address does: `switch_page` would run the home page first."""
     app = AppTest.from_file(APP_SCRIPT, default_timeout=60)
     for name, value in address.items():
         app.query_params[name] = value
-    app.run()
-    return app if page == "home/home.py" else app.switch_page(str(ROOT / "pages" / page)).run()
+    if page_address := ADDRESSES[page]:
+        app._page_hash = calc_hash(page_address)
+    return app.run()
 
 
 def read_page_text(app: AppTest) -> str:

@@ -16,7 +16,6 @@ from core.data.covariates import CovariateTable
 from core.data.dataset import Dataset
 from core.data.panel import Panel
 from core.runs.stored_runs import load_run
-from core.settings import ROOT
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.run import forecast
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, list_forecasters
@@ -94,10 +93,7 @@ def saved_forecast(
 
 def open_result(digest: str, run: str, view: str = "") -> AppTest:
     """Open the page with a result, on one of its views."""
-    app = AppTest.from_file(str(ROOT / "pages" / "navigation.py"), default_timeout=60)
-    app.query_params["dataset"], app.query_params["run"] = digest, run
-    app.run()
-    app = app.switch_page(str(ROOT / "pages" / PAGE)).run()
+    app = open_page(PAGE, dataset=digest, run=run)
     if view:
         app.session_state["forecast-view"] = view
         app.run()

@@ -18,7 +18,6 @@ from core.data.images.image_set import ImageSet
 from core.evaluation.threshold_views import list_thresholds
 from core.messages import Message
 from core.progress import CancelledError, Progress
-from core.settings import ROOT
 from core.tasks.images.comparison import compare
 from core.tasks.images.comparison_figures import average_published
 from core.tasks.images.comparison_result import ImageComparison
@@ -94,11 +93,7 @@ def comparison_run(module_workspace: Workspace, digest: str, toys: None) -> tupl
 
 def open_images(**address: str) -> AppTest:
     """Open the page at an address."""
-    app = AppTest.from_file(str(ROOT / "pages" / "navigation.py"), default_timeout=60)
-    for name, value in address.items():
-        app.query_params[name] = value
-    app.run()
-    app = app.switch_page(str(ROOT / "pages" / PAGE)).run()
+    app = open_page(PAGE, **address)
     assert not app.exception
     return app
 

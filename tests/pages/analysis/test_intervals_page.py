@@ -14,7 +14,6 @@ from streamlit.testing.v1 import AppTest
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.forecasters.seasonal_naive import SeasonalNaive
-from core.settings import ROOT
 from core.tasks.intervals.folder_result import FolderIntervals
 from core.tasks.intervals.folder_run import judge_folder
 from core.tasks.intervals.result import Intervals
@@ -81,13 +80,11 @@ def saved_result(module_workspace: Workspace, calls: Dataset, digest: str) -> tu
 
 def open_result(digest: str, run: str, view: str = "", **state: Any) -> AppTest:
     """Open the page with a result, on one of its views, with the values of some widgets."""
-    app = AppTest.from_file(str(ROOT / "pages" / "navigation.py"), default_timeout=60)
-    app.query_params["dataset"], app.query_params["run"] = digest, run
-    app.run()
-    app = app.switch_page(str(ROOT / "pages" / PAGE)).run()
-    for key, value in (({"intervals-view": view} if view else {}) | state).items():
-        app.session_state[key] = value
-    app.run()
+    app = open_page(PAGE, dataset=digest, run=run)
+    if changes := ({"intervals-view": view} if view else {}) | state:
+        for key, value in changes.items():
+            app.session_state[key] = value
+        app.run()
     assert not app.exception
     return app
 
