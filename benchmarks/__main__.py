@@ -39,6 +39,7 @@ BENCHMARKS = (
     "scale_intervals",
     "call_records",
     "analyst_tasks",
+    "call_times",
     "faults",
 )
 OPTION_NAMES = ("compiled", "departures")  # read by sgmvrnn_backward and sgmvrnn_accuracy

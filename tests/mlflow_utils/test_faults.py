@@ -14,7 +14,6 @@ import pytest
 from mlflow import MlflowClient
 
 from benchmarks.faults import (
-    MAX_WAIT_S,
     Services,
     count_events,
     count_feedback,
@@ -31,7 +30,7 @@ from core.runs.stored_runs import load_run
 from core.runs.tracked_run import Run, track_run
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
-from tests.conftest import deliver_all, find_free_port
+from tests.conftest import assert_no_hang, deliver_all, find_free_port
 from tests.support.servers import ServerProcess
 
 pytestmark = pytest.mark.server
@@ -82,25 +81,21 @@ def test_tracking_delivers_runs_once_after_outage(
     task = f"{service} {fault}"
     record(0, sample, server_workspace, task)
     deliver_all(server_workspace)
-    waits = []
-    with track_run(
-        task, "Nothing", {"number": 1}, sample, ALICE, server_workspace
-    ) as run:  # the service fails during a run
+    with (
+        assert_no_hang(),
+        track_run(task, "Nothing", {"number": 1}, sample, ALICE, server_workspace) as run,
+    ):  # the service fails during a run
         server.kill() if fault == "killed" else server.freeze()
         (run.folder / "note.txt").write_text("1")
-        start = time.perf_counter()
-    waits.append(time.perf_counter() - start)
     for number in (2, 3, 4):
-        start = time.perf_counter()
-        later_run = record(number, sample, server_workspace, task)
-        waits.append(time.perf_counter() - start - later_run.seconds)
+        with assert_no_hang():
+            later_run = record(number, sample, server_workspace, task)
         assert not later_run.delivered
     assert len(server_workspace.tracking.spool.list_pending()) == 4
     assert load_run(run.id, server_workspace).files.joinpath("note.txt").read_text() == "1"
     server.start() if fault == "killed" else server.thaw()
     deliver_all(server_workspace)
     assert list_run_numbers(running_services, task) == [0, 1, 2, 3, 4]
-    assert max(waits) < MAX_WAIT_S
 
 
 def test_tracking_delivers_metrics_before_artifacts(
@@ -297,6 +292,4 @@ def test_actions_survive_random_outages(tmp_path: Path) -> None:
     assert dict(outcome.events) == once_each
     assert dict(outcome.feedback) == once_each
     assert outcome.files == ACTION_COUNT
-    assert max(outcome.run_waits) < MAX_WAIT_S
-    assert max(outcome.feedback_waits) < MAX_WAIT_S
     assert sum(outcome.faults.values()) >= 4

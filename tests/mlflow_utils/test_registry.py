@@ -1,7 +1,6 @@
 """Registration, promotion and loading of models by alias, on SQLite and on a real MLflow server."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -31,7 +30,7 @@ from core.workspace import Workspace
 from mlflow_utils.model_io import MODEL_FILE
 from mlflow_utils.registry import ModelVersion, PromotionMetric, compare_versions
 from mlflow_utils.tracking import Tracking
-from tests.conftest import StartServer, create_workspace, find_free_port, kill_process_tree
+from tests.conftest import StartServer, assert_no_hang, create_workspace, find_free_port, kill_process_tree
 from tests.support.sample_tables import make_input_table
 
 ALICE = Actor("alice", "tests")
@@ -423,7 +422,7 @@ def test_register_rejects_unloadable_run(
     assert list_versions(workspace) == []
 
 
-def test_registry_reports_unreachable_server_quickly(
+def test_registry_reports_unreachable_server(
     create_backtest_run: Callable[..., str], model: RowModel, tmp_path: Path, empty_store: Path
 ) -> None:
     workspace = create_workspace(tmp_path / "client", empty_store, f"http://127.0.0.1:{find_free_port()}")
@@ -435,10 +434,8 @@ def test_registry_reports_unreachable_server_quickly(
         lambda: register("f" * 32, MODEL_NAME, workspace=workspace, actor=ALICE),
     ):
         workspace.tracking.reset()
-        start_time = time.perf_counter()
-        with pytest.raises(VigieError, match="does not answer"):
+        with assert_no_hang(), pytest.raises(VigieError, match="does not answer"):
             call()
-        assert time.perf_counter() - start_time < 2
     with pytest.raises(DataError, match="is waiting for delivery"):
         register(run, MODEL_NAME, workspace=workspace, actor=ALICE)
 
@@ -493,7 +490,5 @@ def test_registry_on_real_server(
     assert np.array_equal(loaded.score(loaded.prepare_rows(sample)), model.score(model.prepare_rows(sample)))
     kill_process_tree(server)
     workspace.tracking.reset()
-    start_time = time.perf_counter()
-    with pytest.raises(VigieError, match="does not answer"):
+    with assert_no_hang(), pytest.raises(VigieError, match="does not answer"):
         get_version(MODEL_NAME, workspace=workspace)
-    assert time.perf_counter() - start_time < 2

@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from core.workspace import Workspace
 from mlflow_utils import runs as mlflow_runs
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY_TAG, Tracking
-from tests.conftest import StartServer, create_workspace, find_free_port, kill_process_tree
+from tests.conftest import StartServer, assert_no_hang, create_workspace, find_free_port, kill_process_tree
 
 ACTOR = Actor("alice", "tests")
 
@@ -51,11 +50,9 @@ def test_tracking_delivers_ten_runs_around_server_kill(
     workspace = create_workspace(tmp_path / "client", empty_store, uri)
     ids = [track_small_run(number, sample, workspace) for number in range(3)]
     kill_process_tree(server)
-    waits = []
     for number in range(3, 7):
-        began = time.perf_counter()
-        ids.append(track_small_run(number, sample, workspace))
-        waits.append(time.perf_counter() - began)
+        with assert_no_hang():
+            ids.append(track_small_run(number, sample, workspace))
     assert [pending.params["number"] for pending in workspace.tracking.spool.list_pending()] == [3, 4, 5, 6]
     start()
     workspace.tracking.reset()
@@ -65,7 +62,6 @@ def test_tracking_delivers_ten_runs_around_server_kill(
     client = MlflowClient(uri)
     assert list_run_numbers(client) == list(range(10))
     assert workspace.tracking.spool.list_pending() == []
-    assert max(waits) < 2.0
     for number, run in enumerate(ids):
         stored = load_run(run, workspace)
         assert client.get_run(stored.record.run_id).info.status == "FINISHED"
@@ -116,27 +112,24 @@ def hanging_server() -> Iterator[str]:
         connection.close()
 
 
-def test_tracking_hanging_server_costs_under_two_seconds(
+def test_tracking_does_not_wait_for_hanging_server(
     tmp_path: Path, empty_store: Path, sample: Dataset, hanging_server: str
 ) -> None:
     workspace = create_workspace(tmp_path, empty_store, hanging_server)
-    began = time.perf_counter()
-    run = track_small_run(1, sample, workspace)
-    assert time.perf_counter() - began < 2.0
+    with assert_no_hang():
+        run = track_small_run(1, sample, workspace)
     assert load_run(run, workspace).record.status == "completed"
     assert is_pending(run, workspace)
-    began = time.perf_counter()
     workspace.tracking.reset()
-    assert get_run_url(run, workspace) == ""
-    assert mlflow_runs.list_latest_runs(workspace.tracking, "tests") == []
-    assert time.perf_counter() - began < 2.0
+    with assert_no_hang():
+        assert get_run_url(run, workspace) == ""
+        assert mlflow_runs.list_latest_runs(workspace.tracking, "tests") == []
 
 
-def test_tracking_absent_server_costs_under_one_second(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
+def test_tracking_does_not_wait_for_absent_server(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
     workspace = create_workspace(tmp_path, empty_store, f"http://127.0.0.1:{find_free_port()}")
-    began = time.perf_counter()
-    run = track_small_run(1, sample, workspace)
-    assert time.perf_counter() - began < 1.0
+    with assert_no_hang():
+        run = track_small_run(1, sample, workspace)
     assert get_run_url(run, workspace) == ""
     assert get_run_cost(run, workspace).seconds >= 0
     assert mlflow_runs.list_latest_runs(workspace.tracking, "tests") == []

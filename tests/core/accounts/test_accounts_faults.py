@@ -2,7 +2,6 @@
 
 import logging
 import sqlite3
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +12,11 @@ from sqlalchemy import make_url
 from core.accounts import session_cache
 from core.accounts.service import Accounts
 from core.errors import OptionError, ServiceUnavailableError
+from tests.conftest import assert_no_hang
 from tests.support.concurrency import CLIENT_ADDRESS, run_concurrently
 from tests.support.databases import OTHER_PASSWORD, PASSWORD, create_database, open_accounts, wait_for_abandoned_calls
 from tests.support.servers import ServerProcess
 
-MAX_CALL_S = 2.0  # seconds
 PUBLIC_CALLS: dict[str, Callable[[Accounts], object]] = {
     "is_empty": lambda accounts: accounts.is_empty(),
     "list_users": lambda accounts: accounts.list_users(),
@@ -52,11 +51,9 @@ def accounts(url: str, tmp_path: Path) -> Iterator[Accounts]:
 
 
 def expect_outage(work: Callable[[], object]) -> ServiceUnavailableError:
-    """Call `work` during an outage, and return its error. Fails if the call takes too long."""
-    began = time.perf_counter()
-    with pytest.raises(ServiceUnavailableError) as error:
+    """Call `work` during an outage, and return its error. Fails if the call waits for an answer."""
+    with assert_no_hang(), pytest.raises(ServiceUnavailableError) as error:
         work()
-    assert time.perf_counter() - began < MAX_CALL_S
     return error.value
 
 
@@ -80,9 +77,7 @@ def outage(
         postgres_server.thaw()
 
 
-def test_accounts_report_outage_in_time(
-    accounts: Accounts, outage: tuple[Callable[[], object], Callable[[], object]]
-) -> None:
+def test_accounts_report_outage(accounts: Accounts, outage: tuple[Callable[[], object], Callable[[], object]]) -> None:
     stop_server, restore_server = outage
     calls, messages = list(PUBLIC_CALLS.items()), {}
     stop_server()
@@ -118,10 +113,9 @@ def test_accounts_cached_sessions_survive_outage(
     seen, unseen, revoked, signed_out = (accounts.sign_in("bob", PASSWORD, CLIENT_ADDRESS) for _each in range(4))
     before = [accounts.find_session(token) for token in (seen, revoked, signed_out)]
     stop_server()
-    began = time.perf_counter()
-    assert accounts.find_session(seen) == before[0] is not None
-    assert accounts.find_session(revoked) == before[1]
-    assert time.perf_counter() - began < MAX_CALL_S
+    with assert_no_hang():
+        assert accounts.find_session(seen) == before[0] is not None
+        assert accounts.find_session(revoked) == before[1]
     expect_outage(lambda: accounts.find_session(unseen))
     expect_outage(lambda: accounts.sign_out(signed_out))
     expect_outage(lambda: accounts.find_session(signed_out))
@@ -141,14 +135,11 @@ def test_accounts_concurrent_calls_share_one_timeout(accounts: Accounts, postgre
     accounts.find_session(token)
     postgres_server.freeze()
     try:
-        seconds = []
         for _round in range(4):  # more calls than the pool has connections
             accounts.reset()
-            began = time.perf_counter()
-            results = run_concurrently(6, lambda _number: accounts.find_session(token))
-            seconds.append(time.perf_counter() - began)
+            with assert_no_hang():
+                results = run_concurrently(6, lambda _number: accounts.find_session(token))
             assert len(results) == 6
-        assert max(seconds) < MAX_CALL_S
     finally:
         postgres_server.thaw()
     reset_connections(accounts)
@@ -169,10 +160,9 @@ def test_accounts_time_out_if_hanging_at_start(url: str, postgres_server: Server
     with open_accounts(url, tmp_path) as accounts:
         postgres_server.freeze()
         try:
-            began = time.perf_counter()
-            results = run_concurrently(3, lambda _number: accounts.is_empty())
+            with assert_no_hang():
+                results = run_concurrently(3, lambda _number: accounts.is_empty())
             assert {type(result) for result in results} == {ServiceUnavailableError}
-            assert time.perf_counter() - began < MAX_CALL_S
         finally:
             postgres_server.thaw()
         reset_connections(accounts)

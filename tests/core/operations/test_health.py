@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,11 +20,10 @@ from core.operations.system_info import MASK, list_settings, list_versions
 from core.runs.tracked_run import track_run
 from core.settings import ROOT, Settings, get_settings
 from core.workspace import Workspace, get_workspace
-from tests.conftest import StartServer, find_free_port, kill_process_tree
+from tests.conftest import StartServer, assert_no_hang, find_free_port, kill_process_tree
 
 PAGE = str(ROOT / "pages" / "operations/health.py")
 SECRET = "hunter2-do-not-show"
-MAX_CHECK_S = 2.0  # seconds
 
 
 @pytest.fixture
@@ -94,13 +92,11 @@ def test_health_with_all_services_down(fault: str, clean_environment: pytest.Mon
         import boto3  # noqa: F401  a slow import is not the service's fault
         import elasticsearch  # noqa: F401
 
-        start = time.perf_counter()
-        services = {service.name: service for service in check_services(current_workspace, jobs.list_workers)}
-        seconds = time.perf_counter() - start
+        with assert_no_hang():
+            services = {service.name: service for service in check_services(current_workspace, jobs.list_workers)}
     assert {name for name, service in services.items() if service.state == "failing"} == SERVICE_NAMES
     assert all(services[name].problem for name in SERVICE_NAMES)
     assert has_failure(services.values())
-    assert seconds < MAX_CHECK_S
     assert SECRET not in str([(str(service.problem), service) for service in services.values()])
 
 

@@ -5,7 +5,6 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -160,13 +159,10 @@ def test_saved_model_is_served_by_mlflow(model: RowModel, sample: Dataset, works
     )
 
 
-def test_load_model_is_fast(model: RowModel, sample: Dataset, workspace: Workspace) -> None:
-    """The limit is far above the 0.2 s measured for 100 trees with one slow thread; saving takes 0.3 s."""
+def test_saved_forest_is_as_small_as_its_pickle(model: RowModel, sample: Dataset, workspace: Workspace) -> None:
     forest = RowModel(list_detectors()["isolation-forest"](), BASELINE_CLASSES["calendar"]()).fit(sample)
     run, folder = save_run_with_model(forest, sample, workspace)
-    start = time.perf_counter()
     load_model(run, RowModel, workspace)
-    assert time.perf_counter() - start < 3
     assert (folder / MODEL_FILE).stat().st_size < 1_000_000  # as a pickle: 991 kB
 
 

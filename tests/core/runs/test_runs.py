@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,7 @@ from core.workspace import Workspace
 from mlflow_utils import search as mlflow_search
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY_TAG, Tracking
-from tests.conftest import Command, StartServer, create_workspace, find_free_port, kill_process_tree
+from tests.conftest import Command, StartServer, assert_no_hang, create_workspace, find_free_port, kill_process_tree
 
 ALICE = Actor("alice", "tests")
 DIGEST = "ab12" * 16
@@ -285,11 +284,10 @@ def test_search_runs_with_stopped_or_hanging_server(
 
 
 def assert_lists_local_run(workspace: Workspace, run_id: str) -> None:
-    """Assert that the local run is listed within two seconds although MLflow does not answer."""
+    """Assert that the local run is listed although MLflow does not answer."""
     workspace.tracking.reset()
-    start_time = time.perf_counter()
-    run_page, outage = search_runs(workspace)
-    assert time.perf_counter() - start_time < 2.0
+    with assert_no_hang():
+        run_page, outage = search_runs(workspace)
     assert list_ids(run_page) == [run_id]
     assert outage
 

@@ -1,6 +1,5 @@
 """The runs page in Streamlit's test harness: search, details, comparison, and no answer from MLflow."""
 
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +16,7 @@ from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
 from pages.components import auth, i18n
-from tests.conftest import create_workspace, find_free_port
+from tests.conftest import assert_no_hang, create_workspace, find_free_port
 from tests.support.app_pages import click_button, open_page, read_page_text
 
 PAGE = "operations/tracking.py"
@@ -147,20 +146,18 @@ def test_tracking_page_escapes_hostile_names(page_workspace: Workspace, sample: 
     assert "\\<script\\>\\*1\\*" in app.header[0].value, "Markdown shows the name as it is"
 
 
-def test_tracking_page_answers_quickly_without_mlflow(
+def test_tracking_page_does_not_wait_for_silent_mlflow(
     tmp_path: Path, empty_store: Path, sample: Dataset, monkeypatch: pytest.MonkeyPatch, page_workspace: Workspace
 ) -> None:
     folder = tmp_path / "dead"
     folder.mkdir()
     offline_workspace = create_workspace(folder, empty_store, f"http://127.0.0.1:{find_free_port()}")
     run_id = record_run(sample, offline_workspace)
-    open_page(PAGE)  # imports are not part of the measured time
     monkeypatch.setattr("pages.components.cache.get_workspace", lambda: offline_workspace)
     app = open_page(PAGE, runs=run_id)
     offline_workspace.tracking.reset()
-    start_time = time.perf_counter()
-    app = app.run()
-    assert time.perf_counter() - start_time < 2.0
+    with assert_no_hang():
+        app = app.run()
     assert not app.exception
     assert "MLflow does not respond" in read_page_text(app)
     assert "waiting for delivery to MLflow" in read_run_table(app)["status"].iloc[0]

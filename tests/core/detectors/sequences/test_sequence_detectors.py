@@ -1,6 +1,5 @@
 """Detectors of sequences: the contract of all detectors, saved models, and scores of the simple detectors."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -363,21 +362,17 @@ def test_pca_axes_omit_smallest_direction() -> None:
 
 
 @pytest.mark.parametrize("cls", SIMPLE_DETECTORS)
-def test_sequence_detectors_are_fast_on_large_series(cls: type[SequenceDetector]) -> None:
-    """Measured for 24,000 rows of 38 columns: 0.02 to 0.5 s; blocks keep memory far below 20 copies."""
+def test_sequence_detectors_score_large_series_in_blocks(cls: type[SequenceDetector]) -> None:
+    """Blocks keep the memory for 24,000 rows of 38 columns far below 20 copies."""
     import tracemalloc
 
     values = make_waves(24_000, columns=38)
     detector = cls().fit([values], Progress())
     detector.score(values[:100])
-    began = time.perf_counter()
-    detector.score(values)
-    seconds = time.perf_counter() - began
     tracemalloc.start()
     detector.score(values)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert seconds < 5
     assert peak < 8 * values.nbytes + 100e6
 
 
