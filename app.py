@@ -17,6 +17,7 @@ import streamlit as st
 from core import lifespan as core_lifespan
 from pages.account.routes import ROUTES
 from pages.account.setup_token import announce_token
+from pages.gate.middleware import MIDDLEWARE
 
 
 @asynccontextmanager
@@ -29,7 +30,7 @@ async def lifespan(app: object) -> AsyncIterator[None]:
     stop_event.set()
 
 
-app = st.App("pages/navigation.py", routes=ROUTES, lifespan=lifespan)
+app = st.App("pages/navigation.py", routes=ROUTES, middleware=MIDDLEWARE, lifespan=lifespan)
 
 if __name__ == "__main__":
     app.run()

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     Default: none, names are stored."""
     vigie_max_upload_mb: int = Field(2048, gt=0)
     """Largest file that the page accepts, in megabytes. Default: 2048."""
+    vigie_allowed_hosts: str = Field("", pattern=r"^[\w.:\[\]*, -]*$")
+    """Names under which browsers reach the app besides those of this machine, separated by commas, for instance
+    vigie.example.org, *.example.net. Default: none, the addresses on which the app listens and localhost."""
 
     mlflow_tracking_uri: str = ""
     """Address of the MLflow server. Default: a SQLite file in the data folder; `make run` starts a server on it."""

@@ -15,7 +15,7 @@ def list_modules_with_examples() -> list[str]:
     """List the modules that contain at least one example."""
     return [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for room in ("core", "mlflow_utils")
+        for room in ("core", "mlflow_utils", "pages/gate")
         for path in sorted((ROOT / room).rglob("*.py"))
         if ">>> " in path.read_text(encoding="utf-8")
     ]

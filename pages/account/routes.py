@@ -22,13 +22,13 @@ from core.runs.tracked_run import record_event
 from pages.account import html_forms
 from pages.components import cache
 from pages.components.auth import SESSION_COOKIE, is_sign_in_required
+from pages.gate.hosts import is_same_origin
 
 MAX_FORM_BYTES = 8 * 1024  # bytes
 MAX_PATH_CHARACTERS = 2000
 MAX_CONCURRENT_FORMS = 4  # a password check takes tens of megabytes and one processor core
 FORM_TYPE = "application/x-www-form-urlencoded"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-DEFAULT_PORT = {"http": 80, "https": 443}
 APPLICATION = "Vigie sign-in"
 
 
@@ -192,30 +192,14 @@ def _find_rejection(request: Request) -> Response | None:
         return PlainTextResponse("Sign-in is not required on this server.", 404)
     if request.method != "POST":
         return PlainTextResponse("Only POST requests of forms are accepted.", 405, {"Allow": "POST"})
-    if not _is_same_origin(request):
+    sender = request.headers.get("origin") or request.headers.get("referer") or ""  # some browsers send Referer only
+    if not is_same_origin(sender, request.headers.get("host", "")):
         return PlainTextResponse(
             "The form was not sent by a page of this site. A proxy must pass the header Host unchanged.", 403
         )
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         return PlainTextResponse(f"The content type of a form is {FORM_TYPE}.", 415)
     return None
-
-
-def _is_same_origin(request: Request) -> bool:
-    """Tell whether the form was sent by a page of the requested host.
-
-    Browsers name the page in the header Origin, some only in Referer.
-    """
-    origin = request.headers.get("origin") or request.headers.get("referer") or ""
-    try:
-        sender, host = urlsplit(origin), urlsplit(f"//{request.headers.get('host', '')}")
-        default_port = DEFAULT_PORT.get(sender.scheme)
-        return bool(sender.hostname and default_port) and (sender.hostname, sender.port or default_port) == (
-            host.hostname,
-            host.port or default_port,
-        )
-    except ValueError:
-        return False
 
 
 async def _read_body(request: Request) -> bytes | None:

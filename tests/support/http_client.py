@@ -35,6 +35,11 @@ class Visitor:
     address: str = ""
 
     @property
+    def cookie_header(self) -> str:
+        """The header with the cookies of the visitor; "" without any."""
+        return f"vigie_session={self.cookie}" if self.cookie else ""
+
+    @property
     def host(self) -> str:
         """Host and port of the server."""
         return urlsplit(self.url).netloc
@@ -44,18 +49,27 @@ class Visitor:
     ) -> HTTPResponse:
         """Send a form as a browser does from a page of the site; omit headers that are None."""
         body = form if isinstance(form, bytes) else urlencode(form).encode()
-        request_headers = {"Origin": self.url, "Content-Type": "application/x-www-form-urlencoded"}
-        request_headers |= {"Cookie": f"vigie_session={self.cookie}"} if self.cookie else {}
+        form_headers = {"Origin": self.url, "Content_Type": "application/x-www-form-urlencoded"}
+        return self.send(path, method, body, **(form_headers | headers))[0]
+
+    def send(
+        self, path: str, method: str = "GET", body: bytes | None = None, **headers: str | None
+    ) -> tuple[HTTPResponse, bytes]:
+        """Send a request with the cookies of the visitor; return the response and its body.
+
+        Headers that are None are omitted, and _ in their names stands for -.
+        """
+        request_headers: dict[str, str | None] = {"Cookie": self.cookie_header} if self.cookie_header else {}
         request_headers |= {"X-Forwarded-For": self.address} if self.address else {}
-        request_headers |= {name.replace("_", "-"): value for name, value in headers.items()}  # type: ignore[dict-item]
+        request_headers |= {name.replace("_", "-"): value for name, value in headers.items()}
         connection = HTTPConnection(self.host, timeout=TIMEOUT_S)
         connection.request(
             method, path, body, {name: value for name, value in request_headers.items() if value is not None}
         )
         response = connection.getresponse()
-        response.read()
+        content = response.read()
         connection.close()
-        return response
+        return response, content
 
     def sign_in(self, name: str, password: str, next: str = "/", **headers: str | None) -> HTTPResponse:
         """Send the sign-in form and keep the cookie of the response, if it sets one."""
@@ -68,9 +82,9 @@ class Visitor:
         with self.open_tab() as connection:
             return load_page(connection, page, query)
 
-    def open_tab(self) -> ClientConnection:
+    def open_tab(self, **headers: str) -> ClientConnection:
         """Open a browser tab: a separate websocket connection."""
-        headers = {"Cookie": f"vigie_session={self.cookie}"} if self.cookie else {}
+        headers = {"Cookie": self.cookie_header} | headers if self.cookie_header else headers
         return connect(
             f"ws://{self.host}/_stcore/stream",
             subprotocols=["streamlit"],
