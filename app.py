@@ -4,6 +4,7 @@ The main script of Streamlit is `pages/navigation.py`. No folder `pages` lies ne
 page script by itself. Every deep link passes the access check in `pages/navigation.py`.
 """
 
+import asyncio
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -17,16 +18,21 @@ import streamlit as st
 from core import lifespan as core_lifespan
 from pages.account.routes import ROUTES
 from pages.account.setup_token import announce_token
-from pages.gate.middleware import MIDDLEWARE
+from pages.gate.middleware import MIDDLEWARE, UPLOADS
 
 
 @asynccontextmanager
 async def lifespan(app: object) -> AsyncIterator[None]:
-    """Run the background services of the app, and print the setup token of the first administrator."""
+    """Run the background services of the app, and print the setup token of the first administrator.
+
+    They include the removal of uploads whose session has ended.
+    """
     stop_event = threading.Event()
     threading.Thread(target=announce_token, args=(stop_event,), daemon=True, name="announce").start()
+    removal = asyncio.create_task(UPLOADS.remove_for_ever())
     async with core_lifespan.lifespan(app):
         yield
+    removal.cancel()
     stop_event.set()
 
 

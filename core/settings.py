@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     vigie_allowed_hosts: str = Field("", pattern=r"^[\w.:\[\]*, -]*$")
     """Names under which browsers reach the app besides those of this machine, separated by commas, for instance
     vigie.example.org, *.example.net. Default: none, the addresses on which the app listens and localhost."""
+    vigie_max_uploads_per_user_mb: int = Field(4096, gt=0)
+    """Uploads that the app keeps in memory for one user at a time, in megabytes. Default: 4096."""
+    vigie_max_uploads_mb: int = Field(8192, gt=0)
+    """Uploads that the app keeps in memory for all users at a time, in megabytes. Default: 8192."""
 
     mlflow_tracking_uri: str = ""
     """Address of the MLflow server. Default: a SQLite file in the data folder; `make run` starts a server on it."""

@@ -52,6 +52,7 @@ SETTINGS_READERS = {"core.workspace", "core.cli.serve"}  # `serve` starts the pr
 
 TRACKING_LIBRARIES = {"mlflow", "codecarbon"}
 SERVICE_LIBRARIES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "alembic", "google"}
+MESSAGE_FORMAT = "google.protobuf."  # of Streamlit; no service
 ALGORITHM_LIBRARIES = {
     "sklearn",
     "torch",
@@ -203,7 +204,7 @@ def test_only_stores_import_service_libraries() -> None:
         module.describe_import(imported)
         for module in outside
         for imported in module.list_imports()
-        if imported.package in SERVICE_LIBRARIES
+        if imported.package in SERVICE_LIBRARIES and not imported.module.startswith(MESSAGE_FORMAT)
     ]
 
 

@@ -1,6 +1,7 @@
 """The signed-in user, from the session cookie or from the identity provider."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import streamlit as st
@@ -51,7 +52,7 @@ def current_user() -> SignedInUser | None:
     Raises ServiceUnavailableError if the accounts do not answer and no answer is cached. Raises AccessDeniedError or
     OptionError for a user whom the provider authenticates and the accounts reject.
     """
-    return (_load_local_user() or _load_external_user()) if is_sign_in_required() else None
+    return (find_local_user(session_token()) or _load_external_user()) if is_sign_in_required() else None
 
 
 def current_actor(page: str) -> Actor:
@@ -84,12 +85,25 @@ def session_token() -> str:
     return st.context.cookies.get(SESSION_COOKIE) or ""
 
 
+def find_local_user(token: str) -> SignedInUser | None:
+    """Return the user of a session token; None for "" and for a session that is unknown or has ended.
+
+    Raises ServiceUnavailableError as `current_user` does.
+    """
+    session = cache.get_workspace().accounts.find_session(token) if token else None
+    return SignedInUser(session.user.name, session.user.roles, session.csrf) if session else None
+
+
 def external_identity() -> str:
-    """Return the name of the user at the identity provider; "" for a user who is not signed in there.
+    """Return the name of the user at the identity provider; "" for a user who is not signed in there."""
+    return read_identity(st.user.to_dict()) if getattr(st.user, "is_logged_in", False) else ""
+
+
+def read_identity(claims: Mapping[str, object]) -> str:
+    """Return the name of a user from the claims of the identity provider; "" without one.
 
     The name is the e-mail address, unless the provider marks it as not verified; otherwise it is the subject.
     """
-    claims = st.user.to_dict() if getattr(st.user, "is_logged_in", False) else {}
     email = claims.get("email") if claims.get("email_verified") is not False else None
     return str(email or claims.get("sub") or "")
 
@@ -99,11 +113,6 @@ def reset_for_user(name: str) -> None:
     if url_state.get_state("user", name) != name:
         url_state.clear_state()
     url_state.set_state("user", name)
-
-
-def _load_local_user() -> SignedInUser | None:
-    session = cache.get_workspace().accounts.find_session(session_token()) if session_token() else None
-    return SignedInUser(session.user.name, session.user.roles, session.csrf) if session else None
 
 
 def _load_external_user() -> SignedInUser | None:

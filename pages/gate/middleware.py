@@ -2,6 +2,16 @@
 
 from starlette.middleware import Middleware
 
+from pages.gate.endpoints import SignInCheck
 from pages.gate.hosts import HostCheck
+from pages.gate.streams import StreamCheck
+from pages.gate.uploads import UploadLedger, UploadLimit
 
-MIDDLEWARE = [Middleware(HostCheck)]
+UPLOADS = UploadLedger()
+
+MIDDLEWARE = [
+    Middleware(HostCheck),
+    Middleware(SignInCheck),
+    Middleware(UploadLimit, ledger=UPLOADS),
+    Middleware(StreamCheck),
+]

@@ -1,5 +1,6 @@
 """Visitors of a running server without a browser: forms over HTTP, pages over Streamlit's websocket."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
 from http.cookies import SimpleCookie
@@ -53,11 +54,11 @@ class Visitor:
         return self.send(path, method, body, **(form_headers | headers))[0]
 
     def send(
-        self, path: str, method: str = "GET", body: bytes | None = None, **headers: str | None
+        self, path: str, method: str = "GET", body: bytes | Iterator[bytes] | None = None, **headers: str | None
     ) -> tuple[HTTPResponse, bytes]:
         """Send a request with the cookies of the visitor; return the response and its body.
 
-        Headers that are None are omitted, and _ in their names stands for -.
+        Headers that are None are omitted, and _ in their names stands for -. A body in parts has no Content-Length.
         """
         request_headers: dict[str, str | None] = {"Cookie": self.cookie_header} if self.cookie_header else {}
         request_headers |= {"X-Forwarded-For": self.address} if self.address else {}
@@ -95,9 +96,9 @@ class Visitor:
         )
 
 
-def load_page(tab: ClientConnection, page: str = "", query: str = "") -> Screen:
-    """Load a page in the tab and return its output at the end of the script."""
-    request = BackMsg()
+def load_page(tab: ClientConnection, page: str = "", query: str = "", request: BackMsg | None = None) -> Screen:
+    """Load a page in the tab and return its output at the end of the script; `request` has values of widgets."""
+    request = request or BackMsg()
     request.rerun_script.page_name = page
     request.rerun_script.query_string = query
     request.rerun_script.context_info.locale = "en-GB"
