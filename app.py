@@ -19,6 +19,7 @@ from core import lifespan as core_lifespan
 from pages.account.routes import ROUTES
 from pages.account.setup_token import announce_token
 from pages.gate.middleware import MIDDLEWARE, UPLOADS
+from pages.gate.proxies import trust_proxies
 
 
 @asynccontextmanager
@@ -36,6 +37,7 @@ async def lifespan(app: object) -> AsyncIterator[None]:
     stop_event.set()
 
 
+trust_proxies()
 app = st.App("pages/navigation.py", routes=ROUTES, middleware=MIDDLEWARE, lifespan=lifespan)
 
 if __name__ == "__main__":

@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     """Uploads that the app keeps in memory for one user at a time, in megabytes. Default: 4096."""
     vigie_max_uploads_mb: int = Field(8192, gt=0)
     """Uploads that the app keeps in memory for all users at a time, in megabytes. Default: 8192."""
+    vigie_trusted_proxies: str = Field("", pattern=r"^[\w.:/*, -]*$")
+    """Addresses or networks of proxies, separated by commas, for instance 10.0.0.7, 172.16.0.0/12. Only they may
+    name the address of a visitor in X-Forwarded-For. Default: none, a visitor has the address that connects."""
 
     mlflow_tracking_uri: str = ""
     """Address of the MLflow server. Default: a SQLite file in the data folder; `make run` starts a server on it."""

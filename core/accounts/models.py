@@ -1,9 +1,10 @@
 """Plain data of accounts for pages and commands."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 ROLES = ("analyst", "operator", "administrator")
+DEVICE_LIFETIME = timedelta(days=180)  # since the last sign-in with a device
 
 
 @dataclass(frozen=True)

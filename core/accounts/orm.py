@@ -8,7 +8,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
 
-HEAD = "0001"  # the latest migration
+HEAD = "0002"  # the latest migration
 
 USER_ID_COLUMN = "users.id"
 
@@ -88,7 +88,7 @@ class SignInRow(Base):
     time: Mapped[datetime] = mapped_column(UtcDateTime)
     success: Mapped[bool]
     address: Mapped[str] = mapped_column(String(64))
-    origin: Mapped[str] = mapped_column(String(64))  # unit of the rate limit: the address, or an IPv6 network
+    origin: Mapped[str] = mapped_column(String(64))  # unit of the rate limit: address, IPv6 network or known device
     typed: Mapped[str | None] = mapped_column(String(64))
     user_id: Mapped[int | None] = mapped_column(ForeignKey(USER_ID_COLUMN, ondelete="CASCADE"), index=True)
     user: Mapped[UserRow | None] = relationship(lazy="joined")
@@ -105,3 +105,13 @@ class SessionRow(Base):
     expires: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     address: Mapped[str] = mapped_column(String(64))
     user: Mapped[UserRow] = relationship(lazy="joined")
+
+
+class DeviceRow(Base):
+    """A device with which a user has signed in, under the SHA-256 of its token; only the browser has the token."""
+
+    __tablename__ = "devices"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey(USER_ID_COLUMN, ondelete="CASCADE"), primary_key=True, index=True)
+    last_sign_in: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -8,11 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as DbSession
 
-from core.accounts import login_throttling, passwords, sessions, usernames, users
+from core.accounts import devices, login_throttling, passwords, sessions, usernames, users
 from core.accounts.database import open_database
 from core.accounts.models import Session, SignIn, User
 from core.accounts.orm import SessionRow, SignInRow, UserRow
 from core.accounts.session_cache import SessionCache
+from core.accounts.tokens import hash_token
 from core.errors import AccessDeniedError, OptionError, ServiceUnavailableError
 from core.messages import N_
 
@@ -125,13 +126,13 @@ class Accounts:
 
     # ---- sign-in ------------------------------------------------------------------------------------------------
 
-    def sign_in(self, name: str, password: str, address: str) -> str:
-        """Sign a user in and return the token of the new session.
+    def sign_in(self, name: str, password: str, address: str, device: str = "") -> str:
+        """Sign a user in and return the token of the new session; `device` is what `remember_device` returned.
 
         Raises AccessDeniedError for a wrong name, a wrong password and a disabled account, with the same message and
-        response time for all. Raises it as well after too many attempts with this name or from this address.
+        response time for all. Raises it as well after too many attempts with this name from this address or device.
         """
-        attempt_id, password_hash = self._verify_attempt(name, password, address)
+        attempt_id, password_hash = self._verify_attempt(name, password, address, device)
         new_hash = passwords.hash_password(password) if passwords.needs_rehash(password_hash) else password_hash
 
         def open_session(db: DbSession) -> str | None:
@@ -148,6 +149,18 @@ class Accounts:
         if token is None:
             raise AccessDeniedError(WRONG_CREDENTIALS)
         return token
+
+    def remember_device(self, token: str, device: str = "") -> str:
+        """Remember the device of a session; return its token for later sign-ins, which may be `device`.
+
+        Attempts of others then do not delay its sign-ins. Returns "" for an unknown session.
+        """
+
+        def remember_once(db: DbSession) -> str:
+            session = db.get(SessionRow, hash_token(token))
+            return "" if session is None else devices.remember_device(db, session.user, device)
+
+        return self.database.write(remember_once)
 
     def change_password(self, name: str, old_password: str, new_password: str, keep_token: str = "") -> None:
         """Set another password as the user and end all sessions except the one of the token `keep_token`.
@@ -173,11 +186,11 @@ class Accounts:
             raise AccessDeniedError(WRONG_CREDENTIALS)
         self._session_cache.delete_user(user_name)
 
-    def _verify_attempt(self, name: str, password: str, address: str) -> tuple[int, str]:
+    def _verify_attempt(self, name: str, password: str, address: str, device: str = "") -> tuple[int, str]:
         """Check a password; return the id of the attempt and the stored hash. Raises AccessDeniedError as `sign_in`."""
 
         def record_once(db: DbSession) -> tuple[int, str | None]:
-            row = login_throttling.record_attempt(db, name, address)
+            row = login_throttling.record_attempt(db, name, address, device)
             return row.id, users.get_password_hash(row.user)
 
         attempt_id, password_hash = self.database.write(record_once)
@@ -220,7 +233,7 @@ class Accounts:
 
         While the database does not answer, sessions that were valid in the last 15 minutes stay valid.
         """
-        key = sessions.hash_token(token)
+        key = hash_token(token)
         try:
             session = self.database.read(lambda db: sessions.find_session(db, token))
         except ServiceUnavailableError:
@@ -233,7 +246,7 @@ class Accounts:
 
     def sign_out(self, token: str) -> None:
         """End the session of `token`; an unknown token is ignored."""
-        key = sessions.hash_token(token)
+        key = hash_token(token)
         self._session_cache.delete(key)
 
         def delete_once(db: DbSession) -> None:

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session as DbSession
 
 from core.accounts import users
 from core.accounts.models import Session
-from core.accounts.orm import SessionRow, UserRow
+from core.accounts.orm import DeviceRow, SessionRow, UserRow
+from core.accounts.tokens import TOKEN_BYTES, hash_token
 
 SESSION_LIFETIME = timedelta(hours=12)
-TOKEN_BYTES = 32  # bytes of randomness
 
 
 def create_session(db: DbSession, user: UserRow, address: str) -> str:
@@ -34,13 +34,9 @@ def find_session(db: DbSession, token: str) -> Session | None:
 
 
 def end_all_sessions(db: DbSession, user: UserRow, except_token: str = "") -> None:
-    """Delete all sessions of `user`, except the session of the token `except_token`."""
+    """Delete all sessions and devices of `user`, except the session of the token `except_token`."""
+    db.execute(delete(DeviceRow).where(DeviceRow.user_id == user.id))
     db.execute(delete(SessionRow).where(SessionRow.user_id == user.id, SessionRow.key != hash_token(except_token)))
-
-
-def hash_token(token: str) -> str:
-    """Return the hash under which a session is stored; the tables contain no token."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _derive_csrf(token: str) -> str:

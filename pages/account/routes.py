@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from core.accounts import Session
+from core.accounts import DEVICE_LIFETIME, Session
 from core.actor import Actor
 from core.errors import AccessDeniedError, InputError, ServiceUnavailableError, VigieError
 from core.messages import N_
@@ -30,14 +30,17 @@ MAX_CONCURRENT_FORMS = 4  # a password check takes tens of megabytes and one pro
 FORM_TYPE = "application/x-www-form-urlencoded"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 APPLICATION = "Vigie sign-in"
+DEVICE_COOKIE = "vigie_device"
+WAITING_TIMES = ("minutes", "seconds")
 
 
 @dataclass(frozen=True)
 class FormRequest:
-    """A received form: its fields, the session token or "", the address of the client, and whether it came by https."""
+    """A received form: its fields, the tokens of session and device or "", the address, and whether by https."""
 
     form: Mapping[str, str]
     token: str
+    device: str
     address: str
     is_https: bool
 
@@ -51,7 +54,7 @@ def sign_in(form_request: FormRequest) -> Response:
     try:
         with record_event("sign_in", _find_actor(name), cache.get_workspace()):
             token = cache.get_workspace().accounts.sign_in(
-                name, form_request.form.get("password", ""), form_request.address
+                name, form_request.form.get("password", ""), form_request.address, form_request.device
             )
         return _start_session(form_request, token)
     except VigieError as error:
@@ -119,13 +122,23 @@ def _find_actor(name: str) -> Actor:
 
 
 def _start_session(form_request: FormRequest, token: str) -> Response:
+    accounts = cache.get_workspace().accounts
     if form_request.token:
-        cache.get_workspace().accounts.sign_out(form_request.token)
-    session = cache.get_workspace().accounts.find_session(token)
+        accounts.sign_out(form_request.token)
+    session = accounts.find_session(token)
     seconds = int((session.expires - datetime.now(UTC)).total_seconds()) if session else 0
     response = RedirectResponse(_set_message_params(sanitise_target(form_request.form.get("next", "/"))), 303)
     response.set_cookie(
         SESSION_COOKIE, token, max_age=seconds, path="/", secure=form_request.is_https, httponly=True, samesite="lax"
+    )
+    response.set_cookie(
+        DEVICE_COOKIE,
+        accounts.remember_device(token, form_request.device),
+        max_age=int(DEVICE_LIFETIME.total_seconds()),
+        path=str(html_forms.ROUTE_FOLDER),
+        secure=form_request.is_https,
+        httponly=True,
+        samesite="strict",
     )
     return response
 
@@ -146,7 +159,7 @@ def sanitise_target(target: str) -> str:
 def _redirect_back(form_request: FormRequest, error: VigieError, outcome: str = "refused") -> Response:
     """Redirect to the page of the form, with the outcome and the number of a flash message in its query."""
     outcome = "unreachable" if isinstance(error, ServiceUnavailableError) else outcome
-    is_locked = isinstance(error, AccessDeniedError) and "minutes" in error.message.values
+    is_locked = isinstance(error, AccessDeniedError) and not error.message.values.keys().isdisjoint(WAITING_TIMES)
     message_params = {
         "sign-in": "locked" if is_locked else outcome,
         "note": cache.get_workspace().flash.put(error.message),
@@ -218,9 +231,8 @@ def _parse_form(request: Request, body: bytes) -> FormRequest:
     except ValueError:
         form = {}
     is_https = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").partition(",")[0].strip())
-    return FormRequest(
-        form, request.cookies.get(SESSION_COOKIE, ""), request.client.host if request.client else "", is_https
-    )
+    token, device = (request.cookies.get(name, "") for name in (SESSION_COOKIE, DEVICE_COOKIE))
+    return FormRequest(form, token, device, request.client.host if request.client else "", is_https)
 
 
 _form_limiter = CapacityLimiter(MAX_CONCURRENT_FORMS)

@@ -35,6 +35,7 @@ pytestmark = pytest.mark.server
 PASSWORD = "orage-violet-tambour-7"
 ROLES_BY_USER = {"ana": ["analyst"], "otto": ["operator"], "ada": ["administrator"], "both": ["analyst", "operator"]}
 PAGES = [page for section in SECTIONS.values() for page in section]
+COOKIES = ["vigie_session", "vigie_device"]
 ROUTES = ["/account/sign-in", "/account/sign-out", "/account/sign-out-everywhere", "/account/first"]
 
 
@@ -55,7 +56,7 @@ def server_accounts(folder: Path) -> Accounts:
 @pytest.fixture(scope="module")
 def url(folder: Path, server_accounts: Accounts) -> Iterator[str]:
     port = find_free_port()
-    process = start_app(folder, port, VIGIE_REQUIRE_SIGN_IN="true")
+    process = start_app(folder, port, VIGIE_REQUIRE_SIGN_IN="true", VIGIE_TRUSTED_PROXIES="127.0.0.1")
     yield f"http://127.0.0.1:{port}"
     kill_process_tree(process)
 
@@ -339,7 +340,7 @@ def test_account_route_refuses_large_chunked_body(url: str) -> None:
 def test_sign_in_refuses_external_redirect(url: str, target: str) -> None:
     answer = Visitor(url).sign_in("ana", PASSWORD, next=target)
     assert (answer.status, answer.headers["Location"]) == (303, "/")
-    assert answer.headers.get_all("Set-Cookie") == [answer.headers["Set-Cookie"]]
+    assert [line.partition("=")[0] for line in answer.headers.get_all("Set-Cookie") or []] == COOKIES
 
 
 @pytest.mark.parametrize(
@@ -398,6 +399,37 @@ def test_sign_in_refusal_hides_existing_accounts(url: str, server_accounts: Acco
     }
     assert len(refusals) == 1
     assert refusals.pop()[0] == "refused"
+
+
+def test_sign_in_remembers_the_device(url: str, server_accounts: Accounts) -> None:
+    """A colleague at the same address uses up its attempts; the device of the user signs in all the same."""
+    name = f"user{time.monotonic_ns()}"
+    server_accounts.add_user(name, PASSWORD, ["analyst"])
+    device = Visitor(url, address="203.0.113.8").sign_in(name, PASSWORD).headers.get_all("Set-Cookie")
+    assert device is not None
+    token, _separator, flags = device[1].removeprefix("vigie_device=").partition("; ")
+    assert {"HttpOnly", "SameSite=strict", "Path=/account"} <= set(flags.split("; "))
+    stranger = Visitor(url, address="203.0.113.8")
+    while "sign-in=locked" not in stranger.sign_in(name, "wrong").headers["Location"]:
+        pass
+    assert not get_session_cookie(stranger.sign_in(name, PASSWORD))
+    assert get_session_cookie(stranger.sign_in(name, PASSWORD, Cookie=f"vigie_device={token}"))
+
+
+def test_address_of_a_visitor_comes_from_configured_proxies_only(
+    url: str, server_accounts: Accounts, tmp_path: Path
+) -> None:
+    """Without the setting, a header of a visitor does not change the address, not even on the same machine."""
+    Visitor(url, address="198.51.100.1, 198.51.100.2").sign_in("ana", PASSWORD)
+    assert server_accounts.list_sign_ins("ana", 1)[0].address == "198.51.100.2"
+    accounts, port = Accounts("", tmp_path), find_free_port()
+    accounts.add_user("ana", PASSWORD, ["analyst"])
+    process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
+    try:
+        Visitor(f"http://127.0.0.1:{port}", address="198.51.100.1").sign_in("ana", PASSWORD)
+    finally:
+        kill_process_tree(process)
+    assert accounts.list_sign_ins("ana", 1)[0].address == "127.0.0.1"
 
 
 def test_sign_in_rate_limit_hides_existing_accounts(url: str, server_accounts: Accounts) -> None:
