@@ -6,6 +6,7 @@ Source texts are English. The catalogues in `locales/` are compiled at first use
 import gettext
 import io
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -99,9 +100,12 @@ class Language:
             return catalogue.gettext(text) if text else ""
         return catalogue.ngettext(text, plural, count)
 
-    def render(self, message: Message) -> str:
-        """Return a message, translated, its values in the form of the language; a stored message has dates as text."""
-        return message.render(self.translate, lambda value: self.format_value(_restore_date(value)))
+    def render(self, message: Message, escape: Callable[[str], str] = str) -> str:
+        """Return a message, translated, its values in the form of the language; a stored message has dates as text.
+
+        `escape` is applied to each value, because a value may be text that a file or a person brought.
+        """
+        return message.render(self.translate, lambda value: escape(self.format_value(_restore_date(value))))
 
     # ---- values -----------------------------------------------------------------------------------------------------
 

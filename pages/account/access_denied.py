@@ -8,6 +8,7 @@ from core.errors import VigieError
 from core.messages import N_
 from pages.components.auth import SignedInUser
 from pages.components.i18n import _, translate_message
+from pages.components.markdown import escape_markdown
 from pages.components.task_links import HOME_SCRIPT
 
 ROLE_LABELS = {"analyst": N_("analyst"), "operator": N_("operator"), "administrator": N_("administrator")}
@@ -18,7 +19,7 @@ def show(title: str, roles: tuple[str, ...]) -> None:
     st.title(_("No access"))
     st.warning(
         _("The page “{page}” requires one of these roles: {roles}. Ask an administrator for a role.").format(
-            page=title, roles=", ".join(_(ROLE_LABELS[role]) for role in roles)
+            page=escape_markdown(title), roles=", ".join(_(ROLE_LABELS[role]) for role in roles)
         ),
         icon=":material/lock:",
     )

@@ -12,6 +12,7 @@ from core.runs.tracked_run import record_event
 from pages.account import access_denied
 from pages.components import auth, cache, clock, url_state
 from pages.components.i18n import _, translate_message
+from pages.components.markdown import escape_markdown
 
 MAX_SIGN_INS = 1000  # newest sign-ins that are searched for the last one of each user
 
@@ -180,7 +181,7 @@ def _show_success() -> None:
     change, name = url_state.get_state("account-change", ("", ""))
     if change:
         url_state.set_state("account-change", ("", ""))
-        st.toast(_(SUCCESS_MESSAGES[change]).format(name=name), icon=":material/check:")
+        st.toast(_(SUCCESS_MESSAGES[change]).format(name=escape_markdown(name)), icon=":material/check:")
 
 
 def _format_roles(roles: frozenset[str]) -> str:

@@ -20,6 +20,7 @@ from core.tasks.call_records.import_result import ImportResult
 from core.tasks.call_records.import_spec import ImportSpec
 from pages.components import cache, doctor, task_page, url_state
 from pages.components.i18n import _, get_date_format
+from pages.components.markdown import escape_markdown
 from pages.components.results import call_records
 from pages.components.sample_cards import store_sample
 from pages.components.task_links import ANALYSIS_FOLDER
@@ -147,7 +148,7 @@ class _ImportForm:
         if self.source == SERVER:
             st.caption(
                 _("Call records of {index} are counted on that server; only the counts are transferred.").format(
-                    index=self.settings.call_records_index
+                    index=escape_markdown(self.settings.call_records_index)
                 )
             )
             return

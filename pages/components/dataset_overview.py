@@ -30,7 +30,7 @@ from core.figures.overview import draw_overview
 from core.messages import N_
 from core.spec.hyperparameters import build_from_settings, get_hyperparameters
 from pages.components import auth, cache
-from pages.components.i18n import _, build_chart_config, format_value, get_language, localise_figure, translate_message
+from pages.components.i18n import _, build_chart_config, format_value, get_language, localise_figure, translate_plain
 
 MAX_ENTITY_ROWS = 1_000
 
@@ -175,7 +175,7 @@ def tabulate_columns(columns: list[ColumnOverview]) -> pd.DataFrame:
             "range": [_format_range(column) for column in columns],
             "missing": ["" if column.missing is None else format_value(column.missing) for column in columns],
             "values": [", ".join(cell or "–" for cell in column.reading.first_cells[:2]) for column in columns],
-            "reason": [translate_message(column.reading.reason) for column in columns],
+            "reason": [translate_plain(column.reading.reason) for column in columns],
         }
     )
 

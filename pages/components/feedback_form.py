@@ -27,6 +27,7 @@ from core.spec.task import find_task
 from core.storage.feedback import MAX_COMMENT_CHARS, Feedback, FeedbackStatus, Verdict
 from pages.components import auth, cache, clock, guide, url_state
 from pages.components.i18n import _, translate_message
+from pages.components.markdown import escape_markdown, format_code
 
 VERDICT_MARKS = {"true_alarm": "✓", "false_alarm": "✗", "unsure": "?"}
 VERDICT_OPTIONS: tuple[Verdict, ...] = get_args(Verdict)
@@ -88,7 +89,9 @@ def save_feedback(feedback: FeedbackInput, key: str) -> None:
         st.error(translate_message(error.message), icon=":material/error:")
     except OSError as error:
         st.error(
-            _("The feedback was not saved: {reason}. Try again later.").format(reason=error.strerror or error),
+            _("The feedback was not saved: {reason}. Try again later.").format(
+                reason=escape_markdown(error.strerror or str(error))
+            ),
             icon=":material/error:",
         )
     else:
@@ -105,14 +108,14 @@ def show_delivery_status(key: str) -> None:
         return
     if status.state == "waiting":
         st.warning(
-            _("Saved on this server, pending delivery · {id}").format(id=f"`{status.id}`"),
+            _("Saved on this server, pending delivery · {id}").format(id=format_code(status.id)),
             icon=":material/schedule_send:",
         )
         if status.problem is not None:
             st.caption(translate_message(status.problem))
         return
     template = _("Sent · {id}") if status.is_sent else _("Saved · {id}")
-    st.success(template.format(id=f"`{status.id}`"), icon=":material/check:")
+    st.success(template.format(id=format_code(status.id)), icon=":material/check:")
 
 
 def format_verdict(verdict: str) -> str:
@@ -155,6 +158,6 @@ def _show_earlier_verdicts(verdicts: list[Feedback]) -> None:
     for record in sorted(verdicts, key=lambda record: record.time, reverse=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{format_verdict(str(record.verdict))}**")
-            st.caption(f"{record.user} · {clock.format_instant(record.time)}")
+            st.caption(f"{escape_markdown(record.user)} · {clock.format_instant(record.time)}")
         if record.comment:
             st.text(record.comment)

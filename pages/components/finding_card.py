@@ -13,6 +13,7 @@ from core.data.quality.repairs import describe_repair
 from core.figures.repairs import draw_repair
 from pages.components import cache
 from pages.components.i18n import _, format_value, get_date_format, translate_message
+from pages.components.markdown import escape_markdown
 from pages.components.results.run_widgets import show_chart
 
 MAX_SHOWN_LOCATIONS = 200
@@ -84,7 +85,7 @@ def _name_place(place: Place, dataset: Dataset) -> str:
     """Return the entity, the column if there are several, and the date or row of a place."""
     time = format_value(place.time) if dataset.has_dates else _("row {number}").format(number=format_value(place.time))
     column = place.column if len(dataset.columns) > 1 else ""
-    return ", ".join(filter(None, [place.entity, column, time]))
+    return escape_markdown(", ".join(filter(None, [place.entity, column, time])))
 
 
 # ---- locations ------------------------------------------------------------------------------------------------------
@@ -96,7 +97,8 @@ def _show_locations(finding: Finding, dataset: Dataset, key: str) -> None:
         return
     table = _build_location_table(finding, dataset)
     if finding.count == 1:
-        st.caption(", ".join(_format_cell(str(name), value, dataset.unit) for name, value in table.iloc[0].items()))
+        cells = (_format_cell(str(name), value, dataset.unit) for name, value in table.iloc[0].items())
+        st.caption(escape_markdown(", ".join(cells)))
         return
     with st.popover(_("Where?"), type="tertiary", icon=":material/location_on:"):
         st.dataframe(

@@ -7,6 +7,7 @@ import streamlit as st
 from core.language import LANGUAGES, Language
 from core.messages import MANY, Message
 from pages.components import url_state
+from pages.components.markdown import escape_markdown
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -28,8 +29,13 @@ def _(text: str, plural: str = "", count: int = MANY, /) -> str:
 
 
 def translate_message(message: Message) -> str:
-    """Translate a message, and format its values for the reader."""
-    return Language(get_language()).render(message)  # one call, because the session answers slowly
+    """Translate a message for Markdown; its values are formatted for the reader, and texts among them escaped."""
+    return Language(get_language()).render(message, escape_markdown)  # one call: the session answers slowly
+
+
+def translate_plain(message: Message) -> str:
+    """Translate a message for a place that shows plain text: a cell of a table, a chart, `st.text`."""
+    return Language(get_language()).render(message)
 
 
 def format_value(value: object) -> str:

@@ -23,6 +23,7 @@ from core.runs.tracked_run import record_event
 from core.storage.image_sets import ImageSetInfo
 from pages.components import auth, cache, url_state
 from pages.components.i18n import _, build_chart_config, format_value, localise_figure, translate_message
+from pages.components.markdown import escape_markdown
 
 MAX_CACHED_SETS = 4
 MAX_SHOWN_CLASSES, IMAGES_PER_CLASS = 20, 8
@@ -167,7 +168,7 @@ def _describe_stored(info: ImageSetInfo) -> str:
 
 
 def _describe_files(files: tuple[str, ...]) -> str:
-    return ", ".join(files[:3]) + (" …" if len(files) > 3 else "")
+    return escape_markdown(", ".join(files[:3]) + (" …" if len(files) > 3 else ""))
 
 
 def _describe_size(count: int, height: int, width: int, is_colour: bool) -> list[str]:
@@ -202,7 +203,7 @@ def _show_sheet(images: ImageSet) -> None:
         name = _("without a class") if number == UNLABELLED else images.classes[number]
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"sheet-{number}"):
             with st.container(width=96):
-                st.markdown(f"**{name}**")
+                st.markdown(f"**{escape_markdown(name)}**")
             width = STRIP_WIDTH_PX * len(members) // IMAGES_PER_CLASS
             st.image(make_contact_sheet(images.pixels[members], columns=len(members)), width=width, alt=name)
     if len(images.classes) > MAX_SHOWN_CLASSES:

@@ -11,3 +11,13 @@ def escape_markdown(text: str) -> str:
         load\_\[kW\]
     """
     return re.sub(r"([\\`*_\[\]$~<>#!|]|:(?=[a-z_/]))", r"\\\1", text)  # a colon begins an icon, a colour or an address
+
+
+def format_code(text: str) -> str:
+    """Return `text`, such as an id or an address, as code of Markdown.
+
+    Example:
+        >>> print(format_code("0a1b"), format_code("a`b"))
+        `0a1b` `a'b`
+    """
+    return f"`{text.replace('`', chr(39))}`"

@@ -15,7 +15,8 @@ from core.operations.notes import NoteInput, add_note, edit_note, get_notes_dige
 from core.storage.notes import MAX_NOTE_CHARS, Note
 from pages.components import auth, cache, url_state
 from pages.components.clock import to_browser_time
-from pages.components.i18n import _, format_value, get_date_format, translate_message
+from pages.components.i18n import _, format_value, get_date_format, translate_message, translate_plain
+from pages.components.markdown import escape_markdown
 
 PAGE = "notes"
 EDITED_KEY, VERSION_KEY, RECEIPT_KEY = "note-edited", "note-version", "note-receipt"
@@ -45,7 +46,7 @@ def _show_note(note: Note, dataset: Dataset) -> None:
     """Show one note; its text is never read as Markdown."""
     with st.container(border=True, key=f"note-{note.id}"):
         length = pd.Timedelta(days=1) if has_whole_days(dataset) else pd.Timedelta(0)
-        moment = translate_message(describe_span(note.start, note.end + length))
+        moment = translate_plain(describe_span(note.start, note.end + length))
         st.text(note.text)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.text(
@@ -122,7 +123,9 @@ def _change(work: Callable[[], None], action: str, receipt: str) -> None:
         st.error(translate_message(error.message), icon=":material/error:")
     except OSError as error:
         st.error(
-            _("The note was not saved: {reason}. Try again later.").format(reason=error.strerror or error),
+            _("The note was not saved: {reason}. Try again later.").format(
+                reason=escape_markdown(error.strerror or str(error))
+            ),
             icon=":material/error:",
         )
     else:

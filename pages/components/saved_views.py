@@ -80,6 +80,9 @@ def _change(work: Callable[[], object]) -> None:
     except VigieError as error:
         st.error(translate_message(error.message), icon=":material/error:")
     except OSError as error:
-        st.error(_("The view was not saved: {reason}.").format(reason=error.strerror or error), icon=":material/error:")
+        st.error(
+            _("The view was not saved: {reason}.").format(reason=escape_markdown(error.strerror or str(error))),
+            icon=":material/error:",
+        )
     else:
         st.rerun()

@@ -7,6 +7,7 @@ import streamlit as st
 from core.data.dataset import Dataset
 from pages.components import doctor
 from pages.components.i18n import _, format_value, get_date_format
+from pages.components.markdown import escape_markdown
 from pages.components.task_links import LOAD_SCRIPT, link_first_steps
 
 
@@ -21,7 +22,17 @@ def show_dataset(dataset: Dataset) -> None:
     repaired = _("repairs made: {count}").format(count=len(dataset.recipe)) if dataset.recipe else _("no repairs")
     rows = _("rows: {rows}").format(rows=format_value(len(dataset)))
     entities = _("entities: {entities}").format(entities=format_value(len(dataset.entities)))
-    st.caption(" · ".join([", ".join(dataset.files), rows, entities, dataset.unit or _("no unit"), repaired]))
+    st.caption(
+        " · ".join(
+            [
+                escape_markdown(", ".join(dataset.files)),
+                rows,
+                entities,
+                escape_markdown(dataset.unit) or _("no unit"),
+                repaired,
+            ]
+        )
+    )
     proposals = doctor.count_open_proposals(dataset)
     if proposals:
         st.page_link(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.language import Language
+from core.language import LANGUAGES, Language
 from core.messages import N_
 from pages.components.i18n import get_language
 
@@ -70,7 +70,12 @@ PATTERNS = (
 
 def show() -> None:
     """Replace the texts of Streamlit in the browser, or restore them for readers of English."""
-    st.html(_build_script(get_language()), unsafe_allow_javascript=True)
+    st.html(f"<script>{_build_script(get_language())}</script>", unsafe_allow_javascript=True)
+
+
+def list_scripts() -> list[str]:
+    """Return the scripts of all languages, which are the only inline scripts of the pages."""
+    return [_build_script(language) for language in LANGUAGES]
 
 
 @cache
@@ -79,4 +84,4 @@ def _build_script(language: str) -> str:
     patterns = [(pattern, Language(language).translate(text)) for pattern, text in PATTERNS]
     # "<" could end the script element
     content = json.dumps({"texts": texts, "patterns": patterns}, ensure_ascii=False).replace("<", "\\u003c")
-    return f"<script>({SCRIPT.read_text(encoding='utf-8')})({content})</script>"
+    return f"({SCRIPT.read_text(encoding='utf-8')})({content})"

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.data.time_ranges import DataSpan, TimeRange, format_range
 from pages.components import url_state
-from pages.components.i18n import _, format_value, get_date_format, translate_message
+from pages.components.i18n import _, format_value, get_date_format, translate_plain
 
 PERIOD = "period"  # query parameter, and value of the session that carries it to the next page
 CHIP_KEY, NAMED_KEY, DAYS_KEY, SHOWN_KEY = "period-chip", "period-named", "period-days", "period-shown"
@@ -105,7 +105,7 @@ def _read_code(span: DataSpan) -> str:
 
 
 def _name(part: TimeRange) -> str:
-    return part.code if part.label is None else translate_message(part.label)
+    return part.code if part.label is None else translate_plain(part.label)
 
 
 def _set_widgets(chosen: TimeRange | None, span: DataSpan, chips: list[str], named: list[str]) -> None:

@@ -17,7 +17,15 @@ from core.operations.known_events import EventSource, add_notes, has_whole_days,
 from core.operations.notes import read_notes
 from core.storage.notes import Note
 from pages.components import cache, covariate_upload, notes, time_range
-from pages.components.i18n import _, build_chart_config, format_value, get_language, localise_figure, translate_message
+from pages.components.i18n import (
+    _,
+    build_chart_config,
+    format_value,
+    get_language,
+    localise_figure,
+    translate_message,
+    translate_plain,
+)
 from pages.components.results.run_widgets import show_chart
 
 MAX_CACHED_TABLES = 32
@@ -232,9 +240,9 @@ def _show_table(timeline: Timeline, events: pd.DataFrame) -> None:
     records = events[EVENT_COLUMNS].to_dict("records")
     table = pd.DataFrame(
         {
-            "time": [translate_message(describe_span(row["start"], row["end"])) for row in records],
+            "time": [translate_plain(describe_span(row["start"], row["end"])) for row in records],
             "kind": [_(style.label) for style in events["kind"].map(EVENT_STYLES)],
-            "label": ["" if row["label"] is None else translate_message(row["label"]) for row in records],
+            "label": ["" if row["label"] is None else translate_plain(row["label"]) for row in records],
             "entities": [timeline.describe_entities(row["entities"]) for row in records],
         }
     )

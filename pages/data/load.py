@@ -16,6 +16,7 @@ from core.errors import InputError, UnknownLayoutError
 from core.runs.tracked_run import record_event
 from pages.components import auth, cache, dataset_overview, doctor, sample_cards, url_state, way_back
 from pages.components.i18n import _, translate_message
+from pages.components.markdown import escape_markdown
 from pages.components.task_links import ANALYSIS_FOLDER
 
 RECENT_DATASETS = 6
@@ -121,7 +122,7 @@ def _load_files(files: list[tuple[Path, str]], options: ReadOptions) -> None:
 
 
 def _show_dataset(dataset: Dataset) -> None:
-    st.title(", ".join(dataset.files[:3]) + (" …" if len(dataset.files) > 3 else ""))
+    st.title(escape_markdown(", ".join(dataset.files[:3])) + (" …" if len(dataset.files) > 3 else ""))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(
             ANALYSIS_FOLDER / "anomalies.py",

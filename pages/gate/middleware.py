@@ -2,6 +2,7 @@
 
 from starlette.middleware import Middleware
 
+from pages.gate.content_security import ContentSecurity
 from pages.gate.endpoints import SignInCheck
 from pages.gate.hosts import HostCheck
 from pages.gate.streams import StreamCheck
@@ -11,6 +12,7 @@ UPLOADS = UploadLedger()
 
 MIDDLEWARE = [
     Middleware(HostCheck),
+    Middleware(ContentSecurity),
     Middleware(SignInCheck),
     Middleware(UploadLimit, ledger=UPLOADS),
     Middleware(StreamCheck),

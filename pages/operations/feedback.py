@@ -10,6 +10,7 @@ from core.operations.feedback import FeedbackInput, build_precision_table, to_fr
 from core.storage.feedback import MAX_COMMENT_CHARS
 from pages.components import cache, feedback_form, job_progress, threshold_review, url_state
 from pages.components.i18n import _, format_value
+from pages.components.markdown import escape_markdown
 from pages.components.results import feedback_table
 from pages.components.results.run_widgets import show_chart
 from pages.components.task_links import link_recent_results
@@ -76,7 +77,7 @@ def _show_review() -> None:
     if pending_count:
         st.warning(
             _("Records pending delivery to {place}: {count}.").format(
-                count=format_value(pending_count), place=cache.get_workspace().feedback.location
+                count=format_value(pending_count), place=escape_markdown(cache.get_workspace().feedback.location)
             ),
             icon=":material/schedule_send:",
         )

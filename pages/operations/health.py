@@ -9,7 +9,8 @@ from core.operations.health import ServiceHealth, check_services, has_failure
 from core.operations.system_info import list_settings, list_versions
 from core.outbox import deliver_now
 from pages.components import cache
-from pages.components.i18n import _, format_value, translate_message
+from pages.components.i18n import _, format_value, translate_plain
+from pages.components.markdown import escape_markdown, format_code
 
 STATE_ICONS = {
     "works": ":material/check_circle:",
@@ -88,7 +89,7 @@ def _show_service(service: ServiceHealth) -> None:
             st.badge(_translate_state(state), icon=STATE_ICONS[state], color=STATE_COLOURS[state])  # type: ignore[arg-type]
         st.caption(" · ".join(_list_facts(service)))
         if service.problem:
-            st.text(translate_message(service.problem))
+            st.text(translate_plain(service.problem))
         if service.earlier:
             st.text(_("Last error: {error}").format(error=service.earlier))
 
@@ -104,8 +105,8 @@ def _translate_state(state: str) -> str:
 
 def _list_facts(service: ServiceHealth) -> list[str]:
     facts = [
-        f"`{service.place}`",
-        service.version,
+        format_code(service.place),
+        escape_markdown(service.version),
         _("{count} ms").format(count=format_value(round(1000 * service.seconds))),
     ]
     if service.backlog:

@@ -1,5 +1,7 @@
 """Pages in Streamlit's test harness: open a page, read its text, click a button."""
 
+import re
+
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -21,10 +23,10 @@ def open_page(page: str = "data/load.py", **address: str) -> AppTest:
 
 
 def read_page_text(app: AppTest) -> str:
-    """Return all text that the page shows."""
+    """Return all text that the page shows, as a reader sees it: without the escapes of Markdown."""
     headings = [*app.title, *app.header, *app.subheader]
     parts = [*headings, *app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.success]
-    return "\n".join(str(part.value) for part in parts)
+    return re.sub(r"\\([^\w\s])", r"\1", "\n".join(str(part.value) for part in parts))
 
 
 def click_button(app: AppTest, key: str) -> AppTest:

@@ -13,7 +13,7 @@ from core.tasks.anomalies.incident_figure import draw_incident
 from core.tasks.anomalies.incident_words import compute_percent, describe_incident, describe_part, round_amount
 from core.tasks.anomalies.result import SEVERITIES, Detection
 from pages.components import feedback_form, url_state
-from pages.components.i18n import _, format_value, get_date_format, translate_message
+from pages.components.i18n import _, format_value, get_date_format, translate_message, translate_plain
 from pages.components.markdown import escape_markdown
 from pages.components.ranked_list import Card, choose_entry
 from pages.components.results.run_widgets import show_chart
@@ -149,7 +149,7 @@ def _build_table(detection: Detection, entries: pd.DataFrame, verdicts: list[str
             "expected": [expected for _measured, expected in amounts],
             "percent": [compute_percent(record["measured"], record["expected"]) for record in records],
             "difference": [measured - expected for measured, expected in amounts],
-            "part": [translate_message(describe_part(record, detection.data.unit)) for record in records],
+            "part": [translate_plain(describe_part(record, detection.data.unit)) for record in records],
             "verdict": verdicts,
             "spreads": entries["spreads"].round(1),
             "rows": entries["rows"],
@@ -174,7 +174,7 @@ def _build_card(detection: Detection, entry: pd.Series, verdict: str) -> Card:
 
 
 def _describe_entry(detection: Detection, entry: pd.Series) -> str:
-    return translate_message(describe_incident(entry.to_dict(), detection.data.unit))
+    return translate_plain(describe_incident(entry.to_dict(), detection.data.unit))
 
 
 def _build_column_config(detection: Detection, table: pd.DataFrame) -> dict[str, ColumnConfig]:

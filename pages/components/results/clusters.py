@@ -71,7 +71,7 @@ def _show_summary(clustering: Clustering) -> None:
     """Show every cluster in words, the largest first."""
     sentences = [translate_message(message) for message in describe_clusters(clustering)]
     if sentences:
-        st.markdown("\n".join(f"- {escape_markdown(sentence)}" for sentence in sentences))
+        st.markdown("\n".join(f"- {sentence}" for sentence in sentences))
     if len(clustering.sizes) > MAX_SUMMARIES:
         st.caption(_("Only the {count} largest clusters are described.").format(count=MAX_SUMMARIES))
 
@@ -89,7 +89,7 @@ def _describe_quality(clustering: Clustering) -> str:
         text.format(value=_format_metric(quality, name)) for name, text in texts.items() if name in quality
     ]
     settings = ", ".join(f"{name} = {value}" for name, value in get_params(clusterer).items())
-    return " · ".join([f"{clusterer.name} ({settings})", *figures_of_merit])
+    return " · ".join([escape_markdown(f"{clusterer.name} ({settings})"), *figures_of_merit])
 
 
 def _format_metric(metrics: dict[str, float], name: str) -> str:

@@ -12,6 +12,7 @@ from core.spec.task import list_tasks
 from core.storage.datasets import DatasetInfo
 from pages.components import auth, cache, downloads, model_picker, selection_form, url_state
 from pages.components.i18n import _, format_value
+from pages.components.markdown import escape_markdown
 from pages.components.results.run_widgets import show_chart
 from pages.components.task_links import get_task_label
 from pages.components.term_help import explain
@@ -118,16 +119,20 @@ def _show_drift(result: DriftReport) -> None:
 
 def _list_notes(result: DriftReport) -> list[str]:
     files = _("Training data: {then}. New data: {now}.").format(
-        then=", ".join(result.reference.files), now=", ".join(result.current.files)
+        then=escape_markdown(", ".join(result.reference.files)), now=escape_markdown(", ".join(result.current.files))
     )
     notes = [files]
     if result.new_entities:
         notes.append(
-            _("Entities missing in the training data: {entities}.").format(entities=", ".join(result.new_entities[:10]))
+            _("Entities missing in the training data: {entities}.").format(
+                entities=escape_markdown(", ".join(result.new_entities[:10]))
+            )
         )
     if result.missing_entities:
         notes.append(
-            _("Entities missing in the new data: {entities}.").format(entities=", ".join(result.missing_entities[:10]))
+            _("Entities missing in the new data: {entities}.").format(
+                entities=escape_markdown(", ".join(result.missing_entities[:10]))
+            )
         )
     if result.is_combined:
         notes.append(
@@ -142,7 +147,8 @@ def _list_notes(result: DriftReport) -> list[str]:
 def _show_column(result: DriftReport, row: int) -> None:
     comparison = result.table.loc[row]
     reference_values, current_values = result.get_values(row)
-    st.header(" · ".join(filter(None, [str(comparison["entity"]), str(comparison["column"])])))
+    names = filter(None, [str(comparison["entity"]), str(comparison["column"])])
+    st.header(escape_markdown(" · ".join(names)))
     left, right = st.columns(2)
     with left:
         show_chart(

@@ -13,6 +13,7 @@ from core.storage.feedback import Feedback
 from pages.components import cache, clock, downloads
 from pages.components.feedback_form import format_verdict
 from pages.components.i18n import _, format_percent, format_value, get_date_format
+from pages.components.markdown import escape_markdown, format_code
 from pages.components.task_links import get_task_label, link_run
 
 MAX_SHOWN_ROWS = 2000
@@ -147,7 +148,12 @@ def _show_record(row: "pd.Series[object]") -> None:
     with st.container(border=True):
         st.caption(
             " · ".join(
-                [row["user"], get_subject_label(row["page"]), format_verdict(row["verdict"]) or "–", f"`{row['id']}`"]
+                [
+                    escape_markdown(row["user"]),
+                    get_subject_label(row["page"]),
+                    format_verdict(row["verdict"]) or "–",
+                    format_code(row["id"]),
+                ]
             )
         )
         if row["comment"]:

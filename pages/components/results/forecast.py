@@ -16,7 +16,7 @@ from core.tasks.forecast.period_words import PeriodWords, get_period_words, has_
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.spec import list_forecasters
 from core.tasks.forecast.total import TOTAL_ENTITY, list_summable_entities, sum_entities
-from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
+from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message, translate_plain
 from pages.components.results import forecast_alarms, forecast_evaluation, model, what_if
 from pages.components.results.forecast_evaluation import EntitySelector
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
@@ -215,7 +215,7 @@ def _show_candidates(table: pd.DataFrame) -> None:
         steps = f"{row.first_step}" if row.first_step == row.last_step else f"{row.first_step}–{row.last_step}"
         cells = rows.setdefault(label, {})
         if row.reason:
-            cells[_("Not compared because")] = translate_message(Message.load(str(row.reason)))
+            cells[_("Not compared because")] = translate_plain(Message.load(str(row.reason)))
         else:
             cells[_("WAPE, {steps} ahead").format(steps=steps)] = format_percent(round(float(row.wape), 4))
             cells[_("Weight, {steps} ahead").format(steps=steps)] = format_percent(round(float(row.weight), 2))

@@ -10,7 +10,7 @@ from core.tasks.forecast.alarm_words import describe_alarm, tabulate_alarms
 from core.tasks.forecast.result import Forecast
 from core.tasks.intervals.words import round_amount
 from pages.components import downloads, feedback_form, url_state
-from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
+from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_plain
 from pages.components.ranked_list import Card, choose_entry
 from pages.components.results.interval_labels import SEVERITY_LABELS, format_severity
 from pages.components.timeline import Timeline
@@ -146,7 +146,7 @@ def build_table(forecast: Forecast, alarms: pd.DataFrame, verdicts: list[str]) -
             "entity": alarms["entity"].astype(str),
             "start": alarms["start"],
             "percent": alarms["percent"].round(1),
-            "words": [translate_message(describe_alarm(alarm, forecast)) for alarm in alarms.to_dict("records")],
+            "words": [translate_plain(describe_alarm(alarm, forecast)) for alarm in alarms.to_dict("records")],
             "verdict": verdicts,
             "end": alarms["end"],
             "measured": alarms["measured"].map(round_amount),
@@ -206,7 +206,7 @@ def _describe_alarm(forecast: Forecast, alarm: pd.Series) -> None:
     with st.container(border=True, key="alarm"):
         st.text(
             f"#{int(alarm['alarm']) + 1} · {format_severity(alarm['severity'])} · {format_kind(alarm['kind'])}\n"
-            f"{translate_message(describe_alarm(alarm.to_dict(), forecast))}\n{' '.join(sentences)}"
+            f"{translate_plain(describe_alarm(alarm.to_dict(), forecast))}\n{' '.join(sentences)}"
         )
 
 

@@ -12,6 +12,7 @@ from core.detectors.images.image_model import ImageModel
 from core.tasks.images.judgement import Explanation, explain_images
 from pages.components import feedback_form
 from pages.components.i18n import _, format_value
+from pages.components.markdown import escape_markdown
 from pages.components.results.sequence_event import format_severity
 
 PANEL_WIDTH_PX, DETAIL_WIDTH_PX = 80, 180
@@ -72,7 +73,7 @@ def _describe_row(row: dict[Hashable, Any], verdict: str) -> str:
     """Return class, score, p-value and verdict of an image in two short lines."""
     p_value = row["p_value"]
     facts = [
-        f"**{row['class']}**" if row["class"] else str(row["image"])[-24:],
+        f"**{escape_markdown(row['class'])}**" if row["class"] else escape_markdown(str(row["image"])[-24:]),
         _("alarm") if row["anomaly"] else "",
         verdict,
     ]
@@ -110,7 +111,7 @@ def _show_detail(
             st.image(originals[number], width=DETAIL_WIDTH_PX, alt=_("The image before it was scaled"))
         st.image(pictures[number], width=panels * DETAIL_WIDTH_PX, alt=str(row["image"]))
         facts = [
-            _("class: {name}").format(name=row["class"]) if row["class"] else "",
+            _("class: {name}").format(name=escape_markdown(row["class"])) if row["class"] else "",
             _("score: {score}").format(score=format_score(row["score"])),
             _("severity: {severity}").format(severity=format_severity(int(row["severity"]))),
         ]

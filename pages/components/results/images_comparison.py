@@ -15,6 +15,7 @@ from core.tasks.images.figures import draw_comparison
 from core.tasks.images.spec import LINE_TO_BEAT, ImagesCompareSpec, list_detectors
 from pages.components import cache, downloads
 from pages.components.i18n import _, format_fixed, format_percent, format_value, translate_message
+from pages.components.markdown import escape_markdown
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 from pages.components.task_links import ANALYSIS_FOLDER
 
@@ -77,7 +78,7 @@ def show_unfinished(spec: ImagesCompareSpec, images: ImageSet) -> None:
 def name_detector(name: str) -> str:
     """Return the label of a detector; the name itself for one that no longer exists."""
     cls = list_detectors().get(name)
-    return _(cls.label) if cls else name
+    return _(cls.label) if cls else escape_markdown(name)
 
 
 def format_area(area: float, sd: float = float("nan")) -> str:
@@ -272,12 +273,12 @@ def _choose_weakest_class(comparison: ImageComparison, detector: str) -> str:
 def _show_fit(fit: dict[Hashable, Any], comparison_run: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         facts = [
-            _("seed {seed}").format(seed=fit["seed"]),
+            _("seed {seed}").format(seed=format_value(fit["seed"])),
             f"AUROC {format_area(fit['auc_roc'])}",
             f"AUPR {format_area(fit['auc_pr'])}",
             _("{seconds} s").format(seconds=format_value(float(f"{fit['seconds']:.2g}"))),
         ]
-        st.markdown(" · ".join(facts) if not fit["reason"] else f"{facts[0]} · {fit['reason']}")
+        st.markdown(" · ".join(facts) if not fit["reason"] else f"{facts[0]} · {escape_markdown(fit['reason'])}")
         if fit["collapse"]:
             st.caption(_("collapsed"))
         if fit["run"]:

@@ -18,6 +18,7 @@ from core.tasks.images.views import FALSE_ALARMS, GALLERIES, LEAST, MISSED, MOST
 from core.workspace import Workspace
 from pages.components import cache, job_progress, task_page
 from pages.components.i18n import _, format_value, translate_message
+from pages.components.markdown import escape_markdown
 from pages.components.results import image_gallery, images_threshold, model
 from pages.components.results.images_comparison import format_area, name_detector
 from pages.components.results.images_threshold import format_rate
@@ -111,7 +112,7 @@ def _show_metrics(result: ImageModelResult, run: str) -> None:
     st.caption(
         _("{detector} · normal class {name} · trained on {count} images, of which {intruders} abnormal").format(
             detector=name_detector(spec.detector.name),
-            name=spec.normal_class,
+            name=escape_markdown(spec.normal_class),
             count=format_value(result.counts.training),
             intruders=format_value(result.counts.intruders),
         )

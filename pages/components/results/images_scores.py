@@ -7,6 +7,7 @@ from core.tasks.images.fit import load_fitted_model
 from core.tasks.images.model_result import ImageScores
 from pages.components import cache, feedback_form
 from pages.components.i18n import _, format_percent, format_value, translate_message
+from pages.components.markdown import escape_markdown
 from pages.components.results import image_gallery
 from pages.components.results.image_gallery import format_p_value, format_score
 from pages.components.results.images_comparison import format_area, name_detector
@@ -60,7 +61,7 @@ def _show_metrics(scores: ImageScores, run: str) -> None:
 def _describe_model(scores: ImageScores) -> str:
     spec = scores.model_spec
     return _("Model: {detector}, trained on the class {name}. The most abnormal images come first.").format(
-        detector=name_detector(spec.detector.name), name=spec.normal_class
+        detector=name_detector(spec.detector.name), name=escape_markdown(spec.normal_class)
     )
 
 

@@ -9,6 +9,7 @@ from core.tasks.intervals.views import list_peaks
 from core.tasks.intervals.words import KIND_LABELS, describe_event, round_amount
 from pages.components import downloads, feedback_form, url_state
 from pages.components.i18n import _, format_value, translate_message
+from pages.components.markdown import escape_markdown
 from pages.components.ranked_list import Card, choose_entry
 from pages.components.results import interval_series
 from pages.components.results.interval_labels import (
@@ -166,8 +167,13 @@ def _build_column_config(result: Intervals) -> dict[str, ColumnConfig]:
 def _describe_event(result: Intervals, event: pd.Series) -> None:
     """Show the event in words, which a narrow screen shows whole."""
     unit = result.data.unit if len(result.measures) == 1 else ""
-    measure = [str(event["measure"])] if len(result.measures) > 1 else []
-    title = [format_severity(event["severity"]), str(event["entity"]), *measure, format_kind(event["kind"])]
+    measure = [escape_markdown(str(event["measure"]))] if len(result.measures) > 1 else []
+    title = [
+        format_severity(event["severity"]),
+        escape_markdown(str(event["entity"])),
+        *measure,
+        format_kind(event["kind"]),
+    ]
     sentences = map(translate_message, describe_event(event.to_dict(), unit))
     with st.container(border=True, key="interval-event"):
         st.markdown(f"**#{int(event['event']) + 1} · {' · '.join(title)}**")

@@ -13,6 +13,7 @@ from core.tasks.intervals.views import compute_skill, count_severities
 from core.tasks.intervals.words import describe_promise
 from pages.components import covariate_upload
 from pages.components.i18n import _, format_percent, format_value, translate_message
+from pages.components.markdown import escape_markdown
 from pages.components.results import interval_events, interval_quality, model
 from pages.components.results.interval_labels import format_severity, name_forecaster
 from pages.components.results.run_widgets import show_cost, show_record
@@ -120,7 +121,7 @@ def show_warnings(result: Intervals) -> None:
                     "week before: its loss is {share} higher. Use seasonal naive, other settings or a "
                     "longer history."
                 ).format(
-                    measure=measure,
+                    measure=escape_markdown(measure),
                     model=name_forecaster(str(result.get_scores(measure)["model"].iloc[0])),
                     share=format_percent(round(-skill, 3)),
                 ),

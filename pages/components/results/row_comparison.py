@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.tasks.row_comparison.result import RowComparison
 from pages.components.i18n import _, format_value
+from pages.components.markdown import escape_markdown
 from pages.components.results import score_card
 from pages.components.results.run_widgets import show_cost, show_record
 
@@ -18,7 +19,7 @@ def show_comparison(comparison: RowComparison, run: str) -> None:
     st.caption(
         _(
             "{entity}: {rows} rows. Every detector has its default settings and is trained on the rows it scores."
-        ).format(entity=comparison.entity, rows=format_value(comparison.test_rows))
+        ).format(entity=escape_markdown(comparison.entity), rows=format_value(comparison.test_rows))
         + " "
         + score_card.explain_columns(comparison.card)
     )

@@ -9,8 +9,8 @@ from babel import numbers
 from core.errors import NotFoundError, VigieError
 from core.spec.task import find_task
 from pages.components import cache, clock, downloads
-from pages.components.i18n import _, format_value, get_language, translate_message
-from pages.components.markdown import escape_markdown
+from pages.components.i18n import _, format_value, get_language, translate_message, translate_plain
+from pages.components.markdown import escape_markdown, format_code
 from pages.components.results import model
 from pages.components.results.run_list import NO_VALUE, get_status_label
 from pages.components.results.run_widgets import show_card_buttons, show_chart
@@ -37,12 +37,12 @@ def show_run(run_id: str) -> None:
         get_task_label(record.experiment),
         get_status_label(record.status),
         clock.format_epoch_ms(record.started_ms),
-        record.tags.get("user", ""),
-        f"`{record.id}`",
+        escape_markdown(record.tags.get("user", "")),
+        format_code(record.id),
     ]
     st.caption(" · ".join(facts))
     if record.tags.get("error"):
-        st.error(record.tags["error"].replace("$", "\\$"), icon=":material/report:")
+        st.error(escape_markdown(record.tags["error"]), icon=":material/report:")
     with st.container(horizontal=True, vertical_alignment="center"):
         _link_result(record)
         link = comparison.get_record_url(record, workspace)
@@ -66,7 +66,9 @@ def _link_result(record: "Record") -> None:
     if not has_data(record, cache.get_workspace()):
         files = record.tags.get("dataset.files", "")
         st.caption(
-            _("The data of this run are not stored here. Load {files} again to see the result.").format(files=files)
+            _("The data of this run are not stored here. Load {files} again to see the result.").format(
+                files=escape_markdown(files)
+            )
         )
         return
     digest = record.tags["dataset.digest"]
@@ -180,4 +182,4 @@ def _show_pictures(runs: "RunComparison") -> None:
     for column, (run, picture) in zip(columns, pictures.items(), strict=False):
         with column:
             st.caption(f"{escape_markdown(names[run])} · {translate_message(picture.title)}")
-            show_chart(draw_thumbnail(picture, _, value_range), f"picture-{run}", translate_message(picture.title))
+            show_chart(draw_thumbnail(picture, _, value_range), f"picture-{run}", translate_plain(picture.title))

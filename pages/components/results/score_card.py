@@ -10,6 +10,7 @@ from core.tasks.comparison.labels import label_line
 from core.tasks.comparison.result import HEADLINE_METRIC, DetectorComparison
 from core.tasks.sequences.result import SequenceDetection
 from pages.components.i18n import _, format_value, get_language
+from pages.components.markdown import escape_markdown
 from pages.components.results.run_widgets import show_cost, show_record
 from pages.components.term_help import link_label
 
@@ -41,7 +42,7 @@ def show_comparison(comparison: DetectorComparison, run: str) -> None:
             ).format(
                 count=format_value(comparison.injected_count),
                 copies=format_value(comparison.copy_count),
-                entity=comparison.entity,
+                entity=escape_markdown(comparison.entity),
             ),
             icon=":material/science:",
         )
@@ -50,7 +51,7 @@ def show_comparison(comparison: DetectorComparison, run: str) -> None:
         _(
             "{entity}: {train_rows} training rows, {test_rows} test rows. Every detector has its default settings."
         ).format(
-            entity=comparison.entity,
+            entity=escape_markdown(comparison.entity),
             train_rows=format_value(comparison.train_rows),
             test_rows=format_value(comparison.test_rows),
         )

@@ -10,7 +10,7 @@ from core.tasks.anomalies.result import SEVERITIES
 from core.tasks.sequences import figures, words
 from core.tasks.sequences.result import SequenceDetection
 from core.tasks.sequences.words import LASTING_CHANGE
-from pages.components.i18n import _, format_value, translate_message
+from pages.components.i18n import _, format_value, translate_message, translate_plain
 from pages.components.markdown import escape_markdown
 from pages.components.ranked_list import Card
 from pages.components.results.anomaly_list import SEVERITY_MARKS
@@ -25,17 +25,12 @@ def show(detection: SequenceDetection, number: int) -> None:
     title_parts = [
         f"#{number + 1}",
         format_severity(int(event["severity"])),
-        str(event["entity"]),
+        escape_markdown(str(event["entity"])),
         _format_span(event["start"], event["end"]),
     ]
     st.header(" · ".join(title_parts))
     has_cells = bool((detection.cells["event"] == number).any())
-    st.markdown(
-        " ".join(
-            message.render(_, lambda value: escape_markdown(format_value(value)))
-            for message in words.describe_event(detection, number)
-        )
-    )
+    st.markdown(" ".join(map(translate_message, words.describe_event(detection, number))))
     if not has_cells:
         st.caption(_("Values are saved only for the events with the highest scores."))
         return
@@ -62,7 +57,7 @@ def format_amount(amount: float) -> str:
 def format_usual(event: Any) -> str:
     """Return the usual range of the first cause of an event."""
     usual = words.describe_usual(event)
-    return translate_message(usual) if isinstance(usual, Message) else format_value(usual)
+    return translate_plain(usual) if isinstance(usual, Message) else format_value(usual)
 
 
 def format_duration(detection: SequenceDetection, event: Any) -> str:
