@@ -14,3 +14,18 @@ class Actor:
     user: str = field(default_factory=getpass.getuser)
     application: str = "Vigie"
     job: str = ""
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """User who reads runs: their own, and those of all if `sees_all`."""
+
+    user: str
+    sees_all: bool = False
+
+    def may_read(self, owner: str) -> bool:
+        """Tell whether the user may read a run of `owner`."""
+        return self.sees_all or (bool(self.user) and self.user == owner)
+
+
+NOBODY = Viewer("")

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     vigie_trusted_proxies: str = Field("", pattern=r"^[\w.:/*, -]*$")
     """Addresses or networks of proxies, separated by commas, for instance 10.0.0.7, 172.16.0.0/12. Only they may
     name the address of a visitor in X-Forwarded-For. Default: none, a visitor has the address that connects."""
+    vigie_private_runs: bool = False
+    """true: where users sign in, a run can be read by its user and by operators only. Default: false, every user who
+    has the address of a run can read it."""
 
     mlflow_tracking_uri: str = ""
     """Address of the MLflow server. Default: a SQLite file in the data folder; `make run` starts a server on it."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.accounts.setup_token import SetupToken
+from core.actor import Viewer
 from core.redaction import pseudonymise, strip_secrets
 from core.settings import Settings, get_settings
 from core.storage.covariates import CovariateStore
@@ -36,6 +37,7 @@ class Workspace:
 
     event_stream   outbox of the events; None where they stay in the local log
     more_outboxes  outboxes of further services
+    viewer         user for whom runs are read; None where every run may be read
     """
 
     settings: Settings
@@ -54,6 +56,7 @@ class Workspace:
     more_outboxes: tuple[Outbox, ...] = ()
     flash: FlashMessages = field(default_factory=FlashMessages)
     setup_token: SetupToken = field(default_factory=SetupToken)
+    viewer: Viewer | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Workspace":
@@ -80,6 +83,13 @@ class Workspace:
         """Build a workspace below `folder` with `tracking` as its only service, independent of the environment."""
         local = cls.from_settings(Settings.model_construct(vigie_data_dir=folder))
         return replace(local, tracking=tracking, **overrides)
+
+    def restrict_to(self, viewer: Viewer) -> "Workspace":
+        """Return this workspace, with the same stores and services, as `viewer` may read it."""
+        restricted = replace(self, viewer=viewer)
+        for name in ("accounts", "jobs"):  # cached properties, which `replace` would open again
+            restricted.__dict__[name] = getattr(self, name)
+        return restricted
 
     @property
     def folder(self) -> Path:

@@ -38,6 +38,7 @@ class RunFilter:
     since_ms, until_ms  start time in milliseconds since 1970: from (included), and before (excluded)
     text                part of the name, id, error, or of the value of a parameter
     stored_text         the same text in the words of stored names, where those on screen are translated; "" for none
+    owner               the user of the runs, exactly; None for runs of all users
     """
 
     task: str = ""
@@ -49,6 +50,7 @@ class RunFilter:
     until_ms: int = 0
     text: str = ""
     stored_text: str = ""
+    owner: str | None = None
 
 
 ALL_RUNS = RunFilter()
@@ -119,6 +121,7 @@ def matches(item: RunListItem, run_filter: RunFilter) -> bool:
         and (not run_filter.until_ms or record.started_ms < run_filter.until_ms)
         and _contains(record.tags.get("model_name", ""), run_filter.model)
         and _contains(record.tags.get("user", ""), run_filter.user)
+        and run_filter.owner in (None, record.tags.get("user", ""))
         and _digest_matches(record, run_filter.data)
         and _has_text(record, run_filter)
     )
@@ -203,7 +206,8 @@ def _build_filter(run_filter: RunFilter, after: Cursor | None) -> Iterator[str]:
     if after is not None:
         yield f"attributes.start_time <= {-after[0]}"
     data = "dataset.digest" if DIGEST.fullmatch(run_filter.data) else "dataset.files"
-    for tag, part in (("model_name", run_filter.model), ("user", run_filter.user), (data, run_filter.data)):
+    users = (("user", run_filter.user), ("user", run_filter.owner or ""))
+    for tag, part in (("model_name", run_filter.model), *users, (data, run_filter.data)):
         pattern = f"%{NON_PLAIN.sub('%', part[:MAX_PATTERN_LENGTH])}%"
         if pattern.strip("%"):
             yield f"tags.`{tag}` ILIKE '{pattern}'"

@@ -93,6 +93,7 @@ def main() -> None:
     if user is not None:
         auth.reset_for_user(user.name)
         user_badge.show(user)
+    auth.set_viewer(user)
     _show_language_switch()
     try:
         if user is not None or not auth.is_sign_in_required():

@@ -5,9 +5,12 @@ from typing import Any
 
 from core.actor import Actor
 from core.jobs.job_error import error_from_json
+from core.runs.stored_runs import load_run
 from core.storage.job import Job, WorkerHeartbeat
 from core.workspace import Workspace
 
+RUN_ARGUMENTS = ("model", "run")
+"""Arguments of tasks that name a run, whose model or result the task uses."""
 KEY_PATTERN = re.compile(r"[0-9a-f]{24}")
 
 
@@ -15,8 +18,13 @@ def submit(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor:
     """Submit a task with `arguments` (plain JSON) for `actor` and return the job.
 
     While a job is waiting or running, and for 3 s after its end (a double click), an equal submission of the same user
-    returns the same job. Raises ServiceUnavailableError if the queue does not answer.
+    returns the same job. Raises ServiceUnavailableError if the queue does not answer, and NotFoundError for the model
+    of a run that the user may not read.
     """
+    if workspace.viewer is not None:
+        for address in filter(None, map(arguments.get, RUN_ARGUMENTS)):
+            if "@" not in str(address):  # the worker reads every run; a registered model is for all
+                load_run(str(address), workspace)
     return workspace.jobs.submit(task, arguments, actor)
 
 

@@ -1,7 +1,7 @@
 """Search and comparison of runs, and their accuracy compared with their emissions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from core.errors import NotFoundError, ServiceUnavailableError
 from core.messages import N_
 from core.runs.promotion import fits_model
 from core.runs.stored_runs import call_mlflow
+from core.runs.visibility import get_owner_filter, may_read
 from core.spec.metric import HORIZON_SUFFIX
 from core.spec.task import find_task, get_metric
 from core.workspace import Workspace
@@ -30,8 +31,9 @@ def search_runs(
     """Return a page of the runs that pass a filter, newest first, and the reason where MLflow did not answer.
 
     Without MLflow, the runs are those that started on this machine. Waits at most two seconds for MLflow. `token` comes
-    from the page before.
+    from the page before. Where runs are private, only those that the user may read are found.
     """
+    run_filter = replace(run_filter, owner=get_owner_filter(workspace))
     try:
         return call_mlflow(workspace, lambda: search.search(workspace.tracking, run_filter, limit, token)), ""
     except ServiceUnavailableError as error:
@@ -51,7 +53,7 @@ def _load_record(run_id: str, workspace: Workspace) -> Record:
     record = workspace.tracking.spool.find_run(run_id) or call_mlflow(
         workspace, lambda: mlflow_runs.load_record(workspace.tracking, run_id)
     )
-    if record is None:
+    if record is None or not may_read(record, workspace):
         raise NotFoundError(N_("The run {run} was not found."), run=run_id[:12])
     return record
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from core.runs.visibility import may_read
 from core.workspace import Workspace
 from mlflow_utils import runs
 from mlflow_utils.run_record import InputData, Record
@@ -50,10 +51,11 @@ def load_parent(run_id: str, workspace: Workspace) -> Record | None:
     if not run_id:
         return None
     try:
-        return workspace.tracking.spool.find_run(run_id) or runs.load_record(workspace.tracking, run_id)
+        parent = workspace.tracking.spool.find_run(run_id) or runs.load_record(workspace.tracking, run_id)
     except Exception:
         logger.warning("what differs from run %s could not be found out", run_id, exc_info=True)
         return None
+    return parent if parent is not None and may_read(parent, workspace) else None
 
 
 def describe_changes(parent: Record, record: Record) -> str:

@@ -12,6 +12,7 @@ from core.runs.model_files import load_model
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import MODEL_SAVED, MODEL_TAG, record_event
 from core.runs.verdicts import measure_model_precision
+from core.runs.visibility import may_read, select_readable
 from core.spec.task import find_task
 from core.workspace import Workspace
 from mlflow_utils import model_io, registry
@@ -55,6 +56,8 @@ def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor)
     ):
         _check_name(name or "model")
         run = registry.load_candidate(workspace.tracking, run_id)
+        if not may_read(run, workspace):
+            raise NotFoundError(N_("The run {run} was not found."), run=run_id[:12])
         if run.status != "completed":
             raise DataError(
                 N_("The run {run} did not complete ({status}). Only completed runs can be registered."),
@@ -134,7 +137,7 @@ def runs_with_model(task: str, workspace: Workspace) -> list[Record]:
     )
     runs = mlflow_runs.list_latest_runs(workspace.tracking, task, MAX_LISTED_MODELS)
     earlier_runs = [run for run in runs if MODEL_TAG not in run.tags]  # of versions without the tag
-    return [run for run in (*tagged_runs, *earlier_runs) if fits_model(run)]
+    return [run for run in select_readable((*tagged_runs, *earlier_runs), workspace) if fits_model(run)]
 
 
 def fits_model(run: Record) -> bool:

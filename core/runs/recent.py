@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from core.runs.card_data import describe_result, read_result
 from core.runs.card_model import Picture
 from core.runs.comparison import RunFilter, search_runs
+from core.runs.visibility import may_read
 from core.spec.task import Task, find_task
 from core.workspace import Workspace
 from mlflow_utils.run_record import Record
@@ -79,7 +80,7 @@ def has_words(words: str, texts: Iterable[str]) -> bool:
 def load_picture(run_id: str, workspace: Workspace) -> Picture | None:
     """Return the picture of the run card of a run that started here; None for another run or without a picture."""
     record = workspace.tracking.spool.find_run(run_id)
-    if record is None:
+    if record is None or not may_read(record, workspace):
         return None
     try:
         result = read_result(record.experiment, workspace.tracking.spool.artifact_dir(record.key))

@@ -10,6 +10,7 @@ from core.errors import NotFoundError, OptionError, ServiceUnavailableError
 from core.messages import N_
 from core.runs.result import RESULT_FILE, RESULT_FOLDER, Result, load_mode_result
 from core.runs.tracked_run import JOB_TAG
+from core.runs.visibility import may_read
 from core.spec.spec import Spec
 from core.spec.task import get_task
 from core.workspace import Workspace
@@ -23,14 +24,18 @@ logger = logging.getLogger(__name__)
 
 
 def load_run(run_id: str, workspace: Workspace) -> StoredRun:
-    """Load a run by id. Raises NotFoundError where it does not exist or MLflow does not answer."""
+    """Load a run by id.
+
+    Raises NotFoundError where it does not exist, where MLflow does not answer, and where the user for whom `workspace`
+    reads runs may not read it.
+    """
     try:
         stored = runs.load_run(workspace.tracking, run_id)
     except Exception as error:
         raise NotFoundError(
             N_("The run {run} could not be loaded from MLflow ({reason})."), run=run_id[:12], reason=error
         ) from error
-    if stored is None:
+    if stored is None or not may_read(stored.record, workspace):
         raise NotFoundError(N_("The run {run} was not found."), run=run_id[:12])
     return stored
 

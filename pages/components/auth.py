@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.accounts import User
-from core.actor import Actor
+from core.actor import NOBODY, Actor, Viewer
 from core.errors import AccessDeniedError, ServiceUnavailableError
 from core.messages import N_
 from core.runs.tracked_run import record_event
@@ -106,6 +106,20 @@ def read_identity(claims: Mapping[str, object]) -> str:
     """
     email = claims.get("email") if claims.get("email_verified") is not False else None
     return str(email or claims.get("sub") or "")
+
+
+def set_viewer(user: SignedInUser | None) -> None:
+    """Set whose runs this session reads from now on, where runs are private."""
+    if user is None:
+        viewer = NOBODY if is_sign_in_required() else None
+    else:
+        viewer = Viewer(user.name, sees_all=not user.roles.isdisjoint(OPERATOR_ROLES))
+    url_state.set_state(cache.VIEWER_KEY, viewer)
+
+
+def has_private_runs() -> bool:
+    """Tell whether users read their own runs only, except operators."""
+    return cache.get_workspace().settings.vigie_private_runs and is_sign_in_required()
 
 
 def reset_for_user(name: str) -> None:

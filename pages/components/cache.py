@@ -8,8 +8,10 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core import workspace as core_workspace
+from core.actor import NOBODY, Viewer
 from core.data.dataset import Dataset
 from core.errors import NotFoundError
 from core.runs.stored_runs import load_run
@@ -23,13 +25,24 @@ MAX_CACHED_RESULTS = 64
 RESULT_TTL_S = 60
 DOUBLE_CLICK_S = 3.0
 HASH_FUNCTION_BY_NAME: dict[str | type[Any], Callable[[Any], Any]] = {
-    FunctionType: lambda function: function.__qualname__
+    FunctionType: lambda function: function.__qualname__,
+    Viewer: repr,
 }
+VIEWER_KEY = "viewer"
+"""Key of the state of a session; None where nobody signs in, so that every run may be read."""
 
 
 def get_workspace() -> Workspace:
-    """Return the workspace of all pages; tests replace this function."""
-    return core_workspace.get_workspace()
+    """Return the workspace of all pages; tests replace this function.
+
+    Where runs are private, it reads the runs of the user whom `auth.set_viewer` has named in this session. Outside the
+    session of a browser it reads none.
+    """
+    workspace = core_workspace.get_workspace()
+    if not workspace.settings.vigie_private_runs:
+        return workspace
+    viewer = url_state.get_state(VIEWER_KEY, NOBODY) if get_script_run_ctx(suppress_warning=True) else NOBODY
+    return workspace if viewer is None else workspace.restrict_to(viewer)
 
 
 # ---- dataset and results --------------------------------------------------------------------------------------------
@@ -70,14 +83,23 @@ def load_result(task: str, reader: Callable[[str, Workspace], T]) -> T | None:
     return cache_by_run(reader, run_id)
 
 
-@st.cache_resource(
-    max_entries=MAX_CACHED_RESULTS, ttl=RESULT_TTL_S, show_spinner=False, hash_funcs=HASH_FUNCTION_BY_NAME
-)
 def cache_by_run(reader: Callable[[str, Workspace], T], run_id: str) -> T:
-    """Return the value that `reader` reads from a run.
+    """Return the value that `reader` reads from a run. All sessions that may read the run share it.
 
     The value is read again after a minute, because a pending run may be delivered in between.
     """
+    return _cache_for_viewer(reader, run_id, get_workspace().viewer)
+
+
+def clear_runs() -> None:
+    """Forget what was read from runs."""
+    _cache_for_viewer.clear()
+
+
+@st.cache_resource(
+    max_entries=MAX_CACHED_RESULTS, ttl=RESULT_TTL_S, show_spinner=False, hash_funcs=HASH_FUNCTION_BY_NAME
+)
+def _cache_for_viewer(reader: Callable[[str, Workspace], T], run_id: str, viewer: Viewer | None) -> T:
     return reader(run_id, get_workspace())
 
 

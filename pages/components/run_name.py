@@ -63,6 +63,6 @@ def _rename(record: "Record", name: str) -> None:
     except VigieError as error:
         st.error(translate_message(error.message), icon=":material/error:")
         return
-    cache.cache_by_run.clear()
+    cache.clear_runs()
     url_state.set_state(f"renamed-{record.id}", not is_delivered)
     st.rerun()

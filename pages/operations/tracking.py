@@ -14,7 +14,7 @@ from core.runs.figures import draw_accuracy_and_cost
 from core.runs.run_names import untranslate_text
 from core.runs.run_table import DEFAULT_COLUMNS, is_column, list_columns, runs_to_frame
 from core.spec.task import get_metric, get_task, list_task_names
-from pages.components import cache, clock, saved_views, url_state
+from pages.components import auth, cache, clock, saved_views, url_state
 from pages.components.i18n import _, format_value, get_date_format
 from pages.components.page_state import make_choice_field, make_list_field, make_period_field, make_text_field
 from pages.components.results import run_list
@@ -53,6 +53,8 @@ def page() -> None:
         saved_views.show(PAGE, VIEW_FIELDS)
         columns = _ask_columns(runs, run_filter.task)
         _link_mlflow(run_filter.task)
+    if auth.has_private_runs():
+        st.caption(_("Runs are private: you see your own. Operators see those of all users."))
     if is_mlflow_silent:
         st.warning(
             _("MLflow does not respond. The list contains only runs of this machine. No run is lost."),

@@ -9,9 +9,9 @@ import streamlit as st
 
 from core.language import Language
 from core.runs.stored_runs import get_run_cost, get_run_url, is_pending, load_run
-from pages.components import cache, downloads
+from pages.components import auth, cache, downloads
 from pages.components.i18n import _, build_chart_config, format_value, get_language, localise_figure
-from pages.components.markdown import escape_markdown
+from pages.components.markdown import escape_markdown, format_code
 from pages.components.run_name import format_run_name, show_rename, show_rename_note
 
 
@@ -41,9 +41,14 @@ def show_record(run: str) -> None:
         show_card_buttons(run)
         if is_pending(run, cache.get_workspace()):
             st.caption(_("MLflow does not respond. The run is saved here and pending delivery."))
-        st.caption(
-            _("Run {run}. The address of this page opens the same result for your colleagues.").format(run=f"`{run}`")
-        )
+        st.caption(_describe_readers().format(run=format_code(run)))
+
+
+def _describe_readers() -> str:
+    """Return a sentence with {run} that tells who can open the address of a result."""
+    if auth.has_private_runs():
+        return _("Run {run}. The address of this page opens the result for you and for operators only.")
+    return _("Run {run}. The address of this page opens the same result for your colleagues.")
 
 
 def show_card_buttons(run: str) -> None:
