@@ -222,8 +222,8 @@ def test_anomalies_page_in_french(page_workspace: Workspace, sample: Dataset, mo
 def test_load_page_keeps_sessions_separate(page_workspace: Workspace, sample: Dataset) -> None:
     digest = page_workspace.datasets.save(sample)
     first, second = open_page(dataset=digest), open_page()
-    assert "sample_gas_daily" in first.title[0].value
-    assert "sample_gas_daily" not in second.title[0].value
+    assert "sample_gas_daily" in read_page_text(first)
+    assert "sample_gas_daily" not in read_page_text(second)
 
 
 def test_every_page_has_a_test() -> None:

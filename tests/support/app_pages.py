@@ -26,7 +26,7 @@ def read_page_text(app: AppTest) -> str:
     """Return all text that the page shows, as a reader sees it: without the escapes of Markdown."""
     headings = [*app.title, *app.header, *app.subheader]
     parts = [*headings, *app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.success]
-    return re.sub(r"\\([^\w\s])", r"\1", "\n".join(str(part.value) for part in parts))
+    return re.sub(r"\\([^A-Za-z0-9\s])", r"\1", "\n".join(str(part.value) for part in parts))
 
 
 def click_button(app: AppTest, key: str) -> AppTest:

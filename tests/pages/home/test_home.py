@@ -43,7 +43,7 @@ def test_home_page_offers_every_sample_with_outlook(page_workspace: Workspace) -
     app = click_button(app, "sample-tidy_series")
     [stored] = page_workspace.datasets.list_recent()
     assert app.query_params["dataset"] == stored.digest
-    assert "sample_tidy_series" in app.title[0].value
+    assert "sample_tidy_series" in read_page_text(app)
 
 
 def test_home_page_leads_back_to_results_data_and_jobs(page_workspace: Workspace, sample: Dataset) -> None:
