@@ -1,4 +1,4 @@
-"""Background work of a server: an embedded worker, deliveries, and the preload of slow libraries."""
+"""Background work of a server: embedded worker, deliveries, preload of slow libraries, collection of garbage."""
 
 import socket
 import threading
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 
-from core import jobs
+from core import collector, jobs
 from core.errors import VigieError
 from core.jobs.preload import preload
 from core.jobs.supervisor import WorkerProcess
@@ -34,7 +34,14 @@ async def lifespan(app: object) -> AsyncIterator[None]:
 @cache
 def start_preload() -> None:
     """Load slow libraries in the background, once per server, so that the first analysis does not wait for them."""
-    threading.Thread(target=preload, args=(get_workspace(),), daemon=True, name="preload").start()
+    threading.Thread(target=_preload_and_collect, args=(get_workspace(),), daemon=True, name="preload").start()
+
+
+def _preload_and_collect(workspace: Workspace) -> None:
+    """Load the libraries, then collect the garbage of the pages until the end of the process."""
+    preload(workspace)
+    collector.freeze_loaded_objects()
+    collector.collect_periodically(threading.Event())
 
 
 def _supervise_worker(workspace: Workspace, shutdown: threading.Event) -> None:

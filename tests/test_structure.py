@@ -37,7 +37,7 @@ LAYERS = (
     ("spec",),
     ("circuit_breaker",),
     ("errors", "redaction", "language", "phrases"),
-    ("settings", "messages", "progress", "lazy_import", "actor", "array_types"),
+    ("settings", "messages", "progress", "lazy_import", "actor", "array_types", "collector"),
     ("",),  # core itself: its version
 )
 LAYER_BY_SUBPACKAGE = {subpackage: number for number, subpackages in enumerate(LAYERS) for subpackage in subpackages}

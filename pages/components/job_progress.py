@@ -7,7 +7,6 @@ the result of `open_finished_run` at the place of the progress bar; this may rai
 Equal arguments of the same user are one job, in all tabs and after a refresh. A page never waits for a job.
 """
 
-import gc
 from typing import Any
 
 import pandas as pd
@@ -31,7 +30,6 @@ def submit_job(task: str, arguments: dict[str, Any]) -> None:
     Raises ServiceUnavailableError if the job queue does not answer.
     """
     job = jobs.submit(task, arguments, workspace=cache.get_workspace(), actor=auth.current_actor(task))
-    _freeze_loaded_objects()
     url_state.set_query_param("work", job.key)
     st.rerun()
 
@@ -142,13 +140,3 @@ def _cancel_job(key: str) -> None:
         jobs.cancel(key, cache.get_workspace())
     except ServiceUnavailableError as error:
         st.toast(translate_message(error.message), icon=":material/cloud_off:")
-
-
-def _freeze_loaded_objects() -> None:
-    """Exclude all loaded objects from later garbage collections.
-
-    Streamlit runs the garbage collector after every run of a script. With all libraries loaded this takes 0.4 s, too
-    long for a page that polls twice a second.
-    """
-    gc.collect()
-    gc.freeze()
