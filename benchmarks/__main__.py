@@ -39,7 +39,8 @@ BENCHMARKS = (
     "scale_intervals",
     "call_records",
     "analyst_tasks",
-    "call_times",
+    "analyst_load",
+    "server_memory",
     "faults",
 )
 OPTION_NAMES = ("compiled", "departures")  # read by sgmvrnn_backward and sgmvrnn_accuracy

@@ -52,8 +52,11 @@ class Visit:
 
 
 @contextmanager
-def run_server(folder: Path) -> Iterator[str]:
-    """Run a server on the data folder `folder`, with the agent API of Streamlit, and yield its URL."""
+def run_server(folder: Path, wait_s: int = 30) -> Iterator[str]:
+    """Run a server on the data folder `folder`, with the agent API of Streamlit, and yield its URL.
+
+    A request whose script runs for more than `wait_s` seconds is answered before the script ends.
+    """
     port = find_free_port()
     command = [
         sys.executable,
@@ -65,6 +68,8 @@ def run_server(folder: Path) -> Iterator[str]:
         "--server.address=127.0.0.1",
         f"--server.port={port}",
         "--server.enableAgentApi=true",
+        f"--server.agentWaitTimeout={wait_s}",
+        "--server.agentMaxSessions=1000",
         "--server.fileWatcherType=none",
         "--browser.gatherUsageStats=false",
     ]
@@ -121,7 +126,7 @@ def visit_at_once(address: str, datasets: list[Dataset], times: int = VISITS) ->
 
 def find_mixed_results(visits: list[Visit], datasets: list[Dataset], folder: Path) -> list[str]:
     """Return a message for every visit with data of another analyst, or with a wrong result."""
-    server, alone = _build_workspace(folder), _build_workspace(folder / "alone")
+    server, alone = build_workspace(folder), build_workspace(folder / "alone")
     messages = [] if len({visit.run_id for visit in visits}) == len(visits) else ["two analysts share a run"]
     for visit, dataset in zip(visits, datasets, strict=True):
         expected_result, _ = detect(DetectionSpec(), dataset, workspace=alone, actor=Actor("alone", "benchmark"))
@@ -150,7 +155,8 @@ def store_datasets(folder: Path, count: int) -> list[Dataset]:
     return datasets
 
 
-def _build_workspace(folder: Path) -> Workspace:
+def build_workspace(folder: Path) -> Workspace:
+    """Return the workspace of a server on the data folder `folder`."""
     folder.mkdir(exist_ok=True)
     return Workspace.in_folder(
         folder, Tracking(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri(), folder / "runs")
@@ -165,7 +171,7 @@ def _request(seconds: list[float], address: str, **arguments: Any) -> dict[str, 
     began = time.perf_counter()
     with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S) as answer:
         response = json.loads(answer.read())
-    while response["status"] not in ("ready", "error"):  # the script still runs: request its end
+    while "status" not in response:  # the server stopped waiting for the script, which still runs: wait again
         response = _request([], address, session_id=response["session_id"])
     seconds.append(time.perf_counter() - began)
     return dict(response)
