@@ -5,11 +5,12 @@ Source texts are English. The catalogues in `locales/` are compiled at first use
 
 import gettext
 import io
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 LANGUAGES = {"en": "English", "fr": "Français"}
+MAX_CACHED_NUMBERS = 20_000
+MAX_DECIMAL = 1e21  # with six digits after the point, below the 28 digits of a decimal
 LOCALES = Path(__file__).resolve().parents[1] / "locales"
 STORED_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2})?)?")
 PERCENT_PATTERNS = {"fr": "#,##0.##\u202f%"}
@@ -114,11 +117,10 @@ class Language:
         if isinstance(value, bool):
             return str(value)
         if isinstance(value, Integral):
-            return numbers.format_decimal(int(value), locale=self.code)
+            return _format_number(self.code, int(value), None)
         if isinstance(value, Real):
-            value = float(value)
-            pattern = "#,##0.######" if abs(value) < 100 else "#,##0.#"
-            return numbers.format_decimal(value, format=pattern, locale=self.code)
+            value = float(value) + 0.0  # -0.0 becomes 0.0
+            return _format_number(self.code, value, "#,##0.######" if abs(value) < 100 else "#,##0.#")
         if isinstance(value, datetime):
             style = "d MMM y" if (value.hour, value.minute) == (0, 0) else "d MMM y HH:mm"
             return dates.format_datetime(value, style, locale=self.code)
@@ -128,7 +130,7 @@ class Language:
 
     def format_fixed(self, value: float, digits: int) -> str:
         """Return a number with a fixed number of decimals, for columns of figures."""
-        return numbers.format_decimal(value, format=f"#,##0.{'0' * digits}", locale=self.code)
+        return _format_number(self.code, value + 0.0, f"#,##0.{'0' * digits}")
 
     def format_percent(self, share: float) -> str:
         """Return a share (0–1) as a percentage."""
@@ -170,6 +172,17 @@ class Language:
     def build_chart_config(self) -> dict[str, Any]:
         """Return the configuration of a chart of Plotly: no toolbar, names of months and days of the language."""
         return {"displayModeBar": False, "locale": self.code, "locales": {self.code: _build_chart_locale(self.code)}}
+
+
+@lru_cache(maxsize=MAX_CACHED_NUMBERS, typed=True)
+def _format_number(code: str, value: float, pattern: str | None) -> str:
+    """Return a number as text; kept, because a page formats hundreds of numbers again at every rerun.
+
+    Numbers with more digits than a decimal has are written as a power of ten.
+    """
+    if MAX_DECIMAL <= abs(value) < math.inf:
+        return numbers.format_scientific(float(value), format="0.######E0", locale=code)
+    return numbers.format_decimal(value, format=pattern, locale=code)
 
 
 @cache
