@@ -39,6 +39,7 @@ BENCHMARKS = (
     "scale_intervals",
     "call_records",
     "analyst_tasks",
+    "call_times",
     "analyst_load",
     "server_memory",
     "faults",

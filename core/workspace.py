@@ -21,6 +21,7 @@ from core.storage.notes import NoteStore
 from core.storage.outbox import Outbox
 from core.storage.raw_uploads import RAW_FOLDER, RawUploads
 from core.storage.read_choices import ReadChoices
+from core.storage.renderings import RenderingStore, compute_code_version
 from core.storage.s3 import Bucket
 from core.storage.saved_views import SavedViews
 from core.storage.uploads import UploadStore
@@ -49,6 +50,7 @@ class Workspace:
     image_sets: ImageSetStore
     notes: NoteStore
     saved_views: SavedViews
+    renderings: RenderingStore
     events: EventLog
     feedback: FeedbackStore
     tracking: Tracking
@@ -72,6 +74,7 @@ class Workspace:
             ImageSetStore(folder / "image-sets"),
             NoteStore(folder / "notes"),
             SavedViews(folder / "saved-views"),
+            RenderingStore(folder / "renderings", compute_code_version()),
             EventLog(folder / "events"),
             FeedbackStore(folder / "feedback", Bucket.from_settings(settings)),
             Tracking(settings.tracking_uri, settings.artefacts_location, folder / "runs"),

@@ -4,7 +4,7 @@ import json
 import typing
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import pandas as pd
 
@@ -43,6 +43,11 @@ class Result:
         """Digest of the dataset that the run made, with which the reader goes on; "" where it made none."""
         return ""
 
+    @property
+    def is_stored(self) -> bool:
+        """True for a result as its run holds it; False for a new one, and for a part that `replace` made of one."""
+        return "_is_stored" in vars(self)
+
     def save(self, folder: Path) -> None:
         """Write the result below `folder`; `load` reads it back."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,13 +83,22 @@ def _is_required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
 
+R = TypeVar("R", bound=Result)
+
+
 def load_mode_result(task: Task, folder: Path) -> Result:
     """Read the result of a run of `task`; its spec tells the mode. Raises NotFoundError where there is no result."""
     try:
         spec_name = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))["spec"][CLASS_KEY]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise NotFoundError(N_("This run has no result to show.")) from error
-    result: Result = load_entry_point(task.get_result_entry(spec_name)).load(folder)
+    return load_stored_result(load_entry_point(task.get_result_entry(spec_name)), folder)
+
+
+def load_stored_result(kind: type[R], folder: Path) -> R:
+    """Read a result of class `kind` as `kind.load` does, and mark it as that of a run, see `Result.is_stored`."""
+    result = kind.load(folder)
+    vars(result)["_is_stored"] = True
     return result
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from core.errors import NotFoundError, OptionError, ServiceUnavailableError
 from core.messages import N_
-from core.runs.result import RESULT_FILE, RESULT_FOLDER, Result, load_mode_result
+from core.runs.result import RESULT_FILE, RESULT_FOLDER, Result, load_mode_result, load_stored_result
 from core.runs.tracked_run import JOB_TAG
 from core.runs.visibility import may_read
 from core.spec.spec import Spec
@@ -42,7 +42,7 @@ def load_run(run_id: str, workspace: Workspace) -> StoredRun:
 
 def load_result(run_id: str, kind: type[R], workspace: Workspace) -> R:
     """Load the result of class `kind` of a run. Raises NotFoundError for a run without such a result."""
-    return kind.load(load_run(run_id, workspace).files / RESULT_FOLDER)
+    return load_stored_result(kind, load_run(run_id, workspace).files / RESULT_FOLDER)
 
 
 def load_task_result(run_id: str, workspace: Workspace) -> Result:

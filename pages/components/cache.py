@@ -1,12 +1,13 @@
-"""Cached workspace, datasets and results, shared by all sessions of a server."""
+"""Cached workspace, datasets, results and their figures, shared by all sessions of a server."""
 
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import pandas as pd
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -14,9 +15,14 @@ from core import workspace as core_workspace
 from core.actor import NOBODY, Viewer
 from core.data.dataset import Dataset
 from core.errors import NotFoundError
+from core.runs import renderings
 from core.runs.stored_runs import load_run
 from core.workspace import Workspace
 from pages.components import url_state
+from pages.components.i18n import get_language
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 T = TypeVar("T")
 
@@ -101,6 +107,22 @@ def clear_runs() -> None:
 )
 def _cache_for_viewer(reader: Callable[[str, Workspace], T], run_id: str, viewer: Viewer | None) -> T:
     return reader(run_id, get_workspace())
+
+
+# ---- figures and tables of results ----------------------------------------------------------------------------------
+
+
+def draw_once(run_id: str, draw: "Callable[..., go.Figure]", *arguments: Any) -> "go.Figure":
+    """Return the figure `draw(*arguments)` of a run's result, drawn once for all sessions that read its language.
+
+    Everything that the figure shows is among the arguments, or is the result of the run and rows of its dataset.
+    """
+    return renderings.draw_once(get_workspace().renderings, run_id, get_language(), draw, arguments)
+
+
+def tabulate_once(run_id: str, build: Callable[..., pd.DataFrame], *arguments: Any) -> pd.DataFrame:
+    """Return the table `build(*arguments)` of a run's result, built once for all sessions, as `draw_once` draws."""
+    return renderings.tabulate_once(get_workspace().renderings, run_id, get_language(), build, arguments)
 
 
 # ---- double clicks --------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from core.tasks.anomalies.calendar_figure import draw_calendar_map
 from core.tasks.anomalies.result import Detection
 from core.tasks.anomalies.spec import PER_1000_ROWS, PERIOD_LABELS
 from core.tasks.anomalies.timeline import MAX_FOCUS_ENTITIES, choose_focus, draw_timeline
+from pages.components import cache
 from pages.components.i18n import _, format_percent, format_value, list_months, list_weekdays, translate_message
 from pages.components.results import anomaly_list, live_threshold, model
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
@@ -29,7 +30,7 @@ def show_detection(detection: Detection, dataset: Dataset | None, run: str) -> N
     else:
         shared = open_timeline(dataset, filters_lists=False)
         anomaly_list.show(detection, dataset, run)
-        _show_views(detection, dataset, shared)
+        _show_views(detection, dataset, shared, run)
     live_threshold.show(run)
     model.show_section(run, "anomalies")
     show_downloads(lambda: _export_table(detection), "anomalies", _("All scores ({kind})"))
@@ -90,17 +91,17 @@ def _describe_threshold(detection: Detection) -> str:
 
 
 @st.fragment
-def _show_views(detection: Detection, dataset: Dataset | None, shared: Timeline) -> None:
+def _show_views(detection: Detection, dataset: Dataset | None, shared: Timeline, run: str) -> None:
     """Show the anomalies over time, by day, entity and month; only the open view is drawn."""
     st.header(_("All anomalies"))
     if dataset is not None and not dataset.has_dates:
-        _show_timeline(detection, dataset, shared)
+        _show_timeline(detection, dataset, shared, run)
         return
-    views: dict[str, Callable[[Detection, Dataset | None], None]] = {
-        _("Over time"): partial(_show_timeline, shared=shared),
-        _("Calendar"): _show_calendar,
-        _("By entity"): _show_entities,
-        _("By month"): _show_months,
+    views: dict[str, Callable[[], None]] = {
+        _("Over time"): partial(_show_timeline, detection, dataset, shared, run),
+        _("Calendar"): partial(_show_calendar, detection, run),
+        _("By entity"): partial(_show_entities, detection, run),
+        _("By month"): partial(_show_months, detection, run),
     }
     if dataset is None:
         del views[_("Over time")]
@@ -108,10 +109,10 @@ def _show_views(detection: Detection, dataset: Dataset | None, shared: Timeline)
     for tab, show_view in zip(tabs, views.values(), strict=True):
         if tab.open:
             with tab:
-                show_view(detection, dataset)
+                show_view()
 
 
-def _show_timeline(detection: Detection, dataset: Dataset | None, shared: Timeline) -> None:
+def _show_timeline(detection: Detection, dataset: Dataset | None, shared: Timeline, run: str) -> None:
     if dataset is None:
         return
     focus = choose_focus(detection, dataset.entities)
@@ -120,28 +121,32 @@ def _show_timeline(detection: Detection, dataset: Dataset | None, shared: Timeli
             _("Entities in colour"), dataset.entities, focus, max_selections=MAX_FOCUS_ENTITIES, key="curve"
         )
     shared.show_chart(
-        draw_timeline(shared.select_rows(dataset), detection, _, translate_message, focus),
+        cache.draw_once(run, draw_timeline, shared.select_rows(dataset), detection, _, translate_message, focus),
         "timeline",
         _("Values over time, incidents marked"),
         focus[0] if len(focus) == 1 else "",
     )
 
 
-def _show_calendar(detection: Detection, dataset: Dataset | None) -> None:
+def _show_calendar(detection: Detection, run: str) -> None:
     show_chart(
-        draw_calendar_map(detection, _, list_weekdays(), list_months()),
+        cache.draw_once(run, draw_calendar_map, detection, _, list_weekdays(), list_months()),
         "calendar",
         _("Anomalies per day of each year, weeks from left to right and weekdays from Monday at the top"),
     )
 
 
-def _show_entities(detection: Detection, dataset: Dataset | None) -> None:
-    show_chart(figures.draw_counts_per_entity(detection, _), "per-entity", _("Anomalies of each entity"))
-
-
-def _show_months(detection: Detection, dataset: Dataset | None) -> None:
+def _show_entities(detection: Detection, run: str) -> None:
     show_chart(
-        figures.draw_counts_per_month(detection, _, list_months()), "per-month", _("Anomalies per month of the year")
+        cache.draw_once(run, figures.draw_counts_per_entity, detection, _), "per-entity", _("Anomalies of each entity")
+    )
+
+
+def _show_months(detection: Detection, run: str) -> None:
+    show_chart(
+        cache.draw_once(run, figures.draw_counts_per_month, detection, _, list_months()),
+        "per-month",
+        _("Anomalies per month of the year"),
     )
 
 

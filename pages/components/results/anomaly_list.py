@@ -12,7 +12,7 @@ from core.tasks.anomalies import figures
 from core.tasks.anomalies.incident_figure import draw_incident
 from core.tasks.anomalies.incident_words import compute_percent, describe_incident, describe_part, round_amount
 from core.tasks.anomalies.result import SEVERITIES, Detection
-from pages.components import feedback_form, url_state
+from pages.components import cache, feedback_form, url_state
 from pages.components.i18n import _, format_value, get_date_format, translate_message, translate_plain
 from pages.components.markdown import escape_markdown
 from pages.components.ranked_list import Card, choose_entry
@@ -31,26 +31,28 @@ def show(detection: Detection, dataset: Dataset | None, run: str) -> None:
     A choice draws only this part of the page again.
     """
     st.header(_("Incidents, worst first"))
-    view, entries = _select_entries(detection)
-    if entries.empty:
+    view, numbers = _select_numbers(detection)
+    if numbers.empty:
         st.info(_("No incident matches these filters."))
         return
-    shown = entries.head(MAX_SHOWN_ROWS)
-    st.caption(_describe_list(view, len(entries)))
-    verdicts = feedback_form.list_verdicts(run, detection.rows.loc[shown["row"], ["entity", "time"]])
-    table = _build_table(detection, shown, verdicts, view)
+    shown = numbers[:MAX_SHOWN_ROWS]
+    st.caption(_describe_list(view, len(numbers)))
+    rows = detection.incidents["row"].loc[shown - 1] if view == "incidents" else shown - 1
+    verdicts = feedback_form.list_verdicts(run, detection.rows.loc[rows, ["entity", "time"]])
+    table = cache.tabulate_once(run, _build_table, detection, view, shown.to_list())
+    table.insert(table.columns.get_loc("spreads"), "verdict", verdicts)
     number = choose_entry(
         table,
         _build_column_config(detection, table),
-        lambda number: _build_card(detection, shown.loc[number], table["verdict"].get(number, "")),
+        lambda number: _build_card(detection, _get_entry(detection, view, number), table["verdict"].get(number, "")),
         address="incident" if view == "incidents" else "row",
         label=_("Incidents, worst first") if view == "incidents" else _("Rows, worst first"),
         details=[*DETAILS, *(["verdict"] if not any(verdicts) else [])],
     )
-    entry = shown.loc[number]
+    entry = _get_entry(detection, view, number)
     st.header(f"{format_severity(entry['severity'])} · {escape_markdown(_describe_entry(detection, entry))}")
     row = _ask_row(detection, int(entry["row"])) if view == "incidents" else int(entry["row"])
-    _show_row(detection, dataset, row)
+    _show_row(detection, dataset, row, run)
     feedback_form.ask_verdict("anomalies", run, detection.rows.loc[row, ["entity", "time", "score"]].to_dict())
 
 
@@ -62,11 +64,8 @@ def format_severity(level: int) -> str:
 # ---- list -----------------------------------------------------------------------------------------------------------
 
 
-def _select_entries(detection: Detection) -> tuple[str, pd.DataFrame]:
-    """Show the filters; return the view and its entries under their numbers, from 1 on.
-
-    An entry is a line of `Detection.measured_incidents`; a row is an incident of one row.
-    """
+def _select_numbers(detection: Detection) -> tuple[str, pd.Index]:
+    """Show the filters; return the view and the numbers of its incidents or rows, from 1 on."""
     labels = {"incidents": _("Incidents"), "rows": _("Flagged rows"), "all": _("All rows")}
     view = (
         st.segmented_control(
@@ -99,12 +98,21 @@ def _select_entries(detection: Detection) -> tuple[str, pd.DataFrame]:
                 "1,000, notable 1 in 100, mild more frequent."
             ),
         )
-    entries = detection.measured_incidents if view == "incidents" else rows
+    entries = detection.incidents if view == "incidents" else rows
     entries = entries[entries["entity"].isin(names)] if names else entries
     entries = entries[entries["severity"].isin(levels)] if levels else entries
-    if view != "incidents":
-        entries = detection.list_row_incidents(entries.index)
-    return view, entries.set_axis(entries.index + 1)
+    return view, entries.index + 1
+
+
+def _list_entries(detection: Detection, view: str, numbers: list[int]) -> pd.DataFrame:
+    """Return incidents or rows under their numbers: as lines of `Detection.measured_incidents`."""
+    places = pd.Index(numbers) - 1
+    entries = detection.measured_incidents.loc[places] if view == "incidents" else detection.list_row_incidents(places)
+    return entries.set_axis(pd.Index(numbers))
+
+
+def _get_entry(detection: Detection, view: str, number: int) -> pd.Series:
+    return _list_entries(detection, view, [number]).iloc[0]
 
 
 def _find_first_view(detection: Detection) -> str:
@@ -135,8 +143,9 @@ def _describe_list(view: str, count: int) -> str:
     return " ".join(sentences)
 
 
-def _build_table(detection: Detection, entries: pd.DataFrame, verdicts: list[str], view: str) -> pd.DataFrame:
+def _build_table(detection: Detection, view: str, numbers: list[int]) -> pd.DataFrame:
     """Return the columns: how bad, where, when, how far, and what deviates; the others are details."""
+    entries = _list_entries(detection, view, numbers)
     records = entries.to_dict("records")
     amounts = [_round_amounts(record) for record in records]
     expected = entries["expected"].dropna()
@@ -150,7 +159,6 @@ def _build_table(detection: Detection, entries: pd.DataFrame, verdicts: list[str
             "percent": [compute_percent(record["measured"], record["expected"]) for record in records],
             "difference": [measured - expected for measured, expected in amounts],
             "part": [translate_plain(describe_part(record, detection.data.unit)) for record in records],
-            "verdict": verdicts,
             "spreads": entries["spreads"].round(1),
             "rows": entries["rows"],
             "score": entries["score"].round(3),
@@ -235,7 +243,7 @@ def _ask_row(detection: Detection, worst: int) -> int:
     )
 
 
-def _show_row(detection: Detection, dataset: Dataset | None, number: int) -> None:
+def _show_row(detection: Detection, dataset: Dataset | None, number: int, run: str) -> None:
     """Show one row: its explanation, its series with the timeline, and its columns where it has several."""
     cells = detection.select_cells(number)
     if cells.empty:
@@ -244,13 +252,13 @@ def _show_row(detection: Detection, dataset: Dataset | None, number: int) -> Non
         st.text("\n".join(map(translate_message, detection.describe_row(number))))
     if dataset is not None:
         show_chart(
-            draw_incident(dataset, detection, number, _, translate_message),
+            cache.draw_once(run, draw_incident, dataset, detection, number, _, translate_message),
             "incident",
             _("Timeline of the entity, and below it the values around the incident with their usual band"),
         )
     if len(cells) > 1:
         show_chart(
-            figures.draw_row_profile(cells, detection.data.unit, _),
+            cache.draw_once(run, figures.draw_row_profile, cells, detection.data.unit, _),
             "profile",
             _("Values of the row and their expected band"),
         )

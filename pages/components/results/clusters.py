@@ -10,7 +10,7 @@ from core.spec.hyperparameters import get_params
 from core.tasks.clusters import figures
 from core.tasks.clusters.result import Clustering
 from core.tasks.clusters.summary import MAX_SUMMARIES, describe_clusters
-from pages.components import feedback_form
+from pages.components import cache, feedback_form
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
 from pages.components.markdown import escape_markdown
 from pages.components.results import model
@@ -28,16 +28,16 @@ def show_clustering(clustering: Clustering, dataset: Dataset | None, run: str) -
     if clustering.notes:
         st.caption(" ".join(translate_message(note) for note in clustering.notes))
     show_record(run)
-    tabs: dict[str, Callable[[Clustering], None]] = {
+    tabs: dict[str, Callable[[Clustering, str], None]] = {
         _("Profiles"): _show_profiles,
         _("Map"): _show_map,
         _("By entity and season"): _show_counts,
         **({_("France"): _show_france} if figures.has_french_regions(clustering) else {}),
-        _("Noise"): lambda clustering: _show_noise(clustering, run),
+        _("Noise"): _show_noise,
     }
     for tab, show_view in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
         with tab:
-            show_view(clustering)
+            show_view(clustering, run)
     _show_table(clustering)
     model.show_section(run, "clusters")
     show_downloads(lambda: _export_table(clustering), "clusters", _("All clusters ({kind})"))
@@ -96,7 +96,7 @@ def _format_metric(metrics: dict[str, float], name: str) -> str:
     return format_value(round(metrics[name], 3)) if name in metrics else "–"
 
 
-def _show_map(clustering: Clustering) -> None:
+def _show_map(clustering: Clustering, run: str) -> None:
     outside_count = figures.count_outside_map(clustering)
     is_entities = clustering.model_spec.of == "entities"
     texts = [
@@ -107,17 +107,25 @@ def _show_map(clustering: Clustering) -> None:
     if outside_count:
         texts.append(_("Points outside the map, drawn on its edge: {count}.").format(count=format_value(outside_count)))
     st.caption(" ".join(texts))
-    show_chart(figures.draw_pca_map(clustering, _), "map", _("Points on the two axes of greatest variance, by cluster"))
+    show_chart(
+        cache.draw_once(run, figures.draw_pca_map, clustering, _),
+        "map",
+        _("Points on the two axes of greatest variance, by cluster"),
+    )
 
 
-def _show_profiles(clustering: Clustering) -> None:
+def _show_profiles(clustering: Clustering, run: str) -> None:
     if clustering.profiles.empty:
         st.info(_("There is no cluster to show."))
         return
     st.caption(_("Mean of each cluster. The band contains 80 % of its points."))
     if len(clustering.sizes) > figures.MAX_PROFILES:
         st.caption(_("Only the {count} largest clusters are shown.").format(count=figures.MAX_PROFILES))
-    show_chart(figures.draw_profiles(clustering, _), "profiles", _("Mean profile of each cluster with its band"))
+    show_chart(
+        cache.draw_once(run, figures.draw_profiles, clustering, _),
+        "profiles",
+        _("Mean profile of each cluster with its band"),
+    )
     sizes = pd.DataFrame({"cluster": range(len(clustering.sizes)), "points": clustering.sizes})
     sizes["share"] = sizes["points"] / len(clustering.rows)
     if clustering.model_spec.look == "level":
@@ -138,25 +146,35 @@ def _show_profiles(clustering: Clustering) -> None:
     )
 
 
-def _show_counts(clustering: Clustering) -> None:
+def _show_counts(clustering: Clustering, run: str) -> None:
     st.caption(_("Number of points by entity and cluster. The colour is the share of the points of the entity."))
     show_chart(
-        figures.draw_crosstab(clustering.count_by_entity(), _), "by-entity", _("Number of points by entity and cluster")
+        cache.draw_once(run, figures.draw_crosstab, clustering.count_by_entity(), _),
+        "by-entity",
+        _("Number of points by entity and cluster"),
     )
     seasons = clustering.count_by_season()
     if not seasons.empty:
         st.caption(_("Number of points by season and cluster. The colour is the share of the points of the season."))
-        show_chart(figures.draw_crosstab(seasons, _), "by-season", _("Number of points by season and cluster"))
+        show_chart(
+            cache.draw_once(run, figures.draw_crosstab, seasons, _),
+            "by-season",
+            _("Number of points by season and cluster"),
+        )
 
 
-def _show_france(clustering: Clustering) -> None:
+def _show_france(clustering: Clustering, run: str) -> None:
     st.caption(
         _(
             "One tile per region, with its cluster or the most frequent cluster of its days. A "
             "divided tile has several entities."
         )
     )
-    show_chart(figures.draw_france_map(clustering, _), "france", _("Regions of France as tiles, by cluster"))
+    show_chart(
+        cache.draw_once(run, figures.draw_france_map, clustering, _),
+        "france",
+        _("Regions of France as tiles, by cluster"),
+    )
 
 
 def _show_noise(clustering: Clustering, run: str) -> None:

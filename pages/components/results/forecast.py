@@ -16,6 +16,7 @@ from core.tasks.forecast.period_words import PeriodWords, get_period_words, has_
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.spec import list_forecasters
 from core.tasks.forecast.total import TOTAL_ENTITY, list_summable_entities, sum_entities
+from pages.components import cache
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message, translate_plain
 from pages.components.results import forecast_alarms, forecast_evaluation, model, what_if
 from pages.components.results.forecast_evaluation import EntitySelector
@@ -31,7 +32,7 @@ def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None
     select_entity = partial(select_part, forecast, run)
     timeline = _open_timeline(forecast, dataset)
     views: dict[str, Callable[[], None]] = {
-        _("Forecast"): lambda: _show_future_days(forecast, select_entity, dataset, timeline),
+        _("Forecast"): lambda: _show_future_days(forecast, select_entity, dataset, timeline, run),
         _("Alarms"): lambda: forecast_alarms.show(forecast, run, timeline),
         _("Backtest"): lambda: forecast_evaluation.show_backtest(forecast, select_entity, timeline),
         _("Errors"): lambda: forecast_evaluation.show_errors(forecast, select_entity),
@@ -118,7 +119,7 @@ def _compute_total(run: str, _found: Forecast) -> Forecast:
 
 
 def _show_future_days(
-    forecast: Forecast, select_entity: EntitySelector, dataset: Dataset | None, timeline: Timeline
+    forecast: Forecast, select_entity: EntitySelector, dataset: Dataset | None, timeline: Timeline, run: str
 ) -> None:
     entity = forecast_evaluation.ask_entity(forecast, "ahead")
     part = select_entity(entity)
@@ -130,7 +131,8 @@ def _show_future_days(
         list_summable_entities(forecast) if rows["entity"].iloc[0] == TOTAL_ENTITY else [str(rows["entity"].iloc[0])]
     )
     start = None if timeline.period is None else timeline.period.start
-    figure = figures.draw_forecast(rows, select_history(part, dataset, entities, start), forecast, _)
+    history = select_history(part, dataset, entities, start)
+    figure = cache.draw_once(run, figures.draw_forecast, rows, history, forecast, _)
     alt = _("Measured amounts, the forecast with its interval, and the seasonal naive forecast")
     timeline.show_chart(figure, "ahead", alt, "" if entity == TOTAL_ENTITY else entity)
     if len(entities) > 1:

@@ -10,6 +10,7 @@ from core.tasks.anomalies.result import SEVERITIES
 from core.tasks.sequences import figures, words
 from core.tasks.sequences.result import SequenceDetection
 from core.tasks.sequences.words import LASTING_CHANGE
+from pages.components import cache
 from pages.components.i18n import _, format_value, translate_message, translate_plain
 from pages.components.markdown import escape_markdown
 from pages.components.ranked_list import Card
@@ -19,8 +20,8 @@ from pages.components.results.run_widgets import show_chart
 HOUR_S, DAY_S = 3600, 86_400
 
 
-def show(detection: SequenceDetection, number: int) -> None:
-    """Show the event in row `number` of the events."""
+def show(detection: SequenceDetection, number: int, run: str) -> None:
+    """Show the event in row `number` of the events of a run."""
     event = detection.events.loc[number]
     title_parts = [
         f"#{number + 1}",
@@ -35,7 +36,7 @@ def show(detection: SequenceDetection, number: int) -> None:
         st.caption(_("Values are saved only for the events with the highest scores."))
         return
     alt = _("Values of the columns that explain the event, with their usual ranges")
-    show_chart(figures.draw_event(detection, number, _), "sequence-event", alt)
+    show_chart(cache.draw_once(run, figures.draw_event, detection, number, _), "sequence-event", alt)
 
 
 def format_severity(level: int) -> str:

@@ -14,7 +14,7 @@ from core.data.dataset import Dataset
 from core.tasks.sequences import figures, share_figures, words
 from core.tasks.sequences.result import SequenceDetection
 from core.tasks.sequences.spec import PER_1000_ROWS, PERIOD_LABELS
-from pages.components import feedback_form
+from pages.components import cache, feedback_form
 from pages.components.i18n import _, format_value, get_date_format, translate_message
 from pages.components.ranked_list import choose_entry
 from pages.components.results import live_threshold, model, score_card, sequence_event
@@ -38,11 +38,11 @@ def show_detection(detection: SequenceDetection, dataset: Dataset | None, run: s
     show_record(run)
     live_threshold.show(run)
     timeline = open_timeline(dataset)
-    views: dict[str, Callable[[], None]] = {_("Over time"): lambda: _show_scores(detection, dataset, timeline)}
+    views: dict[str, Callable[[], None]] = {_("Over time"): lambda: _show_scores(detection, dataset, timeline, run)}
     if not detection.card.empty:
         views[_("Score card")] = lambda: score_card.show(detection)
     if not detection.curves.empty:
-        views[_("Training")] = lambda: _show_training(detection)
+        views[_("Training")] = lambda: _show_training(detection, run)
     views[_("Model")] = lambda: model.show(run, "sequences")
     tabs = st.tabs(list(views), key="sequence-view", on_change="rerun")
     for tab, show_view in zip(tabs, views.values(), strict=True):
@@ -153,26 +153,31 @@ def _describe_threshold(detection: SequenceDetection) -> str:
 # ---- over time ------------------------------------------------------------------------------------------------------
 
 
-def _show_scores(detection: SequenceDetection, dataset: Dataset | None, timeline: Timeline) -> None:
+def _show_scores(detection: SequenceDetection, dataset: Dataset | None, timeline: Timeline, run: str) -> None:
     entity = _ask_entity(detection)
     show = partial(_show_over_time, detection, timeline, entity)
+    span = timeline.span if detection.is_dated else None
     show(
-        figures.draw_timeline(detection, entity, _, timeline.span if detection.is_dated else None),
+        cache.draw_once(run, figures.draw_timeline, detection, entity, _, span),
         "sequence-timeline",
         _("Score over time with its threshold; events shaded"),
     )
     if not detection.categories.empty:
         st.caption(_("Membership of the rows in each mode of the detector."))
-        show(share_figures.draw_modes(detection, entity, _), "sequence-modes", _("Membership in each mode over time"))
+        show(
+            cache.draw_once(run, share_figures.draw_modes, detection, entity, _),
+            "sequence-modes",
+            _("Membership in each mode over time"),
+        )
     if len(detection.data.columns) > 1:
         st.caption(_("Contribution of the columns to the score: the largest share in each time interval."))
         show(
-            share_figures.draw_shares(detection, entity, _),
+            cache.draw_once(run, share_figures.draw_shares, detection, entity, _),
             "sequence-shares",
             _("Share of every column in the score over time"),
         )
     if dataset is not None:
-        _show_values(detection, timeline.select_rows(dataset.filter_rows([entity])), entity, show)
+        _show_values(detection, timeline.select_rows(dataset.filter_rows([entity])), entity, show, run)
 
 
 def _show_over_time(
@@ -197,7 +202,7 @@ def _ask_entity(detection: SequenceDetection) -> str:
 
 
 def _show_values(
-    detection: SequenceDetection, dataset: Dataset, entity: str, show: Callable[[go.Figure, str, str], None]
+    detection: SequenceDetection, dataset: Dataset, entity: str, show: Callable[[go.Figure, str, str], None], run: str
 ) -> None:
     columns = list(detection.data.columns)
     chosen_columns = st.multiselect(
@@ -209,14 +214,18 @@ def _show_values(
     )
     if chosen_columns:
         show(
-            figures.draw_values(dataset, detection, entity, chosen_columns, _),
+            cache.draw_once(run, figures.draw_values, dataset, detection, entity, chosen_columns, _),
             "sequence-values-figure",
             _("Values of the chosen columns, events shaded"),
         )
 
 
-def _show_training(detection: SequenceDetection) -> None:
-    show_chart(figures.draw_training_curves(detection, _), "sequence-training", _("Training losses by step"))
+def _show_training(detection: SequenceDetection, run: str) -> None:
+    show_chart(
+        cache.draw_once(run, figures.draw_training_curves, detection, _),
+        "sequence-training",
+        _("Training losses by step"),
+    )
 
 
 # ---- events ---------------------------------------------------------------------------------------------------------
@@ -240,7 +249,7 @@ def _show_events(detection: SequenceDetection, run: str, timeline: Timeline) -> 
     )
     if len(visible):
         number = _choose_event(detection, visible, run)
-        sequence_event.show(detection, number)
+        sequence_event.show(detection, number, run)
         event = detection.events.loc[number]
         feedback_form.ask_verdict(
             "sequences",
