@@ -235,6 +235,49 @@ def test_only_clock_converts_times() -> None:
     ]
 
 
+def test_one_function_shows_figures() -> None:
+    """Every figure passes through `show_chart`, which gives it its words and its table; running curves have words."""
+    places = {
+        (name, node.func.attr)
+        for name, module in modules().items()
+        if name.startswith("pages.")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and re.fullmatch(r"\w+_chart|pyplot", node.func.attr)
+        and not node.func.attr.endswith(("show_chart", "explain_chart"))
+    }
+    assert places == {
+        ("pages.components.results.run_widgets", "plotly_chart"),
+        ("pages.components.job_progress", "line_chart"),
+    }
+
+
+def test_number_columns_follow_language_of_page() -> None:
+    """Formats such as "%.2f" have a decimal point in every language; the sliders of Streamlit have no other."""
+    formats = {
+        (name, found)
+        for name, module in modules().items()
+        if name.startswith("pages.")
+        for found in re.findall(r'format="([^"]*%[^"]*\.[1-9][^"]*)"', module.path.read_text(encoding="utf-8"))
+    }
+    assert formats == {("pages.components.threshold_review", "%.4g"), ("pages.components.results.what_if", "%+.1f")}
+
+
+def test_pictures_have_text_alternatives() -> None:
+    calls = [
+        (f"{module.path.relative_to(ROOT)}:{node.lineno}", {keyword.arg for keyword in node.keywords})
+        for name, module in modules().items()
+        if name.startswith("pages.")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("image", "plotly_chart", "line_chart")
+    ]
+    assert calls
+    assert not [place for place, names in calls if "alt" not in names]
+
+
 def test_pages_import_core() -> None:
     scripts = [module for module in modules().values() if module.name.startswith(("pages.data.", "pages.analysis."))]
     assert scripts

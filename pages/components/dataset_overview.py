@@ -30,7 +30,8 @@ from core.figures.overview import draw_overview
 from core.messages import N_
 from core.spec.hyperparameters import build_from_settings, get_hyperparameters
 from pages.components import auth, cache
-from pages.components.i18n import _, build_chart_config, format_value, get_language, localise_figure, translate_plain
+from pages.components.i18n import _, format_value, get_language, translate_message
+from pages.components.results.run_widgets import show_chart
 
 MAX_ENTITY_ROWS = 1_000
 
@@ -41,8 +42,8 @@ def show(dataset: Dataset, read_again: ReadAgain | None) -> None:
     """Show what was read; `read_again` reads the uploaded files with other options, None if they are not stored."""
     _offer_earlier_choice(dataset, read_again)
     _show_figures(_summarise(dataset.digest, dataset), dataset)
-    figure = _draw(dataset.digest, dataset, get_language())
-    st.plotly_chart(figure, width="stretch", key="overview-plot", config=build_chart_config())
+    alt = _("Values over time, one small chart for each entity or measurement")
+    show_chart(_draw(dataset.digest, dataset, get_language()), "overview-plot", alt)
     if count_lines(dataset) > MAX_LINES:
         text = _("The first {shown} of {count} are shown.")
         st.caption(text.format(shown=MAX_LINES, count=format_value(count_lines(dataset))))
@@ -103,7 +104,7 @@ def format_step(step: pd.Timedelta | None) -> str:
 @st.cache_data(max_entries=32, show_spinner=False)
 def _draw(digest: str, _dataset: Dataset, language: str) -> go.Figure:
     """Draw the overview once per dataset and language."""
-    return localise_figure(draw_overview(select_lines(_dataset), _dataset.unit, _))
+    return draw_overview(select_lines(_dataset), _dataset.unit, _)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

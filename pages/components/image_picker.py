@@ -22,8 +22,8 @@ from core.figures.class_counts import draw_class_counts
 from core.runs.tracked_run import record_event
 from core.storage.image_sets import ImageSetInfo
 from pages.components import auth, cache, url_state
-from pages.components.i18n import _, build_chart_config, format_value, localise_figure, translate_message
-from pages.components.markdown import escape_markdown
+from pages.components.i18n import _, format_value, translate_message
+from pages.components.results.run_widgets import show_chart
 
 MAX_CACHED_SETS = 4
 MAX_SHOWN_CLASSES, IMAGES_PER_CLASS = 20, 8
@@ -188,9 +188,8 @@ def show_overview(images: ImageSet) -> None:
         _show_sheet(images)
     if images.classes:
         with counts:
-            figure = localise_figure(draw_class_counts(images.count_parts(MAX_SHOWN_CLASSES), _))
-            config = build_chart_config()
-            st.plotly_chart(figure, key="image-counts", alt=_("Images per class"), config=config)
+            figure = draw_class_counts(images.count_parts(MAX_SHOWN_CLASSES), _)
+            show_chart(figure, "image-counts", _("Images per class"))
 
 
 def _show_sheet(images: ImageSet) -> None:

@@ -17,15 +17,7 @@ from core.operations.known_events import EventSource, add_notes, has_whole_days,
 from core.operations.notes import read_notes
 from core.storage.notes import Note
 from pages.components import cache, covariate_upload, notes, time_range
-from pages.components.i18n import (
-    _,
-    build_chart_config,
-    format_value,
-    get_language,
-    localise_figure,
-    translate_message,
-    translate_plain,
-)
+from pages.components.i18n import _, format_value, get_language, translate_message
 from pages.components.results.run_widgets import show_chart
 
 MAX_CACHED_TABLES = 32
@@ -72,14 +64,7 @@ class Timeline:
             show_chart(figure, key, alt)
         else:
             figure.update_layout(dragmode="select", selectdirection="h")
-            st.plotly_chart(
-                localise_figure(figure),
-                key=key,
-                alt=alt,
-                config=build_chart_config(),
-                on_select=lambda: time_range.take_drag(key),
-                selection_mode="box",
-            )
+            show_chart(figure, key, alt, on_drag=lambda: time_range.take_drag(key))
         self._explain_chart(len(events) - len(drawn), extent, has_focus)
 
     def filter_rows(self, table: pd.DataFrame, end: str = "end") -> pd.DataFrame:

@@ -4,7 +4,8 @@ import streamlit as st
 
 from core.glossary.terms import TERMS, Term
 from pages.components import url_state
-from pages.components.i18n import _, build_chart_config, localise_figure
+from pages.components.i18n import _
+from pages.components.results.run_widgets import show_chart
 from pages.components.term_help import TERM_PARAM
 
 
@@ -23,12 +24,9 @@ def _show_term(term: Term, is_open: bool) -> None:
     with st.expander(title, expanded=is_open):
         words, picture = st.columns(2, vertical_alignment="center")
         words.markdown(_(term.text))
-        picture.plotly_chart(
-            localise_figure(term.draw(_)),
-            key=f"term-{term.name}",
-            alt=_("Picture of the term {term}").format(term=_(term.label)),
-            config=build_chart_config() | {"staticPlot": True},
-        )
+        alt = _("Picture of the term {term}").format(term=_(term.label))
+        with picture:
+            show_chart(term.draw(_), f"term-{term.name}", alt, is_picture=True)
 
 
 main()

@@ -88,7 +88,8 @@ def _draw_overview(
     positions = downsample(amounts, MAX_POINTS // 2)
     unit, place = timeline.label_amount(detection, translate), {"row": 1, "col": 1}
     times = part.time[positions]
-    timeline.draw_line(figure, times, amounts[positions], pick_hover_time(part.time), unit, NEUTRAL_COLOUR, **place)
+    hover_time = pick_hover_time(part.time)
+    timeline.draw_line(figure, times, amounts[positions], "", hover_time, unit, NEUTRAL_COLOUR, **place)
     axis_range = compute_axis_range(amounts)
     timeline.draw_incidents(figure, detection, part.entities, axis_range, translate, render, **place)
     figure.update_yaxes(range=list(axis_range), row=1, col=1)
@@ -155,7 +156,7 @@ def _draw_detail(
         name=translate(N_("outside the band")),
         marker={"symbol": "diamond-open", "size": 6, "color": HIGHLIGHT_COLOUR, "line": {"width": 1.5}},
         customdata=to_float32(values["deviation"][outside]),
-        hovertemplate="%{customdata:+,.1f} σ",
+        hovertemplate=f"{template} · %{{customdata:+,.1f}} σ",
         **DETAIL_PLACE,
     )
 

@@ -54,7 +54,7 @@ def draw_timeline(
     for colour, entity in zip(PALETTE, focus, strict=False):
         positions = sort_positions(dataset, entity)
         positions = positions[downsample(amounts[positions], max(200, MAX_POINTS // len(focus)))]
-        draw_line(figure, dataset.time[positions], amounts[positions], f"{entity}<br>{hover_time}", unit, colour)
+        draw_line(figure, dataset.time[positions], amounts[positions], entity, hover_time, unit, colour)
         ends[entity] = amounts[positions][-1]
     axis_range = compute_axis_range(amounts)
     draw_incidents(figure, detection, dataset.entities, axis_range, translate, render)
@@ -76,16 +76,18 @@ def choose_focus(detection: Detection, entities: Sequence[str]) -> list[str]:
 
 
 def draw_line(
-    figure: go.Figure, times: object, values: Floats, title: str, unit: str, colour: str, **place: int
+    figure: go.Figure, times: object, values: Floats, name: str, hover_time: str, unit: str, colour: str, **place: int
 ) -> None:
-    """Draw a line that tells `title` and its value with its unit where it is pointed at."""
+    """Draw a line that tells its name, the time and its value with its unit where it is pointed at."""
+    told_name = f"{name}<br>" if name else ""
     figure.add_scatter(
         x=times,
         y=to_float32(values),
         mode="lines",
+        name=name,
         showlegend=False,
         line={"width": 1.4, "color": colour},
-        hovertemplate=f"{title}<br>%{{y:,.1f}} {unit}<extra></extra>",
+        hovertemplate=f"{told_name}{hover_time}<br>%{{y:,.1f}} {unit}<extra></extra>",
         **place,
     )
 
@@ -112,7 +114,10 @@ def label_amount(detection: Detection, translate: Translate) -> str:
 
 
 def _draw_context(figure: go.Figure, dataset: Dataset, amounts: Floats, entities: list[str]) -> None:
-    """Draw the other entities as one grey line with gaps: one trace, however many they are."""
+    """Draw the other entities as one grey line with gaps: one trace, however many they are.
+
+    Its `meta` holds their names and numbers of points, for the table of the figure.
+    """
     entities = entities[:: max(1, -(-len(entities) // MAX_CONTEXT_ENTITIES))]
     if not entities:
         return
@@ -131,6 +136,7 @@ def _draw_context(figure: go.Figure, dataset: Dataset, amounts: Floats, entities
         opacity=0.35,
         showlegend=False,
         hoverinfo="skip",
+        meta={"pieces": [[name, len(piece) + 1] for name, piece in zip(entities, pieces, strict=True)]},
     )
 
 

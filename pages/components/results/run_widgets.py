@@ -2,16 +2,27 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
+from core.figures.tables import count_decimals, describe_figure, tabulate_figure
 from core.language import Language
 from core.runs.stored_runs import get_run_cost, get_run_url, is_pending, load_run
-from pages.components import auth, cache, downloads
-from pages.components.i18n import _, build_chart_config, format_value, get_language, localise_figure
-from pages.components.markdown import escape_markdown, format_code
+from pages.components import cache, downloads
+from pages.components.i18n import (
+    _,
+    build_chart_config,
+    format_value,
+    get_date_format,
+    get_language,
+    localise_figure,
+    translate_message,
+)
+from pages.components.markdown import escape_markdown
 from pages.components.run_name import format_run_name, show_rename, show_rename_note
 
 
@@ -75,12 +86,56 @@ def show_card_buttons(run: str) -> None:
         )
 
 
-def show_chart(figure: go.Figure, key: str, alt: str) -> None:
-    """Show a figure with numbers and dates in the language of the reader.
+def show_chart(
+    figure: go.Figure, key: str, alt: str, *, on_drag: Callable[[], None] | None = None, is_picture: bool = False
+) -> None:
+    """Show a figure with numbers and dates in the language of the reader, and a button that opens its table.
 
-    `alt` describes the figure for screen readers.
+    alt         tells in a few words what is drawn; the series, the time and the highest value are added
+    on_drag     called after the reader has drawn a box across the chart; None for charts without boxes
+    is_picture  True for made-up numbers, which need neither zoom nor table
     """
-    st.plotly_chart(localise_figure(figure), key=key, alt=alt, config=build_chart_config())
+    told = " ".join(map(translate_message, describe_figure(figure, _)))
+    options: dict[str, Any] = {} if on_drag is None else {"on_select": on_drag, "selection_mode": "box"}
+    st.plotly_chart(
+        localise_figure(figure),
+        key=key,
+        alt=f"{alt.rstrip('.')}. {told}".strip(),
+        config=build_chart_config() | ({"staticPlot": True} if is_picture else {}),
+        **options,
+    )
+    if not is_picture:
+        _show_figure_table(figure, key)
+
+
+def _show_figure_table(figure: go.Figure, key: str) -> None:
+    """Show the button that opens the numbers of a figure; they are read from the figure on demand."""
+    popover = st.popover(
+        _("Table of the figure"), icon=":material/table:", type="tertiary", key=f"figure-table-{key}", on_change="rerun"
+    )
+    if popover.open:
+        with popover:
+            table = tabulate_figure(figure, _)
+            decimals = {name: count_decimals(table[name]) for name in table.select_dtypes("number")}
+            st.dataframe(
+                table.round(decimals),
+                hide_index=True,
+                width="stretch",
+                placeholder="–",
+                key=f"figure-rows-{key}",
+                alt=_("Table of the figure"),
+                column_config={name: _configure_column(table[name], decimals.get(name, 0)) for name in table},
+            )
+            downloads.show_csv_button(_("Download as CSV"), lambda: table, f"{key}.csv", f"figure-csv-{key}")
+
+
+def _configure_column(values: pd.Series, decimals: int) -> ColumnConfig | None:
+    if pd.api.types.is_datetime64_any_dtype(values):
+        has_times = bool((values.dt.normalize() != values).any())
+        return st.column_config.DatetimeColumn(format=get_date_format() + (" HH:mm" if has_times else ""))
+    if pd.api.types.is_numeric_dtype(values):
+        return st.column_config.NumberColumn(format="localized", step=10**-decimals)
+    return None
 
 
 def show_downloads(build_table: Callable[[], pd.DataFrame], name: str, label: str) -> None:
