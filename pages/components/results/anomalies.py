@@ -29,8 +29,8 @@ def show_detection(detection: Detection, dataset: Dataset | None, run: str) -> N
         st.info(_("Nothing stands out: no row has a score above the threshold."), icon=":material/check_circle:")
     else:
         shared = open_timeline(dataset, filters_lists=False)
-        anomaly_list.show(detection, dataset, run)
-        _show_views(detection, dataset, shared, run)
+        anomaly_list.show(detection, dataset, run, shared)
+        _show_views(detection, dataset, shared)
     live_threshold.show(run)
     model.show_section(run, "anomalies")
     show_downloads(lambda: _export_table(detection), "anomalies", _("All scores ({kind})"))

@@ -17,6 +17,7 @@ from pages.components.i18n import _, format_value, get_date_format, translate_me
 from pages.components.markdown import escape_markdown
 from pages.components.ranked_list import Card, choose_entry
 from pages.components.results.run_widgets import show_chart
+from pages.components.timeline import Timeline
 
 MAX_SHOWN_ROWS = 2000
 SEVERITY_MARKS = ("○", "◇", "▲", "★")
@@ -25,7 +26,7 @@ DETAILS = ["spreads", "rows", "score", "rank"]
 
 
 @st.fragment
-def show(detection: Detection, dataset: Dataset | None, run: str) -> None:
+def show(detection: Detection, dataset: Dataset | None, run: str, shared: Timeline) -> None:
     """Show the list of incidents or rows, the chosen one in detail, and the form for a verdict on it.
 
     A choice draws only this part of the page again.
@@ -52,7 +53,7 @@ def show(detection: Detection, dataset: Dataset | None, run: str) -> None:
     entry = _get_entry(detection, view, number)
     st.header(f"{format_severity(entry['severity'])} · {escape_markdown(_describe_entry(detection, entry))}")
     row = _ask_row(detection, int(entry["row"])) if view == "incidents" else int(entry["row"])
-    _show_row(detection, dataset, row, run)
+    _show_row(detection, dataset, row, shared)
     feedback_form.ask_verdict("anomalies", run, detection.rows.loc[row, ["entity", "time", "score"]].to_dict())
 
 
@@ -243,18 +244,20 @@ def _ask_row(detection: Detection, worst: int) -> int:
     )
 
 
-def _show_row(detection: Detection, dataset: Dataset | None, number: int, run: str) -> None:
-    """Show one row: its explanation, its series with the timeline, and its columns where it has several."""
+def _show_row(detection: Detection, dataset: Dataset | None, number: int, shared: Timeline) -> None:
+    """Show one row: its explanation, its series with the known events, and its columns where it has several."""
     cells = detection.select_cells(number)
     if cells.empty:
         st.caption(_("Expected values are saved only for the rows with the highest scores."))
     else:
         st.text("\n".join(map(translate_message, detection.describe_row(number))))
     if dataset is not None:
-        show_chart(
-            cache.draw_once(run, draw_incident, dataset, detection, number, _, translate_message),
+        shared.show_chart(
+            draw_incident(dataset, detection, number, _, translate_message),
             "incident",
             _("Timeline of the entity, and below it the values around the incident with their usual band"),
+            str(detection.rows.at[number, "entity"]),
+            has_focus=True,
         )
     if len(cells) > 1:
         show_chart(

@@ -140,3 +140,25 @@ def test_anomalies_page_says_that_lists_show_everything(page_workspace: Workspac
     assert "Lists and all other figures count the whole result" in read_page_text(app)
     starts = [pd.Timestamp(start) for start, _ in read_axis_ranges(app)]
     assert part.time.max() - pd.Timedelta(days=89) in starts, "the chart of all anomalies, after that of one incident"
+
+
+def test_chart_of_incident_shows_known_events(page_workspace: Workspace, sample: Dataset) -> None:
+    """Those of its entity, also outside the chosen period, and the view stays around the incident."""
+    part = sample.filter_rows(sample.entities[:2])
+    digest = page_workspace.datasets.save(part)
+    spec = DetectionSpec(list_row_detectors()["isolation-forest"](n_estimators=10), contamination=0.01)
+    detection, run = detect(spec, part, workspace=page_workspace, actor=BOB)
+    incident = detection.measured_incidents.iloc[0]
+    other = next(name for name in part.entities if name != incident["entity"])
+    for entity, text in ((str(incident["entity"]), "meter replaced"), (other, "elsewhere")):
+        note = NoteInput(text, pd.Timestamp(incident["start"]).to_pydatetime(), entity=entity)
+        add_note(note, part, workspace=page_workspace, actor=BOB)
+    app = open_page("analysis/anomalies.py", dataset=digest, run=run.id, period="30d")
+    assert not app.exception
+    traces = {trace.get("name"): trace for trace in json.loads(app.get("plotly_chart")[0].proto.spec)["data"]}
+    told = " ".join(traces["note"]["customdata"])
+    assert "meter replaced" in told
+    assert "elsewhere" not in told
+    start, end = map(pd.Timestamp, read_axis_ranges(app)[0])
+    assert start < pd.Timestamp(incident["start"]) < end
+    assert "note 1" in app.get("plotly_chart")[0].proto.alt
