@@ -1,4 +1,7 @@
-function translateStreamlit({ texts, patterns }) {
+function translateStreamlit({ language, texts, patterns }) {
+  // The numbers of tables have the form of the first of these languages: that of the page, not that of the browser.
+  Object.defineProperty(navigator, "languages", { configurable: true, get: () => Object.freeze([language]) });
+
   // The English text of each node and attribute that was replaced: another language starts from it.
   const state = (window.vigieTexts ??= { originals: new WeakMap() });
   const attributes = ["aria-label", "placeholder", "title"];

@@ -1,7 +1,9 @@
-"""Texts of Streamlit itself in the language of the reader.
+"""Texts and numbers of Streamlit itself in the language of the reader.
 
 Streamlit has English texts only: of the upload field, of lists without a match, of the menus of a table. A script
-replaces them in the browser, where the whole text of an element is one of them.
+replaces them in the browser, where the whole text of an element is one of them. Streamlit writes the numbers of tables
+in the language of the browser; the script gives it that of the page. It has formats of another kind, such as "%.2f",
+which have a decimal point in every language: columns of tables use them for whole numbers only.
 """
 
 import json
@@ -69,13 +71,11 @@ PATTERNS = (
 
 
 def show() -> None:
-    """Replace the texts of Streamlit in the browser, or restore them for readers of English."""
-    st.html(f"<script>{_build_script(get_language())}</script>", unsafe_allow_javascript=True)
+    """Replace the texts of Streamlit in the browser, or restore them for readers of English.
 
-
-def list_scripts() -> list[str]:
-    """Return the scripts of all languages, which are the only inline scripts of the pages."""
-    return [_build_script(language) for language in LANGUAGES]
+    The script also sets the form of numbers in tables.
+    """
+    st.html(_build_script(get_language()), unsafe_allow_javascript=True)
 
 
 @cache
@@ -83,5 +83,7 @@ def _build_script(language: str) -> str:
     texts = {text: Language(language).translate(text) for text in TEXTS}
     patterns = [(pattern, Language(language).translate(text)) for pattern, text in PATTERNS]
     # "<" could end the script element
-    content = json.dumps({"texts": texts, "patterns": patterns}, ensure_ascii=False).replace("<", "\\u003c")
-    return f"({SCRIPT.read_text(encoding='utf-8')})({content})"
+    content = json.dumps({"language": language, "texts": texts, "patterns": patterns}, ensure_ascii=False).replace(
+        "<", "\\u003c"
+    )
+    return f"<script>({SCRIPT.read_text(encoding='utf-8')})({content})</script>"

@@ -306,14 +306,14 @@ def _build_column_config() -> dict[str, ColumnConfig | str]:
         "failed": number(_("Failed"), format="localized"),
         "interrupted": number(_("Interrupted"), format="localized"),
         "anomalies": number(_("Anomalies"), format="localized"),
-        "p50": number(_("p50 (s)"), format="%.2f"),
-        "p95": number(_("p95 (s)"), format="%.2f"),
+        "p50": number(_("p50 (s)"), format="localized"),
+        "p95": number(_("p95 (s)"), format="localized"),
         "cpu": number(_("Processor (%)"), format="%.0f"),
         "memory": number(_("Memory (%)"), format="%.0f"),
         "versions": number(_("Versions")),
-        "hours": number(_("Hours"), format="%.2f"),
-        "kg": number(_("kg CO₂"), format="%.3g"),
-        "grams_per_run": number(_("g CO₂ per run"), format="%.3g"),
+        "hours": number(_("Hours"), format="localized"),
+        "kg": number(_("kg CO₂"), format="compact"),
+        "grams_per_run": number(_("g CO₂ per run"), format="compact"),
     }
 
 

@@ -188,8 +188,8 @@ def _show_trunks(trunks: pd.DataFrame) -> None:
             "null_duration": st.column_config.NumberColumn(_("Zero duration"), format="localized"),
             "total": st.column_config.NumberColumn(_("Calls"), format="localized"),
             "ccr": st.column_config.NumberColumn(_("CCR"), format="percent", help=_("Empty: undefined, no attempts.")),
-            "mean_erlang": st.column_config.NumberColumn(_("Mean Erlang"), format="%.2f"),
-            "peak_erlang": st.column_config.NumberColumn(_("Peak Erlang"), format="%.2f"),
+            "mean_erlang": st.column_config.NumberColumn(_("Mean Erlang"), format="localized"),
+            "peak_erlang": st.column_config.NumberColumn(_("Peak Erlang"), format="localized"),
             "silent": st.column_config.NumberColumn(
                 _("Intervals with zeros only"), help=_("Intervals without a call."), format="localized"
             ),

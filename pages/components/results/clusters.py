@@ -243,7 +243,7 @@ def _show_rows(
         "cluster": st.column_config.TextColumn(_("Cluster")),
         "distance": st.column_config.NumberColumn(
             _("Distance"),
-            format="%.3f",
+            format="localized",
             help=_("Distance to the nearest centre or core point, in standard deviations."),
         ),
         "isolated": st.column_config.CheckboxColumn(_("Flagged by Isolation Forest")),

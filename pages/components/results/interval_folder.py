@@ -89,7 +89,7 @@ def _show_events(result: FolderIntervals) -> None:
             "end": time(_("End"), format=time_format),
             "rel_distance": number(
                 _("Outside by"),
-                format="%+.1f %%",
+                format="%+.0f %%",
                 help=_("Distance from the interval at the peak, in percent of the usual value. Empty where that is 0."),
             ),
             "y": number(_("Measured"), format="localized", help=_("At the peak of the event.")),

@@ -219,15 +219,15 @@ def _show_trials(result: Intervals) -> None:
     """Show the settings that a search tried, the best first."""
     st.header(_("Settings tried"))
     st.dataframe(
-        result.trials.sort_values("mwql", kind="stable"),
+        result.trials.sort_values("mwql", kind="stable").round({"mwql": 4, "seconds": 1}),
         hide_index=True,
         width="stretch",
         key="interval-trials",
         alt=_("Settings that the search tried, with their loss"),
         column_config={
             "trial": st.column_config.NumberColumn(_("Number"), width="small"),
-            "mwql": st.column_config.NumberColumn(_("Mean weighted quantile loss"), format="%.4f"),
-            "seconds": st.column_config.NumberColumn(_("Seconds"), format="%.1f"),
+            "mwql": st.column_config.NumberColumn(_("Mean weighted quantile loss"), format="localized", step=0.0001),
+            "seconds": st.column_config.NumberColumn(_("Seconds"), format="localized"),
         },
     )
 
