@@ -24,6 +24,8 @@ from core.messages import N_
 TOLD_NUMBER = re.compile(r"%\{customdata(?:\[(\d+)\])?:[^}]*\}")
 """A number in a hover text that is not the drawn height, such as a value beyond the end of the axis."""
 
+MARKUP = re.compile(r"</?(?:b|i|u|s|em|strong|sub|sup|span|a)\b[^<>]*>")
+LINE_BREAK = re.compile(r"<br ?/?>")
 BOX_PARTS = {
     "lowerfence": N_("lower end"),
     "q1": N_("lower quartile"),
@@ -136,13 +138,13 @@ def _name_panel(figure: go.Figure, trace: Any) -> str:
 
 
 def _strip_markup(text: str) -> str:
-    """Return a text of Plotly without its tags.
+    """Return a text without the tags that Plotly obeys.
 
     Example:
-        >>> _strip_markup("<b>2024</b><br>a &lt; b")
-        '2024, a < b'
+        >>> _strip_markup("<b>2024</b><br>a &lt; b <5 MW>")
+        '2024, a < b <5 MW>'
     """
-    return unescape(re.sub(r"<[^<>]*>", "", re.sub(r"<br ?/?>", ", ", text)))
+    return unescape(MARKUP.sub("", LINE_BREAK.sub(", ", text)))
 
 
 # ---- traces ---------------------------------------------------------------------------------------------------------
@@ -163,7 +165,8 @@ def _read_trace(trace: Any, before: Any, layout: _Layout, translate: Translate) 
         yield from _read_area(trace, translate)
     elif getattr(trace, "fill", None) == "tonexty":
         name = trace.name or (before.name if before is not None else "") or ""
-        yield from _read_edges(name, _read_places(trace.x), _to_floats(trace.y), _to_floats(before.y), translate)
+        edges = np.stack([_to_floats(trace.y), _to_floats(before.y)])
+        yield from _read_edges(name, _read_places(trace.x), edges.min(axis=0), edges.max(axis=0), translate)
     elif (trace.hoverinfo != "skip" or trace.name or trace.meta) and not _is_upper_edge(trace):
         yield from _read_points(trace, layout, translate)
 
@@ -233,7 +236,8 @@ def _read_cells(trace: Any) -> Iterator[Series]:
     """Yield one series per row of a heat map, or one of all cells where each has a date of its own."""
     cells = np.array(trace.z, dtype=np.float64)
     if trace.customdata is not None:
-        yield Series("", np.asarray(trace.customdata).ravel().astype(str), cells.ravel())
+        days = pd.to_datetime(np.asarray(trace.customdata).ravel().astype(str), errors="coerce")
+        yield Series("", days.to_numpy(), cells.ravel())
         return
     numbers = np.array(trace.text, dtype=np.float64) if trace.texttemplate else cells
     places = _read_places(trace.x)[: cells.shape[1]]  # edges of bins are one more than the cells

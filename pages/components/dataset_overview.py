@@ -30,7 +30,7 @@ from core.figures.overview import draw_overview
 from core.messages import N_
 from core.spec.hyperparameters import build_from_settings, get_hyperparameters
 from pages.components import auth, cache
-from pages.components.i18n import _, format_value, get_language, translate_message
+from pages.components.i18n import _, format_value, get_language, translate_plain
 from pages.components.results.run_widgets import show_chart
 
 MAX_ENTITY_ROWS = 1_000

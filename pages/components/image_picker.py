@@ -23,6 +23,7 @@ from core.runs.tracked_run import record_event
 from core.storage.image_sets import ImageSetInfo
 from pages.components import auth, cache, url_state
 from pages.components.i18n import _, format_value, translate_message
+from pages.components.markdown import escape_markdown
 from pages.components.results.run_widgets import show_chart
 
 MAX_CACHED_SETS = 4

@@ -75,7 +75,12 @@ def show() -> None:
 
     The script also sets the form of numbers in tables.
     """
-    st.html(_build_script(get_language()), unsafe_allow_javascript=True)
+    st.html(f"<script>{_build_script(get_language())}</script>", unsafe_allow_javascript=True)
+
+
+def list_scripts() -> list[str]:
+    """Return the scripts of all languages, which are the only inline scripts of the pages."""
+    return [_build_script(language) for language in LANGUAGES]
 
 
 @cache
@@ -86,4 +91,4 @@ def _build_script(language: str) -> str:
     content = json.dumps({"language": language, "texts": texts, "patterns": patterns}, ensure_ascii=False).replace(
         "<", "\\u003c"
     )
-    return f"<script>({SCRIPT.read_text(encoding='utf-8')})({content})</script>"
+    return f"({SCRIPT.read_text(encoding='utf-8')})({content})"

@@ -17,7 +17,7 @@ from core.operations.known_events import EventSource, add_notes, has_whole_days,
 from core.operations.notes import read_notes
 from core.storage.notes import Note
 from pages.components import cache, covariate_upload, notes, time_range
-from pages.components.i18n import _, format_value, get_language, translate_message
+from pages.components.i18n import _, format_value, get_language, translate_message, translate_plain
 from pages.components.results.run_widgets import show_chart
 
 MAX_CACHED_TABLES = 32

@@ -30,7 +30,7 @@ def show_detection(detection: Detection, dataset: Dataset | None, run: str) -> N
     else:
         shared = open_timeline(dataset, filters_lists=False)
         anomaly_list.show(detection, dataset, run, shared)
-        _show_views(detection, dataset, shared)
+        _show_views(detection, dataset, shared, run)
     live_threshold.show(run)
     model.show_section(run, "anomalies")
     show_downloads(lambda: _export_table(detection), "anomalies", _("All scores ({kind})"))

@@ -53,7 +53,7 @@ def show(detection: Detection, dataset: Dataset | None, run: str, shared: Timeli
     entry = _get_entry(detection, view, number)
     st.header(f"{format_severity(entry['severity'])} · {escape_markdown(_describe_entry(detection, entry))}")
     row = _ask_row(detection, int(entry["row"])) if view == "incidents" else int(entry["row"])
-    _show_row(detection, dataset, row, shared)
+    _show_row(detection, dataset, row, run, shared)
     feedback_form.ask_verdict("anomalies", run, detection.rows.loc[row, ["entity", "time", "score"]].to_dict())
 
 
@@ -244,7 +244,7 @@ def _ask_row(detection: Detection, worst: int) -> int:
     )
 
 
-def _show_row(detection: Detection, dataset: Dataset | None, number: int, shared: Timeline) -> None:
+def _show_row(detection: Detection, dataset: Dataset | None, number: int, run: str, shared: Timeline) -> None:
     """Show one row: its explanation, its series with the known events, and its columns where it has several."""
     cells = detection.select_cells(number)
     if cells.empty:
@@ -253,7 +253,7 @@ def _show_row(detection: Detection, dataset: Dataset | None, number: int, shared
         st.text("\n".join(map(translate_message, detection.describe_row(number))))
     if dataset is not None:
         shared.show_chart(
-            draw_incident(dataset, detection, number, _, translate_message),
+            cache.draw_once(run, draw_incident, dataset, detection, number, _, translate_message),
             "incident",
             _("Timeline of the entity, and below it the values around the incident with their usual band"),
             str(detection.rows.at[number, "entity"]),

@@ -12,7 +12,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from core.figures.tables import count_decimals, describe_figure, tabulate_figure
 from core.language import Language
 from core.runs.stored_runs import get_run_cost, get_run_url, is_pending, load_run
-from pages.components import cache, downloads
+from pages.components import auth, cache, downloads
 from pages.components.i18n import (
     _,
     build_chart_config,
@@ -22,7 +22,7 @@ from pages.components.i18n import (
     localise_figure,
     translate_message,
 )
-from pages.components.markdown import escape_markdown
+from pages.components.markdown import escape_markdown, format_code
 from pages.components.run_name import format_run_name, show_rename, show_rename_note
 
 

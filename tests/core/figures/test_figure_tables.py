@@ -81,11 +81,14 @@ def test_series_over_other_places_stand_one_under_another() -> None:
     assert describe(figure)[-1] == "Values: 10 to 40, the highest at 4."
 
 
-def test_bands_have_edges_and_shades_have_none() -> None:
+@pytest.mark.parametrize("is_high_first", [True, False])
+def test_bands_have_edges_and_shades_have_none(is_high_first: bool) -> None:
     figure = go.Figure()
     edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    figure.add_scatter(x=DAYS, y=[9.0] * 5, showlegend=False, **edge)
-    figure.add_scatter(x=DAYS, y=[1.0, 2, 3, 4, 5], fill="tonexty", name="90 %", **edge)
+    lines = [[9.0] * 5, [1.0, 2, 3, 4, 5]]
+    first, second = lines if is_high_first else lines[::-1]
+    figure.add_scatter(x=DAYS, y=first, showlegend=False, **edge)
+    figure.add_scatter(x=DAYS, y=second, fill="tonexty", name="90 %", **edge)
     figure.add_scatter(x=[*DAYS, *DAYS[::-1]], y=[8, 8, 8, 8, 8, 5, 4, 3, 2, 1], fill="toself", name="usual")
     figure.add_scatter(x=[DAYS[0], DAYS[0], DAYS[1], DAYS[1]], y=[0, 9, 9, 0], fill="toself", name="event")
     table = tabulate_figure(figure)
@@ -133,7 +136,9 @@ def test_heat_map_has_one_column_for_each_row() -> None:
     days = np.array([["2024-01-01", "2024-01-02"], ["2024-01-03", ""]])
     calendar = go.Figure(go.Heatmap(z=[[0, 2], [1, np.nan]], customdata=days, coloraxis="coloraxis"))
     calendar.update_layout(coloraxis={"colorbar": {"title": {"text": "anomalies per day"}}})
-    assert tabulate_figure(calendar)["anomalies per day"].tolist() == [0, 2, 1]
+    table = tabulate_figure(calendar)
+    assert table["anomalies per day"].tolist() == [0, 2, 1]
+    assert table["Time"].tolist() == list(pd.date_range("2024-01-01", periods=3))
 
 
 def test_points_in_plane_keep_both_numbers_and_names() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import NotFoundError
+from core.figures.tables import describe_figure, tabulate_figure
 from core.language import LANGUAGES, Language
 from core.runs.report import build_report
 from core.runs.report_html import _escape_markup, _quote_css, _to_script_json, render_report
@@ -84,6 +85,10 @@ def test_report_is_whole_and_needs_nothing(task: str, name: str, workspace: Work
     assert report.content.key_figures
     assert report.content.summary
     assert report.content.figures or report.content.galleries or name in ("batch", "folder")
+    for figure in report.content.figures:
+        drawn = figure.draw(Language("en"))
+        assert not tabulate_figure(drawn).empty
+        assert describe_figure(drawn)
 
 
 def assert_loads_nothing(parsed: ReportParser) -> None:
