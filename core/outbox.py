@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 from core.circuit_breaker import ServiceBreaker
+from core.storage.events.run_events import write_run_events
 from core.storage.outbox import Outbox
 from core.workspace import Workspace
 
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 def deliver(workspace: Workspace) -> dict[str, int]:
     """Deliver all pending records once. Return content → number of records delivered."""
-    return {outbox.content: _deliver_one(outbox) for outbox in workspace.outboxes}
+    return {outbox.content: _deliver_one(outbox, workspace) for outbox in workspace.outboxes}
 
 
 def deliver_now(workspace: Workspace, timeout_s: float = 1.5) -> dict[str, int]:
@@ -46,25 +47,32 @@ def start_delivery_threads(
     for outbox in workspace.outboxes:
         threading.Thread(
             target=_delivery_loop,
-            args=(outbox, interval_s, shutdown, on_delivered),
+            args=(outbox, workspace, interval_s, shutdown, on_delivered),
             daemon=True,
             name=f"deliver {outbox.content}",
         ).start()
 
 
 def _delivery_loop(
-    outbox: Outbox, interval_s: float, shutdown: threading.Event, on_delivered: Callable[[str, int], None]
+    outbox: Outbox,
+    workspace: Workspace,
+    interval_s: float,
+    shutdown: threading.Event,
+    on_delivered: Callable[[str, int], None],
 ) -> None:
     while True:
-        count = _deliver_one(outbox)
+        count = _deliver_one(outbox, workspace)
         if count:
             on_delivered(outbox.content, count)
         if shutdown.wait(interval_s):
             return
 
 
-def _deliver_one(outbox: Outbox) -> int:
+def _deliver_one(outbox: Outbox, workspace: Workspace) -> int:
+    """Deliver the pending records of an outbox; before MLflow has a run, the log has its event."""
     try:
+        if outbox is workspace.tracking:
+            write_run_events(workspace.tracking.spool, workspace.events)
         return outbox.deliver_pending()
     except Exception:
         logger.warning("%s could not be delivered", outbox.content, exc_info=True)

@@ -50,6 +50,10 @@ CREATE TABLE IF NOT EXISTS name_counts (
     name TEXT PRIMARY KEY,
     count INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS events (
+    key TEXT PRIMARY KEY,
+    line TEXT NOT NULL
+);
 """
 RECORD_COLUMNS = "record, runs.run_id, (SELECT name FROM run_names WHERE run_names.key = runs.key)"
 
@@ -94,32 +98,30 @@ class Spool:
         """Return the folder of the artifacts of a run."""
         return self.folder / key
 
-    def add_run(self, record: Record) -> None:
-        """Store a run at its start."""
+    def add_run(self, record: Record, event: str = "") -> None:
+        """Store a run at its start, with the event that tells of it if its process is killed."""
         self.artifact_dir(record.key).mkdir(parents=True, exist_ok=True)
-        self._execute(
-            "INSERT INTO runs (key, run_id, record, state, owner) VALUES (?, ?, ?, 'open', ?)",
-            record.key,
-            record.run_id,
-            record.to_json(),
-            _identify_process(),
-        )
+        with self._open_connection() as connection:
+            connection.execute(
+                "INSERT INTO runs (key, run_id, record, state, owner) VALUES (?, ?, ?, 'open', ?)",
+                (record.key, record.run_id, record.to_json(), _identify_process()),
+            )
+            _store_event(connection, record.key, event)
 
-    def save_run(self, record: Record, state: str) -> None:
+    def save_run(self, record: Record, state: str, event: str = "") -> None:
         """Store the state of a run: `add_run` while it lasts, `waiting` for delivery, `delivered`.
 
-        A run that could not be stored at its start (full disk) is added. A stored MLflow run id remains.
+        `event` replaces that of the start. A run that could not be stored at its start (full disk) is added. A stored
+        MLflow run id remains.
         """
-        self._execute(
-            "INSERT INTO runs (key, run_id, record, state, owner) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET run_id = coalesce(nullif(run_id, ''), excluded.run_id),"
-            " record = excluded.record, state = excluded.state, error = ''",
-            record.key,
-            record.run_id,
-            record.to_json(),
-            state,
-            _identify_process(),
-        )
+        with self._open_connection() as connection:
+            connection.execute(
+                "INSERT INTO runs (key, run_id, record, state, owner) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (key) DO UPDATE SET run_id = coalesce(nullif(run_id, ''), excluded.run_id),"
+                " record = excluded.record, state = excluded.state, error = ''",
+                (record.key, record.run_id, record.to_json(), state, _identify_process()),
+            )
+            _store_event(connection, record.key, event)
 
     def set_error(self, key: str, error: str) -> None:
         """Store the reason why a run still waits."""
@@ -127,9 +129,33 @@ class Spool:
 
     def set_run_id(self, key: str, run_id: str) -> str:
         """Store the MLflow run id of a run, unless one is stored already. Return the stored id."""
-        self._execute("UPDATE runs SET run_id = ? WHERE key = ? AND run_id = ''", run_id, key)
+        with self._open_connection() as connection:
+            connection.execute("UPDATE runs SET run_id = ? WHERE key = ? AND run_id = ''", (run_id, key))
+            connection.execute(
+                "UPDATE events SET line = replace(line, ?, ?)"
+                " WHERE key = ? AND key IN (SELECT key FROM runs WHERE state = 'open')",
+                (f'"run_id": "{key}"', f'"run_id": "{run_id}"', key),
+            )
         rows = self._fetch_rows("SELECT run_id FROM runs WHERE key = ?", key)
         return str(rows[0][0]) if rows else run_id
+
+    def close_dead_runs(self) -> None:
+        """Let the open runs of processes that were killed wait for delivery, as `interrupted`; their events are final."""
+        for key, owner in self._fetch_rows("SELECT key, owner FROM runs WHERE state = 'open'"):
+            if not _is_alive(owner):
+                self._execute(
+                    "UPDATE runs SET state = 'waiting' WHERE key = ? AND state = 'open' AND owner = ?", key, owner
+                )
+
+    def list_unwritten_events(self) -> list[tuple[str, str]]:
+        """List key and event of the ended runs whose event may be missing in the log, oldest first."""
+        return self._fetch_rows(
+            "SELECT runs.key, line FROM events JOIN runs ON runs.key = events.key WHERE state != 'open' ORDER BY number"
+        )
+
+    def confirm_event(self, key: str) -> None:
+        """Note that the log has the event of a run."""
+        self._execute("DELETE FROM events WHERE key = ?", key)
 
     def list_pending(self) -> list[Record]:
         """List the runs to deliver, oldest first, without those of a live process that are still open."""
@@ -283,6 +309,11 @@ class Spool:
             if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in DISK_FULL_CODES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.database)) from error
             raise
+
+
+def _store_event(connection: sqlite3.Connection, key: str, event: str) -> None:
+    if event:
+        connection.execute("INSERT OR REPLACE INTO events (key, line) VALUES (?, ?)", (key, event))
 
 
 def _to_record(text: str, run_id: str, name: str | None) -> Record:

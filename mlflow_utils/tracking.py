@@ -84,23 +84,37 @@ class Tracking:
         self._delivery_calls = CircuitBreaker("MLflow", STEP_TIMEOUT_S, reset_after_s=0, single_flight=True)
         self._awaiting_files: set[str] = set()  # runs that MLflow has without their files
         self._failed_keys: set[str] = set()  # runs with a failed delivery; the others are sent first
-        self._unsaved_records: dict[str, Record] = {}  # finished runs that a full disk could not store
+        self._unsaved_outcomes: dict[str, tuple[Record, str]] = {}  # record and event that a full disk could not store
 
     # ---- a run ------------------------------------------------------------------------------------------------------
 
-    def start_run(self, record: Record) -> None:
+    def start_run(self, record: Record, event: str = "") -> None:
         """Store the run, and create it in MLflow where that answers, which sets `record.run_id`.
+
+        event   what the log will say if the process is killed before `save_outcome`
 
         Raises OSError where the disk cannot store it.
         """
-        self.spool.add_run(record)
+        self.spool.add_run(record, event)
         with suppress(MlflowUnavailableError):
             self._call_with_timeout(self._open_calls, lambda: self._get_or_create_run(record, is_new=True))
 
-    def finish_run(self, record: Record) -> bool:
-        """Store the end of the run and deliver it. Return False where it waits for MLflow or for free disk space."""
+    def save_outcome(self, record: Record, event: str = "") -> bool:
+        """Store the end of the run and its event. Return False, and keep both in memory, while the disk is full."""
         record.ended_ms = record.ended_ms or now_ms()
-        if not self._save_outcome(record):
+        try:
+            self.spool.save_run(record, "waiting", event)
+        except OSError as error:
+            logger.error("how run %s ended could not be written down: %s", record.key, error)
+            self._delivery_error = str(error)
+            self._unsaved_outcomes[record.key] = record, event
+            return False
+        self._unsaved_outcomes.pop(record.key, None)
+        return True
+
+    def deliver_run(self, record: Record) -> bool:
+        """Deliver the run after `save_outcome`. Return False where it waits for MLflow or for free disk space."""
+        if record.key in self._unsaved_outcomes:
             return False
         try:
             self._call_with_timeout(self._delivery_calls, self._deliver_all)
@@ -135,8 +149,8 @@ class Tracking:
 
     def deliver_pending(self) -> int:
         """Deliver the waiting runs, oldest first, and return their number; 0 where MLflow does not answer."""
-        for record in list(self._unsaved_records.values()):
-            self._save_outcome(record)
+        for record, event in list(self._unsaved_outcomes.values()):
+            self.save_outcome(record, event)
         pending_before = self.count_pending()
         has_work = pending_before or self.spool.list_possible_duplicates() or self.spool.list_waiting_names()
         if not has_work or not self.is_reachable(BACKGROUND_PING_TIMEOUT_S):
@@ -342,18 +356,6 @@ class Tracking:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             logger.warning("MLflow does not accept the name of run %s: %s", run_name.run_id, error)
-
-    def _save_outcome(self, record: Record) -> bool:
-        """Store the end of a run. Keep it in memory while the disk is full."""
-        try:
-            self.spool.save_run(record, "waiting")
-        except OSError as error:
-            logger.error("how run %s ended could not be written down: %s", record.key, error)
-            self._delivery_error = str(error)
-            self._unsaved_records[record.key] = record
-            return False
-        self._unsaved_records.pop(record.key, None)
-        return True
 
     def _call_with_timeout(self, breaker: CircuitBreaker, work: Callable[[], T]) -> T:
         """Return the result of `work`. A call that lasts too long continues in the background.

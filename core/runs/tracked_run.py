@@ -30,6 +30,7 @@ from core.runs.result import RESULT_FOLDER, Result
 from core.runs.run_names import NAME_SEPARATOR, build_run_name
 from core.settings import ROOT
 from core.storage.events.log import MAX_ENTITIES, Details, EntityCount, Event
+from core.storage.events.run_events import write_run_events
 from core.workspace import Workspace
 from mlflow_utils.emissions import Emissions, measure_emissions
 from mlflow_utils.registry import MODEL_FOLDER
@@ -115,7 +116,8 @@ def track_run(
 ) -> Iterator[Run]:
     """Record the block as one MLflow run and one event.
 
-    A run that starts from the model of another run names it as its parent, and what differs from it (`lineage.py`).
+    Run and event are stored together before MLflow is told, at the start (as `interrupted`) and at the end. So a killed
+    process leaves both or none, and `write_run_events` completes the log. A run that starts from the model of another run names it as its parent, and what differs from it (`lineage.py`).
     The block fills `run.metrics` and `run.details` and writes artifacts below `run.folder`. The status of the run is
     `completed`, `failed` on an exception (which is raised again), or `interrupted` when the process or the script of
     the page is stopped.
@@ -125,12 +127,19 @@ def track_run(
     parent = find_parent(params)
     record.tags |= {PARENT_TAG: parent} if parent else {}
     record.inputs = [InputData(", ".join(data.files), data.digest, "data", tuple(data.columns[:MAX_EVENT_COLUMNS]))]
+    data_inputs = {
+        "file_names": list(data.files),
+        "dataset": data.digest,
+        "columns": list(data.columns[:MAX_EVENT_COLUMNS]),
+    }
     usage, emissions = _ResourceUsage(), Emissions()
     run = Run(record.key, workspace.tracking.spool.artifact_dir(record.key), record.params, record.inputs)
     start_s = usage.start_s
     try:
         record.name += f"{NAME_SEPARATOR}{workspace.tracking.spool.take_number(record.name)}"
-        workspace.tracking.start_run(record)
+        run.id = record.key
+        start_event = _build_event(workspace, "model_execution", actor, run, usage, run.params | data_inputs, model)
+        workspace.tracking.start_run(record, start_event.to_json_line())
         run.id, start_s = record.id, time.perf_counter()
         _write_recipe(data, run.folder)
         with measure_emissions(workspace.settings.country_iso_code, emissions):
@@ -149,15 +158,12 @@ def track_run(
             record.tags[CHANGE_TAG] = describe_changes(parent_record, record)
         has_model = (run.folder / MODEL_FOLDER).is_dir()
         record.tags |= {**emissions.tags, MODEL_TAG: MODEL_SAVED if has_model else NO_MODEL}
-        run.delivered = workspace.tracking.finish_run(record)
         run.id = record.id
-        inputs = {
-            **run.params,
-            "file_names": list(data.files),
-            "dataset": data.digest,
-            "columns": list(data.columns[:MAX_EVENT_COLUMNS]),
-        }
-        _add_event(workspace, "model_execution", actor, run, usage, inputs, model)
+        event = _build_event(workspace, "model_execution", actor, run, usage, run.params | data_inputs, model)
+        workspace.tracking.save_outcome(record, event.to_json_line())
+        write_run_events(workspace.tracking.spool, workspace.events)
+        run.delivered = workspace.tracking.deliver_run(record)
+        run.id = record.id
 
 
 @contextmanager
@@ -172,7 +178,7 @@ def record_event(event: str, actor: Actor, workspace: Workspace, **inputs: Any) 
         _raise_if_disk_full(error, workspace)
         raise
     finally:
-        _add_event(workspace, event, actor, run, usage, inputs)
+        workspace.events.add(_build_event(workspace, event, actor, run, usage, inputs))
 
 
 def _write_recipe(data: TrackedData, folder: Path) -> None:
@@ -211,7 +217,7 @@ class _ResourceUsage:
         }
 
 
-def _add_event(
+def _build_event(
     workspace: Workspace,
     event: str,
     actor: Actor,
@@ -219,25 +225,23 @@ def _add_event(
     usage: _ResourceUsage,
     inputs: Mapping[str, Any],
     model: str | None = None,
-) -> None:
-    workspace.events.add(
-        Event(
-            event=event,
-            application_name=actor.application,
-            user=workspace.pseudonymise(actor.user),
-            model_name=model,
-            model_version=__version__ if model else None,
-            run_id=run.id or None,
-            status=run.status,
-            log_level=LOG_LEVELS[run.status],
-            **usage.measure(),
-            emissions_kg=run.emissions_kg if model else None,
-            error_type=type(run.error).__name__ if run.error else None,
-            error_message=workspace.redact(str(run.error))[:1000] if run.error else None,
-            details=Details(
-                **run.details, anomalies_by_entity=_rank_entities(run.anomalies_by_entity), inputs=redact(inputs)
-            ),
-        )
+) -> Event:
+    return Event(
+        event=event,
+        application_name=actor.application,
+        user=workspace.pseudonymise(actor.user),
+        model_name=model,
+        model_version=__version__ if model else None,
+        run_id=run.id or None,
+        status=run.status,
+        log_level=LOG_LEVELS[run.status],
+        **usage.measure(),
+        emissions_kg=run.emissions_kg if model else None,
+        error_type=type(run.error).__name__ if run.error else None,
+        error_message=workspace.redact(str(run.error))[:1000] if run.error else None,
+        details=Details(
+            **run.details, anomalies_by_entity=_rank_entities(run.anomalies_by_entity), inputs=redact(inputs)
+        ),
     )
 
 

@@ -3,8 +3,10 @@
 If an event cannot be written, a warning is logged and the action continues.
 """
 
+import errno
 import json
 import logging
+import mmap
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 LINE_PREFIX = b'{"timestamp": "'  # beginning of `Event.to_json_line`; the timestamp that follows sorts as text
 TIMESTAMP_CHARS = len("2026-11-22T01:30:00.000000Z")
+MONTH_CHARS = len("2026-11")
 MAX_ENTITIES = 50
 
 
@@ -82,13 +85,31 @@ class EventLog:
         self.folder = folder
 
     def add(self, event: Event) -> None:
-        """Append an event with a single write, so that lines of two processes do not mix."""
+        """Append an event; a failure is a warning in the log of the process."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / f"events-{event.timestamp:%Y-%m}.jsonl").open("ab+", buffering=0) as log:
-                log.write(_find_missing_newline(log) + event.to_json_line().encode())
+            self.add_line(event.to_json_line())
         except (OSError, ValueError) as error:
             logger.warning("event not written: %s", error)
+
+    def add_line(self, line: str) -> None:
+        """Append a line of `Event.to_json_line` with a single write, so that lines of two processes do not mix.
+
+        Raises OSError where it cannot be written. The line survives a power cut.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._get_path(line).open("ab+", buffering=0) as log:
+            text = _find_missing_newline(log) + line.encode()
+            if log.write(text) < len(text):  # the next line begins on its own line, and this one is skipped
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), log.name)
+            os.fsync(log.fileno())
+
+    def has_line(self, line: str) -> bool:
+        """Tell whether the log holds exactly this line of `Event.to_json_line`. Raises OSError if it is unreadable."""
+        path = self._get_path(line)
+        if not path.is_file() or path.stat().st_size == 0:
+            return False
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.rfind(line.encode()) >= 0
 
     def read_events(self, since: datetime | None = None) -> list[Event]:
         """Return all events that began at `since` or later, oldest file first; invalid lines are skipped."""
@@ -109,6 +130,10 @@ class EventLog:
             "" if since is None else f"events-{since - timedelta(days=1):%Y-%m}"
         )  # the month of a file name is that of the writer's time zone
         return [path for path in self.list_files() if path.stem >= first]
+
+    def _get_path(self, line: str) -> Path:
+        """Return the file of the month in which the event of a line began, in UTC."""
+        return self.folder / f"events-{line[len(LINE_PREFIX) :][:MONTH_CHARS]}.jsonl"
 
 
 def _iter_file_events(path: Path, start: str) -> Iterator[Event]:
