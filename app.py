@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import streamlit as st
 
 from core import lifespan as core_lifespan
+from core.storage.data_folder import restrict_new_files
 from pages.account.routes import ROUTES
 from pages.account.setup_token import announce_token
 from pages.gate.middleware import MIDDLEWARE, UPLOADS
@@ -37,8 +38,8 @@ async def lifespan(app: object) -> AsyncIterator[None]:
     stop_event.set()
 
 
-trust_proxies()
-app = st.App("pages/navigation.py", routes=ROUTES, middleware=MIDDLEWARE, lifespan=lifespan)
+restrict_new_files()
+app = st.App("pages/navigation.py", routes=ROUTES, lifespan=lifespan)
 
 if __name__ == "__main__":
     app.run()

@@ -1,6 +1,7 @@
 """The command line: `python -m core --help`."""
 
 import logging
+import sys
 
 import typer
 
@@ -18,6 +19,8 @@ from core.cli.task_commands import add_task_commands
 from core.cli.threshold import threshold
 from core.cli.users import users
 from core.cli.worker import worker
+from core.errors import VigieError
+from core.storage.data_folder import restrict_new_files
 
 
 def build_app() -> typer.Typer:
@@ -40,6 +43,15 @@ def build_app() -> typer.Typer:
     return app
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run a command; an error that it does not expect of the data folder or a service is one line."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    build_app()(prog_name="python -m core")
+    restrict_new_files()
+    try:
+        build_app()(prog_name="python -m core")
+    except (VigieError, OSError) as error:
+        sys.exit(" ".join(str(error).split()))
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ from core.actor import Viewer
 from core.redaction import pseudonymise, strip_secrets
 from core.settings import Settings, get_settings
 from core.storage.covariates import CovariateStore
+from core.storage.data_folder import open_data_folder
 from core.storage.datasets import DatasetStore
 from core.storage.events.elasticsearch import EventStream
 from core.storage.events.log import EventLog
@@ -130,8 +131,12 @@ class Workspace:
 
 @cache
 def get_workspace() -> Workspace:
-    """Return the workspace of this process, built from the environment and `.env`."""
+    """Return the workspace of this process, built from the environment and `.env`.
+
+    Raises VigieError for a data folder that cannot be used.
+    """
     process_settings = get_settings()
+    open_data_folder(process_settings.vigie_data_dir.resolve())
     if process_settings.google_application_credentials:  # Google's library reads the environment, not `.env`
         os.environ.setdefault("GOOGLE_APPLICATION_CREDENTIALS", process_settings.google_application_credentials)
     return Workspace.from_settings(process_settings)

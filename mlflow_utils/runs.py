@@ -3,6 +3,7 @@
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlflow_utils.run_record import Record
@@ -54,6 +55,16 @@ def find_completed_run(tracking: Tracking, tag: str, value: str) -> Record | Non
     query = f"tags.`{tag}` = '{value}' AND tags.`vigie.status` = 'completed'"
     completed = client.search_runs(experiments, query, max_results=1)
     return to_record(completed[0], _get_experiment_name(client, completed[0])) if completed else None
+
+
+def fetch_files(tracking: Tracking, stored: StoredRun) -> None:
+    """Replace the files of a run by those that MLflow has. Does nothing where MLflow does not have it or not answer.
+
+    Raises the errors of MLflow and OSError.
+    """
+    client, mlflow_run = _fetch_run(tracking, stored.record.run_id)
+    if mlflow_run is not None and not is_pending(tracking, stored.record.key):
+        _download_files(client, mlflow_run.info.run_id, stored.files)
 
 
 def is_pending(tracking: Tracking, run: str) -> bool:
@@ -154,9 +165,23 @@ def _download_run(tracking: Tracking, run: str) -> StoredRun | None:
         return None
     folder = tracking.spool.artifact_dir(stored.data.tags.get(KEY_TAG, run))
     if not _has_files(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        client.download_artifacts(stored.info.run_id, "", str(folder))
+        _download_files(client, stored.info.run_id, folder)
     return StoredRun(_read_record(tracking, client, stored), folder)
+
+
+def _download_files(client: Any, run_id: str, folder: Path) -> None:
+    """Replace `folder` by the files that MLflow has of a run; a killed process leaves no partial folder."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as temp_folder:
+        draft, former = Path(temp_folder) / "draft", Path(temp_folder) / "former"
+        draft.mkdir()
+        client.download_artifacts(run_id, "", str(draft))
+        if not any(draft.iterdir()):  # its files are lost there, or it has none
+            folder.mkdir(exist_ok=True)
+            return
+        if folder.exists():
+            folder.rename(former)
+        draft.rename(folder)
 
 
 def _read_record(tracking: Tracking, client: Any, stored: Any) -> Record:

@@ -4,25 +4,14 @@ The run of a killed process is found here too, with the status `interrupted`. Ro
 MLflow runs.
 """
 
-import errno
-import os
-import socket
-import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psutil
-from filelock import FileLock
-
+from mlflow_utils.process_identity import identify_process, is_alive
 from mlflow_utils.run_record import Record
-
-BUSY_TIMEOUT_S = 10.0
-REMOTE_OWNER_TTL_S = 6 * 3600.0
-DISK_FULL_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+from mlflow_utils.sqlite_file import SqliteFile
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -54,7 +43,15 @@ CREATE TABLE IF NOT EXISTS events (
     key TEXT PRIMARY KEY,
     line TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS former_ids (
+    run_id TEXT PRIMARY KEY,
+    key TEXT NOT NULL
+);
 """
+STORE_EVENT = (
+    "INSERT INTO events (key, line) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET line = excluded.line"
+    " WHERE line != '' AND excluded.line != ''"
+)
 RECORD_COLUMNS = "record, runs.run_id, (SELECT name FROM run_names WHERE run_names.key = runs.key)"
 
 
@@ -70,29 +67,13 @@ class RunName:
 class Spool:
     """Runs in the order of their start; `folder/<key>/` holds the files of each run.
 
-    A full disk raises OSError (ENOSPC), from SQLite as well as from the file system.
+    A full disk raises OSError (ENOSPC), from SQLite as well as from the file system. A damaged file is replaced.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.database = (folder / "spool.db").resolve()
-        try:
-            self._create_tables()
-        except OSError:  # disk full, which does not matter where the tables exist
-            if not self.database.exists():
-                raise
-
-    def _create_tables(self) -> None:
-        """Create the tables; processes that start at the same time wait for the first one.
-
-        The journal mode is a property of the file. Setting it needs the only connection, and SQLite does not wait.
-        """
-        with FileLock(f"{self.database}.lock", timeout=BUSY_TIMEOUT_S), self._open_connection() as connection:
-            [(journal_mode,)] = connection.execute("PRAGMA journal_mode")
-            if journal_mode != "wal":
-                connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(SCHEMA)
+        self._file = SqliteFile(folder / "spool.db", SCHEMA)
 
     def artifact_dir(self, key: str) -> Path:
         """Return the folder of the artifacts of a run."""
@@ -101,27 +82,29 @@ class Spool:
     def add_run(self, record: Record, event: str = "") -> None:
         """Store a run at its start, with the event that tells of it if its process is killed."""
         self.artifact_dir(record.key).mkdir(parents=True, exist_ok=True)
-        with self._open_connection() as connection:
-            connection.execute(
+        self._file.execute(
+            (
                 "INSERT INTO runs (key, run_id, record, state, owner) VALUES (?, ?, ?, 'open', ?)",
-                (record.key, record.run_id, record.to_json(), _identify_process()),
-            )
-            _store_event(connection, record.key, event)
+                (record.key, record.run_id, record.to_json(), identify_process()),
+            ),
+            (STORE_EVENT, (record.key, event)),
+        )
 
     def save_run(self, record: Record, state: str, event: str = "") -> None:
         """Store the state of a run: `add_run` while it lasts, `waiting` for delivery, `delivered`.
 
-        `event` replaces that of the start. A run that could not be stored at its start (full disk) is added. A stored
-        MLflow run id remains.
+        `event` replaces that of the start, unless the log has it already: each run has one event. A run that could not
+        be stored at its start (full disk) is added. A stored MLflow run id remains.
         """
-        with self._open_connection() as connection:
-            connection.execute(
+        self._file.execute(
+            (
                 "INSERT INTO runs (key, run_id, record, state, owner) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (key) DO UPDATE SET run_id = coalesce(nullif(run_id, ''), excluded.run_id),"
                 " record = excluded.record, state = excluded.state, error = ''",
-                (record.key, record.run_id, record.to_json(), state, _identify_process()),
-            )
-            _store_event(connection, record.key, event)
+                (record.key, record.run_id, record.to_json(), state, identify_process()),
+            ),
+            (STORE_EVENT, (record.key, event)),
+        )
 
     def set_error(self, key: str, error: str) -> None:
         """Store the reason why a run still waits."""
@@ -129,60 +112,66 @@ class Spool:
 
     def set_run_id(self, key: str, run_id: str) -> str:
         """Store the MLflow run id of a run, unless one is stored already. Return the stored id."""
-        with self._open_connection() as connection:
-            connection.execute("UPDATE runs SET run_id = ? WHERE key = ? AND run_id = ''", (run_id, key))
-            connection.execute(
+        self._file.execute(
+            ("UPDATE runs SET run_id = ? WHERE key = ? AND run_id = ''", (run_id, key)),
+            (
                 "UPDATE events SET line = replace(line, ?, ?)"
                 " WHERE key = ? AND key IN (SELECT key FROM runs WHERE state = 'open')",
                 (f'"run_id": "{key}"', f'"run_id": "{run_id}"', key),
-            )
-        rows = self._fetch_rows("SELECT run_id FROM runs WHERE key = ?", key)
+            ),
+        )
+        rows = self._file.fetch_rows("SELECT run_id FROM runs WHERE key = ?", key)
         return str(rows[0][0]) if rows else run_id
 
     def close_dead_runs(self) -> None:
-        """Let the open runs of processes that were killed wait for delivery, as `interrupted`; their events are final."""
-        for key, owner in self._fetch_rows("SELECT key, owner FROM runs WHERE state = 'open'"):
-            if not _is_alive(owner):
+        """Let the open runs of killed processes wait for delivery, as `interrupted`; their events are final."""
+        for key, owner in self._file.fetch_rows("SELECT key, owner FROM runs WHERE state = 'open'"):
+            if not is_alive(owner):
                 self._execute(
                     "UPDATE runs SET state = 'waiting' WHERE key = ? AND state = 'open' AND owner = ?", key, owner
                 )
 
     def list_unwritten_events(self) -> list[tuple[str, str]]:
         """List key and event of the ended runs whose event may be missing in the log, oldest first."""
-        return self._fetch_rows(
-            "SELECT runs.key, line FROM events JOIN runs ON runs.key = events.key WHERE state != 'open' ORDER BY number"
+        return self._file.fetch_rows(
+            "SELECT runs.key, line FROM events JOIN runs ON runs.key = events.key"
+            " WHERE state != 'open' AND line != '' ORDER BY number"
         )
 
     def confirm_event(self, key: str) -> None:
         """Note that the log has the event of a run."""
-        self._execute("DELETE FROM events WHERE key = ?", key)
+        self._execute("UPDATE events SET line = '' WHERE key = ?", key)
 
     def list_pending(self) -> list[Record]:
         """List the runs to deliver, oldest first, without those of a live process that are still open."""
-        rows = self._fetch_rows(
+        rows = self._file.fetch_rows(
             f"SELECT {RECORD_COLUMNS}, state, owner FROM runs WHERE state != 'delivered' ORDER BY number"
         )
         return [
             _to_record(record, run_id, name)
             for record, run_id, name, state, owner in rows
-            if state == "waiting" or not _is_alive(owner)
+            if state == "waiting" or not is_alive(owner)
         ]
 
     def last_error(self) -> str:
         """Return the error of the newest waiting run that has one; "" for none."""
-        rows = self._fetch_rows(
+        rows = self._file.fetch_rows(
             "SELECT error FROM runs WHERE state = 'waiting' AND error != '' ORDER BY number DESC LIMIT 1"
         )
         return str(rows[0][0]) if rows else ""
 
     def find_run(self, run: str) -> Record | None:
-        """Return the run with this key or MLflow id, if it started on this machine."""
-        rows = self._fetch_rows(f"SELECT {RECORD_COLUMNS} FROM runs WHERE key = ? OR run_id = ? LIMIT 1", run, run)
+        """Return the run with this key or MLflow id, a former one too, if it started on this machine."""
+        rows = self._file.fetch_rows(
+            f"SELECT {RECORD_COLUMNS} FROM runs WHERE key = ? OR run_id = ?"
+            " OR key = (SELECT key FROM former_ids WHERE run_id = ?) LIMIT 1",
+            *(run, run, run),
+        )
         return _to_record(*rows[0]) if rows else None
 
     def find_completed_run(self, tag: str, value: str) -> Record | None:
         """Return a completed run with this tag that started on this machine."""
-        rows = self._fetch_rows(
+        rows = self._file.fetch_rows(
             f"SELECT {RECORD_COLUMNS} FROM runs WHERE json_extract(record, '$.status') = 'completed'"
             " AND json_extract(record, '$.tags.\"' || ? || '\"') = ? LIMIT 1",
             tag,
@@ -192,19 +181,20 @@ class Spool:
 
     def list_newest(self, limit: int) -> list[Record]:
         """List the runs of any state that started on this machine, newest first."""
-        rows = self._fetch_rows(f"SELECT {RECORD_COLUMNS} FROM runs ORDER BY number DESC LIMIT ?", limit)
+        rows = self._file.fetch_rows(f"SELECT {RECORD_COLUMNS} FROM runs ORDER BY number DESC LIMIT ?", limit)
         return [_to_record(*row) for row in rows]
 
     # ---- names ------------------------------------------------------------------------------------------------------
 
     def take_number(self, name: str) -> int:
         """Return 1 for the first run with this name without a number, 2 for the second, and so on."""
-        with self._open_connection() as connection:
-            [(count,)] = connection.execute(
+        [(count,)] = self._file.execute(
+            (
                 "INSERT INTO name_counts (name, count) VALUES (?, 1)"
                 " ON CONFLICT (name) DO UPDATE SET count = count + 1 RETURNING count",
                 (name,),
-            ).fetchall()
+            )
+        )
         return int(count)
 
     def set_name(self, record: Record, name: str) -> None:
@@ -218,7 +208,7 @@ class Spool:
 
     def list_waiting_names(self) -> list[RunName]:
         """List the names that MLflow does not have yet, also of runs that it does not have."""
-        rows = self._fetch_rows(
+        rows = self._file.fetch_rows(
             "SELECT run_names.key, coalesce(nullif(run_names.run_id, ''), runs.run_id, ''), name FROM run_names"
             " LEFT JOIN runs ON runs.key = run_names.key WHERE waits"
         )
@@ -231,7 +221,7 @@ class Spool:
     def follow_names(self, names: Mapping[str, str]) -> None:
         """Take over the names (key → name) that MLflow has for runs of this machine, except where a newer one waits."""
         places = ", ".join("?" for _ in names)
-        rows = self._fetch_rows(
+        rows = self._file.fetch_rows(
             "SELECT runs.key, runs.run_id, coalesce(name, json_extract(record, '$.name')) FROM runs"
             f" LEFT JOIN run_names ON run_names.key = runs.key WHERE NOT coalesce(waits, 0) AND runs.key IN ({places})",
             *names,
@@ -262,7 +252,7 @@ class Spool:
 
     def list_possible_duplicates(self) -> list[Record]:
         """List the delivered runs that MLflow may have created twice."""
-        rows = self._fetch_rows(
+        rows = self._file.fetch_rows(
             f"SELECT {RECORD_COLUMNS} FROM runs JOIN create_attempts ON create_attempts.key = runs.key"
             " WHERE state = 'delivered' ORDER BY number"
         )
@@ -273,6 +263,15 @@ class Spool:
         self.save_run(record, "delivered")
         self._execute("UPDATE create_attempts SET since = ? WHERE key = ?", time.time(), record.key)
 
+    def requeue_runs(self) -> None:
+        """Let all delivered runs wait for delivery again, because MLflow may have lost them; their ids stay known."""
+        self._file.execute(
+            ("INSERT OR REPLACE INTO former_ids SELECT run_id, key FROM runs WHERE run_id != ''", ()),
+            ("UPDATE run_names SET waits = 1, run_id = '' WHERE key IN (SELECT key FROM runs)", ()),
+            ("UPDATE runs SET state = 'waiting', run_id = '' WHERE state = 'delivered'", ()),
+            ("UPDATE runs SET run_id = '' WHERE state = 'waiting'", ()),
+        )
+
     def clear_old_attempts(self, older_than_s: float) -> None:
         """Stop the search for duplicates of runs delivered more than `older_than_s` seconds ago."""
         self._execute(
@@ -281,58 +280,11 @@ class Spool:
         )
 
     def _execute(self, statement: str, *values: object) -> None:
-        with self._open_connection() as connection:
-            connection.execute(statement, values)
-
-    def _fetch_rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a query.
-
-        On a full disk SQLite cannot create its own files; the rows are then those of its last checkpoint.
-        """
-        try:
-            with self._open_connection() as connection:
-                return connection.execute(query, values).fetchall()
-        except OSError:
-            with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-                return connection.execute(query, values).fetchall()
-
-    @contextmanager
-    def _open_connection(self) -> Iterator[sqlite3.Connection]:
-        try:
-            connection = sqlite3.connect(self.database, timeout=BUSY_TIMEOUT_S)
-            try:
-                with connection:
-                    yield connection
-            finally:
-                connection.close()
-        except sqlite3.OperationalError as error:
-            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in DISK_FULL_CODES:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.database)) from error
-            raise
-
-
-def _store_event(connection: sqlite3.Connection, key: str, event: str) -> None:
-    if event:
-        connection.execute("INSERT OR REPLACE INTO events (key, line) VALUES (?, ?)", (key, event))
+        self._file.execute((statement, values))
 
 
 def _to_record(text: str, run_id: str, name: str | None) -> Record:
     """Read a stored record; the id of MLflow and a new name are stored apart, as a process may still write it."""
     record = Record.from_json(text)
-    record.run_id, record.name = run_id or record.run_id, name or record.name
+    record.run_id, record.name = run_id, name or record.name
     return record
-
-
-def _identify_process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.0f}"
-
-
-def _is_alive(owner: str) -> bool:
-    """Tell whether the process still runs. On another host it counts as alive for REMOTE_OWNER_TTL_S."""
-    host, pid, created = owner.rsplit(":", 2)
-    if host != socket.gethostname():
-        return time.time() - float(created) < REMOTE_OWNER_TTL_S
-    try:
-        return f"{psutil.Process(int(pid)).create_time():.0f}" == created
-    except psutil.Error:
-        return False

@@ -26,6 +26,7 @@ from mlflow_utils.health import check_artifacts, check_server
 from mlflow_utils.rest import request
 from mlflow_utils.run_record import Record, now_ms
 from mlflow_utils.spool import RunName, Spool
+from mlflow_utils.store_repair import StoreFile
 
 T = TypeVar("T")
 
@@ -76,6 +77,7 @@ class Tracking:
         self._sends_over_network = self.is_remote or urlsplit(artefacts_location or "").scheme not in ("", "file")
         self._delivery_error = ""
         self._experiments: dict[str, str] = {}
+        self._store = StoreFile(uri, self.spool)
         self._process_lock, self._thread_lock = FileLock(folder / "delivery.lock"), threading.Lock()
         self._create_lock = threading.Lock()
         self._ping_breaker = CircuitBreaker("MLflow", PING_TIMEOUT_S)
@@ -175,7 +177,8 @@ class Tracking:
         return self._delivery_error or self.spool.last_error()
 
     def check(self) -> str:
-        """Return the version of MLflow. Raises OSError where it does not answer."""
+        """Return the version of MLflow, after the repair of a damaged SQLite file. Raises OSError or sqlite3.Error."""
+        self._store.repair_once()
         return check_server(self.uri)
 
     def check_artifacts(self) -> str:
@@ -224,6 +227,7 @@ class Tracking:
         """Return a client of MLflow. The first one for a new SQLite file creates its tables."""
         import mlflow
 
+        self._store.repair_once()
         with FileLock(self.spool.folder / "store.lock"):
             return mlflow.MlflowClient(self.uri)
 

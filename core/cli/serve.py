@@ -13,6 +13,9 @@ import typer
 
 from core.cli.options import exit_with
 from core.settings import ROOT, get_settings
+from core.storage.data_folder import open_data_folder
+from mlflow_utils.spool import Spool
+from mlflow_utils.store_repair import StoreFile
 
 
 def serve(
@@ -29,7 +32,7 @@ def serve(
         if _is_port_busy(host, number):
             exit_with(f"Port {number} is in use; choose another, for instance: make run PORT=8601 MLFLOW_PORT=5100", 1)
     folder = config.vigie_data_dir.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    open_data_folder(folder)
     environment = dict(os.environ)
     processes = []
     if not config.mlflow_tracking_uri:
@@ -37,6 +40,7 @@ def serve(
             "MLFLOW_TRACKING_URI": f"http://{host}:{mlflow_port}",
             "MLFLOW_ARTEFACTS_LOCATION": config.artefacts_location or "",
         }
+        StoreFile(config.tracking_uri, Spool(folder / "runs")).repair_once()
         processes.append(
             _start_mlflow(f"sqlite:///{folder / 'mlflow.db'}", config.artefacts_location or "", host, mlflow_port)
         )

@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core.circuit_breaker import ServiceBreaker
-from core.errors import OptionError
+from core.errors import OptionError, ServiceUnavailableError
 from core.messages import N_
+from mlflow_utils.sqlite_file import is_damage, move_aside, replace_damaged_file
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 SQLITE_BUSY_TIMEOUT_S = 1.2  # wait for the write lock of another process
@@ -44,10 +47,12 @@ class Schema:
     """The functions that check and create the tables of a database; one process at a time creates them.
 
     is_current   tells whether all tables exist in the form that this version of the code needs
+    is_foreign   tells whether the database has tables of another program in the place of ours
     create       creates missing tables
     """
 
     is_current: Callable[[Connection], bool]
+    is_foreign: Callable[[Connection], bool]
     create: Callable[[Connection], None]
 
 
@@ -58,7 +63,8 @@ class Database:
     serialize_writes   True allows one PostgreSQL writer at a time; SQLite always does
 
     Every method raises ServiceUnavailableError in less than 2 s if a server does not answer. The timeout for a SQLite
-    file is longer, because a local file is slow only if the whole machine is slow.
+    file is longer, because a local file is slow only if the whole machine is slow. A damaged SQLite file is replaced by
+    a new one with the rows that can be read.
     """
 
     def __init__(self, url: URL, schema: Schema, log_name: str, *, serialize_writes: bool = False) -> None:
@@ -96,6 +102,17 @@ class Database:
             self._engine, self._has_tables = None, False
 
     def _execute_work(self, work: Callable[[Session], T], writes: bool) -> T:
+        try:
+            return self._execute_once(work, writes)
+        except ServiceUnavailableError as error:
+            if not (self._is_sqlite and _is_damaged(error)):
+                raise
+            self.close()
+            replace_damaged_file(Path(str(self.url.database)))
+            self.breaker.reset()
+        return self._execute_once(work, writes)
+
+    def _execute_once(self, work: Callable[[Session], T], writes: bool) -> T:
         engine = self._ensure_engine()
         return self._call_with_timeout(lambda: self._run_transaction(engine, work, writes))
 
@@ -130,7 +147,8 @@ class Database:
             breaker = ServiceBreaker(self.breaker.service, OPEN_TIMEOUT_S)
             engine = self._engine = self._engine or self._call_with_timeout(self._create_engine, breaker)
             if not self._has_tables:
-                if not self._call_with_timeout(lambda: self._is_current(engine)):
+                if not self._call_with_timeout(lambda: _apply_check(self._schema.is_current, engine)):
+                    self._call_with_timeout(lambda: self._remove_foreign_tables(engine), breaker)
                     self._call_with_timeout(lambda: self._create_tables(engine), breaker)
                 self._has_tables = True
             return engine
@@ -144,12 +162,25 @@ class Database:
         path.touch(mode=0o600)
         engine = create_engine(self.url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S}, **options)
         event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "checkout", _refuse_moved_file)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
 
-    def _is_current(self, engine: Engine) -> bool:
-        with engine.connect() as connection:
-            return self._schema.is_current(connection)
+    def _remove_foreign_tables(self, engine: Engine) -> None:
+        """Move a SQLite file of another program aside. Raises OptionError for a PostgreSQL database."""
+        if not _apply_check(self._schema.is_foreign, engine):
+            return
+        if not self._is_sqlite:
+            raise OptionError(
+                N_("The database {place} has tables of another program. Set DATABASE_URL to another database."),
+                place=self.url.render_as_string(hide_password=True),
+            )
+        path = Path(str(self.url.database))
+        with FileLock(f"{path}.lock", timeout=OPEN_TIMEOUT_S / 2):
+            if _apply_check(self._schema.is_foreign, engine):  # no other process has just done it
+                engine.dispose()
+                logger.warning("%s belongs to another program. It was moved to %s.", path, move_aside(path))
+                path.touch(mode=0o600)
 
     def _create_tables(self, engine: Engine) -> None:
         """Create the tables; processes that start at the same time wait for the first one."""
@@ -192,10 +223,33 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
+def _refuse_moved_file(connection: Any, record: Any, _proxy: object) -> None:
+    """Let the pool open a new connection where another process has replaced the file since this one was opened."""
+    _number, _name, file = connection.execute("PRAGMA database_list").fetchone()  # the main one
+    identity = (status := Path(file).stat()).st_dev, status.st_ino
+    if record.info.setdefault("file", identity) != identity:
+        raise DisconnectionError
+
+
 def _begin_sqlite(connection: Connection) -> None:
     """Begin a transaction; a writer locks at once, because two readers that write later would block each other."""
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _apply_check(check: Callable[[Connection], bool], engine: Engine) -> bool:
+    with engine.connect() as connection:
+        return check(connection)
+
+
+def _is_damaged(error: BaseException) -> bool:
+    """Tell whether SQLite found the file damaged, from the chain of causes."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if is_damage(cause) or is_damage(getattr(cause, "orig", None)):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def _format_error(error: Exception) -> str:

@@ -98,8 +98,19 @@ WORKERS = Table(
     Column("embedded", Boolean, nullable=False),
     Column("heartbeat", Double, nullable=False),
 )
-SCHEMA = Schema(lambda connection: _has_tables(connection), METADATA.create_all)
+SCHEMA = Schema(
+    lambda connection: _has_tables(connection), lambda connection: _has_other_columns(connection), METADATA.create_all
+)
 
 
 def _has_tables(connection: Connection) -> bool:
     return set(METADATA.tables) <= set(inspect(connection).get_table_names())
+
+
+def _has_other_columns(connection: Connection) -> bool:
+    inspector = inspect(connection)
+    return any(
+        inspector.has_table(name)
+        and not {column.name for column in table.columns} <= {column["name"] for column in inspector.get_columns(name)}
+        for name, table in METADATA.tables.items()
+    )

@@ -21,6 +21,7 @@ from core.actor import Actor
 from core.errors import ServiceUnavailableError
 from core.messages import N_
 from core.storage.database import Database, parse_url
+from core.storage.durable_files import write_durably
 from core.storage.job import Curves, Job, Signal, Status, WorkerHeartbeat, compute_job_key
 from core.storage.job_tables import JOBS, SCHEMA, WORKERS, now
 from core.storage.raw_uploads import RAW_FOLDER, RawUploads
@@ -30,9 +31,10 @@ LEASE_S = 15.0  # a library may hold the GIL for some seconds, which delays hear
 WORKER_TIMEOUT_S = 10.0  # a worker without a heartbeat for this time is not listed
 DOUBLE_CLICK_S = 3.0  # within this time after its end, an equal submission returns the same job
 RETENTION_S = 24 * 3600.0  # retention of finished jobs
+MAX_LEASE_S = 3600.0  # a lease or heartbeat further in the future was written before the clock went back
 
 IS_WAITING = JOBS.c.status == "waiting"
-IS_STALE = and_(JOBS.c.status == "running", JOBS.c.lease_until < now())
+IS_STALE = and_(JOBS.c.status == "running", or_(JOBS.c.lease_until < now(), JOBS.c.lease_until > now() + MAX_LEASE_S))
 JOB_COLUMNS = [*(column for column in JOBS.c if column.name not in ("workspace", "key")), now().label("read_at")]
 
 
@@ -205,7 +207,7 @@ class JobStore:
     def list_workers(self) -> list[WorkerHeartbeat]:
         """Return the living workers of this data folder."""
         columns = (WORKERS.c.name, WORKERS.c.host, WORKERS.c.pid, WORKERS.c.embedded)
-        is_alive = WORKERS.c.heartbeat > now() - WORKER_TIMEOUT_S
+        is_alive = WORKERS.c.heartbeat.between(now() - WORKER_TIMEOUT_S, now() + WORKER_TIMEOUT_S)
 
         def list_once(session: Session) -> list[WorkerHeartbeat]:
             statement = select(*columns).where(self._is_in_workspace(WORKERS.c.workspace), is_alive)
@@ -230,9 +232,7 @@ class JobStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / "workspace.lock", timeout=1):
                 if not file.exists():
-                    draft = file.with_suffix(".draft")
-                    draft.write_text(uuid4().hex)
-                    draft.replace(file)
+                    write_durably(file, uuid4().hex.encode())
             self._folder_id = file.read_text()
         return self._folder_id
 

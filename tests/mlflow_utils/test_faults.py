@@ -143,8 +143,7 @@ def test_late_create_response_does_not_duplicate_run(
     assert len(tracking.spool.list_pending()) == 1
     deliver_all(server_workspace)
     assert list_run_numbers(running_services, "late") == [1]
-    with tracking.spool._open_connection() as connection:
-        assert connection.execute("SELECT times FROM create_attempts").fetchall() != [(0,)]
+    assert tracking.spool._file.fetch_rows("SELECT times FROM create_attempts") != [(0,)]
     assert load_run(run.id, server_workspace).record.run_id in {
         stored_run.info.run_id for stored_run in _list_runs(running_services, "late")
     }

@@ -166,8 +166,7 @@ def test_tracking_finds_created_run_by_key(workspace: Workspace) -> None:
     created = Record("tests", "made", params={"number": 5})
     workspace.tracking.start_run(created)
     without_id = Record("tests", "made", key=created.key, params={"number": 5})
-    with workspace.tracking.spool._open_connection() as connection:
-        connection.execute("UPDATE runs SET run_id = '', record = ?", (without_id.to_json(),))
+    workspace.tracking.spool._file.execute(("UPDATE runs SET run_id = '', record = ?", (without_id.to_json(),)))
     assert workspace.tracking.save_outcome(without_id)
     assert workspace.tracking.deliver_run(without_id)
     assert list_run_numbers(MlflowClient(workspace.tracking.uri)) == [5]
