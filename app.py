@@ -39,7 +39,8 @@ async def lifespan(app: object) -> AsyncIterator[None]:
 
 
 restrict_new_files()
-app = st.App("pages/navigation.py", routes=ROUTES, lifespan=lifespan)
+trust_proxies()
+app = st.App("pages/navigation.py", routes=ROUTES, middleware=MIDDLEWARE, lifespan=lifespan)
 
 if __name__ == "__main__":
     app.run()

@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 import urllib.error
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from core.errors import ServiceUnavailableError, VigieError
 from core.messages import N_, Message
 from core.storage.outbox import Outbox
 from core.workspace import Workspace
+from mlflow_utils.sqlite_file import ASIDE_MARK
 
 HealthState = Literal["works", "not_set", "short", "failing"]
 """State of a service.
@@ -27,6 +28,8 @@ failing  it does not answer, or rejects the request
 """
 
 TIMEOUT_S = 1.5
+MAX_LISTED_FILES = 5
+ASIDE_PATTERNS = (f"*{ASIDE_MARK}*", f"*/*{ASIDE_MARK}*")
 MIN_FREE_BYTES, MIN_FREE_SHARE = 1 << 30, 0.02  # of the disk; "short" below both
 
 
@@ -76,7 +79,8 @@ def check_services(workspace: Workspace, list_workers: ListWorkers) -> list[Serv
     """Check every service, in less than two seconds even where several of them hang."""
     checks = _build_checks(workspace, list_workers)
     with ThreadPoolExecutor(len(checks), thread_name_prefix="health") as pool:
-        return list(pool.map(lambda check: _run_check(check, workspace), checks))
+        services = list(pool.map(lambda check: _run_check(check, workspace), checks))
+    return [*services, _run_check(_build_files_check(workspace), workspace)]  # the others may have moved files aside
 
 
 def has_failure(services: Collection[ServiceHealth]) -> bool:
@@ -183,6 +187,38 @@ def _build_disk_check(workspace: Workspace) -> HealthCheck:
         return _raise_if_read_only(folder)
 
     return HealthCheck(N_("Data folder"), True, str(folder), check)
+
+
+def _build_files_check(workspace: Workspace) -> HealthCheck:
+    stores = (workspace.datasets, workspace.image_sets, workspace.covariates, workspace.notes, workspace.saved_views)
+
+    def check() -> str | Message:
+        damaged = [path for store in stores for path in store.list_damaged()]
+        moved = [str(path) for pattern in ASIDE_PATTERNS for path in sorted(workspace.folder.glob(pattern))]
+        if damaged:
+            return Message(
+                N_(
+                    "Damaged: {files}. They are skipped. Load the same files again, which repairs datasets, images and "
+                    "covariates; delete others, or restore them from a backup."
+                ),
+                {"files": _join_paths(damaged)},
+            )
+        if moved:
+            return Message(
+                N_(
+                    "Damaged or foreign files were moved to {files}. What could be read was recovered. "
+                    "Delete them when nothing is missed."
+                ),
+                {"files": _join_paths(moved)},
+            )
+        return ""
+
+    return HealthCheck(N_("Stored files"), True, str(workspace.folder), check)
+
+
+def _join_paths(paths: Sequence[str]) -> str:
+    others = f" + {len(paths) - MAX_LISTED_FILES}" if len(paths) > MAX_LISTED_FILES else ""
+    return ", ".join(paths[:MAX_LISTED_FILES]) + others
 
 
 def _find_existing_parent(folder: Path) -> Path:

@@ -16,7 +16,7 @@ from core.messages import N_
 from core.runs import model_loader
 from core.runs.model_attributes import complete_model
 from core.runs.model_loader import OTHER_TYPES
-from core.runs.stored_runs import load_run
+from core.runs.stored_runs import check_files, load_run
 from core.settings import ROOT
 from core.spec.plugins import list_external_classes
 from core.workspace import Workspace
@@ -44,14 +44,15 @@ def save_model(folder: Path, model: Any, example: pd.DataFrame, *, libraries: tu
 def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
     """Load the model of class `kind` of a run. No code in its file is executed.
 
-    Raises NotFoundError for a run without a model. Raises UnreadableFileError for a pickle, a damaged file, another
-    class than `kind`, a file with a class that is not trusted, or a model of an earlier version that this one cannot
-    use.
+    Raises NotFoundError for a run without a model, or with a damaged one. Raises UnreadableFileError for a pickle, a
+    model of another class than `kind`, a file with a class that is not trusted, or a model of an earlier version that
+    this one cannot use.
     """
     run = load_run(run_id, workspace)
     folder = run.files / "model"
     if not folder.is_dir():
         raise NotFoundError(N_("The run {run} has no saved model."), run=run_id[:12])
+    check_files(run, folder.name)
     try:
         model = model_io.load_model(folder, list_trusted_types())
         if not isinstance(model, kind):

@@ -13,6 +13,7 @@ from core.runs.tracked_run import JOB_TAG
 from core.runs.visibility import may_read
 from core.spec.spec import Spec
 from core.spec.task import get_task
+from core.storage.durable_files import find_damage
 from core.workspace import Workspace
 from mlflow_utils import runs
 from mlflow_utils.runs import StoredRun
@@ -24,13 +25,16 @@ logger = logging.getLogger(__name__)
 
 
 def load_run(run_id: str, workspace: Workspace) -> StoredRun:
-    """Load a run by id.
+    """Load a run by id; where its files are damaged, they are fetched from MLflow again.
 
     Raises NotFoundError where it does not exist, where MLflow does not answer, and where the user for whom `workspace`
     reads runs may not read it.
     """
     try:
         stored = runs.load_run(workspace.tracking, run_id)
+        if stored is not None and (damaged_file := find_damage(stored.files)):
+            logger.warning("%s of the run %s is damaged", damaged_file, run_id)
+            _fetch_files(stored, workspace)
     except Exception as error:
         raise NotFoundError(
             N_("The run {run} could not be loaded from MLflow ({reason})."), run=run_id[:12], reason=error
@@ -40,14 +44,35 @@ def load_run(run_id: str, workspace: Workspace) -> StoredRun:
     return stored
 
 
+def _fetch_files(stored: StoredRun, workspace: Workspace) -> None:
+    """Replace the damaged files of a run by those that MLflow has; they stay where MLflow cannot be asked."""
+    try:
+        runs.fetch_files(workspace.tracking, stored)
+    except Exception:
+        logger.warning("the files of the run %s could not be fetched", stored.record.id, exc_info=True)
+
+
+def check_files(stored: StoredRun, part: str) -> None:
+    """Raise NotFoundError where files below `part` of a run are damaged, on this machine and in MLflow."""
+    if damaged_file := find_damage(stored.files, part):
+        raise NotFoundError(
+            N_("The stored run {run} is damaged ({file}), and MLflow has no intact copy. Repeat the run."),
+            run=stored.record.id[:12],
+            file=damaged_file,
+        )
+
+
 def load_result(run_id: str, kind: type[R], workspace: Workspace) -> R:
     """Load the result of class `kind` of a run. Raises NotFoundError for a run without such a result."""
-    return load_stored_result(kind, load_run(run_id, workspace).files / RESULT_FOLDER)
+    stored = load_run(run_id, workspace)
+    check_files(stored, RESULT_FOLDER)
+    return load_stored_result(kind, stored.files / RESULT_FOLDER)
 
 
 def load_task_result(run_id: str, workspace: Workspace) -> Result:
     """Load the result of a run of any task. Raises NotFoundError for a run without a result."""
     stored = load_run(run_id, workspace)
+    check_files(stored, RESULT_FOLDER)
     return load_mode_result(get_task(stored.record.experiment), stored.files / RESULT_FOLDER)
 
 
@@ -57,6 +82,7 @@ def load_model_spec(run_id: str, workspace: Workspace) -> Spec:
     Raises NotFoundError for a run without a readable result.
     """
     stored = load_run(run_id, workspace)
+    check_files(stored, f"{RESULT_FOLDER}/{RESULT_FILE}")
     try:
         values = json.loads((stored.files / RESULT_FOLDER / RESULT_FILE).read_text(encoding="utf-8"))
         return get_task(stored.record.experiment).decode_spec(values.get("model_spec") or values["spec"])

@@ -29,6 +29,7 @@ from core.runs.lineage import CHANGE_TAG, PARENT_TAG, describe_changes, find_par
 from core.runs.result import RESULT_FOLDER, Result
 from core.runs.run_names import NAME_SEPARATOR, build_run_name
 from core.settings import ROOT
+from core.storage.durable_files import seal_folder
 from core.storage.events.log import MAX_ENTITIES, Details, EntityCount, Event
 from core.storage.events.run_events import write_run_events
 from core.workspace import Workspace
@@ -117,7 +118,9 @@ def track_run(
     """Record the block as one MLflow run and one event.
 
     Run and event are stored together before MLflow is told, at the start (as `interrupted`) and at the end. So a killed
-    process leaves both or none, and `write_run_events` completes the log. A run that starts from the model of another run names it as its parent, and what differs from it (`lineage.py`).
+    process leaves both or none, and `write_run_events` completes the log.
+
+    A run that starts from the model of another run names it as its parent, and what differs from it (`lineage.py`).
     The block fills `run.metrics` and `run.details` and writes artifacts below `run.folder`. The status of the run is
     `completed`, `failed` on an exception (which is raised again), or `interrupted` when the process or the script of
     the page is stopped.
@@ -135,11 +138,20 @@ def track_run(
     usage, emissions = _ResourceUsage(), Emissions()
     run = Run(record.key, workspace.tracking.spool.artifact_dir(record.key), record.params, record.inputs)
     start_s = usage.start_s
+
+    def format_event() -> str:
+        """Return the line of the log about the run as it is now; "" where it has no text."""
+        inputs = run.params | data_inputs
+        try:
+            return _build_event(workspace, "model_execution", actor, run, usage, inputs, model).to_json_line()
+        except ValueError:
+            logger.warning("the event of run %s could not be written", record.key, exc_info=True)
+            return ""
+
     try:
         record.name += f"{NAME_SEPARATOR}{workspace.tracking.spool.take_number(record.name)}"
         run.id = record.key
-        start_event = _build_event(workspace, "model_execution", actor, run, usage, run.params | data_inputs, model)
-        workspace.tracking.start_run(record, start_event.to_json_line())
+        workspace.tracking.start_run(record, format_event())
         run.id, start_s = record.id, time.perf_counter()
         _write_recipe(data, run.folder)
         with measure_emissions(workspace.settings.country_iso_code, emissions):
@@ -156,11 +168,11 @@ def track_run(
         record.metrics = {**run.metrics, **emissions.metrics, "seconds": run.seconds}
         if parent_record := load_parent(parent, workspace):
             record.tags[CHANGE_TAG] = describe_changes(parent_record, record)
+        _seal_files(run.folder)
         has_model = (run.folder / MODEL_FOLDER).is_dir()
         record.tags |= {**emissions.tags, MODEL_TAG: MODEL_SAVED if has_model else NO_MODEL}
         run.id = record.id
-        event = _build_event(workspace, "model_execution", actor, run, usage, run.params | data_inputs, model)
-        workspace.tracking.save_outcome(record, event.to_json_line())
+        workspace.tracking.save_outcome(record, format_event())
         write_run_events(workspace.tracking.spool, workspace.events)
         run.delivered = workspace.tracking.deliver_run(record)
         run.id = record.id
@@ -186,6 +198,15 @@ def _write_recipe(data: TrackedData, folder: Path) -> None:
     steps = list_recipe_steps(data)
     if steps:
         (folder / RECIPE).write_text(json.dumps(steps), encoding="utf-8")
+
+
+def _seal_files(folder: Path) -> None:
+    """Flush the files of a run to disk, with their checksums; a full disk costs these and not the run."""
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            seal_folder(folder)
+    except OSError as error:
+        logger.warning("the files of the run in %s have no checksums: %s", folder, error)
 
 
 def _raise_if_disk_full(error: Exception, workspace: Workspace) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from typing_extensions import override
 
 from core.data.covariates import CovariateTable
 from core.data.quality.findings import Finding
@@ -18,8 +19,10 @@ from core.errors import NotFoundError
 from core.messages import N_, Message
 from core.storage.digest_folders import DigestFolders
 
+METADATA_FILE = "covariates.json"
 
-class CovariateStore(DigestFolders):
+
+class CovariateStore(DigestFolders[int]):
     """Covariate tables in `folder`, in one subfolder per digest."""
 
     def save(self, tables: Sequence[CovariateTable]) -> str:
@@ -31,18 +34,39 @@ class CovariateStore(DigestFolders):
     def load(self, digest: str) -> list[CovariateTable]:
         """Return the tables of a digest.
 
-        Raises NotFoundError for a digest that is not stored here.
+        Raises NotFoundError for a digest that is not stored here, and for damaged files.
         """
-        table_folder = self.find_folder(digest)
-        if table_folder is None:
-            raise NotFoundError(
-                N_("The covariates {digest} are not stored here. Load their files again."), digest=digest[:12]
-            )
-        metadata = json.loads((table_folder / "covariates.json").read_text(encoding="utf-8"))
-        return [
-            _read_table(table_folder / f"{number}.parquet", table_metadata)
-            for number, table_metadata in enumerate(metadata)
-        ]
+        return self.read_folder(digest, _read_tables)
+
+    @override
+    def make_missing_error(self, digest: str) -> NotFoundError:
+        return NotFoundError(
+            N_("The covariates {digest} are not stored here. Load their files again."), digest=digest[:12]
+        )
+
+    @override
+    def make_damaged_error(self, digest: str, file: str) -> NotFoundError:
+        return NotFoundError(
+            N_("The stored covariates {digest} are damaged ({file}). Load their files again, which repairs them."),
+            digest=digest[:12],
+            file=file or "?",
+        )
+
+    @override
+    def read_info(self, table_folder: Path) -> int:
+        return len(_read_metadata(table_folder))
+
+
+def _read_metadata(table_folder: Path) -> list[dict[str, Any]]:
+    metadata: list[dict[str, Any]] = json.loads((table_folder / METADATA_FILE).read_text(encoding="utf-8"))
+    return metadata
+
+
+def _read_tables(table_folder: Path) -> list[CovariateTable]:
+    return [
+        _read_table(table_folder / f"{number}.parquet", table_metadata)
+        for number, table_metadata in enumerate(_read_metadata(table_folder))
+    ]
 
 
 def _write_tables(tables: Sequence[CovariateTable], folder: Path) -> None:
@@ -51,7 +75,7 @@ def _write_tables(tables: Sequence[CovariateTable], folder: Path) -> None:
         if table.intraday is not None:
             _write_frame(table.intraday, folder / f"{number}.intraday.parquet")
     metadata = [_table_to_json(table) for table in tables]
-    (folder / "covariates.json").write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
+    (folder / METADATA_FILE).write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
 
 
 def _write_frame(frame: pd.DataFrame, path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
+from typing_extensions import override
 
 from core.data.columns import ColumnReading
 from core.data.dataset import Dataset
@@ -37,7 +38,7 @@ class DatasetInfo:
     stored: str
 
 
-class DatasetStore(DigestFolders):
+class DatasetStore(DigestFolders[DatasetInfo]):
     """Datasets in `folder`, in one subfolder per digest."""
 
     def save(self, dataset: Dataset, user: str = "") -> str:
@@ -50,41 +51,31 @@ class DatasetStore(DigestFolders):
     def load(self, digest: str) -> Dataset:
         """Return the dataset of a digest.
 
-        Raises NotFoundError for a digest that is not stored here.
+        Raises NotFoundError for a digest that is not stored here, and for a damaged one.
         """
-        dataset_folder = self._get_dataset_folder(digest)
-        return _build_dataset(pyarrow.parquet.read_table(dataset_folder / ROWS_FILE), _read_metadata(dataset_folder))
+        return self.read_folder(digest, _read_dataset)
 
     def load_outline(self, digest: str) -> Outline:
         """Return the outline of a dataset; reads no more columns than it shows.
 
-        Raises NotFoundError for a digest that is not stored here.
+        Raises NotFoundError for a digest that is not stored here, and for a damaged one.
         """
-        dataset_folder = self._get_dataset_folder(digest)
-        with pyarrow.parquet.ParquetFile(dataset_folder / ROWS_FILE) as file:
-            columns = [name for name in file.schema_arrow.names if name.startswith("frame/")]
-            columns = columns if _read_metadata(dataset_folder)["profile"] else columns[:1]
-            rows = file.read(["entity", "time", *columns]).to_pandas()
-        return outline_first_entity(rows["entity"].cat.codes, rows["time"], rows[columns].to_numpy(dtype=float))
+        return self.read_folder(digest, _read_outline)
 
-    def list_recent(self, limit: int = 20, user: str = "") -> list[DatasetInfo]:
-        """Return the most recently used datasets, newest first: those of `user`, or of all users if it is empty."""
-        return [self._load_info(dataset_folder) for dataset_folder in self.list_recent_folders(limit, user)]
+    @override
+    def make_missing_error(self, digest: str) -> NotFoundError:
+        return NotFoundError(N_("The dataset {digest} is not stored here. Load its files again."), digest=digest[:12])
 
-    def find_info(self, digest: str) -> DatasetInfo | None:
-        """Return the summary of a dataset; None for a digest that is not stored here."""
-        dataset_folder = self.find_folder(digest)
-        return None if dataset_folder is None else self._load_info(dataset_folder)
+    @override
+    def make_damaged_error(self, digest: str, file: str) -> NotFoundError:
+        return NotFoundError(
+            N_("The stored dataset {digest} is damaged ({file}). Load its files again, which repairs it."),
+            digest=digest[:12],
+            file=file or "?",
+        )
 
-    def _get_dataset_folder(self, digest: str) -> Path:
-        dataset_folder = self.find_folder(digest)
-        if dataset_folder is None:
-            raise NotFoundError(
-                N_("The dataset {digest} is not stored here. Load its files again."), digest=digest[:12]
-            )
-        return dataset_folder
-
-    def _load_info(self, dataset_folder: Path) -> DatasetInfo:
+    @override
+    def read_info(self, dataset_folder: Path) -> DatasetInfo:
         metadata = _read_metadata(dataset_folder)
         used_at = datetime.fromtimestamp(dataset_folder.stat().st_mtime, UTC)
         return DatasetInfo(
@@ -101,6 +92,18 @@ class DatasetStore(DigestFolders):
 def _read_metadata(folder: Path) -> dict[str, Any]:
     metadata: dict[str, Any] = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
     return metadata
+
+
+def _read_dataset(folder: Path) -> Dataset:
+    return _build_dataset(pyarrow.parquet.read_table(folder / ROWS_FILE), _read_metadata(folder))
+
+
+def _read_outline(folder: Path) -> Outline:
+    with pyarrow.parquet.ParquetFile(folder / ROWS_FILE) as file:
+        columns = [name for name in file.schema_arrow.names if name.startswith("frame/")]
+        columns = columns if _read_metadata(folder)["profile"] else columns[:1]
+        rows = file.read(["entity", "time", *columns]).to_pandas()
+    return outline_first_entity(rows["entity"].cat.codes, rows["time"], rows[columns].to_numpy(dtype=float))
 
 
 def _write_dataset(dataset: Dataset, folder: Path) -> None:

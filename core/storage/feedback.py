@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from core.circuit_breaker import ServiceBreaker
 from core.errors import AccessDeniedError, ServiceUnavailableError
 from core.messages import N_, Message
-from core.storage.durable_files import sync_folder, write_durably
+from core.storage.durable_files import move_durably, write_durably
 from core.storage.s3 import Bucket
 
 T = TypeVar("T")
@@ -233,9 +233,7 @@ class FeedbackStore:
         self._call_bucket(lambda: bucket.put(record.key, body), breaker)
         target = self._get_path(record)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
-            sync_folder(target.parent)
+            move_durably(path, target)
         except FileNotFoundError:  # another process has sent it
             return
         except OSError as error:  # the next delivery puts it into the bucket again, which changes nothing

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from typing_extensions import override
 
 from core.data.images.image_set import ImageSet
 from core.errors import NotFoundError
@@ -31,7 +32,7 @@ class ImageSetInfo:
     stored: str
 
 
-class ImageSetStore(DigestFolders):
+class ImageSetStore(DigestFolders[ImageSetInfo]):
     """Sets of images in `folder`, in one subfolder per digest."""
 
     def save(self, images: ImageSet, user: str = "") -> str:
@@ -44,28 +45,51 @@ class ImageSetStore(DigestFolders):
     def load(self, digest: str) -> ImageSet:
         """Return the images of a digest. Pixels stay on disk until they are used.
 
-        Raises NotFoundError for a digest that is not stored here.
+        Raises NotFoundError for a digest that is not stored here, and for a damaged one.
         """
-        image_folder = self.find_folder(digest)
-        if image_folder is None:
-            raise NotFoundError(
-                N_("The images {digest} are not stored here. Load their files again."), digest=digest[:12]
-            )
-        metadata = json.loads((image_folder / METADATA_FILE).read_text(encoding="utf-8"))
-        # mode "c": what a model writes stays in memory, and torch takes the pages without a copy or a warning
-        arrays = {name: np.asarray(np.load(image_folder / f"{name}.npy", mmap_mode="c")) for name in ARRAYS}
-        return ImageSet(
-            image_names=tuple(json.loads((image_folder / NAMES_FILE).read_text(encoding="utf-8"))),
-            classes=tuple(metadata["classes"]),
-            files=tuple(metadata["files"]),
-            source=metadata["source"],
-            notes=tuple(Message(note["template"], note["values"]) for note in metadata["notes"]),
-            **arrays,
+        return self.read_folder(digest, _read_images)
+
+    @override
+    def make_missing_error(self, digest: str) -> NotFoundError:
+        return NotFoundError(N_("The images {digest} are not stored here. Load their files again."), digest=digest[:12])
+
+    @override
+    def make_damaged_error(self, digest: str, file: str) -> NotFoundError:
+        return NotFoundError(
+            N_("The stored images {digest} are damaged ({file}). Load their files again, which repairs them."),
+            digest=digest[:12],
+            file=file or "?",
         )
 
-    def list_recent(self, limit: int = 20, user: str = "") -> list[ImageSetInfo]:
-        """Return the most recently used sets, newest first: those of `user`, or of all users if it is empty."""
-        return [_load_info(image_folder) for image_folder in self.list_recent_folders(limit, user)]
+    @override
+    def read_info(self, image_folder: Path) -> ImageSetInfo:
+        metadata = json.loads((image_folder / METADATA_FILE).read_text(encoding="utf-8"))
+        count, height, width, channels = metadata["shape"]
+        used_at = datetime.fromtimestamp(image_folder.stat().st_mtime, UTC)
+        return ImageSetInfo(
+            image_folder.name,
+            tuple(metadata["files"]),
+            count,
+            height,
+            width,
+            channels == 3,
+            tuple(metadata["classes"]),
+            used_at.isoformat(timespec="seconds"),
+        )
+
+
+def _read_images(image_folder: Path) -> ImageSet:
+    metadata = json.loads((image_folder / METADATA_FILE).read_text(encoding="utf-8"))
+    # mode "c": what a model writes stays in memory, and torch takes the pages without a copy or a warning
+    arrays = {name: np.asarray(np.load(image_folder / f"{name}.npy", mmap_mode="c")) for name in ARRAYS}
+    return ImageSet(
+        image_names=tuple(json.loads((image_folder / NAMES_FILE).read_text(encoding="utf-8"))),
+        classes=tuple(metadata["classes"]),
+        files=tuple(metadata["files"]),
+        source=metadata["source"],
+        notes=tuple(Message(note["template"], note["values"]) for note in metadata["notes"]),
+        **arrays,
+    )
 
 
 def _write_images(images: ImageSet, folder: Path) -> None:
@@ -80,19 +104,3 @@ def _write_images(images: ImageSet, folder: Path) -> None:
     }
     (folder / NAMES_FILE).write_text(json.dumps(images.image_names, ensure_ascii=False), encoding="utf-8")
     (folder / METADATA_FILE).write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
-
-
-def _load_info(image_folder: Path) -> ImageSetInfo:
-    metadata = json.loads((image_folder / METADATA_FILE).read_text(encoding="utf-8"))
-    count, height, width, channels = metadata["shape"]
-    used_at = datetime.fromtimestamp(image_folder.stat().st_mtime, UTC)
-    return ImageSetInfo(
-        image_folder.name,
-        tuple(metadata["files"]),
-        count,
-        height,
-        width,
-        channels == 3,
-        tuple(metadata["classes"]),
-        used_at.isoformat(timespec="seconds"),
-    )

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NaiveDatetime,
 
 from core.errors import NotFoundError
 from core.messages import N_
-from core.storage.durable_files import sync_folder, write_durably
+from core.storage.durable_files import read_checked, sync_folder, write_checked
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +65,16 @@ class NoteStore:
 
         A killed process leaves the version before it.
         """
-        write_durably(self._get_path(note.dataset, note.id), note.model_dump_json().encode())
+        write_checked(self._get_path(note.dataset, note.id), note.model_dump_json())
 
     def read_notes(self, dataset: str) -> list[Note]:
         """Return the notes of a dataset by their start; a damaged file stays, with a warning in the log."""
         notes = (_read_note(path) for path in (self.folder / dataset).glob("*.json") if dataset.isalnum())
         return sorted((note for note in notes if note is not None), key=lambda note: (note.start, note.written))
+
+    def list_damaged(self) -> list[str]:
+        """Return the paths of the files that are no notes."""
+        return [str(path) for path in self.folder.glob("*/*.json") if _read_note(path) is None and path.exists()]
 
     def load(self, dataset: str, note_id: str) -> Note:
         """Return one note. Raises NotFoundError without it."""
@@ -93,7 +97,7 @@ class NoteStore:
 def _read_note(path: Path) -> Note | None:
     """Return the note in a file that is named after it and its dataset; None for any other file."""
     try:
-        note = Note.model_validate_json(path.read_bytes())
+        note = Note.model_validate_json(read_checked(path))
     except FileNotFoundError:  # somebody has just deleted it
         return None
     except (OSError, ValueError):

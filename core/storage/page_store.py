@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from core.storage.durable_files import write_durably
+
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "pages.json"
@@ -39,13 +41,12 @@ class PageStore:
         self.after = after
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         page.to_parquet(buffer, index=False)
         self._checksums.append(_compute_checksum(buffer.getvalue()))
-        _replace_file(self._get_path(self.folder, len(self.pages) - 1), buffer.getvalue())
+        write_durably(self._get_path(self.folder, len(self.pages) - 1), buffer.getvalue())
         state = {"digest": self.digest, "after": after, "checksums": self._checksums}
-        _replace_file(self.folder / STATE_FILE, json.dumps(state).encode())
+        write_durably(self.folder / STATE_FILE, json.dumps(state).encode())
 
     def clear(self) -> None:
         """Remove the files; the pages remain in memory."""
@@ -83,9 +84,3 @@ def _read_page(path: Path, checksum: str) -> pd.DataFrame:
 
 def _compute_checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(content)
-    draft.replace(path)

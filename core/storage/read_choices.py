@@ -4,10 +4,10 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from uuid import uuid4
 
 from core.data.read_options import DETECT_ALL, ReadOptions
 from core.spec.codec import decode, encode
+from core.storage.durable_files import read_checked, write_checked
 
 
 class ReadChoices:
@@ -22,15 +22,12 @@ class ReadChoices:
         if options.is_empty:
             path.unlink(missing_ok=True)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{uuid4().hex}")
-        draft.write_text(json.dumps(encode(options), ensure_ascii=False), encoding="utf-8")
-        draft.replace(path)
+        write_checked(path, json.dumps(encode(options), ensure_ascii=False))
 
     def find(self, columns: Iterable[str], user: str = "") -> ReadOptions:
         """Return the options that a user chose for files with these columns; empty options without a choice."""
         try:
-            return decode(ReadOptions, json.loads(self._get_path(columns, user).read_text(encoding="utf-8")))
+            return decode(ReadOptions, json.loads(read_checked(self._get_path(columns, user))))
         except (OSError, ValueError, TypeError):
             return DETECT_ALL
 

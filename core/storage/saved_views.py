@@ -10,12 +10,13 @@ from filelock import FileLock
 
 from core.errors import NotFoundError, OptionError
 from core.messages import N_
-from core.storage.durable_files import write_durably
+from core.storage.durable_files import move_aside, read_checked, write_checked
 
 MAX_VIEWS = 50
 MAX_NAME_LENGTH = 60
 MAX_VALUE_LENGTH = 2000
 LOCK_TIMEOUT_S = 5.0
+READ_ERRORS = (OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,13 @@ class SavedViews:
     def list_views(self, page: str, user: str) -> list[SavedView]:
         """Return the views of a user by name. A file that cannot be read counts as empty."""
         try:
-            views = [
-                SavedView(str(view["name"]), {str(name): str(value) for name, value in view["state"].items()})
-                for view in json.loads(self._get_path(page, user).read_text(encoding="utf-8"))
-            ]
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return _read_views(self._get_path(page, user))
+        except READ_ERRORS:
             return []
-        return sorted(views, key=lambda view: view.name.casefold())
+
+    def list_damaged(self) -> list[str]:
+        """Return the paths of the files that hold no views."""
+        return [str(path) for path in self.folder.glob("*.json") if not _has_views(path)]
 
     def save(self, page: str, user: str, view: SavedView) -> SavedView:
         """Save a view, and replace one of the same name. Return it with its name as stored.
@@ -81,12 +82,32 @@ class SavedViews:
         return FileLock(self._get_path(page, user).with_suffix(".lock"), timeout=LOCK_TIMEOUT_S)
 
     def _write(self, page: str, user: str, views: Iterable[SavedView]) -> None:
-        text = json.dumps([asdict(view) for view in views], ensure_ascii=False)
-        write_durably(self._get_path(page, user), text.encode())
+        """Write the views; a damaged file, which would be lost, is moved aside first."""
+        path = self._get_path(page, user)
+        if path.exists() and not _has_views(path):
+            move_aside(path)
+        write_checked(path, json.dumps([asdict(view) for view in views], ensure_ascii=False))
 
     def _get_path(self, page: str, user: str) -> Path:
         """Return the file of a user; a digest keeps any user name out of the file system."""
         return self.folder / f"{page}-{hashlib.sha256(user.encode()).hexdigest()}.json"
+
+
+def _read_views(path: Path) -> list[SavedView]:
+    """Return the views in a file by name. Raises one of READ_ERRORS."""
+    views = [
+        SavedView(str(view["name"]), {str(name): str(value) for name, value in view["state"].items()})
+        for view in json.loads(read_checked(path))
+    ]
+    return sorted(views, key=lambda view: view.name.casefold())
+
+
+def _has_views(path: Path) -> bool:
+    try:
+        _read_views(path)
+    except READ_ERRORS:
+        return False
+    return True
 
 
 def _check_view(views: Mapping[str, SavedView], name: str) -> None:

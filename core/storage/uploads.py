@@ -6,7 +6,8 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
+
+from core.storage.durable_files import find_damage, write_folder
 
 logger = logging.getLogger(__name__)
 
@@ -30,25 +31,20 @@ class UploadStore:
         A full disk is logged and raises nothing: the dataset is stored, only its columns cannot be read differently.
         """
         target = self.folder / digest
-        if target.is_dir():
+        if target.is_dir() and not find_damage(target):
             os.utime(target)
             return
-        draft = self.folder / f".{digest}-{uuid4().hex}"
         try:
-            draft.mkdir(parents=True)
-            for number, (path, _name) in enumerate(files):
-                _link_or_copy(path, draft / str(number))
-            names = [name for _path, name in files]
-            (draft / NAMES_FILE).write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
-            draft.rename(target)
+            write_folder(target, lambda draft: _write_files(files, draft))
         except OSError as error:  # also if another session has just stored the same files
-            shutil.rmtree(draft, ignore_errors=True)
             if not target.is_dir():
                 logger.warning("the uploaded files were not kept: %s", error)
         self._delete_oldest()
 
     def find(self, digest: str) -> list[tuple[Path, str]]:
-        """Return the files of a dataset as path and shown name; none if they are not stored here."""
+        """Return the files of a dataset as path and shown name; none if they are not stored here, or damaged."""
+        if find_damage(self.folder / digest):
+            return []
         try:
             names = json.loads((self.folder / digest / NAMES_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -63,6 +59,13 @@ class UploadStore:
             total_bytes += sum(path.stat().st_size for path in folder.glob("*"))
             if number >= MAX_UPLOADS or (number and total_bytes > MAX_TOTAL_BYTES):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_files(files: Sequence[tuple[Path, str]], folder: Path) -> None:
+    for number, (path, _name) in enumerate(files):
+        _link_or_copy(path, folder / str(number))
+    names = [name for _path, name in files]
+    (folder / NAMES_FILE).write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
 
 
 def _get_modified_s(folder: Path) -> float:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 import streamlit as st
 
+from core.errors import NotFoundError
 from core.figures.sparkline import draw_sparkline
 from core.runs.card_model import Picture
 from core.runs.comparison import has_data
@@ -14,7 +16,7 @@ from core.runs.thumbnail import render_thumbnail
 from core.storage.datasets import DatasetInfo
 from pages.components import auth, cache, clock, running_jobs, url_state
 from pages.components.cards import show_cards, show_picture
-from pages.components.i18n import _, format_value
+from pages.components.i18n import _, format_value, translate_message
 from pages.components.names import shorten_name
 from pages.components.run_name import format_run_name
 from pages.components.task_links import LOAD_SCRIPT, TRACKING_SCRIPT, link_run
@@ -23,6 +25,7 @@ SHOWN_CARDS = 6
 MATCHING_CARDS = 24
 SEARCHED_DATASETS = 200
 MAX_CACHED_PICTURES = 256
+DAMAGE_TTL_S = 60
 ANONYMOUS = "anonymous"
 SEARCH_KEY = "way-back-search"
 
@@ -102,13 +105,29 @@ def _find_datasets(words: str) -> list[DatasetInfo]:
 
 
 def show_datasets(infos: Sequence[DatasetInfo]) -> None:
-    """Show a card for each dataset, which opens it."""
+    """Show a card for each dataset, which opens it, and name the damaged ones that are left out."""
     show_cards(infos, _show_dataset)
+    damaged = _list_damaged()
+    if damaged:
+        st.caption(
+            _("Damaged and left out: {datasets}. Load their files again, which repairs them.").format(
+                datasets=", ".join(Path(path).name[:12] for path in damaged)
+            )
+        )
+
+
+@st.cache_data(ttl=DAMAGE_TTL_S, show_spinner=False)
+def _list_damaged() -> list[str]:
+    """List the damaged datasets, at most once a minute."""
+    return cache.get_workspace().datasets.list_damaged()
 
 
 def _show_dataset(info: DatasetInfo) -> None:
     names = shorten_name(", ".join(info.files))
-    show_picture(_draw_dataset(info.digest), _("Values over time: {name}").format(name=names))
+    try:
+        show_picture(_draw_dataset(info.digest), _("Values over time: {name}").format(name=names))
+    except NotFoundError as error:
+        st.warning(translate_message(error.message), icon=":material/broken_image:")
     st.page_link(LOAD_SCRIPT, label=names, icon=":material/table_view:", query_params={"dataset": info.digest})
     facts = [_("rows: {rows}").format(rows=format_value(info.rows))]
     facts += [_("repaired")] if info.repairs else []
@@ -117,6 +136,6 @@ def _show_dataset(info: DatasetInfo) -> None:
 
 @st.cache_data(max_entries=MAX_CACHED_PICTURES, show_spinner=False)
 def _draw_dataset(digest: str) -> str:
-    """Draw a stored dataset once per server."""
+    """Draw a stored dataset once per server. Raises NotFoundError for a damaged one."""
     outline = cache.get_workspace().datasets.load_outline(digest)
     return draw_sparkline(outline.low, outline.high)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 
+from core.storage.durable_files import write_durably
 from core.storage.events.log import EventLog
 
 BATCH_LINES = 500
@@ -81,12 +81,7 @@ class LogCursor:
         Raises OSError if it cannot be written; the cursor is unchanged then.
         """
         offsets = self._load_offsets() | {line.file: line.end_offset for line in lines}
-        draft = self._cursor_path.with_name(f".sent-{uuid.uuid4().hex}")
-        try:
-            draft.write_text(json.dumps(offsets), encoding="utf-8")
-            draft.replace(self._cursor_path)
-        finally:
-            draft.unlink(missing_ok=True)
+        write_durably(self._cursor_path, json.dumps(offsets).encode())
 
     def reject(self, line: LogLine, reason: str) -> None:
         """Store a line that the service rejects for good, with the reason.

@@ -6,7 +6,6 @@ If an event cannot be written, a warning is logged and the action continues.
 import errno
 import json
 import logging
-import mmap
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -106,10 +105,7 @@ class EventLog:
     def has_line(self, line: str) -> bool:
         """Tell whether the log holds exactly this line of `Event.to_json_line`. Raises OSError if it is unreadable."""
         path = self._get_path(line)
-        if not path.is_file() or path.stat().st_size == 0:
-            return False
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.rfind(line.encode()) >= 0
+        return path.is_file() and line.encode() in path.read_bytes()
 
     def read_events(self, since: datetime | None = None) -> list[Event]:
         """Return all events that began at `since` or later, oldest file first; invalid lines are skipped."""

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -18,6 +17,7 @@ from core.progress import Progress
 from core.runs.tracked_run import track_run
 from core.settings import ROOT
 from core.spec.codec import encode
+from core.storage.durable_files import read_checked, write_checked
 from core.tasks.images.fit import TASK, save_outcome
 from core.tasks.images.judgement import judge_detector
 from core.tasks.images.spec import ImagesCompareSpec, ImagesFitSpec, list_detectors, set_common
@@ -47,18 +47,14 @@ class CellStore:
     def find(self, spec: ImagesFitSpec) -> CellRow | None:
         """Return the figures of the cell of a spec; None where it was not computed."""
         try:
-            row: CellRow = json.loads(self._get_path(spec).read_text(encoding="utf-8"))
+            row: CellRow = json.loads(read_checked(self._get_path(spec)))
         except (OSError, ValueError):
             return None
         return row
 
     def save(self, spec: ImagesFitSpec, row: Mapping[str, Any]) -> None:
         """Keep the figures of a cell; the file appears when it is complete."""
-        path = self._get_path(spec)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-        draft.write_text(json.dumps(dict(row)), encoding="utf-8")
-        draft.replace(path)
+        write_checked(self._get_path(spec), json.dumps(dict(row)))
 
     def _get_path(self, spec: ImagesFitSpec) -> Path:
         text = json.dumps([encode(spec), _digest_code()], sort_keys=True)

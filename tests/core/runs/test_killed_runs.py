@@ -10,8 +10,8 @@ import pytest
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.outbox import deliver
-from core.settings import ROOT
 from core.runs.tracked_run import track_run
+from core.settings import ROOT
 from core.storage.events.log import Event, EventLog
 from core.storage.events.run_events import write_run_events
 from core.workspace import Workspace

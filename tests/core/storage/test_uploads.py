@@ -32,7 +32,9 @@ def test_uploads_of_old_datasets_are_deleted(tmp_path: Path) -> None:
     store = UploadStore(tmp_path / "uploads")
     digests = [f"{number:064x}" for number in range(MAX_UPLOADS + 3)]
     for digest in digests:
-        store.save(digest, [(write_upload(tmp_path, digest), "a.csv")])
+        upload = write_upload(tmp_path, digest)
+        store.save(digest, [(upload, "a.csv")])
+        upload.unlink()  # shares its bytes with the stored file
     stored = [digest for digest in digests if store.find(digest)]
     assert len(stored) == MAX_UPLOADS
     assert store.find(digests[-1])
