@@ -10,6 +10,7 @@ from core.accounts.setup_token import SetupToken
 from core.actor import Viewer
 from core.redaction import pseudonymise, strip_secrets
 from core.settings import Settings, get_settings
+from core.storage.answers import AnswerStore
 from core.storage.covariates import CovariateStore
 from core.storage.data_folder import open_data_folder
 from core.storage.datasets import DatasetStore
@@ -18,6 +19,7 @@ from core.storage.events.log import EventLog
 from core.storage.feedback import FeedbackStore
 from core.storage.flash import FlashMessages
 from core.storage.image_sets import ImageSetStore
+from core.storage.incoming_files import IncomingFiles
 from core.storage.notes import NoteStore
 from core.storage.outbox import Outbox
 from core.storage.raw_uploads import RAW_FOLDER, RawUploads
@@ -44,11 +46,13 @@ class Workspace:
 
     settings: Settings
     datasets: DatasetStore
+    incoming: IncomingFiles
     uploads: UploadStore
     raw_uploads: RawUploads
     read_choices: ReadChoices
     covariates: CovariateStore
     image_sets: ImageSetStore
+    answers: AnswerStore
     notes: NoteStore
     saved_views: SavedViews
     renderings: RenderingStore
@@ -68,11 +72,13 @@ class Workspace:
         return cls(
             settings,
             DatasetStore(folder / "datasets"),
+            IncomingFiles(folder / "incoming"),
             UploadStore(folder / "uploads"),
             RawUploads(folder / "jobs" / RAW_FOLDER),
             ReadChoices(folder / "read-choices"),
             CovariateStore(folder / "covariates"),
             ImageSetStore(folder / "image-sets"),
+            AnswerStore(folder / "answers"),
             NoteStore(folder / "notes"),
             SavedViews(folder / "saved-views"),
             RenderingStore(folder / "renderings", compute_code_version()),

@@ -24,8 +24,8 @@ from core.data.dataset import Dataset
 from core.data.ingest.loading import load
 from core.data.samples import load_sample
 from core.jobs.worker import JobHandler, Worker
+from core.queries import run_job
 from core.settings import Settings
-from core.spec.task import run_job
 from core.workspace import Workspace
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
@@ -182,6 +182,16 @@ def wait_for_job(app: AppTest, seconds: float = 60) -> AppTest:
             app.run()
         assert time.monotonic() < deadline, f"the job has not ended within {seconds} s"
         time.sleep(0.02)
+    return app
+
+
+def wait_for_answers(app: AppTest, seconds: float = 60) -> AppTest:
+    """Rerun the page, as it does by itself, until it shows no progress. Fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while app.get("progress"):
+        assert time.monotonic() < deadline, f"no answer within {seconds} s"
+        time.sleep(0.1)
+        app.run()
     return app
 
 

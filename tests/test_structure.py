@@ -22,7 +22,7 @@ PACKAGES = ("core", "mlflow_utils", "pages")
 LAYERS = (
     ("__main__",),
     ("lifespan", "cli"),
-    ("job_handlers",),
+    ("queries",),
     ("operations",),
     ("jobs", "outbox"),
     ("tasks",),

@@ -11,7 +11,7 @@ from core.jobs.preload import preload
 from core.jobs.supervisor import WorkerProcess
 from core.jobs.worker import Worker
 from core.outbox import deliver, start_delivery_threads
-from core.spec.task import run_job
+from core.queries import list_queries, run_job
 from core.workspace import Workspace, get_workspace
 
 NICENESS = 5
@@ -27,7 +27,7 @@ def worker(
         bool, typer.Option(help="Started by the app: runs with a lower priority and ends with the app.", hidden=True)
     ] = False,
 ) -> None:
-    """Run jobs of the pages, one after the other, and deliver pending records.
+    """Run jobs of the pages, one after the other, and deliver pending records. Short questions do not wait for a run.
 
     Runs, events and feedback are delivered as soon as their services answer.
     """
@@ -54,8 +54,17 @@ def _run_worker(workspace: Workspace, shutdown: threading.Event, interval_s: flo
     start_delivery_threads(workspace, interval_s, shutdown, _print_delivery)
     if embedded:
         threading.Thread(target=_exit_with_parent, args=(os.getppid(), shutdown), daemon=True, name="parent").start()
+    query_thread = threading.Thread(target=_answer_queries, args=(workspace, shutdown), name="queries")
+    query_thread.start()
     Worker(workspace, run_job, shutdown, embedded=embedded, give_up=lambda: os._exit(1)).run()
+    query_thread.join()
     os._exit(0)  # all data are written; a regular exit with all libraries loaded takes seconds
+
+
+def _answer_queries(workspace: Workspace, shutdown: threading.Event) -> None:
+    """Answer the questions of pages until the shutdown, so that they do not wait for the end of a long training."""
+    names = [query.name for query in list_queries()]
+    Worker(workspace, run_job, shutdown, tasks=names, give_up=lambda: os._exit(1)).run()
 
 
 def _supervise_workers(count: int, interval_s: float, shutdown: threading.Event) -> None:

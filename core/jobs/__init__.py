@@ -1,7 +1,7 @@
 """Slow work as jobs: submitted here, run by a worker process, readable with the key of the job."""
 
 from core.jobs.job_error import JobFailedError
-from core.jobs.queue import cancel, find, list_unfinished, list_workers, raise_error, submit
+from core.jobs.queue import cancel, find, find_equal, list_unfinished, list_workers, raise_error, submit
 from core.storage.job import Job, WorkerHeartbeat
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "WorkerHeartbeat",
     "cancel",
     "find",
+    "find_equal",
     "list_unfinished",
     "list_workers",
     "raise_error",

@@ -6,7 +6,7 @@ from typing import Any
 from core.actor import Actor
 from core.jobs.job_error import error_from_json
 from core.runs.stored_runs import load_run
-from core.storage.job import Job, WorkerHeartbeat
+from core.storage.job import Job, WorkerHeartbeat, compute_job_key
 from core.workspace import Workspace
 
 RUN_ARGUMENTS = ("model", "run")
@@ -36,6 +36,14 @@ def find(key: str, workspace: Workspace) -> Job | None:
     return (
         workspace.jobs.load(key) if KEY_PATTERN.fullmatch(key) else None
     )  # the key comes from the address of the page
+
+
+def find_equal(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor) -> Job | None:
+    """Return the job that an equal submission of `actor` has left, in its current state, or None.
+
+    Raises ServiceUnavailableError if the queue does not answer.
+    """
+    return workspace.jobs.load(compute_job_key(actor.user, task, arguments))
 
 
 def list_unfinished(user: str, workspace: Workspace) -> list[Job]:

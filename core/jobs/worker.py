@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -36,7 +36,7 @@ class JobHandler(Protocol):
     def __call__(
         self, task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress
     ) -> str:
-        """Run a task with `arguments` and return the id of its run."""
+        """Run a task or a query with `arguments`; return the id of the run, or the key of the answer."""
 
 
 @dataclass
@@ -70,6 +70,8 @@ class Worker:
     run_job    runs the task of a job
     embedded   True if an app started this worker and stops it when the app ends
     give_up    called after the requeue of a job that does not stop in time
+    tasks      names of the tasks and queries to run; () for all. A worker with names is not listed: it belongs to
+               another one, and keeps short work from waiting for long work
     """
 
     def __init__(
@@ -80,10 +82,11 @@ class Worker:
         *,
         embedded: bool = False,
         give_up: Callable[[], None] = lambda: None,
+        tasks: Collection[str] = (),
     ) -> None:
         self.workspace, self.jobs, self.shutdown = workspace, workspace.jobs, shutdown
         self.identity = WorkerHeartbeat(uuid.uuid4().hex, socket.gethostname(), os.getpid(), embedded)
-        self._run_job, self._give_up = run_job, give_up
+        self._run_job, self._give_up, self._tasks = run_job, give_up, tasks
         self._running: RunningJob | None = None
         self._last_outage = self._last_heartbeat = self._last_clean_up = -float("inf")
 
@@ -113,7 +116,7 @@ class Worker:
             self._last_clean_up = time.monotonic()
         # after an outage all leases have expired: living workers first extend their own
         take_over = time.monotonic() - self._last_outage > self.jobs.lease_s
-        job = self.jobs.claim(self.identity.name, take_over)
+        job = self.jobs.claim(self.identity.name, take_over, self._tasks)
         if job is not None:
             self._execute_job(job)
         return job is not None
@@ -207,7 +210,7 @@ class Worker:
 
     def _send_heartbeat(self) -> None:
         """Store a heartbeat of this worker, at most every `WORKER_HEARTBEAT_INTERVAL_S` seconds."""
-        if time.monotonic() - self._last_heartbeat > WORKER_HEARTBEAT_INTERVAL_S:
+        if not self._tasks and time.monotonic() - self._last_heartbeat > WORKER_HEARTBEAT_INTERVAL_S:
             self.jobs.record_worker(self.identity)
             self._last_heartbeat = time.monotonic()
 

@@ -8,19 +8,42 @@ import pandas as pd
 
 from core.actor import Actor
 from core.array_types import Floats
-from core.data.dataset import Dataset
+from core.data.dataset import Dataset, DataSummary
 from core.errors import DataError, NotFoundError
 from core.evaluation import drift
 from core.messages import N_
+from core.progress import Progress
+from core.runs.result import Result
 from core.runs.stored_runs import load_model_spec, load_run
 from core.runs.tracked_run import record_event
-from core.spec.spec import DataSpec
+from core.spec.spec import DataSpec, Spec
 from core.workspace import Workspace
 
 ALL_ENTITIES = ""
 """Name of the entity that combines the rows of all entities."""
 MAX_PAIRS = 5000
 MAX_SAMPLED_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class DriftSpec(Spec):
+    """Question about the drift between the training data of the model of a run and a stored dataset."""
+
+    run: str = ""
+    dataset: str = ""
+
+
+@dataclass(frozen=True)
+class DriftAnswer(Result):
+    """The stored table of a comparison. The fields are those of `DriftReport`, with facts instead of the rows."""
+
+    spec: DriftSpec
+    table: pd.DataFrame
+    reference: DataSummary
+    current: DataSummary
+    new_entities: tuple[str, ...]
+    missing_entities: tuple[str, ...]
+    is_combined: bool
 
 
 @dataclass(frozen=True)
@@ -44,12 +67,25 @@ class DriftReport:
     missing_entities: tuple[str, ...]
     is_combined: bool
 
-    def get_values(self, row: int) -> tuple[Floats, Floats]:
-        """Return the training values and the new values of one row of the table."""
-        entry = self.table.loc[row]
-        return tuple(
-            _sample_values(dataset, entry["entity"], entry["column"]) for dataset in (self.reference, self.current)
-        )  # type: ignore[return-value]
+
+def answer_drift(spec: DriftSpec, *, workspace: Workspace, actor: Actor, progress: Progress) -> DriftAnswer:
+    """Answer the question `spec`. Raises the errors of `compare_with_training`."""
+    progress.report(0.0, N_("Comparing the data"))
+    dataset = workspace.datasets.load(spec.dataset)
+    report = compare_with_training(spec.run, dataset, workspace=workspace, actor=actor)
+    summaries = (report.reference.summary, report.current.summary)
+    return DriftAnswer(spec, report.table, *summaries, report.new_entities, report.missing_entities, report.is_combined)
+
+
+def load_compared_rows(spec: DriftSpec, workspace: Workspace) -> tuple[Dataset, Dataset]:
+    """Load the training rows and the new rows that a comparison used. Raises as `compare_with_training`."""
+    return _select_shared(load_training_data(spec.run, workspace), workspace.datasets.load(spec.dataset))
+
+
+def sample_values(rows: tuple[Dataset, Dataset], entity: str, column: str) -> tuple[Floats, Floats]:
+    """Return the training values and the new values of a column of an entity, or of `ALL_ENTITIES`."""
+    reference, current = rows
+    return _sample_values(reference, entity, column), _sample_values(current, entity, column)
 
 
 def compare_with_training(run_id: str, dataset: Dataset, *, workspace: Workspace, actor: Actor) -> DriftReport:
@@ -99,8 +135,7 @@ def compare_datasets(reference: Dataset, current: Dataset) -> DriftReport:
         for dataset, other_dataset in ((current, reference), (reference, current))
     )
     is_combined = not shared or len(shared) * len(reference.columns) > MAX_PAIRS
-    if shared:
-        reference, current = reference.filter_rows(shared), current.filter_rows(shared)
+    reference, current = _select_shared(reference, current)
     table = pd.DataFrame(
         [
             _compare_column(reference, current, entity, column)
@@ -114,6 +149,12 @@ def compare_datasets(reference: Dataset, current: Dataset) -> DriftReport:
         "psi", ascending=False, kind="stable", ignore_index=True
     )
     return DriftReport(table, reference, current, new_entities, missing_entities, is_combined)
+
+
+def _select_shared(reference: Dataset, current: Dataset) -> tuple[Dataset, Dataset]:
+    """Return the rows of the entities that both have; all rows if they have none in common."""
+    shared = sorted(set(reference.entities) & set(current.entities))
+    return (reference.filter_rows(shared), current.filter_rows(shared)) if shared else (reference, current)
 
 
 def _check_same_columns(reference: Dataset, current: Dataset) -> None:

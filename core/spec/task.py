@@ -16,6 +16,7 @@ from core.errors import NotFoundError
 from core.messages import N_
 from core.spec.codec import CLASS_KEY, decode
 from core.spec.metric import HORIZON_SUFFIX, METRICS, Metric
+from core.spec.query import Query
 from core.spec.spec import DataSpec, Spec, ThresholdSpec
 from mlflow_utils.registry import PromotionMetric
 
@@ -74,6 +75,7 @@ class Task:
     metrics      metrics of the task in addition to `METRICS`
     promotion    comparison of a model with the champion; None where only a user can decide
     saves_model  True where a run saves a model that can be applied and registered
+    queries      slow work of the page of the task that makes no run
     """
 
     name: str
@@ -92,6 +94,7 @@ class Task:
     metrics: tuple[Metric, ...] = field(default=())
     promotion: PromotionMetric | None = None
     saves_model: bool = False
+    queries: tuple[Query, ...] = ()
 
     @property
     def has_page(self) -> bool:

@@ -13,7 +13,7 @@ Curves = dict[str, list[tuple[float, float]]]
 
 @dataclass(frozen=True)
 class Job:
-    """A task with arguments that a worker turns into a run.
+    """A task or a query with arguments, which a worker turns into a run or an answer.
 
     Times are seconds since 1970 by the clock of the database.
 
@@ -25,7 +25,7 @@ class Job:
     lease_until        end of the lease of `worker`, which extends it while it lives
     share, stage       completed share (0–1) and current stage
     curves             name → [(step, value), …], while the job is running
-    run_id             the resulting run, once the job is completed
+    run_id             the resulting run, once the job is completed; of a query, the key of its answer or what it stored
     error              the error of a failed job, in the format of `core.jobs.job_error`
     read_at            time at which this record was read
     """

@@ -5,7 +5,7 @@ a job cannot change it any more.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -120,12 +120,15 @@ class JobStore:
 
     # ---- for workers --------------------------------------------------------------------------------------------
 
-    def claim(self, worker: str, take_over: bool = True) -> Job | None:
+    def claim(self, worker: str, take_over: bool = True, tasks: Collection[str] = ()) -> Job | None:
         """Lease the oldest waiting or stale job to `worker` and return it, or None if there is no such job.
 
         take_over   False ignores stale jobs, whose worker seems dead
+        tasks       names of the tasks and queries that count; () for all
         """
         claimable = or_(IS_WAITING, IS_STALE) if take_over else IS_WAITING
+        if tasks:
+            claimable = and_(claimable, JOBS.c.task.in_(list(tasks)))
         if self._read_database(lambda session: session.scalar(self._select_oldest(claimable))) is None:
             return None  # without a write transaction that would block other writers
         start_values = {"status": "running", "worker": worker, "share": 0.0, "stage": "", "curves": {}}

@@ -47,7 +47,7 @@ def _offer_sequences(digest: str) -> None:
         ).format(page=_(task.label))
     )
     st.page_link(
-        task_links.get_page_script(task),
+        task_links.get_page_script(task.page),
         label=_("Open {page}").format(page=_(task.label)),
         icon=f":material/{task.icon}:",
         query_params={"dataset": digest},

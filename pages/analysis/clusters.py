@@ -5,12 +5,12 @@ from typing import Any
 import streamlit as st
 
 from core.clusterers.model_selection import ClusterSuggestion
-from core.data.dataset import Dataset
 from core.spec.spec import Spec
 from core.tasks.clusters import figures
-from core.tasks.clusters.run import get_min_samples, suggest_parameters
+from core.tasks.clusters.run import get_min_samples
+from core.tasks.clusters.settings import build_question
 from core.tasks.clusters.spec import ClusteringSpec
-from pages.components import task_page
+from pages.components import answers, task_page
 from pages.components.i18n import _, format_value
 from pages.components.results import clusters
 from pages.components.results.run_widgets import show_chart
@@ -21,11 +21,7 @@ def page() -> None:
     task, dataset = task_page.open_page("clusters")
     if dataset is not None:
         task_page.ask_and_show(
-            task,
-            dataset,
-            clusters.show_clustering,
-            describe_model=_describe_model,
-            after_button=lambda spec: _offer_suggestion(spec, dataset),
+            task, dataset, clusters.show_clustering, describe_model=_describe_model, after_button=_offer_suggestion
         )
 
 
@@ -37,16 +33,15 @@ def _describe_model(record: Any) -> str:
 # ---- suggestion of parameters ---------------------------------------------------------------------------------------
 
 
-def _offer_suggestion(spec: Spec, dataset: Dataset) -> None:
+def _offer_suggestion(spec: Spec) -> None:
     if not isinstance(spec, ClusteringSpec):
         return
     with st.expander(_("Help me choose"), icon=":material/help:"):
         st.caption(_("Computed for the settings above. The result is not saved."))
         if st.toggle(_("Compute inertia, silhouette and distances to neighbours"), key="clusters-help"):
-            with st.spinner(_("Comparing settings …")):
-                cache_key = (spec.of, spec.look, spec.incomplete, *spec.entities, spec.start, spec.end)
-                suggestion = _suggest_parameters(spec, dataset, dataset.digest, cache_key, get_min_samples(spec))
-            _show_suggestion(suggestion, get_min_samples(spec))
+            comparison = answers.ask("cluster_settings", build_question(spec), place="clusters-help")
+            if comparison is not None:
+                _show_suggestion(comparison.suggestion, get_min_samples(spec))
 
 
 def _show_suggestion(suggestion: ClusterSuggestion, min_samples: int) -> None:
@@ -66,14 +61,6 @@ def _show_suggestion(suggestion: ClusterSuggestion, min_samples: int) -> None:
     show_chart(
         figures.draw_neighbour_distances(suggestion, _), "neighbours", _("Distances to neighbours, in ascending order")
     )
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _suggest_parameters(
-    _spec: ClusteringSpec, _dataset: Dataset, digest: str, cache_key: tuple[str, ...], min_samples: int
-) -> ClusterSuggestion:
-    """Return the suggestion, computed once per `digest`, `cache_key` and `min_samples`."""
-    return suggest_parameters(_spec, _dataset)
 
 
 page()

@@ -8,14 +8,18 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core import queries
 from core.data.dataset import Dataset
-from core.data.quality.changes import Trace, trace_repairs
-from core.data.quality.doctor import QualityReport, run_checks
+from core.data.quality.changes import Trace
+from core.data.quality.doctor import QualityReport
 from core.data.quality.findings import QUESTION_KINDS, Finding, Repair, list_topics
 from core.data.quality.places import build_place
-from core.data.quality.repairs import apply_repairs, diff_datasets
-from core.runs.tracked_run import record_event
-from pages.components import auth, cache, downloads, url_state
+from core.operations.quality import RepairEffect, RepairOrder, RepairSpec, is_quickly_checked
+from core.operations.queries import CHECK_QUALITY, PREVIEW_REPAIRS, REPAIR_DATASET
+from core.progress import Progress
+from core.spec.codec import encode
+from core.spec.spec import DataSpec
+from pages.components import answers, auth, cache, downloads, job_progress, url_state
 from pages.components.finding_card import build_column_config, format_changes, format_repair, show_finding, show_place
 from pages.components.i18n import _, format_value
 
@@ -26,25 +30,20 @@ MAX_EXPORT_CELLS = 20_000_000
 
 def show(dataset: Dataset) -> None:
     """Show the issues of `dataset`, its repairs and downloads."""
-    report = _run_checks(dataset.digest)
     if dataset.recipe:
         show_recipe(dataset)
-    _show_findings(dataset, report)
+    answer = answers.ask(CHECK_QUALITY, DataSpec(dataset=dataset.digest), is_short=is_quickly_checked(dataset))
+    if answer is not None:
+        _show_findings(dataset, answer.report)
     _show_downloads(dataset)
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def _run_checks(digest: str) -> QualityReport:
-    dataset = cache.load_dataset()
-    assert dataset is not None
-    assert dataset.digest == digest
-    with st.spinner(_("Checking the data …")):
-        return run_checks(dataset)
-
-
 def count_open_proposals(dataset: Dataset) -> int:
-    """Return the number of issues that have a proposed repair."""
-    return sum(bool(finding.repairs) for finding in _run_checks(dataset.digest).findings)
+    """Return the number of issues that have a proposed repair; 0 for large data that were not checked yet."""
+    spec = DataSpec(dataset=dataset.digest)
+    is_short = is_quickly_checked(dataset)
+    answer = answers.ask(CHECK_QUALITY, spec, is_short=True) if is_short else answers.find_answer(CHECK_QUALITY, spec)
+    return 0 if answer is None else sum(bool(finding.repairs) for finding in answer.report.findings)
 
 
 # ---- findings -------------------------------------------------------------------------------------------------------
@@ -129,27 +128,27 @@ def _show_issues(dataset: Dataset, report: QualityReport, keys: dict[int, str]) 
 def _show_preview(dataset: Dataset, chosen_repairs: list[Repair]) -> None:
     """Show the effect of the chosen repairs before they are applied."""
     st.header(_("What the repairs change"))
-    with st.spinner(_("Computing the effect of the repairs …")):
-        recipe = json.dumps([repair.to_json() for repair in chosen_repairs])
-        trace, changed_cells = _trace_recipe(dataset.digest, recipe)
+    spec = RepairSpec(dataset=dataset.digest, repairs=tuple(chosen_repairs))
+    effect = answers.ask(PREVIEW_REPAIRS, spec, place="repairs", is_short=is_quickly_checked(dataset))
+    if effect is None:
+        return
+    trace = _trace(dataset.digest, effect.after.digest, dataset, effect)
     changes = format_changes(trace.count_changes()) or _("Nothing changes.")
     st.write(
         _("{changes} · Rows after the repair: {total}").format(changes=changes, total=format_value(len(trace.after)))
     )
-    if len(changed_cells):
-        _show_example(trace, changed_cells)
+    if len(effect.changed_cells):
+        _show_example(trace, effect.changed_cells)
     if st.button(_("Apply these repairs"), type="primary", key="make-repairs"):
-        _save_repairs(trace.after, chosen_repairs)
+        order = RepairOrder(dataset=dataset.digest, repairs=tuple(chosen_repairs), owner=auth.dataset_owner())
+        _repair(order, is_short=is_quickly_checked(dataset))
     st.caption(_("Every repair can be undone later. The original data stay as they are."))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _trace_recipe(digest: str, recipe: str) -> tuple[Trace, pd.DataFrame]:
-    dataset = cache.load_dataset()
-    assert dataset is not None
-    assert dataset.digest == digest
-    trace = trace_repairs([Repair(entry["kind"], entry["settings"]) for entry in json.loads(recipe)], dataset)
-    return trace, diff_datasets(dataset, trace.after)
+def _trace(before: str, after: str, _dataset: Dataset, _effect: RepairEffect) -> Trace:
+    """Return the trace of the repairs between two datasets, with what it computes once."""
+    return _effect.build_trace(_dataset)
 
 
 def _show_example(trace: Trace, changed_cells: pd.DataFrame) -> None:
@@ -186,14 +185,13 @@ def _format_time(time: object) -> str:
     return format_value(time.item() if isinstance(time, np.generic) else time)
 
 
-def _save_repairs(repaired: Dataset, chosen_repairs: list[Repair]) -> None:
-    workspace = cache.get_workspace()
-    kinds = [repair.kind for repair in chosen_repairs]
-    with record_event(
-        "data_repair", auth.current_actor("data"), workspace, repairs=kinds, source=repaired.source
-    ) as inputs:
-        inputs["dataset"] = workspace.datasets.save(repaired, auth.dataset_owner())
-    url_state.set_dataset(inputs["dataset"])
+def _repair(order: RepairOrder, *, is_short: bool) -> None:
+    """Repair a small dataset at once, another one by a job; then open the repaired one."""
+    if not is_short:
+        job_progress.submit_job(REPAIR_DATASET, encode(order))
+    workspace, actor = cache.get_workspace(), auth.current_actor("data")
+    digest = queries.answer_question(REPAIR_DATASET, order, workspace=workspace, actor=actor, progress=Progress())
+    url_state.open_dataset(digest)
     st.rerun()
 
 
@@ -219,16 +217,10 @@ def show_recipe(dataset: Dataset) -> None:
 
 def _undo_repair(dataset: Dataset, number: int) -> None:
     """Apply the other repairs again, to the original data."""
-    workspace = cache.get_workspace()
-    rest = [repair for position, repair in enumerate(dataset.recipe) if position != number]
-    with record_event(
-        "data_repair", auth.current_actor("data"), workspace, undone=dataset.recipe[number].kind
-    ) as inputs:
-        inputs["dataset"] = workspace.datasets.save(
-            apply_repairs(rest, workspace.datasets.load(dataset.source)), auth.dataset_owner()
-        )
-    url_state.open_dataset(inputs["dataset"])
-    st.rerun()
+    rest = tuple(repair for position, repair in enumerate(dataset.recipe) if position != number)
+    undone = dataset.recipe[number].kind
+    order = RepairOrder(dataset=dataset.source, repairs=rest, owner=auth.dataset_owner(), undone=undone)
+    _repair(order, is_short=is_quickly_checked(dataset))
 
 
 def _show_downloads(dataset: Dataset) -> None:

@@ -3,25 +3,26 @@
 The address of a set is a query parameter with its digest; a page with two sets gives them two names.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from core import queries
 from core.data.images.exporting import make_contact_sheet
 from core.data.images.image_set import UNLABELLED, ImageSet
-from core.data.images.reading import read_image_set
 from core.data.images.samples import IMAGE_SAMPLES, load_image_sample
-from core.errors import NotFoundError
+from core.errors import NotFoundError, VigieError
 from core.figures.class_counts import draw_class_counts
+from core.jobs import Job
+from core.operations.queries import READ_IMAGES
+from core.operations.reading import ImageReadingSpec, is_quickly_read
+from core.progress import Progress
 from core.runs.tracked_run import record_event
+from core.spec.codec import encode
 from core.storage.image_sets import ImageSetInfo
-from pages.components import auth, cache, url_state
+from pages.components import auth, cache, job_progress, url_state
 from pages.components.i18n import _, format_value, translate_message
 from pages.components.markdown import escape_markdown
 from pages.components.results.run_widgets import show_chart
@@ -49,6 +50,7 @@ class ImagePicker:
 
         Raises NotFoundError for a set that is not stored, and removes it from the address.
         """
+        self._open_finished_reading()
         digest = url_state.get_query_param(self.param) or url_state.get_state(self._state_key) or ""
         if not digest:
             return None
@@ -70,8 +72,12 @@ class ImagePicker:
         self.open("")
 
     def show_sources(self) -> None:
-        """Show the ways to images: files, samples, recent sets."""
+        """Show the progress of the reading, or the ways to images: files, samples, recent sets."""
+        if self._is_reading():
+            job_progress.show(None)
+            return
         st.markdown(self.invitation)
+        self._explain_last_reading()
         uploads = st.file_uploader(
             _("Images, a zip with one folder per class, npz or idx files"),
             accept_multiple_files=True,
@@ -80,7 +86,7 @@ class ImagePicker:
             help=_("A folder named normal, good or ok holds the normal images. An npz file holds x_train, y_train, …"),
         )
         if uploads and st.button(_("Load"), type="primary", icon=":material/upload:", key=f"{self.param}-load"):
-            self._store("upload", partial(_read_uploads, uploads), files=[upload.name for upload in uploads])
+            self._read_uploads(uploads)
         if self.has_samples:
             self._show_samples()
         self._show_recent()
@@ -98,6 +104,10 @@ class ImagePicker:
     def _state_key(self) -> str:
         return f"set-{self.param}"
 
+    @property
+    def _job_key(self) -> str:
+        return f"ended-job-{self.param}"
+
     def _show_samples(self) -> None:
         st.header(_("Or open a sample"))
         for column, sample in zip(st.columns(len(IMAGE_SAMPLES)), IMAGE_SAMPLES.values(), strict=True):
@@ -105,7 +115,7 @@ class ImagePicker:
                 st.markdown(f"**{_(sample.label)}**")
                 st.caption(_(sample.summary))
                 if st.button(_("Open"), key=f"{self.param}-sample-{sample.name}", width="stretch"):
-                    self._store("sample", partial(load_image_sample, sample.name), sample=sample.name)
+                    self._store_sample(sample.name)
 
     def _show_recent(self) -> None:
         infos = cache.get_workspace().image_sets.list_recent(8, auth.dataset_owner())
@@ -119,33 +129,55 @@ class ImagePicker:
                     st.rerun()
                 st.markdown(_describe_stored(info))
 
-    def _store(self, source: str, read: Callable[[], ImageSet], **inputs: object) -> None:
-        """Read a set of images, store it, and open it."""
-        workspace = cache.get_workspace()
+    def _store_sample(self, name: str) -> None:
+        """Create a sample, store it, and open it."""
+        workspace, actor = cache.get_workspace(), auth.current_actor("images")
         with (
-            st.spinner(_("Reading …")),
-            record_event("data_load", auth.current_actor("images"), workspace, source=source, **inputs) as event,
+            st.spinner(_("Creating the sample …")),
+            record_event("data_load", actor, workspace, source="sample", sample=name) as event,
         ):
-            event["dataset"] = workspace.image_sets.save(read(), auth.dataset_owner())
+            event["dataset"] = workspace.image_sets.save(load_image_sample(name), auth.dataset_owner())
         self.open(event["dataset"])
         st.rerun()
+
+    def _read_uploads(self, uploads: list[UploadedFile]) -> None:
+        """Read small files at once, and others by a job; then open the set."""
+        workspace, actor = cache.get_workspace(), auth.current_actor("images")
+        with st.spinner(_("Reading …")):
+            files = workspace.incoming.save([(upload.name, upload) for upload in uploads])
+            spec = ImageReadingSpec(files, auth.dataset_owner(), self.param)
+            if not is_quickly_read(files, workspace):
+                job_progress.submit_job(READ_IMAGES, encode(spec))
+            digest = queries.answer_question(READ_IMAGES, spec, workspace=workspace, actor=actor, progress=Progress())
+        self.open(digest)
+        st.rerun()
+
+    def _is_reading(self) -> bool:
+        """Tell whether the job of the address reads images for this picker."""
+        job = job_progress.find_running_job()
+        return job is not None and job.task == READ_IMAGES and job.arguments.get("opener") == self.param
+
+    def _open_finished_reading(self) -> None:
+        """Open the set that the job of the address has read, or keep the job, to show why there is none."""
+        job = job_progress.take_finished_job() if self._is_reading() else None
+        if job is not None and job.run_id:
+            self.open(job.run_id)
+            st.rerun()
+        url_state.set_state(self._job_key, job)
+
+    def _explain_last_reading(self) -> None:
+        job: Job | None = url_state.get_state(self._job_key)
+        url_state.set_state(self._job_key, None)
+        try:
+            job_progress.show(job)
+        except VigieError as error:
+            st.error(translate_message(error.message), icon=":material/error:")
 
 
 @st.cache_resource(max_entries=MAX_CACHED_SETS, show_spinner=False)
 def _load_images(digest: str) -> ImageSet:
     """Load a set once per server; its pixels stay on disk until they are used."""
     return cache.get_workspace().image_sets.load(digest)
-
-
-def _read_uploads(uploads: list[UploadedFile]) -> ImageSet:
-    with TemporaryDirectory(prefix="vigie-upload-") as folder:
-        files = [_write_upload(upload, Path(folder) / f"upload-{number}") for number, upload in enumerate(uploads)]
-        return read_image_set(files, source="upload")
-
-
-def _write_upload(upload: UploadedFile, path: Path) -> tuple[Path, str]:
-    path.write_bytes(upload.getbuffer())
-    return path, upload.name
 
 
 # ---- first look -----------------------------------------------------------------------------------------------------

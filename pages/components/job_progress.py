@@ -16,6 +16,8 @@ from core import jobs
 from core.errors import ServiceUnavailableError
 from core.jobs import Job
 from core.messages import Message
+from core.operations.queries import LOAD_PAGE
+from core.queries import find_query
 from pages.components import auth, cache, url_state
 from pages.components.i18n import _, format_percent, translate_message
 
@@ -64,10 +66,17 @@ def take_finished_job() -> Job | None:
 
 
 def open_finished_run(dataset: str) -> Job | None:
-    """Take the finished job as `take_finished_job` does, and set its run as the run of the URL, with its `dataset`."""
+    """Take the finished job as `take_finished_job` does, and set its run as the run of the URL, with its `dataset`.
+
+    A job that made a dataset without a run opens the dataset.
+    """
     job = take_finished_job()
     if job is not None and job.run_id:
-        url_state.set_run(job.run_id, dataset)
+        query = find_query(job.task)
+        if query is None:
+            url_state.set_run(job.run_id, dataset)
+        elif query.page == LOAD_PAGE:
+            url_state.open_dataset(job.run_id)
         st.rerun()
     return job
 
@@ -80,7 +89,7 @@ def show(job: Job | None, cancelled: str = "") -> None:
     """
     if job is None:
         if is_job_running():
-            _poll_job(url_state.get_query_param("work"))
+            poll_job(url_state.get_query_param("work"))
     elif job is UNKNOWN_JOB:
         st.info(_("This job is not known any more. Start it again."), icon=":material/cancel:")
     elif job.status == "cancelled":
@@ -90,22 +99,23 @@ def show(job: Job | None, cancelled: str = "") -> None:
 
 
 @st.fragment(run_every=POLL_INTERVAL_S)
-def _poll_job(key: str) -> None:
+def poll_job(key: str, widget_key: str = "work") -> None:
+    """Show the progress of a job, and rerun the page when it has ended. `widget_key` is unique on the page."""
     try:
         job = jobs.find(key, cache.get_workspace())
         if job is None or job.is_finished:
             st.rerun()
-        _show_progress(job, _describe_stage(job))
+        _show_progress(job, _describe_stage(job), widget_key)
     except ServiceUnavailableError as error:
         st.warning(translate_message(error.message), icon=":material/cloud_off:")
 
 
-def _show_progress(job: Job, stage: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", key="work"):
+def _show_progress(job: Job, stage: str, widget_key: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key=widget_key):
         st.progress(min(max(job.share, 0.0), 1.0), stage)
         st.button(
             _("Cancel"),
-            key="cancel-work",
+            key=f"cancel-{widget_key}",
             icon=":material/cancel:",
             on_click=_cancel_job,
             args=(job.key,),

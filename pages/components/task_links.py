@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.operations.queries import LOAD_PAGE
 from core.spec.task import Task, find_task
 from pages.components.i18n import _
 
@@ -20,9 +21,9 @@ def get_task_label(name: str) -> str:
     return _(task.label) if task else name
 
 
-def get_page_script(task: Task) -> Path:
-    """Return the script of the page with the results of the task."""
-    return ANALYSIS_FOLDER / f"{task.page}.py"
+def get_page_script(page: str) -> Path:
+    """Return the script of the page with this address: that of a task, or of loading data."""
+    return LOAD_SCRIPT if page == LOAD_PAGE else ANALYSIS_FOLDER / f"{page}.py"
 
 
 def link_first_steps() -> None:
@@ -42,4 +43,4 @@ def link_run(task: Task, run_id: str, dataset: str, label: str, icon: str = ":ma
     if not task.page:
         return
     query = {"run": run_id} | ({"dataset": dataset} if dataset else {})
-    st.page_link(get_page_script(task), label=label, icon=icon, query_params=query)
+    st.page_link(get_page_script(task.page), label=label, icon=icon, query_params=query)

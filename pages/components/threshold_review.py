@@ -35,7 +35,7 @@ def open_accepted_run() -> bool:
         return False
     if job.run_id:
         st.switch_page(
-            get_page_script(load_run_task(job.run_id, cache.get_workspace())),
+            get_page_script(load_run_task(job.run_id, cache.get_workspace()).page),
             query_params={"run": job.run_id, "dataset": str(job.arguments["dataset"])},
         )
     job_progress.show(job)

@@ -33,17 +33,8 @@ def clean(
         cleaned = preview(spec, part)
         progress.report(0.6, N_("Saving the cleaned data"))
         workspace.datasets.save(part)  # an undo starts from it
-        cleaned_dataset = apply_repairs([spec.to_repair(measure)], part)
-        entities = tabulate_entities(cleaned)
-        result = CleaningResult(
-            spec,
-            dataset.summary,
-            measure,
-            workspace.datasets.save(cleaned_dataset),
-            tabulate_rows(cleaned, part.zone),
-            entities,
-            describe_cleaning(cleaned, entities, spec.fill_from),
-        )
+        cleaned_dataset = workspace.datasets.save(apply_repairs([spec.to_repair(measure)], part))
+        result = _build_result(spec, dataset, cleaned, cleaned_dataset)
         run.add_result(result, "cleaned")
     return result, run
 
@@ -59,6 +50,26 @@ def preview(spec: CleanSpec, part: Dataset) -> CleanedSeries:
         spec.fill_from,
         spec.short_gap_steps,
         spec.silent_days,
+    )
+
+
+def preview_cleaning(spec: CleanSpec, *, workspace: Workspace, actor: Actor, progress: Progress) -> CleaningResult:
+    """Return the result of a cleaning without a cleaned dataset. Raises the errors of `clean`; makes no run."""
+    progress.report(0.0, N_("Looking for spikes and holes"))
+    dataset = workspace.datasets.load(spec.dataset)
+    return _build_result(spec, dataset, preview(spec, spec.select(dataset)), "")
+
+
+def _build_result(spec: CleanSpec, dataset: Dataset, cleaned: CleanedSeries, cleaned_dataset: str) -> CleaningResult:
+    entities = tabulate_entities(cleaned)
+    return CleaningResult(
+        spec,
+        dataset.summary,
+        spec.choose_measure(dataset),
+        cleaned_dataset,
+        tabulate_rows(cleaned, dataset.zone),
+        entities,
+        describe_cleaning(cleaned, entities, spec.fill_from),
     )
 
 

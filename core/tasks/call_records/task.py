@@ -2,6 +2,7 @@
 
 from core.messages import N_
 from core.spec.metric import Metric
+from core.spec.query import Query
 from core.spec.task import Mode, Task
 from core.tasks.call_records.clean_spec import CleanSpec
 from core.tasks.call_records.import_spec import ImportSpec
@@ -49,5 +50,13 @@ TASK = Task(
         Metric("level_shifts", N_("level shifts"), higher_is_better=False),
         Metric("silent", N_("zeros taken as missing"), higher_is_better=False),
         Metric("threshold", N_("spike threshold")),
+    ),
+    queries=(
+        Query(
+            "preview_cleaning",
+            "core.tasks.call_records.clean_spec:CleanSpec",
+            "core.tasks.call_records.clean:preview_cleaning",
+            "core.tasks.call_records.clean_result:CleaningResult",
+        ),
     ),
 )

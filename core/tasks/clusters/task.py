@@ -1,6 +1,7 @@
 """Declaration of the task clusters for the registry of tasks."""
 
 from core.messages import N_
+from core.spec.query import Query
 from core.spec.spec import ApplySpec
 from core.spec.task import Mode, Task
 from core.tasks.clusters.spec import ClusteringSpec
@@ -23,4 +24,12 @@ TASK = Task(
     headline="clusters",
     accuracy="silhouette",
     saves_model=True,
+    queries=(
+        Query(
+            "cluster_settings",
+            "core.tasks.clusters.spec:ClusteringSpec",
+            "core.tasks.clusters.settings:compare_settings",
+            "core.tasks.clusters.settings:SettingsComparison",
+        ),
+    ),
 )

@@ -2,6 +2,7 @@
 
 from core.messages import N_
 from core.spec.metric import Metric
+from core.spec.query import Query
 from core.spec.task import Mode, Task
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec
 from mlflow_utils.registry import PromotionMetric
@@ -44,4 +45,12 @@ TASK = Task(
         optional_params=("measure",),
     ),
     saves_model=True,
+    queries=(
+        Query(
+            "what_if",
+            "core.tasks.forecast.what_if:ScenarioSpec",
+            "core.tasks.forecast.what_if:forecast_scenario",
+            "core.tasks.forecast.what_if:ScenarioForecast",
+        ),
+    ),
 )

@@ -1,6 +1,5 @@
 """Results of call records: the import, KPIs over time and per trunk, and every change of a cleaning."""
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -9,13 +8,13 @@ import streamlit as st
 
 from core.data.cleaning import CLEANED, IS_IMPUTED, IS_SPIKE
 from core.data.dataset import Dataset
+from core.operations.quality import is_quickly_checked
 from core.spec.spec import Spec
 from core.tasks.call_records import figures, kpis
-from core.tasks.call_records.clean import preview
-from core.tasks.call_records.clean_result import CleaningResult, describe_cleaning, tabulate_entities, tabulate_rows
+from core.tasks.call_records.clean_result import CleaningResult
 from core.tasks.call_records.clean_spec import CleanSpec
 from core.tasks.call_records.import_result import ImportResult
-from pages.components import downloads
+from pages.components import answers, downloads
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 from pages.components.term_help import explain
@@ -207,25 +206,9 @@ def show_preview(spec: Spec, dataset: Dataset) -> None:
     """Show what the cleaning of the form would change; nothing is stored."""
     if not isinstance(spec, CleanSpec):
         return
-    with st.spinner(_("Looking for spikes and holes …")):
-        result = _preview(dataset.digest, spec, dataset)
-    _show_changes(result, "preview")
-
-
-@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={CleanSpec: repr})
-def _preview(digest: str, spec: CleanSpec, _dataset: Dataset) -> CleaningResult:
-    part = spec.select(_dataset)
-    cleaned = preview(spec, part)
-    entities = tabulate_entities(cleaned)
-    return CleaningResult(
-        replace(spec, dataset=digest),
-        _dataset.summary,
-        spec.choose_measure(part),
-        "",
-        tabulate_rows(cleaned, part.zone),
-        entities,
-        describe_cleaning(cleaned, entities, spec.fill_from),
-    )
+    result = answers.ask("preview_cleaning", spec, place="cleaning", is_short=is_quickly_checked(dataset))
+    if result is not None:
+        _show_changes(result, "preview")
 
 
 def show_cleaning(result: CleaningResult, run: str) -> None:

@@ -3,20 +3,23 @@
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from core.errors import VigieError
+from core import queries
+from core.data.dataset import Dataset
 from core.messages import N_
 from core.operations import drift
 from core.operations import monitoring_figures as figures
-from core.operations.drift import DriftReport
+from core.operations.drift import DriftAnswer, DriftSpec
+from core.operations.queries import COMPARE_DRIFT
 from core.spec.task import list_tasks
 from core.storage.datasets import DatasetInfo
-from pages.components import auth, cache, downloads, model_picker, selection_form, url_state
+from pages.components import answers, cache, downloads, model_picker, selection_form, url_state
 from pages.components.i18n import _, format_value
 from pages.components.markdown import escape_markdown
 from pages.components.results.run_widgets import show_chart
 from pages.components.task_links import get_task_label
 from pages.components.term_help import explain
 
+QUERY_PARAM = "drift"
 LEVEL_LABELS = {"stable": N_("stable"), "moderate": N_("moderate"), "major": N_("major")}
 
 
@@ -29,9 +32,11 @@ def show_section() -> None:
         )
     )
     _ask_comparison()
-    result = url_state.get_state("drift")
-    if result is not None:
-        _show_drift(result)
+    key = url_state.get_query_param(QUERY_PARAM)
+    spec = queries.load_question(COMPARE_DRIFT, key, cache.get_workspace()) if key else None
+    answer = None if spec is None else answers.ask(COMPARE_DRIFT, spec, place="drift")
+    if answer is not None:
+        _show_drift(answer)
 
 
 def _ask_comparison() -> None:
@@ -53,26 +58,10 @@ def _ask_comparison() -> None:
     if st.button(
         _("Compare"), type="primary", icon=":material/compare:", key="drift-compare", disabled=not model_address
     ):
-        with st.spinner(_("Comparing …")):
-            try:
-                url_state.set_state(
-                    "drift",
-                    cache.submit_once(
-                        f"drift {model_address} {dataset_info.digest}",
-                        lambda: _compare_datasets(model_address, dataset_info.digest),
-                    ),
-                )
-            except VigieError:
-                url_state.set_state("drift", None)
-                raise
+        from core.runs.promotion import resolve_run
 
-
-def _compare_datasets(model_address: str, digest: str) -> DriftReport:
-    from core.runs.promotion import resolve_run
-
-    workspace, actor = cache.get_workspace(), auth.current_actor("monitoring")
-    dataset = workspace.datasets.load(digest)
-    return drift.compare_with_training(resolve_run(model_address, workspace), dataset, workspace=workspace, actor=actor)
+        spec = DriftSpec(resolve_run(model_address, cache.get_workspace()), dataset_info.digest)
+        url_state.set_query_param(QUERY_PARAM, queries.save_question(COMPARE_DRIFT, spec, cache.get_workspace()))
 
 
 def _describe_dataset(info: DatasetInfo) -> str:
@@ -82,7 +71,7 @@ def _describe_dataset(info: DatasetInfo) -> str:
     )
 
 
-def _show_drift(result: DriftReport) -> None:
+def _show_drift(result: DriftAnswer) -> None:
     counts = result.table["level"].value_counts()
     with st.container(horizontal=True, key="drift-figures"):
         for level, name in LEVEL_LABELS.items():
@@ -117,7 +106,7 @@ def _show_drift(result: DriftReport) -> None:
     _show_column(result, selected_rows[0] if selected_rows else 0)
 
 
-def _list_notes(result: DriftReport) -> list[str]:
+def _list_notes(result: DriftAnswer) -> list[str]:
     files = _("Training data: {then}. New data: {now}.").format(
         then=escape_markdown(", ".join(result.reference.files)), now=escape_markdown(", ".join(result.current.files))
     )
@@ -144,9 +133,10 @@ def _list_notes(result: DriftReport) -> list[str]:
     return notes
 
 
-def _show_column(result: DriftReport, row: int) -> None:
+def _show_column(result: DriftAnswer, row: int) -> None:
     comparison = result.table.loc[row]
-    reference_values, current_values = result.get_values(row)
+    rows = _load_rows(result.spec.run, result.spec.dataset)
+    reference_values, current_values = drift.sample_values(rows, comparison["entity"], comparison["column"])
     names = filter(None, [str(comparison["entity"]), str(comparison["column"])])
     st.header(escape_markdown(" · ".join(names)))
     left, right = st.columns(2)
@@ -162,6 +152,11 @@ def _show_column(result: DriftReport, row: int) -> None:
             "drift-quantiles",
             _("Quantiles of the training data and the new data"),
         )
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _load_rows(run: str, dataset: str) -> tuple[Dataset, Dataset]:
+    return drift.load_compared_rows(DriftSpec(run, dataset), cache.get_workspace())
 
 
 def _build_column_config() -> dict[str, ColumnConfig | str]:

@@ -16,7 +16,7 @@ from core.tasks.forecast.period_words import PeriodWords, get_period_words, has_
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.spec import list_forecasters
 from core.tasks.forecast.total import TOTAL_ENTITY, list_summable_entities, sum_entities
-from pages.components import cache
+from pages.components import cache, url_state
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message, translate_plain
 from pages.components.results import forecast_alarms, forecast_evaluation, model, what_if
 from pages.components.results.forecast_evaluation import EntitySelector
@@ -41,7 +41,9 @@ def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None
         _("Scenarios"): lambda: what_if.show(forecast, run, timeline),
         _("Model"): lambda: model.show(run, "forecast"),
     }
-    tabs = st.tabs(list(views), key="forecast-view", on_change="rerun")
+    has_scenario = url_state.get_or_set_state(f"has scenario of {run}", bool(what_if.find_asked_key()))
+    first_view = _("Scenarios") if has_scenario else next(iter(views))
+    tabs = st.tabs(list(views), default=first_view, key="forecast-view", on_change="rerun")
     for tab, draw in zip(tabs, views.values(), strict=True):
         if tab.open:
             with tab:

@@ -8,12 +8,13 @@ import streamlit as st
 
 from core.data.dataset import DAY, Dataset
 from core.data.frequencies import get_step
+from core.spec.task import get_task
 from core.tasks.forecast import error_figures as figures
 from core.tasks.forecast import figures as forecasts
 from core.tasks.forecast.period_words import PeriodWords, get_period_words, has_clock
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.total import TOTAL_ENTITY
-from pages.components import auth, cache, url_state
+from pages.components import task_page, url_state
 from pages.components.i18n import _, format_value
 from pages.components.results.run_widgets import show_chart, show_downloads
 from pages.components.timeline import Timeline
@@ -232,24 +233,7 @@ def _show_recalibration(dataset: Dataset | None, run: str) -> None:
             "The new run has the same forecasts."
         )
     )
-    full_dataset = cache.load_dataset()
-    if (
-        not st.button(_("Recalibrate"), icon=":material/straighten:", key="recalibrate", disabled=dataset is None)
-        or full_dataset is None
-    ):
-        return
-    from core.tasks.forecast.run import recalibrate
-    from core.tasks.forecast.spec import RecalibrationSpec
+    if st.button(_("Recalibrate"), icon=":material/straighten:", key="recalibrate", disabled=dataset is None):
+        from core.tasks.forecast.spec import RecalibrationSpec
 
-    spec = RecalibrationSpec(run)
-    with st.spinner(_("Recalibrating …")):
-        new_run_id = cache.submit_once(
-            f"recalibrate {run}",
-            lambda: (
-                recalibrate(spec, full_dataset, workspace=cache.get_workspace(), actor=auth.current_actor("forecast"))[
-                    1
-                ].id
-            ),
-        )
-    url_state.set_run(new_run_id, full_dataset.digest)
-    st.rerun()
+        task_page.submit_spec(get_task("forecast"), RecalibrationSpec(dataset=url_state.get_dataset_digest(), run=run))

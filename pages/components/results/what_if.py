@@ -1,84 +1,117 @@
 """Scenarios of a forecast: other weather or strikes, and the changed forecast next to the original."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.data.covariates import CovariateTable
+from core import queries
 from core.errors import VigieError
 from core.tasks.forecast import figures
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.strike_words import describe_scenario
 from core.tasks.forecast.total import TOTAL_ENTITY
-from pages.components import auth, cache, covariate_upload
+from pages.components import answers, cache, covariate_upload, url_state
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
 from pages.components.timeline import Timeline
 
 if TYPE_CHECKING:
-    from core.tasks.forecast.scenarios import Scenario
+    from core.tasks.forecast.what_if import ScenarioSpec
 
+QUERY, QUERY_PARAM = "what_if", "scenario"
 MAX_SHIFT_DEGREES = 10.0  # °C; limit of the slider in both directions
 STRIKE_OPTIONS = {"given": None, "yes": True, "no": False}
 
 
 def show(forecast: Forecast, run: str, timeline: Timeline) -> None:
-    """Show the form of the scenario, and the changed forecast once something is changed."""
+    """Show the form of the scenario, and the changed forecast once something is changed.
+
+    The address holds the key of the question, so a refresh or a colleague sees the same scenario.
+    """
     dataset = cache.load_dataset()
     if dataset is None or forecast.spec.dataset != dataset.digest:
         st.info(_("The data of this result are not loaded. Load them to forecast a scenario."))
         return
     try:
-        scenario = _ask_scenario(forecast)
-        if scenario is None:
-            st.caption(_("Change a setting above to compare a new forecast with the original one."))
-            return
-        table = _compute_scenario(run, _build_cache_key(scenario), scenario)
+        spec = _ask_spec(forecast, run, _load_asked_spec(run))
+        answer = None if spec is None else answers.ask(QUERY, spec, place="scenario")
     except VigieError as error:  # the other views of the page stay as they are
         st.error(translate_message(error.message), icon=":material/error:")
         return
-    _show_result(table, forecast, timeline, has_strike=scenario.strike is not None)
+    if spec is None:
+        st.caption(_("Change a setting above to compare a new forecast with the original one."))
+    elif answer is not None:
+        _show_result(answer.table, forecast, timeline, has_strike=spec.scenario.strike is not None)
+
+
+def find_asked_key() -> str:
+    """Return the key of the scenario in the address; "" without one."""
+    return url_state.get_query_param(QUERY_PARAM)
+
+
+def _load_asked_spec(run: str) -> "ScenarioSpec":
+    """Return the scenario that the address had when the session opened the run; the original one without any."""
+    from core.tasks.forecast.what_if import ScenarioSpec
+
+    state = f"scenario of {run}"
+    if not url_state.has_state(state):
+        stored = queries.load_question(QUERY, find_asked_key(), cache.get_workspace()) if find_asked_key() else None
+        is_same_run = isinstance(stored, ScenarioSpec) and stored.run == run
+        url_state.set_state(state, stored if is_same_run else ScenarioSpec(run=run))
+    spec: ScenarioSpec = url_state.get_state(state)
+    return spec
 
 
 # ---- form -----------------------------------------------------------------------------------------------------------
 
 
-def _ask_scenario(forecast: Forecast) -> "Scenario | None":
-    """Return the scenario of the form; None if nothing is changed."""
+def _ask_spec(forecast: Forecast, run: str, asked: "ScenarioSpec") -> "ScenarioSpec | None":
+    """Return the scenario of the form, which starts with `asked`; None if nothing is changed."""
     from core.tasks.forecast.scenarios import Scenario
 
     left, right = st.columns(2)
+    all_entities = sorted(forecast.rows["entity"].astype(str).unique())
     entities = left.multiselect(
         _("Entities"),
-        sorted(forecast.rows["entity"].astype(str).unique()),
+        all_entities,
+        [entity for entity in asked.scenario.entities if entity in all_entities],
         placeholder=_("All"),
         key="if-entities",
         persist_state="page",
     )
     days = sorted(forecast.rows["time"].dt.normalize().unique())[: forecast.model_spec.horizon_periods]
+    all_days = [str(day)[:10] for day in days]
     chosen_days = right.multiselect(
         _("Days"),
-        [str(day)[:10] for day in days],
+        all_days,
+        [day for day in asked.scenario.days if day in all_days],
         placeholder=_("All"),
         key="if-days",
         persist_state="page",
         format_func=lambda day: format_value(pd.Timestamp(day).date()),
     )
-    temperature_shift, strike = _ask_shift(forecast), _ask_strike(forecast)
-    weather = _ask_weather(forecast)
-    tables = _ask_file(forecast)
-    scenario = Scenario(temperature_shift, STRIKE_OPTIONS[strike], tuple(chosen_days), tuple(entities), weather, tables)
-    return scenario if temperature_shift or strike != "given" or weather or tables else None
+    temperature_shift = _ask_shift(forecast, asked.scenario.temperature_delta)
+    strike = _ask_strike(forecast, asked.scenario.strike)
+    weather = _ask_weather(forecast, asked.scenario.weather)
+    covariates = _ask_file(forecast) or asked.covariates
+    is_changed = temperature_shift or strike is not None or weather or covariates
+    scenario = Scenario(temperature_shift, strike, tuple(chosen_days), tuple(entities), weather)
+    spec = replace(asked, dataset=forecast.spec.dataset, scenario=scenario, covariates=covariates)
+    key = queries.save_question(QUERY, spec, cache.get_workspace()) if is_changed else ""
+    url_state.set_query_param(QUERY_PARAM, key)
+    return spec if is_changed else None
 
 
-def _ask_shift(forecast: Forecast) -> float:
+def _ask_shift(forecast: Forecast, start: float) -> float:
     is_fitted = "temperature" in forecast.covariates
     return st.slider(
         _("Warmer (+) or colder (−), °C"),
         -MAX_SHIFT_DEGREES,
         MAX_SHIFT_DEGREES,
-        0.0,
+        min(max(start, -MAX_SHIFT_DEGREES), MAX_SHIFT_DEGREES),
         0.5,
         key="if-warmer",
         disabled=not is_fitted,
@@ -88,26 +121,24 @@ def _ask_shift(forecast: Forecast) -> float:
     )
 
 
-def _ask_strike(forecast: Forecast) -> str:
+def _ask_strike(forecast: Forecast, start: bool | None) -> bool | None:
     option_labels = {"given": _("original"), "yes": _("yes"), "no": _("no")}
     is_fitted = "strike" in forecast.covariates
-    return (
-        st.segmented_control(
-            _("Strike"),
-            list(option_labels),
-            default="given",
-            required=True,
-            format_func=option_labels.__getitem__,
-            key="if-strike",
-            disabled=not is_fitted,
-            help=None if is_fitted else _explain_missing_covariate("strike"),
-            persist_state="page",
-        )
-        or "given"
+    option = st.segmented_control(
+        _("Strike"),
+        list(option_labels),
+        default=next(name for name, value in STRIKE_OPTIONS.items() if value is start),
+        required=True,
+        format_func=option_labels.__getitem__,
+        key="if-strike",
+        disabled=not is_fitted,
+        help=None if is_fitted else _explain_missing_covariate("strike"),
+        persist_state="page",
     )
+    return STRIKE_OPTIONS[option or "given"]
 
 
-def _ask_weather(forecast: Forecast) -> dict[str, float]:
+def _ask_weather(forecast: Forecast, start: Mapping[str, float]) -> dict[str, float]:
     """Return the filled weather fields; a covariate that the model does not use is disabled."""
     from core.tasks.forecast.scenarios import WEATHER_FIELDS
 
@@ -122,7 +153,7 @@ def _ask_weather(forecast: Forecast) -> dict[str, float]:
             f"{_(label)} ({unit})",
             low,
             high,
-            None,
+            start.get(name),
             step=1.0,
             placeholder=_("original"),
             key=f"if-{name}",
@@ -145,37 +176,24 @@ def _explain_missing_covariate(name: str) -> str:
     ).format(name=name)
 
 
-def _ask_file(forecast: Forecast) -> tuple[CovariateTable, ...]:
+def _ask_file(forecast: Forecast) -> str:
+    """Ask for weather files; return the digest of the stored tables, "" without any."""
     uploads = st.file_uploader(
         _("Or a weather file, which replaces the weather of the days it covers"),
         accept_multiple_files=True,
         max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
         key="if-files",
     )
-    entities = list(map(str, forecast.rows["entity"].unique()))
-    return tuple(covariate_upload.read_uploads(uploads, "", entities)) if uploads else ()
+    if not uploads:
+        return ""
+    entities = tuple(map(str, forecast.rows["entity"].unique()))
+    return _store_tables(tuple(upload.file_id for upload in uploads), uploads, entities)
 
 
-def _build_cache_key(scenario: "Scenario") -> str:
-    """Return all settings of a scenario as text, as the cache key of its forecast."""
-    settings = (
-        scenario.temperature_delta,
-        scenario.strike,
-        scenario.days,
-        scenario.entities,
-        sorted(scenario.weather.items()),
-    )
-    return f"{settings} {[table.digest for table in scenario.tables]}"
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _compute_scenario(run: str, cache_key: str, _scenario: "Scenario") -> pd.DataFrame:
-    """Compute the forecast of a scenario, once per run and scenario."""
-    from core.tasks.forecast.scenarios import what_if
-
-    dataset = cache.load_dataset()
-    assert dataset is not None
-    return what_if(dataset, run, _scenario, workspace=cache.get_workspace(), actor=auth.current_actor("forecast"))
+@st.cache_data(max_entries=16, show_spinner=False)
+def _store_tables(file_ids: tuple[str, ...], _uploads: list[UploadedFile], _entities: tuple[str, ...]) -> str:
+    """Store the tables of uploaded files, once per upload."""
+    return cache.get_workspace().covariates.save(covariate_upload.read_uploads(_uploads, "", _entities))
 
 
 # ---- result ---------------------------------------------------------------------------------------------------------

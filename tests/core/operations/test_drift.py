@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+from core import queries
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.errors import DataError, NotFoundError
@@ -20,7 +21,17 @@ from core.evaluation.drift import (
     compute_ks_p_values,
     compute_psi,
 )
-from core.operations.drift import ALL_ENTITIES, compare_datasets, compare_with_training, load_training_data
+from core.operations.drift import (
+    ALL_ENTITIES,
+    DriftSpec,
+    compare_datasets,
+    compare_with_training,
+    load_compared_rows,
+    load_training_data,
+    sample_values,
+)
+from core.operations.queries import COMPARE_DRIFT
+from core.progress import Progress
 from core.spec.spec import ApplySpec
 from core.tasks.anomalies.run import apply_model, detect
 from core.tasks.anomalies.spec import DetectionSpec
@@ -128,7 +139,9 @@ def test_compare_datasets_ranks_changed_column_first() -> None:
     assert worst["q"] < 0.001
     assert worst["median_now"] - worst["median_then"] == pytest.approx(10, abs=0.5)
     assert set(comparison.table["level"].iloc[1:]) == {"stable"}
-    then, now = comparison.get_values(0)
+    then, now = sample_values(
+        (comparison.reference, comparison.current), *comparison.table.loc[0, ["entity", "column"]]
+    )
     assert compute_psi(then, now) == worst["psi"]
     assert len(comparison.table) == 4
 
@@ -211,3 +224,22 @@ def test_compare_with_training_reports_missing_data(workspace: Workspace) -> Non
     assert workspace.events.read_events()[-1].status == "failed"
     with pytest.raises(NotFoundError):
         load_training_data("0" * 32, workspace)
+
+
+def test_stored_drift_equals_computed_one(workspace: Workspace) -> None:
+    dataset, changed = make_dataset(), make_dataset(shift=10.0, entities=("south", "west"))
+    workspace.datasets.save(dataset)
+    _, run = detect(DetectionSpec(baseline="entity"), dataset, workspace=workspace, actor=ADA)
+    spec = DriftSpec(run.id, workspace.datasets.save(changed))
+    queries.answer_question(COMPARE_DRIFT, spec, workspace=workspace, actor=ADA, progress=Progress())
+    answer = queries.load_answer(COMPARE_DRIFT, spec, workspace)
+    assert answer is not None
+    report = compare_datasets(dataset, changed)
+    pd.testing.assert_frame_equal(answer.table, report.table)
+    assert (answer.new_entities, answer.missing_entities) == (report.new_entities, report.missing_entities)
+    assert (answer.reference, answer.current) == (report.reference.summary, report.current.summary)
+    rows = load_compared_rows(spec, workspace)
+    for entity, column in zip(report.table["entity"], report.table["column"], strict=True):
+        expected = sample_values((report.reference, report.current), entity, column)
+        for values, expected_values in zip(sample_values(rows, entity, column), expected, strict=True):
+            np.testing.assert_array_equal(values, expected_values)

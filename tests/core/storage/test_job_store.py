@@ -160,6 +160,19 @@ def test_job_store_claims_oldest_job(store: JobStore) -> None:
     assert store.claim("worker") is None
 
 
+def test_job_store_claims_only_named_tasks(store: JobStore) -> None:
+    for task in ("train", "ask", "train"):
+        store.submit(task, {"number": len(task)}, BOB)
+    claimed = store.claim("w", tasks=["ask", "read"])
+    assert claimed is not None
+    assert claimed.task == "ask"
+    assert store.claim("w", tasks=["ask", "read"]) is None
+    expire_leases(store)
+    stale = store.claim("v", tasks=["ask", "read"])
+    assert stale is not None
+    assert (stale.id, stale.attempt) == (claimed.id, 2)
+
+
 def test_job_store_concurrent_claims_are_disjoint(open_store: OpenStore) -> None:
     stores, claimed = [open_store() for _ in range(6)], []
     submitted = [stores[0].submit("count", {"number": number}, BOB) for number in range(40)]

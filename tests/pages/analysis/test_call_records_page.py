@@ -14,7 +14,7 @@ from core.spec.codec import encode
 from core.tasks.call_records.import_spec import ImportSpec
 from core.workspace import Workspace
 from pages.components import i18n
-from tests.conftest import run_worker, wait_for_job
+from tests.conftest import run_worker, wait_for_answers, wait_for_job
 from tests.core.tasks.call_records.test_clean import make_counts
 from tests.support.app_pages import click_button, open_page, read_page_text
 
@@ -141,6 +141,19 @@ def test_cleaning_is_previewed_used_and_undone(page_workspace: Workspace) -> Non
     assert not app.exception
     assert app.query_params["dataset"] == digest
     assert "run" not in app.query_params
+
+
+def test_cleaning_of_large_data_is_previewed_by_a_job(
+    page_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.operations.quality.SHORT_CELLS", 0)
+    monkeypatch.setattr("core.queries.answer_at_once", None)
+    app = choose_section(open_page(PAGE, dataset=page_workspace.datasets.save(make_counts())), "cleaning")
+    app = wait_for_answers(app)
+    assert not app.exception
+    assert read_metrics(app)["Spikes"] == "1"
+    assert read_metrics(app)["Filled values"] == "1,344"
+    assert page_workspace.events.read_events() == []
 
 
 def test_typed_threshold(page_workspace: Workspace) -> None:

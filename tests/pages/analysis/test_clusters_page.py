@@ -15,7 +15,7 @@ from core.tasks.clusters.run import cluster, load_clustering
 from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
 from core.workspace import Workspace
 from pages.components import i18n
-from tests.conftest import run_worker, wait_for_job
+from tests.conftest import run_worker, wait_for_answers, wait_for_job
 from tests.support.app_pages import click_button, open_page, promote_first_model, read_page_text
 
 BOB = Actor("bob", "tests")
@@ -102,10 +102,12 @@ def test_clusters_page_clusters_entities_by_shape(page_workspace: Workspace, sam
 def test_clusters_page_suggests_parameters_on_request(page_workspace: Workspace, sample: Dataset) -> None:
     app = open_page(PAGE, dataset=page_workspace.datasets.save(sample))
     assert "The knee of the curve suggests eps =" not in read_page_text(app)
-    app = set_widget(app, "toggle", "clusters-help", True)
+    app = wait_for_answers(set_widget(app, "toggle", "clusters-help", True))
     assert not app.exception
     assert "The silhouette is highest for k" in read_page_text(app)
     assert "The knee of the curve suggests eps =" in read_page_text(app)
+    app = next(number for number in app.number_input if number.label == "n_clusters").set_value(7).run()
+    assert "The knee of the curve suggests eps =" in read_page_text(app), "a setting that changes no curve asks nothing"
     assert page_workspace.events.read_events() == []
 
 

@@ -20,7 +20,7 @@ from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.run import forecast
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, list_forecasters
 from core.workspace import Workspace
-from tests.conftest import create_workspace, run_worker, wait_for_job
+from tests.conftest import create_workspace, run_worker, wait_for_answers, wait_for_job
 from tests.support.app_pages import click_button, open_page, read_page_text
 
 PAGE = "analysis/forecast.py"
@@ -390,6 +390,8 @@ def test_forecast_page_recalibrates_as_new_run(
     page_workspace: Workspace, digest: str, saved_forecast: tuple[Forecast, str]
 ) -> None:
     app = click_button(open_result(digest, saved_forecast[1], "Intervals"), "recalibrate")
+    assert "work" in app.query_params, "a worker recalibrates"
+    app = wait_for_job(app)
     assert not app.exception
     assert not app.error
     assert app.query_params["run"] != saved_forecast[1]
@@ -403,7 +405,7 @@ def test_forecast_page_scenario_with_colder_weather(digest: str, saved_forecast:
     assert get_widget(app, "number_input", "if-wind").disabled
     assert "does not use Wind" in get_widget(app, "number_input", "if-wind").help
     assert not get_widget(app, "number_input", "if-temperature_min").disabled
-    get_widget(app, "slider", "if-warmer").set_value(-6.0).run()
+    wait_for_answers(get_widget(app, "slider", "if-warmer").set_value(-6.0).run())
     assert not app.error
     original_metric, changed_metric = (
         metric for metric in app.metric if metric.label in ("Original, all days", "Changed")
@@ -413,12 +415,38 @@ def test_forecast_page_scenario_with_colder_weather(digest: str, saved_forecast:
     assert (table["share"] > 0).all()
 
 
+def test_forecast_page_scenario_is_in_the_address(
+    page_workspace: Workspace, digest: str, saved_forecast: tuple[Forecast, str], small_dataset: Dataset
+) -> None:
+    """A refresh, and the link of a colleague, show the form and the answer again, and compute nothing."""
+    app = open_result(digest, saved_forecast[1], "Scenarios")
+    get_widget(app, "multiselect", "if-entities").set_value([small_dataset.entities[0]])
+    get_widget(app, "number_input", "if-temperature_min").set_value(-3.0)
+    wait_for_answers(get_widget(app, "slider", "if-warmer").set_value(-4.0).run())
+    metrics = {metric.label: metric.value for metric in app.metric}
+    count = len(page_workspace.events.read_events())
+    refreshed = AppTest.from_file(str(ROOT / "pages" / "navigation.py"), default_timeout=60)
+    for name in ("dataset", "run", "scenario"):
+        refreshed.query_params[name] = app.query_params[name]
+    refreshed = refreshed.run().switch_page(str(ROOT / "pages" / PAGE)).run()
+    assert not refreshed.exception
+    assert {metric.label: metric.value for metric in refreshed.metric} == metrics
+    assert get_widget(refreshed, "slider", "if-warmer").value == -4.0
+    assert get_widget(refreshed, "number_input", "if-temperature_min").value == -3.0
+    assert get_widget(refreshed, "multiselect", "if-entities").value == [small_dataset.entities[0]]
+    assert len(page_workspace.events.read_events()) == count
+    get_widget(refreshed, "number_input", "if-temperature_min").set_value(None)
+    get_widget(refreshed, "slider", "if-warmer").set_value(0.0).run()
+    assert "scenario" not in refreshed.query_params
+    assert "Change a setting above" in read_page_text(refreshed)
+
+
 def test_forecast_page_scenario_checks_temperature_order(digest: str, saved_forecast: tuple[Forecast, str]) -> None:
     app = open_result(digest, saved_forecast[1], "Scenarios")
     get_widget(app, "number_input", "if-temperature_min").set_value(20.0)
     get_widget(app, "number_input", "if-temperature_max").set_value(10.0).run()
     assert "°C is above the maximum temperature" in read_errors(app)
-    get_widget(app, "number_input", "if-temperature_max").set_value(24.0).run()
+    wait_for_answers(get_widget(app, "number_input", "if-temperature_max").set_value(24.0).run())
     assert not app.error
     assert {"Original, all days", "Changed"} <= {metric.label for metric in app.metric}
 
@@ -428,11 +456,12 @@ def test_forecast_page_scenario_applies_to_selection(
 ) -> None:
     app = open_result(digest, saved_forecast[1], "Scenarios")
     get_widget(app, "multiselect", "if-entities").set_value([small_dataset.entities[0]])
-    get_widget(app, "slider", "if-warmer").set_value(-6.0).run()
+    wait_for_answers(get_widget(app, "slider", "if-warmer").set_value(-6.0).run())
     assert read_differences(app, small_dataset.entities[1]).eq(0).all()
     every_day = read_differences(app, small_dataset.entities[0])
     assert every_day.gt(0).all()
-    get_widget(app, "multiselect", "if-days").set_value([str(saved_forecast[0].rows["time"].max())[:10]]).run()
+    last = str(saved_forecast[0].rows["time"].max())[:10]
+    wait_for_answers(get_widget(app, "multiselect", "if-days").set_value([last]).run())
     last_day = read_differences(app, small_dataset.entities[0])
     assert last_day.iloc[-1] > 0
     assert (last_day != every_day).all(), "the day before is colder only in the morning hours that end its gas day"

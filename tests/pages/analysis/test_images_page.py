@@ -150,6 +150,36 @@ def test_uploaded_archive_is_stored_and_named(page_workspace: Workspace) -> None
     assert event.event == "data_load"
 
 
+def upload_large_archive(content: bytes, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """Upload an archive that a worker reads."""
+    monkeypatch.setattr("core.operations.reading.SHORT_FILES_BYTES", 0)
+    app = open_page(PAGE)
+    get_widget(app, "file_uploader", "images-files").set_value(("large.npz", content, ""))
+    return click_button(app.run(), "images-load")
+
+
+def test_large_archive_is_read_by_a_worker_through_a_refresh(
+    page_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, buffer = make_images(per_class=7), io.BytesIO()
+    np.savez(buffer, x=images.pixels, y=images.labels)
+    app = upload_large_archive(buffer.getvalue(), monkeypatch)
+    refreshed = open_page(PAGE, **{name: app.query_params[name] for name in app.query_params})
+    for tab in (refreshed, app):
+        tab = wait_for_job(tab)
+        assert not tab.exception
+        assert "large.npz · images: 21" in read_page_text(tab)
+    events = [event for event in page_workspace.events.read_events() if "large.npz" in str(event)]
+    assert [(event.event, event.application_name) for event in events] == [("data_load", "Vigie page read_images")]
+
+
+def test_refused_large_archive_is_explained_beside_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = wait_for_job(upload_large_archive(b"no archive at all", monkeypatch))
+    assert not app.exception
+    assert "large.npz" in app.error[0].value
+    assert app.file_uploader
+
+
 def test_refused_upload_is_explained() -> None:
     app = open_page(PAGE)
     get_widget(app, "file_uploader", "images-files").set_value(("scans.npz", b"no archive at all", ""))
