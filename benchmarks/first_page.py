@@ -1,6 +1,7 @@
-"""Time from GET to the first heading in headless Chromium, compared with an empty Streamlit app.
+"""Time from GET to the first heading in headless Chromium, compared with an empty Streamlit app; a shared link as well.
 
-Each visit has a new server and a new browser context.
+Each visit has a new server and a new browser context. The shared link is opened last, when the server has loaded its
+libraries, and ends with the chart of the result.
 """
 
 import os
@@ -16,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import Browser, sync_playwright
 
+from benchmarks.analyst_load import store_results
 from benchmarks.report import ResultLine, build_figure, build_ratio
 from tests.support.chromium import CHROMIUM_ARGUMENTS, find_chromium
 
@@ -23,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 REPETITIONS = 7
 EMPTY_APP = 'import streamlit as st\n\nst.title("x")\n'
 START_TIMEOUT_S = 60.0
+PRELOAD_S = 30.0  # in which a server loads its libraries in the background
+CHART = ".js-plotly-plot .main-svg"
 
 
 def main() -> list[ResultLine]:
@@ -34,10 +38,13 @@ def main() -> list[ResultLine]:
         empty.write_text(EMPTY_APP, encoding="utf-8")
         apps = {"empty": empty, "ours": ROOT / "app.py"}
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(CHROMIUM_ARGUMENTS))
-        visits: dict[str, list[tuple[float, float, float]]] = {name: [] for name in apps}
+        [link] = store_results(Path(folder) / "vigie", 1)
+        visits: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in apps}
         for _ in range(1 + REPETITIONS):
             for name, app in apps.items():
-                visits[name].append(_measure_visit(browser, app, Path(folder)))
+                visits[name].append(
+                    _measure_visit(browser, app, Path(folder), f"anomalies?{link}", is_ours=name == "ours")
+                )
         browser.close()
     ours, empty_times = visits["ours"][1:], visits["empty"][1:]  # the first round reads from disk
     return [
@@ -45,24 +52,41 @@ def main() -> list[ResultLine]:
             "first page : empty app", [times[1] for times in ours], [times[1] for times in empty_times], target=1.5
         ),
         build_ratio("second visitor : empty app", [times[2] for times in ours], [times[2] for times in empty_times]),
+        build_ratio(
+            "shared link to its chart : first page of the empty app",
+            [times[3] for times in ours],
+            [times[1] for times in empty_times],
+            target=2.0,
+        ),
         build_ratio("server start : empty app", [times[0] for times in ours], [times[0] for times in empty_times]),
         build_figure("server start to /_stcore/health", [times[0] for times in ours], "s"),
         build_figure("server start to first heading", [times[0] + times[1] for times in ours], "s"),
     ]
 
 
-def _measure_visit(browser: Browser, app: Path, folder: Path) -> tuple[float, float, float]:
-    """Return the seconds from start to health, from GET to the first heading, and the same for a second visitor."""
-    with _run_server(app, folder) as (address, start_seconds):
-        return start_seconds, _time_first_heading(browser, address), _time_first_heading(browser, address)
+def _measure_visit(
+    browser: Browser, app: Path, folder: Path, link: str, *, is_ours: bool
+) -> tuple[float, float, float, float]:
+    """Return the seconds from start to health, to the first heading, to that of a second visitor, and of the link.
+
+    The link is opened in our app only; it takes 0 s in the other.
+    """
+    with _run_server(app, folder) as (address, start_s):
+        first_s, second_s = (_time_element(browser, address, "h1") for _ in range(2))
+        link_s = 0.0
+        if is_ours:
+            time.sleep(PRELOAD_S)
+            link_s = _time_element(browser, f"{address}/{link}", CHART)
+        return start_s, first_s, second_s, link_s
 
 
-def _time_first_heading(browser: Browser, address: str) -> float:
+def _time_element(browser: Browser, address: str, selector: str) -> float:
+    """Return the seconds from GET until an element is visible, in a new browser context."""
     context = browser.new_context()
     page = context.new_page()
     began = time.perf_counter()
     page.goto(address, wait_until="commit")
-    page.wait_for_selector("h1", timeout=1000 * START_TIMEOUT_S)
+    page.wait_for_selector(selector, timeout=1000 * START_TIMEOUT_S)
     seconds = time.perf_counter() - began
     context.close()
     return seconds

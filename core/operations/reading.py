@@ -95,6 +95,7 @@ def read_files(spec: ReadingSpec, *, workspace: Workspace, actor: Actor, progres
     progress.report(0.0, N_("Reading the files"))
     with record_event("data_load", actor, workspace, files=[name for _path, name in files]) as inputs:
         dataset = load(files, spec.options, progress=progress.report)
+        progress.report(1.0, N_("Saving the data"))
         inputs["dataset"] = workspace.datasets.save(dataset, spec.owner)
     workspace.uploads.save(dataset.digest, files)
     if not spec.options.is_empty:
