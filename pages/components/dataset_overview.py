@@ -101,7 +101,7 @@ def format_step(step: pd.Timedelta | None) -> str:
     return f"{format_value(step.total_seconds())} s"
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@st.cache_resource(max_entries=32, show_spinner=False)  # pickled, its numbers would be texts
 def _draw(digest: str, _dataset: Dataset, language: str) -> go.Figure:
     """Draw the overview once per dataset and language."""
     return draw_overview(select_lines(_dataset), _dataset.unit, _)

@@ -114,7 +114,8 @@ def test_tracking_delivers_metrics_before_artifacts(
     deliver_all(server_workspace)
     assert list_run_numbers(running_services, "figures") == [1, 2]
     assert [file.path for file in MlflowClient(running_services.mlflow.url).list_artifacts(stored_run.info.run_id)] == [
-        "note.txt"
+        "checksums.json",
+        "note.txt",
     ]
 
 

@@ -1,6 +1,6 @@
 """Runs that are killed after every step: `python -m tests.support.killed_runs FOLDER URI STRIDE FILE…`.
 
-A step is one of the first two visits of a line of one of the files. Each run is a process of its own, forked from
+A step is one of the first three visits of a line of one of the files. Each run is a process of its own, forked from
 this one, and ends with `os._exit` at its step, as after `kill -9`. The last run is not killed. The number of runs is
 printed.
 """
@@ -22,7 +22,7 @@ from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
 
 KILLED = 9
-MAX_VISITS = 2  # of a line; loops over the runs that wait would never end
+MAX_VISITS = 3  # of a line; loops over the runs that wait would never end
 
 
 def main(folder: Path, uri: str, stride: int, files: frozenset[str]) -> None:

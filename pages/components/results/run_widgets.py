@@ -95,12 +95,12 @@ def show_chart(
     on_drag     called after the reader has drawn a box across the chart; None for charts without boxes
     is_picture  True for made-up numbers, which need neither zoom nor table
     """
-    told = " ".join(map(translate_message, describe_figure(figure, _)))
+    words = " ".join(map(translate_message, describe_figure(figure, _)))
     options: dict[str, Any] = {} if on_drag is None else {"on_select": on_drag, "selection_mode": "box"}
     st.plotly_chart(
         localise_figure(figure),
         key=key,
-        alt=f"{alt.rstrip('.')}. {told}".strip(),
+        alt=f"{alt.rstrip('.')}. {words}".strip(),
         config=build_chart_config() | ({"staticPlot": True} if is_picture else {}),
         **options,
     )

@@ -192,4 +192,4 @@ def test_health_command_exit_code_reports_failure(uri: str, code: int, tmp_path:
     assert process.returncode == code, process.stderr
     health = json.loads(process.stdout)
     assert health["ok"] is (code == 0)
-    assert {service["name"] for service in health["services"]} == SERVICE_NAMES | {"Data folder"}
+    assert {service["name"] for service in health["services"]} == SERVICE_NAMES | {"Data folder", "Stored files"}

@@ -64,7 +64,7 @@ def test_killed_run_has_exactly_one_event(files: tuple[str, ...], workspace: Wor
     runs = check_runs_have_one_event_each(workspace)
     statuses = Counter(run.status for run in runs)
     assert started > 40
-    assert statuses["interrupted"] > 10, "killed before they were stored"
+    assert statuses["interrupted"] > 5, "killed before they were stored"
     assert statuses["completed"] > 10, "killed after their end was stored"
 
 

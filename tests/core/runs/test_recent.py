@@ -12,6 +12,7 @@ from core.runs.recent import find_recent_results, load_picture
 from core.runs.result import RESULT_FOLDER
 from core.runs.svg import draw_picture
 from core.runs.thumbnail import render_thumbnail
+from core.storage.durable_files import CHECKSUMS_FILE
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.tasks.clusters.run import cluster
@@ -55,6 +56,7 @@ def test_recent_results_survive_damaged_run_and_silent_mlflow(workspace: Workspa
     run = detect(FOREST, sample, workspace=workspace, actor=BOB)[1]
     for path in (run.folder / RESULT_FOLDER).iterdir():
         path.write_bytes(b"damaged")
+    (run.folder / CHECKSUMS_FILE).unlink()  # otherwise its files are fetched from MLflow
     assert load_picture(run.id, workspace) is None
     assert load_picture("f" * 32, workspace) is None
     silent = Tracking(f"http://127.0.0.1:{find_free_port()}", None, workspace.tracking.spool.folder)

@@ -609,9 +609,10 @@ def test_job_store_reports_read_only_folder(tmp_path: Path) -> None:
         get_outage_message(lambda: call(store))  # noqa: B023 called immediately
 
 
-def test_job_store_reports_damaged_file(tmp_path: Path) -> None:
+def test_job_store_replaces_damaged_file(tmp_path: Path) -> None:
     (tmp_path / "jobs.db").write_bytes(b"no database " * 1000)
-    assert "not a database" in get_outage_message(JobStore(tmp_path).list_workers)
+    assert JobStore(tmp_path).list_workers() == []
+    assert len(list(tmp_path.glob("jobs.db.moved-*"))) == 1
 
 
 def test_job_store_reports_locked_file(tmp_path: Path) -> None:

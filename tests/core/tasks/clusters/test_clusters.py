@@ -316,7 +316,7 @@ def test_clustering_writes_one_run_and_one_event(sample: Dataset, workspace: Wor
     }.items() <= stored_run.data.params.items()
     assert stored_run.data.metrics["noise_points"] == len(clustering.noise) == event.details.noise_points_count
     assert event.details.successful_predictions == len(clustering.rows)
-    assert artifacts == {"clusters.csv", "map.html", "model", "result"}
+    assert artifacts == {"checksums.json", "clusters.csv", "map.html", "model", "result"}
 
 
 @pytest.mark.parametrize(("of", "look"), [("days", "level"), ("entities", "shape")])
