@@ -13,6 +13,7 @@ from tests.test_containers import read_services
 PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[\w,-]+\])?==(\S+)")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 LOCK_FILE = ROOT / "requirements.lock"
+CUDA_LIBRARY = re.compile(r"nvidia-(?!ml-py).*")  # nvidia-ml-py only asks the driver; codecarbon needs it
 
 
 def read_pins(text: str) -> dict[str, str]:
@@ -30,7 +31,7 @@ def list_lock_faults(lock: str, requirements: str) -> list[str]:
     ]
     locked, wanted = read_pins(lock), read_pins(requirements)
     faults += [name for name, version in wanted.items() if name != "torch" and locked.get(name) != version]
-    return faults + [name for name in locked if name.startswith(("nvidia-", "triton")) or name == "torch"]
+    return faults + [name for name in locked if name in ("torch", "triton") or CUDA_LIBRARY.fullmatch(name)]
 
 
 DIGEST = "0" * 64

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from core.storage.durable_files import write_durably
+from core.storage.durable_files import move_durably, write_durably
 
 MAX_AGE_S = 30 * 24 * 3600  # since the last use
 MAX_TOTAL_BYTES = 2 * 2**30
@@ -54,7 +54,7 @@ class AnswerStore:
         try:
             write(draft)
             shutil.rmtree(folder / ANSWER_FOLDER, ignore_errors=True)
-            draft.rename(folder / ANSWER_FOLDER)
+            move_durably(draft, folder / ANSWER_FOLDER)
         except OSError:
             if not (folder / ANSWER_FOLDER).is_dir():  # otherwise another process has just answered it
                 raise

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
+from core.storage.durable_files import move_durably
+
 MAX_AGE_S = 24 * 3600  # since the upload
 MAX_TOTAL_BYTES = 16 * 2**30
 CHUNK_BYTES = 2**20
@@ -44,7 +46,7 @@ class IncomingFiles:
             if target.is_dir():
                 os.utime(target)
             else:
-                draft.rename(target)
+                move_durably(draft, target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return target.name

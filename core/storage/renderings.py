@@ -9,9 +9,9 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from uuid import uuid4
 
 from core.settings import ROOT
+from core.storage.durable_files import write_durably
 
 MAX_MEMORY_BYTES = 64 * 2**20
 MAX_DISK_BYTES = 2**30
@@ -90,15 +90,10 @@ class RenderingStore:
                 self._memory_bytes -= len(self._entries.popitem(last=False)[1])
 
     def _write(self, name: str, packed: bytes) -> None:
-        """Write a file whole or not at all; nothing is flushed, because a lost rendering is made again."""
-        draft = self.folder / f"{name}.{uuid4().hex}"
+        """Write a file whole or not at all; a rendering that cannot be kept is made again."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(packed)
-            draft.replace(self.folder / name)
+            write_durably(self.folder / name, packed)
         except OSError:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
             return
         with self._lock:
             self._unmeasured_bytes += len(packed)

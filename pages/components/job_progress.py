@@ -125,7 +125,8 @@ def _show_progress(job: Job, stage: str, widget_key: str) -> None:
         rows = [(_(name), step, value) for name, points in job.curves.items() for step, value in points]
         table = pd.DataFrame(rows, columns=[_("Curve"), "step", "value"])
         alt = _("Training losses by step")
-        st.line_chart(table, x="step", y="value", color=_("Curve"), x_label="", y_label="", height=180, alt=alt)
+        with st.container(key=f"curves-{widget_key}"):  # styles.css hides its toolbar, which covers the button above
+            st.line_chart(table, x="step", y="value", color=_("Curve"), x_label="", y_label="", height=180, alt=alt)
 
 
 def _describe_stage(job: Job) -> str:

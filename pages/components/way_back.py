@@ -17,6 +17,7 @@ from core.storage.datasets import DatasetInfo
 from pages.components import auth, cache, clock, running_jobs, url_state
 from pages.components.cards import show_cards, show_picture
 from pages.components.i18n import _, format_value, translate_message
+from pages.components.markdown import escape_markdown
 from pages.components.names import shorten_name
 from pages.components.run_name import format_run_name
 from pages.components.task_links import LOAD_SCRIPT, TRACKING_SCRIPT, link_run
@@ -111,7 +112,7 @@ def show_datasets(infos: Sequence[DatasetInfo]) -> None:
     if damaged:
         st.caption(
             _("Damaged and left out: {datasets}. Load their files again, which repairs them.").format(
-                datasets=", ".join(Path(path).name[:12] for path in damaged)
+                datasets=", ".join(escape_markdown(Path(path).name[:12]) for path in damaged)
             )
         )
 

@@ -102,7 +102,7 @@ def test_mlflow_server_stores_run_and_artifacts(
     assert mlflow_run.data.metrics["score"] == 0.25
     assert mlflow_run.data.tags["vigie.status"] == "completed"
     file_names = {key.rpartition("/")[2] for key in list_bucket_keys(gcs) if run_id in key}
-    assert file_names == {"figure.html", "table.csv"}
+    assert file_names == {"checksums.json", "figure.html", "table.csv"}
     run_page = f"{mlflow.url}/#/experiments/{mlflow_run.info.experiment_id}/runs/{run_id}"
     assert get_run_url(run_id, workspace) == f"{run_page}?workflowType=machine_learning"
 

@@ -66,7 +66,7 @@ def test_tracking_delivers_ten_runs_around_server_kill(
         stored = load_run(run, workspace)
         assert client.get_run(stored.record.run_id).info.status == "FINISHED"
         assert client.get_run(stored.record.run_id).data.metrics["number"] == number
-        assert [file.path for file in client.list_artifacts(stored.record.run_id)] == ["note.txt"]
+        assert [file.path for file in client.list_artifacts(stored.record.run_id)] == ["checksums.json", "note.txt"]
     workspace.tracking.deliver_pending()
     assert list_run_numbers(client) == list(range(10))
     assert get_run_url(ids[0], workspace).startswith(f"{uri}/#/experiments/")

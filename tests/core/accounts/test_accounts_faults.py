@@ -29,6 +29,7 @@ PUBLIC_CALLS: dict[str, Callable[[Accounts], object]] = {
     "change_password": lambda accounts: accounts.change_password("ada", PASSWORD, OTHER_PASSWORD),
     "sign_in": lambda accounts: accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS),
     "find_session": lambda accounts: accounts.find_session("unknown"),
+    "remember_device": lambda accounts: accounts.remember_device("unknown"),
     "sign_out": lambda accounts: accounts.sign_out("unknown"),
     "sign_out_everywhere": lambda accounts: accounts.sign_out_everywhere("ada"),
     "list_sign_ins": lambda accounts: accounts.list_sign_ins(),
@@ -88,7 +89,7 @@ def test_accounts_report_outage(accounts: Accounts, outage: tuple[Callable[[], o
 
     for first in range(0, len(calls), 4):
         accounts.reset()
-        run_concurrently(4, lambda number: call(first + number))  # noqa: B023 called immediately
+        run_concurrently(min(4, len(calls) - first), lambda number: call(first + number))  # noqa: B023 called immediately
     assert set(messages) == set(PUBLIC_CALLS)
     assert all("PostgreSQL does not answer" in text for text in messages.values()), messages
     restore_server()

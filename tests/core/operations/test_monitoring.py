@@ -28,7 +28,7 @@ from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
-from tests.conftest import assert_no_hang, find_free_port
+from tests.conftest import assert_no_hang, find_free_port, run_worker, wait_for_answers
 from tests.support.app_pages import open_page, read_page_text
 from tests.support.servers import ServerProcess, make_elasticsearch_server
 
@@ -412,7 +412,8 @@ def test_monitoring_page_compares_drift(page_workspace: Workspace, sample: Datas
     app = dataset_box.set_value(
         next(candidate for candidate in page_workspace.datasets.list_recent() if candidate.digest == shifted.digest)
     ).run()
-    app = next(candidate for candidate in app.button if candidate.key == "drift-compare").click().run()
+    with run_worker(page_workspace):
+        app = wait_for_answers(next(button for button in app.button if button.key == "drift-compare").click().run())
     assert not app.exception
     assert not app.error
     tiles = {metric.label: metric.value for metric in app.metric}

@@ -90,7 +90,7 @@ def test_pages_work_under_the_policy(query: str, browser: Browser, app_url: str,
         expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=TIMEOUT_MS)
         if address == "anomalies":
             expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=TIMEOUT_MS)
-            expect(page.get_by_test_id("stDataFrame").first).to_be_visible(timeout=TIMEOUT_MS)
+            expect(page.get_by_test_id("stDataFrame").locator("visible=true").first).to_be_visible(timeout=TIMEOUT_MS)
     assert not refusals
     check_translation(page, app_url, "Choisir" if locale == "fr-FR" else "Upload")
     assert page.evaluate(PROBE) == {"script": "silent", "image": "refused", "call": "refused"}
