@@ -295,7 +295,8 @@ def test_browser_shows_and_downloads_clusters(
     page.goto(f"{app_url}/clusters?dataset={get_dataset_digest(result_page)}")
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
     page.locator(".st-key-clusters-ask button").click()
-    page.locator(".st-key-result-figures").wait_for(timeout=TIMEOUT_MS)
+    expect(page.locator(".st-key-clusters-CSV button")).to_be_visible(timeout=TIMEOUT_MS)  # below the tabs
+    wait_until_drawn(page)
     check_every_tab(page, page.get_by_role("tab").count())
     with page.expect_download() as download:
         page.locator(".st-key-clusters-CSV button").click()
