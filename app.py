@@ -31,7 +31,7 @@ async def lifespan(app: object) -> AsyncIterator[None]:
     """
     stop_event = threading.Event()
     threading.Thread(target=announce_token, args=(stop_event,), daemon=True, name="announce").start()
-    removal = asyncio.create_task(UPLOADS.remove_for_ever())
+    removal = asyncio.create_task(UPLOADS.remove_periodically())
     async with core_lifespan.lifespan(app):
         yield
     removal.cancel()

@@ -21,7 +21,7 @@ from core.figures.annotations import OVERLAY_AXIS
 from core.figures.style import Translate
 from core.messages import N_
 
-TOLD_NUMBER = re.compile(r"%\{customdata(?:\[(\d+)\])?:[^}]*\}")
+HOVER_NUMBER = re.compile(r"%\{customdata(?:\[(\d+)\])?:[^}]*\}")
 """A number in a hover text that is not the drawn height, such as a value beyond the end of the axis."""
 
 MARKUP = re.compile(r"</?(?:b|i|u|s|em|strong|sub|sup|span|a)\b[^<>]*>")
@@ -197,7 +197,7 @@ def _read_points(trace: Any, layout: _Layout, translate: Translate) -> Iterator[
         yield Series(name, np.array([place]), np.array([value], dtype=np.float64), "mark")
         return
     places = _read_places(trace[place_axis])
-    values = _to_floats(trace[value_axis]) if layout.is_cloud else _read_told(trace, value_axis)
+    values = _to_floats(trace[value_axis]) if layout.is_cloud else _read_hover_numbers(trace, value_axis)
     if getattr(trace, "base", None) is not None:
         base = _to_floats(trace.base)
         yield from _read_edges(name, places, base, base + values, translate)
@@ -220,14 +220,14 @@ def _find_mark(trace: Any) -> float | None:
     return float(places[0]) if is_mark else None
 
 
-def _read_told(trace: Any, axis: str) -> Floats:
+def _read_hover_numbers(trace: Any, axis: str) -> Floats:
     """Return the values of a trace: those that its hover text tells, where the drawn ones end at the axis."""
     drawn = _to_floats(trace[axis])
     template = trace.hovertemplate if isinstance(trace.hovertemplate, str) else ""
-    told = TOLD_NUMBER.search(template)
-    if told is None or f"%{{{axis}" in template or not trace.type.startswith("scatter") or trace.customdata is None:
+    match = HOVER_NUMBER.search(template)
+    if match is None or f"%{{{axis}" in template or not trace.type.startswith("scatter") or trace.customdata is None:
         return drawn
-    column = int(told[1] or 0)
+    column = int(match[1] or 0)
     cells = [row[column] if isinstance(row, Sequence | np.ndarray) else row for row in trace.customdata]
     return _to_floats(cells)
 

@@ -53,7 +53,11 @@ def describe_figure(figure: go.Figure, translate: Translate = str) -> tuple[Mess
     """
     series = list_series(figure, translate)
     points = [one for one in series if one.kind == "points" and not one.texts]
-    return (*_tell_names(series), *_tell_span(points), *([] if is_cloud(figure) else _tell_values(figure, points)))
+    return (
+        *_describe_names(series),
+        *_describe_span(points),
+        *([] if is_cloud(figure) else _describe_values(figure, points)),
+    )
 
 
 def count_decimals(values: pd.Series) -> int:
@@ -142,7 +146,7 @@ def _round_digits(values: Floats) -> Floats:
 # ---- words ----------------------------------------------------------------------------------------------------------
 
 
-def _tell_names(series: Sequence[Series]) -> list[Message]:
+def _describe_names(series: Sequence[Series]) -> list[Message]:
     names = list(dict.fromkeys(one.name for one in series if one.name and one.kind != "edge"))
     if not names:
         return []
@@ -150,7 +154,7 @@ def _tell_names(series: Sequence[Series]) -> list[Message]:
     return [Message(N_("Shown: {names}."), {"names": shown})]
 
 
-def _tell_span(points: Sequence[Series]) -> list[Message]:
+def _describe_span(points: Sequence[Series]) -> list[Message]:
     times = [one.places for one in points if one.places.dtype.kind == "M"]
     if not times:
         return []
@@ -161,7 +165,7 @@ def _tell_span(points: Sequence[Series]) -> list[Message]:
     return [Message(N_("From {first} to {last}."), {"first": first, "last": last})]
 
 
-def _tell_values(figure: go.Figure, points: Sequence[Series]) -> list[Message]:
+def _describe_values(figure: go.Figure, points: Sequence[Series]) -> list[Message]:
     if has_panels(figure) or not points:
         return []
     values = np.concatenate([one.values for one in points])
@@ -172,17 +176,17 @@ def _tell_values(figure: go.Figure, points: Sequence[Series]) -> list[Message]:
             N_("{label}: {low} to {high}, the highest at {place}."),
             {
                 "label": find_title(figure, of_values=True) or Message(N_("Values")),
-                "low": _round_told(values.min()),
-                "high": _round_told(values.max()),
-                "place": Message("{axis} {place}", {"axis": axis, "place": _round_told(place)})
+                "low": _round_value(values.min()),
+                "high": _round_value(values.max()),
+                "place": Message("{axis} {place}", {"axis": axis, "place": _round_value(place)})
                 if axis
-                else _round_told(place),
+                else _round_value(place),
             },
         )
     ]
 
 
-def _round_told(value: object) -> object:
+def _round_value(value: object) -> object:
     """Return a number with four digits, a whole one where it is whole; a time for messages; a text unchanged."""
     if isinstance(value, pd.Timestamp):
         return value.to_pydatetime()

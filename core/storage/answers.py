@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from core.storage.durable_files import move_durably, write_durably
+from core.storage.durable_files import get_modified_s, move_durably, write_durably
 
 MAX_AGE_S = 30 * 24 * 3600  # since the last use
 MAX_TOTAL_BYTES = 2 * 2**30
@@ -72,20 +72,13 @@ class AnswerStore:
 
     def _delete_old(self) -> None:
         """Delete answers that nobody uses; the newest one stays whatever its size."""
-        folders = sorted(self.folder.glob("[0-9a-f]*"), key=_get_modified_s, reverse=True)
+        folders = sorted(self.folder.glob("[0-9a-f]*"), key=get_modified_s, reverse=True)
         total_bytes = 0
         for number, folder in enumerate(folders):
             total_bytes += _measure_bytes(folder)
-            is_old = time.time() - _get_modified_s(folder) > MAX_AGE_S
+            is_old = time.time() - get_modified_s(folder) > MAX_AGE_S
             if is_old or (number and total_bytes > MAX_TOTAL_BYTES):
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _get_modified_s(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:  # another process deleted it
-        return 0.0
 
 
 def _measure_bytes(folder: Path) -> int:

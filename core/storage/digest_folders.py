@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from core.errors import NotFoundError
-from core.storage.durable_files import find_damage, is_sealed, write_folder
+from core.storage.durable_files import find_damage, get_modified_s, is_sealed, write_folder
 
 T = TypeVar("T")
 Info = TypeVar("Info")
@@ -120,7 +120,7 @@ class DigestFolders(Generic[Info]):
     def _iter_recent_folders(self, user: str) -> Iterator[Path]:
         """Yield the folders of the contents, most recently used first: those of `user`, or all."""
         listed_folder = self._get_user_folder(user) if user else self.folder
-        entries = sorted(listed_folder.glob("[0-9a-f]*"), key=_get_modified_s, reverse=True)
+        entries = sorted(listed_folder.glob("[0-9a-f]*"), key=get_modified_s, reverse=True)
         content_folders = (self.folder / path.name for path in entries)
         return (path for path in content_folders if path.is_dir())
 
@@ -129,12 +129,5 @@ class DigestFolders(Generic[Info]):
 
     def _delete_old_drafts(self) -> None:
         for draft in self.folder.glob(".[0-9a-f]*-*"):
-            if 0 < _get_modified_s(draft) < time.time() - DRAFT_MAX_AGE_S:
+            if 0 < get_modified_s(draft) < time.time() - DRAFT_MAX_AGE_S:
                 shutil.rmtree(draft, ignore_errors=True)
-
-
-def _get_modified_s(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:  # another process has just renamed or deleted it
-        return 0.0

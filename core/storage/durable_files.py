@@ -54,6 +54,14 @@ def move_durably(path: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
+def get_modified_s(path: Path) -> float:
+    """Return the time of the last change of a file or folder, in seconds; 0 where another process has just moved it."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def move_aside(path: Path) -> Path:
     """Rename a damaged file or folder, so that a new one can take its place; return its new path."""
     target = name_aside(path)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
-from core.storage.durable_files import move_durably
+from core.storage.durable_files import get_modified_s, move_durably
+from core.storage.named_files import read_named_files, write_names
 
 MAX_AGE_S = 24 * 3600  # since the upload
 MAX_TOTAL_BYTES = 16 * 2**30
 CHUNK_BYTES = 2**20
-NAMES_FILE = "names.json"
 
 
 class IncomingFiles:
@@ -40,8 +40,7 @@ class IncomingFiles:
             digest = hashlib.sha256(json.dumps([name for name, _file in files]).encode())
             for number, (_name, file) in enumerate(files):
                 digest.update(_copy_file(file, draft / str(number)))
-            names = json.dumps([name for name, _file in files], ensure_ascii=False)
-            (draft / NAMES_FILE).write_text(names, encoding="utf-8")
+            write_names(draft, [name for name, _file in files])
             target = self.folder / digest.hexdigest()
             if target.is_dir():
                 os.utime(target)
@@ -55,19 +54,14 @@ class IncomingFiles:
         """Return the files of a digest as path and shown name; none if they are not, or no longer, stored here."""
         if not digest.isalnum():  # the digest comes from the address of a page
             return []
-        try:
-            names = json.loads((self.folder / digest / NAMES_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return []
-        files = [(self.folder / digest / str(number), name) for number, name in enumerate(names)]
-        return files if all(path.is_file() for path, _name in files) else []
+        return read_named_files(self.folder / digest)
 
     def _delete_old(self) -> None:
-        uploads = sorted(self.folder.glob("*"), key=_get_modified_s, reverse=True)
+        uploads = sorted(self.folder.glob("*"), key=get_modified_s, reverse=True)
         total_bytes = 0
         for upload in uploads:
             total_bytes += sum(_get_bytes(path) for path in upload.glob("*"))
-            is_old = time.time() - _get_modified_s(upload) > MAX_AGE_S
+            is_old = time.time() - get_modified_s(upload) > MAX_AGE_S
             if is_old or total_bytes > MAX_TOTAL_BYTES:
                 shutil.rmtree(upload, ignore_errors=True)
 
@@ -83,13 +77,6 @@ def _copy_file(source: IO[bytes], target: Path) -> bytes:
         file.flush()
         os.fsync(file.fileno())
     return digest.digest()
-
-
-def _get_modified_s(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:  # another process deleted it
-        return 0.0
 
 
 def _get_bytes(path: Path) -> int:

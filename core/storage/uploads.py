@@ -1,19 +1,18 @@
 """Uploaded files of recent datasets, so that a person can have their columns read differently."""
 
-import json
 import logging
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.storage.durable_files import find_damage, write_folder
+from core.storage.durable_files import find_damage, get_modified_s, write_folder
+from core.storage.named_files import read_named_files, write_names
 
 logger = logging.getLogger(__name__)
 
 MAX_UPLOADS = 20
 MAX_TOTAL_BYTES = 4 * 2**30
-NAMES_FILE = "names.json"
 
 
 class UploadStore:
@@ -45,15 +44,10 @@ class UploadStore:
         """Return the files of a dataset as path and shown name; none if they are not stored here, or damaged."""
         if find_damage(self.folder / digest):
             return []
-        try:
-            names = json.loads((self.folder / digest / NAMES_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return []
-        files = [(self.folder / digest / str(number), name) for number, name in enumerate(names)]
-        return files if all(path.is_file() for path, _name in files) else []
+        return read_named_files(self.folder / digest)
 
     def _delete_oldest(self) -> None:
-        folders = sorted(self.folder.glob("[0-9a-f]*"), key=_get_modified_s, reverse=True)
+        folders = sorted(self.folder.glob("[0-9a-f]*"), key=get_modified_s, reverse=True)
         total_bytes = 0
         for number, folder in enumerate(folders):
             total_bytes += sum(path.stat().st_size for path in folder.glob("*"))
@@ -64,15 +58,7 @@ class UploadStore:
 def _write_files(files: Sequence[tuple[Path, str]], folder: Path) -> None:
     for number, (path, _name) in enumerate(files):
         _link_or_copy(path, folder / str(number))
-    names = [name for _path, name in files]
-    (folder / NAMES_FILE).write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
-
-
-def _get_modified_s(folder: Path) -> float:
-    try:
-        return folder.stat().st_mtime
-    except OSError:  # another process deleted it
-        return 0.0
+    write_names(folder, [name for _path, name in files])
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

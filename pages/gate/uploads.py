@@ -123,7 +123,7 @@ class UploadLedger:
             if Runtime.instance()._session_mgr.get_session_info(session_id) is None or await _is_signed_out(cookies):
                 _get_storage().remove_session_files(session_id)
 
-    async def remove_for_ever(self) -> None:
+    async def remove_periodically(self) -> None:
         """Remove ended uploads again and again, until the task is cancelled."""
         while True:
             await asyncio.sleep(REMOVAL_INTERVAL_S)
