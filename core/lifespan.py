@@ -1,4 +1,4 @@
-"""Background work of a server: embedded worker, deliveries, preload of slow libraries, collection of garbage."""
+"""Background work of a server: workers, deliveries, MLflow's pages, preload of libraries, collection of garbage."""
 
 import socket
 import threading
@@ -9,7 +9,10 @@ from functools import cache
 from core import collector, jobs
 from core.errors import VigieError
 from core.jobs.preload import preload
-from core.jobs.supervisor import WorkerProcess
+from core.jobs.supervisor import WorkerProcess, stop_all
+from core.jobs.worker_count import choose_worker_count
+from core.operations.mlflow_server import keep_mlflow_running
+from core.operations.upgrades import warn_about_versions
 from core.outbox import start_delivery_threads
 from core.workspace import Workspace, get_workspace
 
@@ -18,17 +21,26 @@ SUPERVISION_INTERVAL_S = 1.0
 
 
 @asynccontextmanager
-async def lifespan(app: object) -> AsyncIterator[None]:
-    """Run the delivery threads and the embedded worker from the start of the server to its end."""
+async def lifespan(app: object, url: str = "") -> AsyncIterator[None]:
+    """Run deliveries, embedded workers and an MLflow server from the start of the server to its end.
+
+    url  address of the app
+    """
     workspace, shutdown = get_workspace(), threading.Event()
+    warn_about_versions(workspace)
     start_delivery_threads(workspace, DELIVERY_INTERVAL_S, shutdown)
-    supervisor = threading.Thread(target=_supervise_worker, args=(workspace, shutdown), daemon=True, name="worker")
-    supervisor.start()
+    supervisors = [
+        threading.Thread(target=_supervise_workers, args=(workspace, shutdown), daemon=True, name="workers"),
+        threading.Thread(target=keep_mlflow_running, args=(workspace, url, shutdown), daemon=True, name="mlflow"),
+    ]
+    for supervisor in supervisors:
+        supervisor.start()
     try:
         yield
     finally:
         shutdown.set()
-        supervisor.join()
+        for supervisor in supervisors:
+            supervisor.join()
 
 
 @cache
@@ -44,20 +56,21 @@ def _preload_and_collect(workspace: Workspace) -> None:
     collector.collect_periodically(threading.Event())
 
 
-def _supervise_worker(workspace: Workspace, shutdown: threading.Event) -> None:
-    process = WorkerProcess("--embedded")
+def _supervise_workers(workspace: Workspace, shutdown: threading.Event) -> None:
+    processes = [WorkerProcess("--embedded") for _ in range(choose_worker_count(workspace.settings))]
     while not shutdown.is_set():
         with suppress(VigieError):  # without an answer from the queue there is no job to run
-            _start_or_stop(process, workspace)
+            _start_or_stop(processes, workspace)
         shutdown.wait(SUPERVISION_INTERVAL_S)
-    process.stop()
+    stop_all(processes)
 
 
-def _start_or_stop(process: WorkerProcess, workspace: Workspace) -> None:
-    """Start the embedded worker where the data folder has no other; stop it where one runs as a service."""
-    own_worker = (socket.gethostname(), process.pid)
-    other_workers = [worker for worker in jobs.list_workers(workspace) if (worker.host, worker.pid) != own_worker]
-    if not process.is_running and not other_workers:
-        process.ensure_running()
+def _start_or_stop(processes: list[WorkerProcess], workspace: Workspace) -> None:
+    """Start the embedded workers where the data folder has no others; stop them where one runs as a service."""
+    own_workers = {(socket.gethostname(), process.pid) for process in processes}
+    other_workers = [worker for worker in jobs.list_workers(workspace) if (worker.host, worker.pid) not in own_workers]
+    if not other_workers:
+        for process in processes:
+            process.ensure_running()
     elif not all(worker.embedded for worker in other_workers):
-        process.stop()
+        stop_all(processes)

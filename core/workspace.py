@@ -1,16 +1,20 @@
 """Workspace: the stores and services of one process, built from the settings."""
 
-import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from core.accounts.setup_token import SetupToken
 from core.actor import Viewer
+from core.errors import OptionError
+from core.messages import N_
 from core.redaction import pseudonymise, strip_secrets
 from core.settings import Settings, get_settings
 from core.storage.answers import AnswerStore
+from core.storage.change_stamp import ChangeStamp
 from core.storage.covariates import CovariateStore
 from core.storage.data_folder import open_data_folder
 from core.storage.datasets import DatasetStore
@@ -19,7 +23,6 @@ from core.storage.events.log import EventLog
 from core.storage.feedback import FeedbackStore
 from core.storage.flash import FlashMessages
 from core.storage.image_sets import ImageSetStore
-from core.storage.incoming_files import IncomingFiles
 from core.storage.notes import NoteStore
 from core.storage.outbox import Outbox
 from core.storage.raw_uploads import RAW_FOLDER, RawUploads
@@ -27,6 +30,8 @@ from core.storage.read_choices import ReadChoices
 from core.storage.renderings import RenderingStore, compute_code_version
 from core.storage.s3 import Bucket
 from core.storage.saved_views import SavedViews
+from core.storage.serve_lock import find_mlflow_address
+from core.storage.staged_uploads import StagedUploads
 from core.storage.uploads import UploadStore
 from mlflow_utils.tracking import Tracking
 
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 class Workspace:
     """Stores and services of one data folder. Two workspaces of the same process share nothing.
 
+    run_changes    mark of the last change of a stored run, such as its name
     event_stream   outbox of the events; None where they stay in the local log
     more_outboxes  outboxes of further services
     viewer         user for whom runs are read; None where every run may be read
@@ -46,7 +52,7 @@ class Workspace:
 
     settings: Settings
     datasets: DatasetStore
-    incoming: IncomingFiles
+    staged_uploads: StagedUploads
     uploads: UploadStore
     raw_uploads: RawUploads
     read_choices: ReadChoices
@@ -56,13 +62,14 @@ class Workspace:
     notes: NoteStore
     saved_views: SavedViews
     renderings: RenderingStore
+    flash: FlashMessages
+    setup_token: SetupToken
+    run_changes: ChangeStamp
     events: EventLog
     feedback: FeedbackStore
     tracking: Tracking
     event_stream: EventStream | None = None
     more_outboxes: tuple[Outbox, ...] = ()
-    flash: FlashMessages = field(default_factory=FlashMessages)
-    setup_token: SetupToken = field(default_factory=SetupToken)
     viewer: Viewer | None = None
 
     @classmethod
@@ -72,7 +79,7 @@ class Workspace:
         return cls(
             settings,
             DatasetStore(folder / "datasets"),
-            IncomingFiles(folder / "incoming"),
+            StagedUploads(folder / "staged-uploads"),
             UploadStore(folder / "uploads"),
             RawUploads(folder / "jobs" / RAW_FOLDER),
             ReadChoices(folder / "read-choices"),
@@ -82,6 +89,9 @@ class Workspace:
             NoteStore(folder / "notes"),
             SavedViews(folder / "saved-views"),
             RenderingStore(folder / "renderings", compute_code_version()),
+            FlashMessages(folder / "flash"),
+            SetupToken(folder / "setup-token.json"),
+            ChangeStamp(folder / "run-changes"),
             EventLog(folder / "events"),
             FeedbackStore(folder / "feedback", Bucket.from_settings(settings)),
             Tracking(settings.tracking_uri, settings.artefacts_location, folder / "runs"),
@@ -105,6 +115,13 @@ class Workspace:
     def folder(self) -> Path:
         """The data folder."""
         return self.settings.vigie_data_dir.resolve()
+
+    @property
+    def mlflow_url(self) -> str:
+        """Address of the pages of MLflow for browsers; "" without a server that is set or known to run."""
+        return self.settings.mlflow_public_uri or (
+            self.tracking.uri if self.tracking.is_remote else find_mlflow_address(self.folder)
+        )
 
     @property
     def outboxes(self) -> tuple[Outbox, ...]:
@@ -135,14 +152,21 @@ class Workspace:
         return strip_secrets(text, self.settings)
 
 
+def read_settings() -> Settings:
+    """Return the settings of this process. Raises OptionError for values that are not accepted."""
+    try:
+        return get_settings()
+    except ValidationError as error:
+        faults = [f"{str(fault['loc'][0]).upper()} = {fault['input']!r}: {fault['msg']}" for fault in error.errors()]
+        raise OptionError(N_("Settings are not accepted. {faults}."), faults=". ".join(faults)) from None
+
+
 @cache
 def get_workspace() -> Workspace:
-    """Return the workspace of this process, built from the environment and `.env`.
+    """Return the workspace of this process, built from the settings.
 
-    Raises VigieError for a data folder that cannot be used.
+    Raises VigieError for settings that are not accepted, and for a data folder that cannot be used.
     """
-    process_settings = get_settings()
+    process_settings = read_settings()
     open_data_folder(process_settings.vigie_data_dir.resolve())
-    if process_settings.google_application_credentials:  # Google's library reads the environment, not `.env`
-        os.environ.setdefault("GOOGLE_APPLICATION_CREDENTIALS", process_settings.google_application_credentials)
     return Workspace.from_settings(process_settings)

@@ -1,12 +1,13 @@
-"""The job queue for pages: submit, find and cancel jobs."""
+"""The job queue for pages and commands: submit, find, list and cancel jobs."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from core.actor import Actor
 from core.jobs.job_error import error_from_json
 from core.runs.stored_runs import load_run
-from core.storage.job import Job, WorkerHeartbeat, compute_job_key
+from core.storage.job import Job, Queue, QueuePlace, WorkerHeartbeat, compute_job_key, find_place
 from core.workspace import Workspace
 
 RUN_ARGUMENTS = ("model", "run")
@@ -49,6 +50,19 @@ def find_equal(task: str, arguments: dict[str, Any], *, workspace: Workspace, ac
 def list_unfinished(user: str, workspace: Workspace) -> list[Job]:
     """Return the waiting and running jobs of `user`, newest first. Raises ServiceUnavailableError."""
     return workspace.jobs.list_unfinished(user)
+
+
+def find_place_in_queue(job: Job, queues: Sequence[Queue], workspace: Workspace) -> QueuePlace | None:
+    """Return the place of a waiting job in its queue; None if it waits no more. Raises ServiceUnavailableError."""
+    queue = next(queue for queue in queues if queue.accepts(job.task))
+    return find_place(job, workspace.jobs.list_waiting(queue))
+
+
+def list_in_order(queue: Queue, workspace: Workspace) -> list[tuple[Job, QueuePlace | None]]:
+    """Return the running jobs of all users, then the waiting ones with their places. Raises ServiceUnavailableError."""
+    running = [job for job in workspace.jobs.list_running() if queue.accepts(job.task)]
+    waiting = workspace.jobs.list_waiting(queue)
+    return [*((job, None) for job in running), *((job, find_place(job, waiting)) for job in waiting)]
 
 
 def cancel(key: str, workspace: Workspace) -> None:

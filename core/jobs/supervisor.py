@@ -4,16 +4,17 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
+from core.process_groups import STOP_TIMEOUT_S
 from core.settings import ROOT
 
 RESTART_INTERVAL_S = 5.0  # minimum time between two starts, for a worker that dies at once
-STOP_TIMEOUT_S = 8.0  # time for a worker to requeue its job
 
 
 class WorkerProcess:
-    """One process `python -m core worker`."""
+    """One process `python -m core worker`, which ends with the process that started it."""
 
     def __init__(self, *options: str) -> None:
         self.options = options
@@ -34,9 +35,11 @@ class WorkerProcess:
         """Start the process unless it is running or was started less than `RESTART_INTERVAL_S` ago."""
         if not self.is_running and time.monotonic() - self._started_at > RESTART_INTERVAL_S:
             self._started_at = time.monotonic()
-            environment = {"OMP_NUM_THREADS": "1"} | os.environ
-            command = [sys.executable, "-m", "core", "worker", *self.options]
-            self._process = subprocess.Popen(command, cwd=ROOT, env=environment)
+            # the working folder stays, because settings may hold relative paths; no module is imported from it (-P)
+            code = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+            environment = {"OMP_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": code}
+            options = ["--workers", "1", "--parent", str(os.getpid()), *self.options]
+            self._process = subprocess.Popen([sys.executable, "-P", "-m", "core", "worker", *options], env=environment)
 
     def terminate(self) -> None:
         """Send SIGTERM; the worker requeues its job and ends."""
@@ -53,3 +56,11 @@ class WorkerProcess:
         self._process.kill()
         self._process.wait()
         self._process = None
+
+
+def stop_all(processes: Sequence[WorkerProcess]) -> None:
+    """Stop worker processes, all at the same time."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.stop()

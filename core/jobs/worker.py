@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -17,10 +17,13 @@ from core.errors import ServiceUnavailableError
 from core.jobs.job_error import MAX_ATTEMPTS, build_attempts_error, error_to_json
 from core.progress import CancelledError, Progress
 from core.runs.stored_runs import find_job_run
-from core.storage.job import Job, Signal, Status, WorkerHeartbeat
+from core.storage.data_folder import explain_full_disk
+from core.storage.job import ALL_JOBS, Job, Queue, Signal, Status, WorkerHeartbeat
 from core.workspace import Workspace
 
-POLL_INTERVAL_S = 0.2  # while the queue is empty
+CLAIM_INTERVAL_S = 1.0  # in an unchanged database: a lease may have expired
+MIN_POLL_INTERVAL_S, MAX_POLL_INTERVAL_S = 0.02, 0.2  # while the queue is empty
+POLL_SHARE = 1 / 300  # of the time since the last job: the next one often follows soon
 HEARTBEAT_INTERVAL_S = 0.5  # of a running job
 WORKER_HEARTBEAT_INTERVAL_S = 2.0
 CLEAN_UP_INTERVAL_S = 60.0
@@ -70,8 +73,8 @@ class Worker:
     run_job    runs the task of a job
     embedded   True if an app started this worker and stops it when the app ends
     give_up    called after the requeue of a job that does not stop in time
-    tasks      names of the tasks and queries to run; () for all. A worker with names is not listed: it belongs to
-               another one, and keeps short work from waiting for long work
+    queues     the queues of its jobs; a later one is served while those before are empty
+    is_listed  False for a worker that belongs to another one of the same process
     """
 
     def __init__(
@@ -82,12 +85,15 @@ class Worker:
         *,
         embedded: bool = False,
         give_up: Callable[[], None] = lambda: None,
-        tasks: Collection[str] = (),
+        queues: Sequence[Queue] = (ALL_JOBS,),
+        is_listed: bool = True,
     ) -> None:
         self.workspace, self.jobs, self.shutdown = workspace, workspace.jobs, shutdown
         self.identity = WorkerHeartbeat(uuid.uuid4().hex, socket.gethostname(), os.getpid(), embedded)
-        self._run_job, self._give_up, self._tasks = run_job, give_up, tasks
+        self._run_job, self._give_up, self._queues, self._is_listed = run_job, give_up, queues, is_listed
         self._running: RunningJob | None = None
+        self._empty_stamp: tuple[int, ...] | None = None
+        self._last_claim = self._last_job = -float("inf")
         self._last_outage = self._last_heartbeat = self._last_clean_up = -float("inf")
 
     def run(self) -> None:
@@ -98,8 +104,10 @@ class Worker:
                     has_run_job = self._process_next()
                 except ServiceUnavailableError:
                     self._last_outage, has_run_job = time.monotonic(), False
-                if not has_run_job:
-                    self.shutdown.wait(POLL_INTERVAL_S)
+                if has_run_job:
+                    self._last_job = time.monotonic()
+                else:
+                    self.shutdown.wait(compute_poll_interval(time.monotonic() - self._last_job))
 
     def run_once(self) -> None:
         """Run jobs until the queue is empty. Raises ServiceUnavailableError."""
@@ -114,12 +122,22 @@ class Worker:
         if time.monotonic() - self._last_clean_up > CLEAN_UP_INTERVAL_S:
             self.jobs.delete_expired_rows()
             self._last_clean_up = time.monotonic()
-        # after an outage all leases have expired: living workers first extend their own
-        take_over = time.monotonic() - self._last_outage > self.jobs.lease_s
-        job = self.jobs.claim(self.identity.name, take_over, self._tasks)
+        job = self._claim_next()
         if job is not None:
             self._execute_job(job)
         return job is not None
+
+    def _claim_next(self) -> Job | None:
+        """Claim the next job; without a query if nothing was written since the queue was empty."""
+        stamp = self.jobs.read_change_stamp()
+        if stamp is not None and stamp == self._empty_stamp and time.monotonic() - self._last_claim < CLAIM_INTERVAL_S:
+            return None
+        self._last_claim = time.monotonic()
+        # after an outage all leases have expired: living workers first extend their own
+        take_over = time.monotonic() - self._last_outage > self.jobs.lease_s
+        job = self.jobs.claim(self.identity.name, take_over, self._queues)
+        self._empty_stamp = stamp if job is None else None
+        return job
 
     def _execute_job(self, job: Job) -> None:
         """Run a claimed job and store its outcome."""
@@ -154,7 +172,7 @@ class Worker:
             return None if is_requeued else Outcome("cancelled")
         except BaseException as error:
             error_id = uuid.uuid4().hex[:8]
-            failure = error_to_json(error, error_id)
+            failure = error_to_json(explain_full_disk(error, self.workspace.folder) or error, error_id)
             if not failure["kind"]:
                 logger.exception("unexpected error %s in the job %s (%s)", error_id, job.id, job.task)
             return Outcome("failed", error=failure)
@@ -210,7 +228,7 @@ class Worker:
 
     def _send_heartbeat(self) -> None:
         """Store a heartbeat of this worker, at most every `WORKER_HEARTBEAT_INTERVAL_S` seconds."""
-        if not self._tasks and time.monotonic() - self._last_heartbeat > WORKER_HEARTBEAT_INTERVAL_S:
+        if self._is_listed and time.monotonic() - self._last_heartbeat > WORKER_HEARTBEAT_INTERVAL_S:
             self.jobs.record_worker(self.identity)
             self._last_heartbeat = time.monotonic()
 
@@ -227,6 +245,16 @@ class Worker:
         with suppress(ServiceUnavailableError):
             self.jobs.requeue(running.job)
         self._give_up()
+
+
+def compute_poll_interval(idle_s: float) -> float:
+    """Return the seconds until the next look at an empty queue, `idle_s` seconds after the last job.
+
+    Example:
+        >>> compute_poll_interval(0.0), compute_poll_interval(30.0), compute_poll_interval(float("inf"))
+        (0.02, 0.1, 0.2)
+    """
+    return min(max(POLL_SHARE * idle_s, MIN_POLL_INTERVAL_S), MAX_POLL_INTERVAL_S)
 
 
 def thin_out_points(points: list[tuple[float, float]], max_points: int = MAX_CURVE_POINTS) -> list[tuple[float, float]]:

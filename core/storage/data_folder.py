@@ -1,5 +1,6 @@
 """The data folder: private to its owner, and of a format that this version of the code can read."""
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from core import __version__
 from core.errors import VigieError
 from core.messages import N_
 from core.storage.durable_files import write_durably
+from core.storage.uploads import merge_former_stores
 
 FORMAT_FILE = "format.json"
 PRIVATE_UMASK, PRIVATE_MODE = 0o077, 0o700
@@ -30,7 +32,7 @@ def _close_to_others(folder: Path) -> None:
         folder.chmod(PRIVATE_MODE)
 
 
-MIGRATIONS: tuple[Callable[[Path], None], ...] = (_close_to_others,)
+MIGRATIONS: tuple[Callable[[Path], None], ...] = (_close_to_others, merge_former_stores)
 """Steps from format 1, which has no file of its format, to the current one. A step may be repeated after a crash."""
 CURRENT_FORMAT = 1 + len(MIGRATIONS)
 
@@ -43,7 +45,7 @@ def open_data_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if _read_format(folder) != CURRENT_FORMAT:
+        if read_format(folder) != CURRENT_FORMAT:
             with FileLock(folder / "format.lock", timeout=LOCK_TIMEOUT_S):
                 _migrate(folder)
     except OSError as error:
@@ -55,14 +57,14 @@ def open_data_folder(folder: Path) -> None:
 
 
 def _migrate(folder: Path) -> None:
-    start = _read_format(folder)
+    start = read_format(folder)
     for number in range(start, CURRENT_FORMAT):
         MIGRATIONS[number - 1](folder)
     entry = {"format": CURRENT_FORMAT, "version": __version__, "written": datetime.now(UTC).isoformat()}
     write_durably(folder / FORMAT_FILE, json.dumps(entry).encode())
 
 
-def _read_format(folder: Path) -> int:
+def read_format(folder: Path) -> int:
     """Return the format of a data folder; 1 without a readable file. Raises VigieError for that of a later version."""
     try:
         entry = json.loads((folder / FORMAT_FILE).read_text(encoding="utf-8"))
@@ -79,3 +81,16 @@ def _read_format(folder: Path) -> int:
             version=version[:40],
         )
     return max(number, 1)
+
+
+def explain_full_disk(error: BaseException, folder: Path) -> VigieError | None:
+    """Return the error that tells users of a full disk below the data folder; None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    return VigieError(
+        N_(
+            "The disk of the data folder {folder} is full, so this result was not saved. "
+            "Free some space and try again. Results saved before are not affected."
+        ),
+        folder=str(folder),
+    )

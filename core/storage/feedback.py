@@ -25,7 +25,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 Verdict = Literal["true_alarm", "false_alarm", "unsure"]
-MAX_COMMENT_CHARS = 2000
+MAX_COMMENT_CHARS, MAX_MODEL_VERSION_CHARS = 2000, 300
 UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 KEY_PREFIX = "feedback/v1/"
 KEY_PATTERN = re.compile(rf"feedback/v1/date=\d{{4}}-\d{{2}}-\d{{2}}/{UUID_PATTERN}\.json")
@@ -46,7 +46,11 @@ class Feedback(BaseModel):
     page: Annotated[str, Field(max_length=100)]
     run_id: str | None = Field(None, max_length=100)
     model: str | None = Field(None, max_length=200)
-    model_version: str | None = Field(None, max_length=100)
+    model_version: str | None = Field(
+        None,
+        max_length=MAX_MODEL_VERSION_CHARS,
+        description="The model used: NAME/NUMBER of a registered version, else the id of the run that trained it.",
+    )
     dataset: str | None = Field(None, max_length=64, description="SHA-256 digest of the dataset.")
     row: dict[str, str | float] | None = Field(None, description="Entity, time and score of the row.")
     verdict: Verdict | None = None
@@ -145,6 +149,11 @@ class FeedbackStore:
     def count_rejected(self) -> int:
         """Return 0: S3 rejects no record for good."""
         return 0
+
+    def load_client(self) -> None:
+        """Import the client of S3 and create it. Raises AccessDeniedError for settings that it does not accept."""
+        if self.bucket is not None:
+            self.bucket.load_client()
 
     def check(self) -> str:
         """Raise ServiceUnavailableError if records cannot be stored at their destination.

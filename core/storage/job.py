@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -73,6 +74,39 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Queue:
+    """Jobs among which users are served in turn; one queue does not wait for another.
+
+    name       name under which the turns of the users are stored
+    tasks      names of tasks and queries
+    is_others  True for the jobs of all other tasks and queries
+    """
+
+    name: str
+    tasks: frozenset[str] = frozenset()
+    is_others: bool = False
+
+    def accepts(self, task: str) -> bool:
+        """Tell whether a job of this task or query belongs to the queue."""
+        return (task in self.tasks) != self.is_others
+
+
+ALL_JOBS = Queue("all", is_others=True)
+
+
+@dataclass(frozen=True)
+class QueuePlace:
+    """Place of a waiting job in its queue, as it is now: later jobs of people who waited longer may go first.
+
+    number  1 for the next job
+    others  number of jobs of other users that go first
+    """
+
+    number: int
+    others: int
+
+
+@dataclass(frozen=True)
 class WorkerHeartbeat:
     """A living worker; `embedded` is True if an app started it."""
 
@@ -80,6 +114,15 @@ class WorkerHeartbeat:
     host: str
     pid: int
     embedded: bool
+
+
+def find_place(job: Job, order: Sequence[Job]) -> QueuePlace | None:
+    """Return the place of `job` among the waiting jobs in their order; None for one that does not wait any more."""
+    ids = [waiting.id for waiting in order]
+    if job.id not in ids:
+        return None
+    index = ids.index(job.id)
+    return QueuePlace(index + 1, sum(waiting.user != job.user for waiting in order[:index]))
 
 
 def compute_job_key(user: str, task: str, arguments: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""SQL tables of jobs and workers.
+"""SQL tables of jobs, workers and turns.
 
 Rows are deleted after a day, so the tables have no migrations: a table of another form gets another name.
 """
@@ -97,6 +97,14 @@ WORKERS = Table(
     Column("pid", Integer, nullable=False),
     Column("embedded", Boolean, nullable=False),
     Column("heartbeat", Double, nullable=False),
+)
+TURNS = Table(
+    "turns",
+    METADATA,
+    Column("workspace", String(32), primary_key=True),
+    Column("queue", Text, primary_key=True),
+    Column("user", Text, primary_key=True),
+    Column("number", Integer, nullable=False),  # of the last turn; the user with the lowest number waited longest
 )
 SCHEMA = Schema(
     lambda connection: _has_tables(connection), lambda connection: _has_other_columns(connection), METADATA.create_all

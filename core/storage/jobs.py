@@ -1,11 +1,11 @@
 """The job store: one row per job, in SQLite or PostgreSQL. A worker holds a job by a lease, which it extends.
 
 Each change of a job is one conditional UPDATE. Exactly one of several workers gets a job, and a worker that has lost
-a job cannot change it any more.
+a job cannot change it any more. Which job is next is told in `core.storage.job_order`.
 """
 
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +22,17 @@ from core.errors import ServiceUnavailableError
 from core.messages import N_
 from core.storage.database import Database, parse_url
 from core.storage.durable_files import write_durably
-from core.storage.job import Curves, Job, Signal, Status, WorkerHeartbeat, compute_job_key
+from core.storage.job import ALL_JOBS, Curves, Job, Queue, Signal, Status, WorkerHeartbeat, compute_job_key
+from core.storage.job_order import (
+    delete_turns_without_jobs,
+    is_in_queue,
+    is_stale,
+    is_waiting,
+    predict_order,
+    read_turns,
+    record_turn,
+    select_next,
+)
 from core.storage.job_tables import JOBS, SCHEMA, WORKERS, now
 from core.storage.raw_uploads import RAW_FOLDER, RawUploads
 
@@ -31,10 +41,7 @@ LEASE_S = 15.0  # a library may hold the GIL for some seconds, which delays hear
 WORKER_TIMEOUT_S = 10.0  # a worker without a heartbeat for this time is not listed
 DOUBLE_CLICK_S = 3.0  # within this time after its end, an equal submission returns the same job
 RETENTION_S = 24 * 3600.0  # retention of finished jobs
-MAX_LEASE_S = 3600.0  # a lease or heartbeat further in the future was written before the clock went back
 
-IS_WAITING = JOBS.c.status == "waiting"
-IS_STALE = and_(JOBS.c.status == "running", or_(JOBS.c.lease_until < now(), JOBS.c.lease_until > now() + MAX_LEASE_S))
 JOB_COLUMNS = [*(column for column in JOBS.c if column.name not in ("workspace", "key")), now().label("read_at")]
 
 
@@ -42,7 +49,7 @@ class JobStore:
     """The jobs and workers of one data folder.
 
     folder   the folder of the SQLite file and of the checkpoints of jobs
-    url      the database that several machines share; "" for the file `folder`/jobs.db
+    url      the database that several data folders may share; "" for the file `folder`/jobs.db
     lease_s  seconds without a heartbeat after which other workers may take over a job
 
     Every method raises ServiceUnavailableError in less than 2 s if the database does not answer.
@@ -53,6 +60,10 @@ class JobStore:
         self.uploads = RawUploads(folder / RAW_FOLDER)
         self._database = Database(parse_url(url, folder / "jobs.db"), SCHEMA, "jobs")
         self._folder_id = ""
+
+    def load_driver(self) -> None:
+        """Import the driver of the database."""
+        self._database.load_driver()
 
     def reset(self) -> None:
         """Close the circuit breaker, so the next call reaches the database."""
@@ -94,11 +105,23 @@ class JobStore:
 
     def list_unfinished(self, user: str) -> list[Job]:
         """Return the waiting and running jobs of `user`, newest first."""
+        order = JOBS.c.submitted.desc(), JOBS.c.id
+        return self._read_database(lambda session: self._list_unfinished(session, JOBS.c.user == user, order))
+
+    def list_running(self) -> list[Job]:
+        """Return the running jobs of all users, oldest first."""
+        order, is_running = (JOBS.c.submitted, JOBS.c.id), JOBS.c.status == "running"
+        return self._read_database(lambda session: self._list_unfinished(session, is_running, order))
+
+    def list_waiting(self, queue: Queue = ALL_JOBS) -> list[Job]:
+        """Return the waiting jobs of all users in the order in which they will start, as far as it is known now."""
 
         def list_once(session: Session) -> list[Job]:
-            is_open = and_(self._is_in_workspace(JOBS.c.workspace), JOBS.c.user == user, JOBS.c.ended.is_(None))
-            statement = select(*JOB_COLUMNS).where(is_open).order_by(JOBS.c.submitted.desc(), JOBS.c.id)
-            return [Job(**row) for row in session.execute(statement).mappings()]
+            unfinished = self._list_unfinished(session, is_in_queue(queue))
+            turns = read_turns(session, queue, self._get_workspace_id())
+            running = [job for job in unfinished if job.status == "running" and not job.is_stale]
+            running.sort(key=lambda job: (turns.get(job.user, 0), job.submitted, job.id))
+            return predict_order([job for job in unfinished if job.status == "waiting"], running, turns)
 
         return self._read_database(list_once)
 
@@ -108,7 +131,9 @@ class JobStore:
         def cancel_once(session: Session) -> None:
             is_open = and_(self._has_key(key), JOBS.c.ended.is_(None))
             values = {"status": "cancelled", "cancel_requested": True, "ended": now()}
-            statement = JOBS.update().where(is_open, or_(IS_WAITING, IS_STALE)).values(values).returning(*JOB_COLUMNS)
+            statement = (
+                JOBS.update().where(is_open, or_(is_waiting(), is_stale())).values(values).returning(*JOB_COLUMNS)
+            )
             job = _first_job(session, statement)
             if job is not None:
                 self._delete_checkpoints(job)
@@ -120,30 +145,37 @@ class JobStore:
 
     # ---- for workers --------------------------------------------------------------------------------------------
 
-    def claim(self, worker: str, take_over: bool = True, tasks: Collection[str] = ()) -> Job | None:
-        """Lease the oldest waiting or stale job to `worker` and return it, or None if there is no such job.
+    def claim(self, worker: str, take_over: bool = True, queues: Sequence[Queue] = (ALL_JOBS,)) -> Job | None:
+        """Lease the next waiting or stale job to `worker` and return it, or None if there is no such job.
 
         take_over   False ignores stale jobs, whose worker seems dead
-        tasks       names of the tasks and queries that count; () for all
+        queues      a job of a later queue is taken if those before have none
         """
-        claimable = or_(IS_WAITING, IS_STALE) if take_over else IS_WAITING
-        if tasks:
-            claimable = and_(claimable, JOBS.c.task.in_(list(tasks)))
-        if self._read_database(lambda session: session.scalar(self._select_oldest(claimable))) is None:
+        is_free = or_(is_waiting(), is_stale()) if take_over else is_waiting()
+        queue = self._find_queue(queues, is_free)
+        if queue is None:
             return None  # without a write transaction that would block other writers
         start_values = {"status": "running", "worker": worker, "share": 0.0, "stage": "", "curves": {}}
         claim_values = {
             "claims": JOBS.c.claims + 1,
-            "attempt": case((IS_STALE, JOBS.c.attempt + 1), else_=JOBS.c.attempt),
+            "attempt": case((is_stale(), JOBS.c.attempt + 1), else_=JOBS.c.attempt),
             "lease_until": now() + self.lease_s,
         }
 
         def claim_once(session: Session) -> Job | None:
-            oldest = JOBS.c.id == self._select_oldest(claimable).scalar_subquery()
-            statement = JOBS.update().where(oldest, claimable).values(**start_values, **claim_values)
-            return _first_job(session, statement.returning(*JOB_COLUMNS))
+            workspace = self._get_workspace_id()
+            is_next = JOBS.c.id == select_next(queue, workspace, is_free).scalar_subquery()
+            statement = JOBS.update().where(is_next, is_free).values(**start_values, **claim_values)
+            job = _first_job(session, statement.returning(*JOB_COLUMNS))
+            if job is not None and job.claims == 1:
+                record_turn(session, queue, workspace, job.user)
+            return job
 
-        return self._write_database(claim_once)
+        return self._write_database(claim_once, serialize=True)  # each claim has to see the turn of the one before
+
+    def read_change_stamp(self) -> tuple[int, ...] | None:
+        """Return numbers that differ after a write of any process; None where only a query can tell."""
+        return self._database.read_change_stamp()
 
     def heartbeat(self, job: Job, **progress: float | str | Curves) -> Signal:
         """Extend the lease and store the progress of the job (`share`, `stage`, `curves`)."""
@@ -189,6 +221,7 @@ class JobStore:
                 self._delete_checkpoints(Job(**row))
                 self.uploads.discard(row["arguments"])
             session.execute(WORKERS.delete().where(WORKERS.c.heartbeat < now() - RETENTION_S))
+            delete_turns_without_jobs(session, self._get_workspace_id())
 
         self._write_database(delete_once)
 
@@ -224,12 +257,12 @@ class JobStore:
         with _translate_errors():
             return self._database.read(work)
 
-    def _write_database(self, work: Callable[[Session], T]) -> T:
+    def _write_database(self, work: Callable[[Session], T], *, serialize: bool = False) -> T:
         with _translate_errors():
-            return self._database.write(work)
+            return self._database.write(work, serialize=serialize)
 
     def _get_workspace_id(self) -> str:
-        """Return the id of the data folder, equal on every machine that mounts it."""
+        """Return the id of the data folder, by which a shared database tells folders apart."""
         if not self._folder_id:
             file = self.folder / "workspace.id"
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -248,9 +281,22 @@ class JobStore:
     def _load_job(self, session: Session, key: str) -> Job | None:
         return _first_job(session, select(*JOB_COLUMNS).where(self._has_key(key)))
 
-    def _select_oldest(self, claimable: ColumnElement[bool]) -> Any:
-        in_workspace = self._is_in_workspace(JOBS.c.workspace)
-        return select(JOBS.c.id).where(in_workspace, claimable).order_by(JOBS.c.submitted, JOBS.c.id).limit(1)
+    def _list_unfinished(
+        self, session: Session, condition: ColumnElement[bool], order: Sequence[Any] = ()
+    ) -> list[Job]:
+        is_unfinished = and_(self._is_in_workspace(JOBS.c.workspace), JOBS.c.ended.is_(None), condition)
+        rows = session.execute(select(*JOB_COLUMNS).where(is_unfinished).order_by(*order)).mappings()
+        return [Job(**row) for row in rows]
+
+    def _find_queue(self, queues: Sequence[Queue], is_free: ColumnElement[bool]) -> Queue | None:
+        """Return the first queue with a free job; None without one."""
+
+        def list_tasks(session: Session) -> Sequence[str]:
+            is_candidate = and_(self._is_in_workspace(JOBS.c.workspace), is_free)
+            return session.scalars(select(JOBS.c.task).where(is_candidate).distinct()).all()
+
+        tasks = self._read_database(list_tasks)
+        return next((queue for queue in queues if any(map(queue.accepts, tasks))), None)
 
     def _delete_checkpoints(self, job: Job) -> None:
         shutil.rmtree(self.checkpoint_folder(job), ignore_errors=True)

@@ -1,6 +1,8 @@
 """A folder of uploaded files: their content under numbers, and beside it the names that people gave them."""
 
 import json
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,3 +22,11 @@ def read_named_files(folder: Path) -> list[tuple[Path, str]]:
         return []
     files = [(folder / str(number), name) for number, name in enumerate(names)]
     return files if all(path.is_file() for path, _name in files) else []
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give the file a second name without copying its bytes; on another disk, copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

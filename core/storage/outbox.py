@@ -46,6 +46,9 @@ class Outbox(Protocol):
     def count_rejected(self) -> int:
         """Return the number of records that the service has rejected for good."""
 
+    def load_client(self) -> None:
+        """Import what `check` needs. This may take seconds, which are not the service's."""
+
     def check(self) -> str:
         """Return the version of the service, or "" if it has none. Raises an error if the service does not work."""
 

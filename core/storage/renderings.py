@@ -19,7 +19,7 @@ TRIM_SHARE = 1 / 16  # of the limit on disk, after which the folder is measured 
 COMPRESSION_LEVEL = 1
 LOCK_COUNT = 16
 CODE_PATTERNS = ("core/**/*.py", "pages/**/*.py", "locales/**/*.po")
-RENDERING_LIBRARIES = ("plotly", "pandas", "babel")
+RENDERING_LIBRARIES = ("plotly", "pandas", "babel", "holidays")
 
 
 class RenderingStore:

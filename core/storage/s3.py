@@ -93,6 +93,11 @@ class Bucket:
         with self._translate_errors(), self._client.get_object(Bucket=self.name, Key=key)["Body"] as body:
             return bytes(body.read(max_bytes))
 
+    def load_client(self) -> None:
+        """Import boto3 and create its client. Raises AccessDeniedError for settings that it does not accept."""
+        with self._translate_errors():
+            _ = self._client
+
     def check(self) -> None:
         """Make one cheap request, to test access."""
         with self._translate_errors():

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from core.errors import OptionError, ServiceUnavailableError
 from core.messages import N_
 from core.progress import Progress
-from core.redaction import PLACEHOLDER, URL_CREDENTIALS
+from core.redaction import remove_secrets
 from core.settings import Settings
 
 T = TypeVar("T")
@@ -123,10 +123,8 @@ class SearchServer:
             yield SearchConnection(self, client, progress)
 
     def redact(self, text: str) -> str:
-        """Return `text` without the credentials, shortened."""
-        for secret in (self.password, self.user):
-            text = text.replace(secret, PLACEHOLDER) if len(secret) > 3 else text
-        return URL_CREDENTIALS.sub(PLACEHOLDER, text)[:MAX_REASON_LETTERS]
+        """Return `text` without the password, shortened."""
+        return remove_secrets(text, [self.password], [self.user, *self.index.split(",")])[:MAX_REASON_LETTERS]
 
 
 @dataclass(frozen=True)

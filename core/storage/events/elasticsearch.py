@@ -125,6 +125,11 @@ class EventStream:
         """Return the number of lines rejected for good; `refused.jsonl` in the log folder lists them with reasons."""
         return self._cursor.count_rejected()
 
+    def load_client(self) -> None:
+        """Import the client of Elasticsearch and create it. Raises ValueError for an invalid address."""
+        _load_failure_types()
+        self._get_client()
+
     def check(self) -> str:
         """Return the version of the server. Raises ServiceUnavailableError after at most 1.5 s."""
         return str(self._query_server(lambda client: client.info()["version"]["number"]))

@@ -22,6 +22,7 @@ INDEX_MAPPING: dict[str, Any] = {
             (
                 "event",
                 "application_name",
+                "application_version",
                 "user",
                 "model_name",
                 "model_version",
@@ -38,10 +39,20 @@ INDEX_MAPPING: dict[str, Any] = {
         "details": {
             "properties": {
                 **dict.fromkeys(
-                    ("anomalies_count", "noise_points_count", "successful_predictions", "failed_predictions"),
+                    (
+                        "anomalies_count",
+                        "clusters_count",
+                        "noise_points_count",
+                        "successful_predictions",
+                        "failed_predictions",
+                    ),
                     COUNT_TYPE,
                 ),
-                "anomalies_by_entity": {"properties": {"entity": KEYWORD_TYPE, "count": COUNT_TYPE}},
+                "predicted_consumption": {"type": "double"},
+                "anomalies_by_entity": {  # nested, so that the counts of an entity can be summed
+                    "type": "nested",
+                    "properties": {"entity": KEYWORD_TYPE, "count": COUNT_TYPE},
+                },
                 "inputs": {"type": "flattened", "ignore_above": 1024},
             }
         },
@@ -51,7 +62,7 @@ INDEX_TEMPLATE: dict[str, Any] = {
     "index_patterns": [f"{STREAM_NAME}*"],
     "data_stream": {},
     "priority": 300,
-    "version": 1,
+    "version": 2,
     "composed_of": [f"{STREAM_NAME}@custom"],  # settings of the operator: shards, life cycle, retention
     "ignore_missing_component_templates": [f"{STREAM_NAME}@custom"],
     "template": {"mappings": INDEX_MAPPING},

@@ -36,14 +36,18 @@ class Details(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    anomalies_count: int | None = Field(None, ge=0)
+    anomalies_count: int | None = Field(None, ge=0, description="Flagged rows, points or images.")
     anomalies_by_entity: list[EntityCount] | None = Field(
         None, description="The entities with most anomalies, at most 50."
     )
-    noise_points_count: int | None = Field(None, ge=0)
+    clusters_count: int | None = Field(None, ge=0, description="Clusters of a clustering, without noise.")
+    noise_points_count: int | None = Field(None, ge=0, description="Points of a clustering that belong to no cluster.")
+    predicted_consumption: float | None = Field(
+        None, description="Sum of a forecast over its entities and times; the mean of values that cannot be added."
+    )
     successful_predictions: int | None = Field(None, ge=0)
     failed_predictions: int | None = Field(None, ge=0)
-    inputs: Mapping[str, Any] = Field(default_factory=dict, description="Settings, file names, data digest.")
+    inputs: Mapping[str, Any] = Field(default_factory=dict, description="What the user chose; file names, data digest.")
 
 
 class Event(BaseModel):
@@ -54,9 +58,12 @@ class Event(BaseModel):
     timestamp: datetime = Field(default_factory=lambda: datetime.now(UTC), description="Start of the action, UTC.")
     event: str = Field(description="The action: data_load, data_repair, model_execution …")
     application_name: str = Field("Vigie", description="The page or command.")
+    application_version: str | None = Field(None, description="Version of the product.")
     user: str | None = Field(None, description="User name; a keyed hash if VIGIE_USER_KEY is set.")
     model_name: str | None = None
-    model_version: str | None = None
+    model_version: str | None = Field(
+        None, description="The model used: NAME/NUMBER of a registered version, else the id of the run that trained it."
+    )
     run_id: str | None = Field(None, description="Id of the run, if the action has created one.")
     status: Literal["completed", "failed", "interrupted"]
     log_level: Literal["INFO", "WARNING", "ERROR"]

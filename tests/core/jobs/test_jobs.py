@@ -3,9 +3,8 @@
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -31,6 +30,7 @@ from mlflow_utils.tracking import Tracking
 from tests.conftest import run_worker
 from tests.core.storage.test_job_store import expire_leases
 from tests.support.command_server import ForkedProcess, get_command_server
+from tests.support.concurrency import wait_until
 from tests.support.counting_job import read_steps, run_test_job
 from tests.support.databases import create_database, wait_for_abandoned_calls
 from tests.support.servers import ServerProcess
@@ -38,17 +38,6 @@ from tests.support.servers import ServerProcess
 BOB, ALICE = Actor("bob", "tests"), Actor("alice", "tests")
 TIMEOUT_S = 60.0
 LEASE_S = "1.5"  # of the workers that a test kills
-
-
-def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
-    """Wait until `condition()` is true, and return its value. A database timeout is retried."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        with suppress(ServiceUnavailableError):
-            if value := condition():
-                return value
-        time.sleep(0.02)
-    raise AssertionError(f"the condition is not true after {timeout_s} s")
 
 
 def load_job(job: Job, workspace: Workspace) -> Job:
@@ -66,15 +55,17 @@ def build_environment(workspace: Workspace) -> dict[str, str]:
     variables = {
         "VIGIE_DATA_DIR": str(workspace.datasets.folder.parent),
         "MLFLOW_TRACKING_URI": "",
+        "VIGIE_MLFLOW_ADDRESS": "off",
         "OMP_NUM_THREADS": "1",
+        "VIGIE_WORKERS": "1",
     }
     return os.environ | variables | {"DATABASE_URL": workspace.settings.database_url.get_secret_value()}
 
 
 @contextmanager
-def start_process(workspace: Workspace, module: str, *words: str) -> Iterator[ForkedProcess]:
+def start_process(workspace: Workspace, module: str, *words: str, **settings: str) -> Iterator[ForkedProcess]:
     """Run `python -m MODULE …` on the data folder of `workspace`, and kill it at the end."""
-    started = get_command_server().start(module, *words, environment=build_environment(workspace))
+    started = get_command_server().start(module, *words, environment=build_environment(workspace) | settings)
     try:
         yield started
     finally:
@@ -297,6 +288,31 @@ def test_job_of_killed_worker_continues_from_checkpoint(job_workspace: Workspace
     assert len(numbers) <= 61, "only the interrupted step may be repeated"
 
 
+def test_killed_worker_among_several_leaves_its_job_to_another(job_workspace: Workspace) -> None:
+    folder, length = job_workspace.datasets.folder.parent, 40
+    users = [Actor(name, "tests") for name in ("ana", "bob", "carl", "dora")]
+    with start_counting(job_workspace, LEASE_S) as victim, ExitStack() as others:
+        for _ in range(2):
+            others.enter_context(start_counting(job_workspace, LEASE_S))
+        submitted = [submit_count(job_workspace, length, user)[0] for user in users]
+        logs = [folder / f"{user.user}.log" for user in users]
+        interrupted = wait_until(lambda: [number for number, log in enumerate(logs) if has_step(log, victim.pid)])[0]
+        victim.kill()
+        done = [wait_until_finished(job, job_workspace) for job in submitted]
+    assert {job.status for job in done} == {"completed"}
+    assert [job.attempt for job in done] == [2 if number == interrupted else 1 for number in range(len(done))]
+    for number, log in enumerate(logs):
+        pids, steps = zip(*read_steps(log), strict=True)
+        assert set(steps) == set(range(1, length + 1))
+        assert len(steps) <= length + (number == interrupted), "only the interrupted step may be repeated"
+        assert len(set(pids)) == (2 if number == interrupted else 1)
+
+
+def has_step(log: Path, pid: int) -> bool:
+    """Tell whether a process has done some steps of a job, and not all."""
+    return [step_pid for step_pid, _ in read_steps(log)].count(pid) in range(3, 30)
+
+
 def test_job_that_kills_workers_fails(workspace: Workspace) -> None:
     job, log = submit_count(workspace)
     for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -411,8 +427,8 @@ def test_worker_repeats_job_if_run_is_unknown(workspace: Workspace, tmp_path: Pa
 # ---- embedded workers of the app ------------------------------------------------------------------------------------
 
 
-def start_app_server(workspace: Workspace) -> AbstractContextManager[ForkedProcess]:
-    return start_process(workspace, "tests.support.app_lifespan")
+def start_app_server(workspace: Workspace, **settings: str) -> AbstractContextManager[ForkedProcess]:
+    return start_process(workspace, "tests.support.app_lifespan", **settings)
 
 
 def list_embedded_workers(workspace: Workspace) -> list[int]:
@@ -423,15 +439,18 @@ def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def test_app_starts_and_stops_embedded_worker(workspace: Workspace) -> None:
-    with start_app_server(workspace) as app:
-        [first] = wait_until(lambda: list_embedded_workers(workspace))
-        assert os.getpriority(os.PRIO_PROCESS, first) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
-        os.kill(first, signal.SIGKILL)
-        second = wait_until(lambda: [pid for pid in list_embedded_workers(workspace) if pid != first])[0]
+def test_app_starts_and_stops_embedded_workers(workspace: Workspace) -> None:
+    with start_app_server(workspace, VIGIE_WORKERS="2") as app:
+        two = wait_until(lambda: len(pids := list_embedded_workers(workspace)) == 2 and pids)
+        for pid in two:
+            assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
+        os.kill(two[0], signal.SIGKILL)
+        third = wait_until(lambda: [pid for pid in list_embedded_workers(workspace) if pid not in two])[0]
+        assert is_alive(two[1]), "the other one goes on"
         app.terminate()
         app.wait(15)
-        assert not is_alive(second)
+        assert not is_alive(two[1])
+        assert not is_alive(third)
 
 
 def test_worker_ends_with_killed_app(workspace: Workspace) -> None:
@@ -451,7 +470,7 @@ def test_app_yields_to_worker_service(workspace: Workspace) -> None:
 
 
 def test_worker_command_starts_several_workers(workspace: Workspace) -> None:
-    with start_process(workspace, "core", "worker", "--workers", "2") as parent:
+    with start_process(workspace, "core", "worker", VIGIE_WORKERS="2") as parent:
         two = wait_until(lambda: len(jobs.list_workers(workspace)) == 2 and jobs.list_workers(workspace))
         parent.terminate()
         assert parent.wait(15) == 0
@@ -500,6 +519,14 @@ def test_job_error_hides_unexpected_error_behind_number(workspace: Workspace, ca
     with pytest.raises(JobFailedError, match=failed.error["number"]) as raised:
         jobs.raise_error(failed)
     assert "secret" not in str(raised.value)
+
+
+def test_job_on_a_full_disk_says_so_instead_of_a_number(workspace: Workspace) -> None:
+    job = jobs.submit("full_disk", {}, workspace=workspace, actor=BOB)
+    with run_worker(workspace, run_test_job):
+        failed = wait_until_finished(job, workspace)
+    with pytest.raises(VigieError, match=r"The disk of the data folder .+ is full.+ Free some space"):
+        jobs.raise_error(failed)
 
 
 def test_job_error_values_round_trip() -> None:

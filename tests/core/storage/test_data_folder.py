@@ -48,8 +48,8 @@ def test_data_folder_of_later_version_is_refused_and_unchanged(tmp_path: Path, v
     before = sorted(data.rglob("*"))
     with pytest.raises(VigieError, match=r"version 99\.0"):
         open_data_folder(data)
-    for command in (["health"], ["runs", "list"], ["worker", "--once"]):
-        assert_one_line_error(vigie(*command), 1, "written by version 99.0 of Vigie")
+    for command, code in ((["health"], 2), (["runs", "list"], 1), (["worker", "--once"], 1)):
+        assert_one_line_error(vigie(*command), code, "written by version 99.0 of Vigie")
     assert (data / FORMAT_FILE).read_text() == text
     assert sorted(data.rglob("*")) == before
 
@@ -66,7 +66,7 @@ def test_damaged_format_file_is_written_again(text: str, tmp_path: Path) -> None
 def test_data_folder_that_is_a_file_is_one_line(tmp_path: Path, vigie: Command) -> None:
     (tmp_path / "file").write_text("no folder")
     process = vigie("health", VIGIE_DATA_DIR=str(tmp_path / "file"))
-    assert_one_line_error(process, 1, "cannot be used")
+    assert_one_line_error(process, 2, "cannot be used")
 
 
 def test_read_only_data_folder_is_reported_by_health(tmp_path: Path, vigie: Command) -> None:
@@ -74,14 +74,14 @@ def test_read_only_data_folder_is_reported_by_health(tmp_path: Path, vigie: Comm
     if subprocess.run(["mount", "--bind", str(data), str(data)], capture_output=True, check=False).returncode:
         pytest.skip("mounting needs root")
     try:
-        assert vigie("health").returncode == 0
+        assert "not writable" not in vigie("health").stdout
         subprocess.run(["mount", "-o", "remount,ro,bind", str(data)], check=True)
         process = vigie("health")
-        assert process.returncode == 1
+        assert process.returncode == 2
         assert "is not writable" in process.stdout
         assert "Traceback" not in process.stderr
         new = vigie("health", VIGIE_DATA_DIR=str(data / "new"))
-        assert_one_line_error(new, 1, "cannot be used")
+        assert_one_line_error(new, 2, "cannot be used")
     finally:
         subprocess.run(["umount", "-l", str(data)], check=True)
 
@@ -99,7 +99,7 @@ def test_health_says_where_a_damaged_file_went(damage: str, tmp_path: Path, vigi
     assert aside.read_bytes() == b"this is no database\n" * 500
     assert str(aside) in process.stdout
     again = vigie("health")
-    assert again.returncode == 0
+    assert again.returncode == 1, "it needs attention, and nothing fails"
     assert str(aside) in again.stdout
     aside.unlink()
     assert "moved" not in vigie("health").stdout
@@ -133,7 +133,7 @@ except OSError:
 
 
 def test_files_of_commands_are_private(tmp_path: Path, vigie: Command) -> None:
-    assert vigie("health").returncode == 0
+    assert vigie("health").returncode == 0, "nothing runs, and no job waits"
     process = vigie("sample", "gas_daily", "--out", tmp_path / "data" / "gas.csv")
     assert process.returncode == 0, process.stderr
     assert vigie("worker", "--once").returncode == 0

@@ -1,8 +1,6 @@
 """Feedback records, their delivery to S3, verdict counts, and thresholds proposed from verdicts."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -18,7 +16,7 @@ import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -45,6 +43,8 @@ from core.tasks.anomalies.run import apply_model, detect, load_detection
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
 from tests.conftest import assert_no_hang
+from tests.support.commands import start_code
+from tests.support.concurrency import wait_until
 from tests.support.servers import S3_SECRET, S3_USER, ServerProcess, make_s3_client, make_s3_server
 
 BOB = Actor("bob", "tests")
@@ -378,14 +378,10 @@ def test_feedback_store_recovers_from_kill_after_upload(
     for entry in records:
         offline.add_record(entry)
     arguments = [str(tmp_path / "feedback"), BUCKET_NAME, "eu-west-3", server.url, S3_USER, S3_SECRET]
-    child = subprocess.Popen(
-        [sys.executable, "-c", SLOW_SENDER_CODE, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "put\n"
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait(10)
-    child.stdout.close()
+    sender = start_code(SLOW_SENDER_CODE, *arguments)
+    wait_until(lambda: (sender.folder / "stdout").read_text() == "put\n")
+    sender.kill()
+    sender.wait(10)
     assert (len(read_bucket(server)), store.count_pending()) == (1, 3)
     assert store.send_pending() == 3
     assert sorted(read_bucket(server)) == sorted(entry.key for entry in records) == list_files(tmp_path)
@@ -403,7 +399,7 @@ def test_feedback_store_two_senders_make_no_duplicates(
         "FeedbackStore(Path(sys.argv[1]), Bucket(*sys.argv[2:])).send_pending()"
     )
     arguments = [str(tmp_path / "feedback"), BUCKET_NAME, "eu-west-3", server.url, S3_USER, S3_SECRET]
-    second_sender = subprocess.Popen([sys.executable, "-W", "error", "-c", code, *arguments], cwd=ROOT)
+    second_sender = start_code(code, *arguments)
     while store.count_pending():
         store.send_pending()
     assert second_sender.wait(30) == 0
@@ -620,7 +616,6 @@ def test_label_table_expands_events_to_rows(workspace: Workspace) -> None:
 
 
 @given(st.sampled_from(["=", "+", "-", "@", "\t", "\r"]), st.text(max_size=20))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_feedback_export_contains_no_formula(tmp_path: Path, first: str, rest: str) -> None:
     try:
         entry = make_record(

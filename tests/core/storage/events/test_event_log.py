@@ -2,8 +2,6 @@
 
 import json
 import logging
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +12,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core import __version__
 from core.actor import Actor
 from core.data.dataset import Dataset
+from core.operations.feedback import FeedbackInput, submit_feedback
 from core.runs.tracked_run import Run, record_event, track_run
 from core.settings import ROOT
 from core.storage.events.log import Details, Event, EventLog, build_event_schema
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
+from tests.support.commands import start_code
 
 ACTOR = Actor("ada", "Vigie test")
 APPEND_SCRIPT = """
@@ -57,6 +58,42 @@ def log(tmp_path: Path) -> EventLog:
 
 
 # ---- the schema ----------------------------------------------------------------------------------------------------
+
+UNIFIED_LOG = {
+    "timestamp": "2024-09-17T10:12:34.123Z",
+    "event": "model_execution",
+    "model_name": "IsolationForest",
+    "model_version": "1.0.0",
+    "application_name": "AnomalyDetectionApp",
+    "response_time": 1.345,
+    "log_level": "INFO",
+    "status": "completed",
+    "cpu_usage": 15.2,
+    "memory_usage": 62.5,
+    "details": {
+        "anomalies_count": 5,
+        "noise_points_count": 2,
+        "successful_predictions": 10,
+        "failed_predictions": 1,
+        "inputs": {"region": "Île-de-France", "social_movement": 1, "month": 9, "day_of_week": 2},
+    },
+}
+"""Unified log of the earlier dashboards, whose users read these fields."""
+
+
+@pytest.mark.parametrize("field", [*UNIFIED_LOG, *(f"details.{name}" for name in UNIFIED_LOG["details"])])  # type: ignore[attr-defined]
+def test_field_of_the_unified_log_is_kept(field: str) -> None:
+    validate_event(UNIFIED_LOG)
+    written = json.loads(Event.model_validate(UNIFIED_LOG).to_json_line())
+    expected: Any = UNIFIED_LOG
+    for name in field.split("."):
+        written, expected = written[name], expected[name]
+    if field == "timestamp":
+        assert datetime.fromisoformat(written) == datetime.fromisoformat(expected)
+    elif field == "details":
+        assert written.keys() >= expected.keys()
+    else:
+        assert written == expected
 
 
 def test_event_schema_matches_published_file() -> None:
@@ -112,10 +149,7 @@ def test_event_log_has_one_file_per_month(log: EventLog) -> None:
 
 
 def test_event_log_two_processes_write_whole_lines(log: EventLog) -> None:
-    writers = [
-        subprocess.Popen([sys.executable, "-c", APPEND_SCRIPT, str(log.folder), name], cwd=ROOT)
-        for name in ("left", "right")
-    ]
+    writers = [start_code(APPEND_SCRIPT, log.folder, name) for name in ("left", "right")]
     assert [writer.wait(60) for writer in writers] == [0, 0]
     assert len(read_lines(log.folder)) == 1000
     assert len({event.event for event in log.read_events()}) == 1000
@@ -243,6 +277,7 @@ def test_run_is_one_event_and_one_mlflow_run(
     validate_event(written)
     assert (written["event"], written["status"], written["log_level"]) == ("model_execution", status, level)
     assert (written["model_name"], written["application_name"]) == ("isolation-forest", "Vigie test")
+    assert (written["application_version"], written["model_version"]) == (__version__, written["run_id"])
     failed = isinstance(error, Exception)
     assert written["error_type"] == (type(error).__name__ if failed else None)
     assert written["error_message"] == (str(error) if failed else None)
@@ -297,3 +332,27 @@ def test_unwritable_event_log_keeps_result(
         work_in_run(run, None)
     assert (run.status, run.delivered) == ("completed", True)
     assert "events of runs wait" in caplog.text
+
+
+def test_event_and_feedback_name_the_model_that_a_run_applies(workspace: Workspace, dataset: Dataset) -> None:
+    """Its registered version, newest first, or the run that trained it."""
+    with track_run("anomalies", "isolation-forest", {}, dataset, ACTOR, workspace) as trained:
+        pass
+
+    def give_feedback(run_id: str) -> str | None:
+        submit_feedback(FeedbackInput("anomalies", run_id, rating=4), workspace=workspace, actor=ACTOR)
+        return workspace.feedback.read_records()[-1].model_version
+
+    def apply_model() -> str | None:
+        with track_run("anomalies", "isolation-forest", {"model_run": trained.id}, dataset, ACTOR, workspace) as run:
+            pass
+        version = workspace.events.read_events()[-1].model_version
+        assert version == give_feedback(run.id) == give_feedback(trained.id)
+        return version
+
+    assert apply_model() == trained.id
+    client = workspace.tracking.open_client()
+    client.create_registered_model("gas")
+    for number in (1, 2):
+        client.create_model_version("gas", f"runs:/{trained.id}/model", trained.id)
+        assert apply_model() == f"gas/{number}"

@@ -18,7 +18,7 @@ from core.actor import Actor
 from core.errors import ServiceUnavailableError
 from core.outbox import deliver
 from core.runs.tracked_run import record_event
-from core.settings import Settings
+from core.settings import ROOT, Settings
 from core.storage.events.cursor import BATCH_LINES, LogCursor
 from core.storage.events.elasticsearch import EventStream
 from core.storage.events.es_mapping import INDEX_MAPPING, STREAM_NAME, document_to_event, line_to_document
@@ -111,6 +111,26 @@ def test_event_stream_delivers_once_and_in_order(server: ServerProcess, tmp_path
     assert stream.deliver_pending() == 0
     log.add(make_event(1200))
     assert (stream.count_pending(), stream.deliver_pending(), stream.count_pending()) == (1, 1, 0)
+
+
+def test_kibana_panel_sums_the_anomalies_of_each_entity(server: ServerProcess, tmp_path: Path) -> None:
+    """The panel's own query, as Kibana sends it, over three runs that found 1, 2 and 3 anomalies in one region."""
+    from elasticsearch import Elasticsearch
+
+    log = EventLog(tmp_path / "events")
+    for number in (1, 2, 3):
+        counts = [EntityCount(entity="nord", count=number), EntityCount(entity="sud", count=10)]
+        log.add(make_event(number, details=Details(anomalies_by_entity=counts)))
+    EventStream(log.folder, server.url).deliver_pending()
+    read_documents(server.url)  # refreshes the index
+    lines = (ROOT / "docs" / "kibana" / "vigie.ndjson").read_text(encoding="utf-8").splitlines()
+    [panel] = [entry for entry in map(json.loads, lines) if entry["id"] == "vigie-entities"]
+    spec = json.loads(json.loads(panel["attributes"]["visState"])["params"]["spec"])
+    with Elasticsearch(server.url, request_timeout=20) as client:
+        answer: Any = client.search(index=STREAM_NAME, **spec["data"]["url"]["body"]).body
+    for name in spec["data"]["format"]["property"].split("."):
+        answer = answer[name]
+    assert {bucket["key"]: bucket["anomalies"]["value"] for bucket in answer} == {"sud": 30, "nord": 6}
 
 
 def test_event_stream_round_trips_events(server: ServerProcess, tmp_path: Path) -> None:
