@@ -25,6 +25,14 @@ def check_server(uri: str) -> str:
     return request(uri, "/version", REQUEST_TIMEOUT_S).strip()
 
 
+def load_artifact_library(location: str | None) -> None:
+    """Import the library of the artifact store at `location`, where `check_artifacts` needs one."""
+    if location and urlsplit(location).scheme not in ("", "file"):
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        get_artifact_repository(location)
+
+
 def check_artifacts(uri: str, location: str | None) -> None:
     """Check the artifact store at `location`, or that of the server `uri` where `location` is None.
 

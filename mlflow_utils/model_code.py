@@ -12,6 +12,7 @@ from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
+read_version = cache(version)  # of a distribution; each time, the library reads a file
 CODE_FOLDER = "code"  # below the folder of the model; the name is MLflow's
 NAMED_IMPORTS = ("import_module", "LazyModule")  # calls that import the module with the name they are given
 
@@ -87,7 +88,7 @@ def pin_distributions(names: Collection[str]) -> list[str]:
         >>> pin.startswith("numpy==")
         True
     """
-    return [f"{name}=={version(name).partition('+')[0]}" for name in sorted(set(names), key=str.casefold)]
+    return [f"{name}=={read_version(name).partition('+')[0]}" for name in sorted(set(names), key=str.casefold)]
 
 
 def extend_packages(folder: Path) -> None:
@@ -102,6 +103,7 @@ def extend_packages(folder: Path) -> None:
             paths.append(str(package_folder))
 
 
+@cache
 def _find_file(root: Path, name: str) -> Path | None:
     path = root.joinpath(*name.split("."))
     return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)

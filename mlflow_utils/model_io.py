@@ -11,7 +11,7 @@ import tempfile
 import threading
 import warnings
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,11 @@ def save_model(folder: Path, model: Any, example: Any, prediction: Any, policy: 
     with tempfile.TemporaryDirectory() as temp_folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an input example would run the model once more, in a child process
         model_path = Path(temp_folder) / MODEL_FILE.name
-        _dump_model(model, model_path, policy.trusted_types)
+        names = _dump_model(model, model_path, policy.trusted_types)
         import mlflow.pyfunc
         from mlflow.models import infer_signature
 
-        code, type_libraries = _collect_code(model_path, policy)
+        code, type_libraries = _collect_code(names, policy)
         mlflow.pyfunc.save_model(
             folder,
             loader_module=policy.loader_module,
@@ -98,7 +98,7 @@ def read_model(path: Path, trusted_types: Collection[str]) -> Any:
         with _read_lock:
             return skops.io.load(path, trusted=list(trusted_types))
     except UntrustedTypesFoundException as error:
-        raise UntrustedModelError(_list_untrusted_types(path, trusted_types)) from error
+        raise UntrustedModelError(_join_untrusted_types(list_types(path), trusted_types)) from error
     except Exception as error:
         raise UntrustedModelError(f"{type(error).__name__}: {error}") from error
 
@@ -112,25 +112,27 @@ def compute_digest(folder: Path) -> str:
         raise UntrustedModelError(f"no {MODEL_FILE.name} in it") from error
 
 
-def _collect_code(path: Path, policy: ModelPolicy) -> tuple[ModelCode, tuple[str, ...]]:
-    """Return the code of the loader and of the classes in a skops file, and the distributions of other classes."""
-    names = list_types(path)
+def _collect_code(names: Sequence[str], policy: ModelPolicy) -> tuple[ModelCode, tuple[str, ...]]:
+    """Return the code of the loader and of the classes `names`, and the distributions of those of other packages."""
     code = collect_code(policy.source, [policy.loader_module, *names], policy.algorithm_packages)
     others = {name.partition(".")[0] for name in names if name.partition(".")[0] not in code.modules}
     return code, find_distributions(others)
 
 
-def _dump_model(model: Any, path: Path, trusted_types: Collection[str]) -> None:
+def _dump_model(model: Any, path: Path, trusted_types: Collection[str]) -> list[str]:
+    """Write the file of a model and return its classes, as `list_types` does."""
     import skops.io
 
     try:
         skops.io.dump(model, path, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
     except Exception as error:
         raise UntrustedModelError(f"{type(error).__name__}: {error}") from error
-    if untrusted_types := _list_untrusted_types(path, trusted_types):
+    names = list_types(path)
+    if untrusted_types := _join_untrusted_types(names, trusted_types):
         raise UntrustedModelError(untrusted_types)
+    return names
 
 
-def _list_untrusted_types(path: Path, trusted_types: Collection[str]) -> str:
-    """Return the untrusted classes in the file, as text; "" for none."""
-    return ", ".join(sorted(set(list_types(path)) - set(trusted_types)))
+def _join_untrusted_types(names: Collection[str], trusted_types: Collection[str]) -> str:
+    """Return those of the classes that are not trusted, as text; "" for none."""
+    return ", ".join(sorted(set(names) - set(trusted_types)))

@@ -6,6 +6,8 @@ import os
 import urllib.error
 import urllib.request
 
+from mlflow_utils import google_identity
+
 
 def request(uri: str, path: str, timeout_s: float, body: object = None) -> str:
     """Return the text of the response, at most 1 MB.
@@ -15,7 +17,7 @@ def request(uri: str, path: str, timeout_s: float, body: object = None) -> str:
     http_request = urllib.request.Request(
         f"{uri.rstrip('/')}{path}",
         None if body is None else json.dumps(body).encode(),
-        {"Content-Type": "application/json", **_build_auth_header()},
+        {"Content-Type": "application/json", **_build_auth_header(uri)},
     )
     try:
         with urllib.request.urlopen(http_request, timeout=timeout_s) as response:
@@ -25,8 +27,10 @@ def request(uri: str, path: str, timeout_s: float, body: object = None) -> str:
         raise
 
 
-def _build_auth_header() -> dict[str, str]:
+def _build_auth_header(uri: str) -> dict[str, str]:
     """Return the authorization header of the MLflow client, from the same environment variables."""
+    if google_identity.is_requested():
+        return google_identity.build_header(uri)
     user, password, token = (
         os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD", "TOKEN")
     )

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlflow_utils.run_record import Record
-from mlflow_utils.tracking import KEY_TAG, Tracking
+from mlflow_utils.tracking import KEY_TAG, MlflowUnavailableError, Tracking
 
 MODEL_PAGES = "?workflowType=machine_learning"
 """Without it MLflow opens a run on the pages about language models, in a browser that has not chosen the others."""
@@ -30,7 +30,10 @@ def load_run(tracking: Tracking, run: str) -> StoredRun | None:
     local = None if record is None else StoredRun(record, tracking.spool.artifact_dir(record.key))
     if local is not None and _has_files(local.files):
         return local
-    return _download_run(tracking, run) or local  # a run that failed at its start has no files
+    downloaded = _download_run(tracking, record.id if record else run)
+    if local is None or downloaded is None:
+        return downloaded or local  # a run that failed at its start has no files
+    return StoredRun(local.record, downloaded.files)  # MLflow makes text of all parameters
 
 
 def load_record(tracking: Tracking, run: str) -> Record | None:
@@ -38,7 +41,7 @@ def load_record(tracking: Tracking, run: str) -> Record | None:
     record = tracking.spool.find_run(run)
     if record is not None:
         return record
-    client, stored = _fetch_run(tracking, run)
+    client, stored = fetch_run(tracking, run)
     return None if stored is None else _read_record(tracking, client, stored)
 
 
@@ -57,12 +60,27 @@ def find_completed_run(tracking: Tracking, tag: str, value: str) -> Record | Non
     return to_record(completed[0], _get_experiment_name(client, completed[0])) if completed else None
 
 
+def find_registered_version(tracking: Tracking, run: Record) -> str:
+    """Return NAME/NUMBER of the newest registered version of a run's model.
+
+    Returns "" where there is none or MLflow does not answer in time. Raises the errors of MLflow.
+    """
+    if not run.run_id:
+        return ""
+    try:
+        versions = tracking.query(lambda: tracking.open_client().search_model_versions(f"run_id = '{run.run_id}'"))
+    except MlflowUnavailableError:
+        return ""
+    newest = max(versions, key=lambda version: version.creation_timestamp, default=None)
+    return f"{newest.name}/{newest.version}" if newest else ""
+
+
 def fetch_files(tracking: Tracking, stored: StoredRun) -> None:
     """Replace the files of a run by those that MLflow has. Does nothing where MLflow does not have it or not answer.
 
     Raises the errors of MLflow and OSError.
     """
-    client, mlflow_run = _fetch_run(tracking, stored.record.run_id)
+    client, mlflow_run = fetch_run(tracking, stored.record.run_id)
     if mlflow_run is not None and not is_pending(tracking, stored.record.key):
         _download_files(client, mlflow_run.info.run_id, stored.files)
 
@@ -106,19 +124,17 @@ def to_record(run: Any, experiment: str) -> Record:
     )
 
 
-def get_run_url(tracking: Tracking, record: Record, public_uri: str = "") -> str:
-    """Return the URL of a run in the MLflow UI; "" without a server, without an answer, or before delivery."""
-    base = public_uri or tracking.uri
-    if not base.startswith("http") or not record.run_id or not tracking.is_reachable():
+def get_run_url(tracking: Tracking, record: Record, base: str) -> str:
+    """Return the URL of a run in the MLflow UI at `base`; "" without a server or an answer, or before delivery."""
+    if not base or not record.run_id or not tracking.is_reachable():
         return ""
     experiment = tracking.open_client().get_run(record.run_id).info.experiment_id
     return f"{base.rstrip('/')}/#/experiments/{urllib.parse.quote(experiment)}/runs/{record.run_id}{MODEL_PAGES}"
 
 
-def get_experiment_url(tracking: Tracking, experiment: str = "", public_uri: str = "") -> str:
-    """Return the URL of an experiment, or of all, in the MLflow UI; "" without a server or without an answer."""
-    base = public_uri or tracking.uri
-    if not base.startswith("http") or not tracking.is_reachable():
+def get_experiment_url(tracking: Tracking, experiment: str, base: str) -> str:
+    """Return the URL of an experiment, or of all (""), in the MLflow UI at `base`; "" without a server or an answer."""
+    if not base or not tracking.is_reachable():
         return ""
     stored_experiment = tracking.open_client().get_experiment_by_name(experiment) if experiment else None
     page = (
@@ -137,7 +153,7 @@ def _is_run_id(run: str) -> bool:
     return len(run) == 32 and all(letter in "0123456789abcdef" for letter in run)
 
 
-def _fetch_run(tracking: Tracking, run: str) -> tuple[Any, Any]:
+def fetch_run(tracking: Tracking, run: str) -> tuple[Any, Any]:
     """Return a client of MLflow and its run; None for an unknown run, or where MLflow does not answer."""
     if not _is_run_id(run) or not tracking.is_reachable():
         return None, None
@@ -160,7 +176,7 @@ def _find_by_key(client: Any, key: str) -> Any:
 
 
 def _download_run(tracking: Tracking, run: str) -> StoredRun | None:
-    client, stored = _fetch_run(tracking, run)
+    client, stored = fetch_run(tracking, run)
     if stored is None:
         return None
     folder = tracking.spool.artifact_dir(stored.data.tags.get(KEY_TAG, run))

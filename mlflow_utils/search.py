@@ -9,7 +9,8 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby, product
 from typing import Any
 
 from mlflow_utils.run_record import Record
@@ -23,6 +24,9 @@ NON_PLAIN = re.compile(r"[^A-Za-z0-9 .:/-]+")
 DIGEST = re.compile(r"[0-9a-f]{8,64}")
 MILLISECONDS = re.compile(r"[0-9]{1,15}")
 MAX_PATTERN_LENGTH = 200  # characters of user input in a filter of MLflow
+WORD_ATTRIBUTES = ("attributes.run_name", "tags.`dataset.files`", "tags.`user`")
+"""Attributes of a run in MLflow that the words of a search are looked for in, besides the label of its task."""
+MAX_FILTERED_WORDS = 2  # words that MLflow looks for; runs with them are searched here for the others
 RUNNING = "running"
 MLFLOW_STATES = {**MLFLOW_STATUS, RUNNING: "RUNNING"}
 
@@ -39,6 +43,8 @@ class RunFilter:
     text                part of the name, id, error, or of the value of a parameter
     stored_text         the same text in the words of stored names, where those on screen are translated; "" for none
     owner               the user of the runs, exactly; None for runs of all users
+    words               each of them is part of the name, of the name of a file or user, or of the label of the task
+    labels              name of a task → its label for the reader; runs of other tasks are left out; {} for all tasks
     """
 
     task: str = ""
@@ -51,6 +57,8 @@ class RunFilter:
     text: str = ""
     stored_text: str = ""
     owner: str | None = None
+    words: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 ALL_RUNS = RunFilter()
@@ -81,6 +89,7 @@ def search(tracking: Tracking, run_filter: RunFilter = ALL_RUNS, limit: int = 50
     pending = [RunListItem(record, record.status, is_pending=True) for record in tracking.spool.list_pending()]
     keys = {item.record.key for item in pending}
     after = _parse_cursor(token)
+    given_names = tracking.spool.list_given_names()
     names = {waiting.key: waiting.name for waiting in tracking.spool.list_waiting_names()}
     delivered = (
         _rename(item, names)
@@ -91,7 +100,8 @@ def search(tracking: Tracking, run_filter: RunFilter = ALL_RUNS, limit: int = 50
         heapq.merge(sorted(pending, key=_make_cursor), delivered, key=_make_cursor), run_filter, limit, after
     )
     with suppress(OSError):  # the disk is full: names that others changed are taken over later
-        tracking.spool.follow_names({item.record.key: item.record.name for item in page.runs if not item.is_pending})
+        listed_names = {item.record.key: item.record.name for item in page.runs if not item.is_pending}
+        tracking.spool.follow_names(listed_names, given_names)
     return page
 
 
@@ -124,7 +134,26 @@ def matches(item: RunListItem, run_filter: RunFilter) -> bool:
         and run_filter.owner in (None, record.tags.get("user", ""))
         and _digest_matches(record, run_filter.data)
         and _has_text(record, run_filter)
+        and (not run_filter.labels or record.experiment in run_filter.labels)
+        and has_words(run_filter.words, _list_texts(record, run_filter))
     )
+
+
+def has_words(words: Iterable[str], texts: Iterable[str]) -> bool:
+    """Tell whether each of the `words` is part of one of the texts, in upper or lower case.
+
+    Example:
+        >>> texts = ("sample_gas.csv", "anna")
+        >>> has_words(["gas", "ANNA"], texts), has_words(["gas", "bob"], texts)
+        (True, False)
+    """
+    joined = "\n".join(texts).casefold()
+    return all(word.casefold() in joined for word in words)
+
+
+def _list_texts(record: Record, run_filter: RunFilter) -> list[str]:
+    label = run_filter.labels.get(record.experiment, record.experiment)
+    return [record.name, record.tags.get("dataset.files", ""), record.tags.get("user", ""), label]
 
 
 def _has_text(record: Record, run_filter: RunFilter) -> bool:
@@ -180,19 +209,84 @@ def _paginate(items: Iterable[RunListItem], run_filter: RunFilter, limit: int, a
 
 def _search_mlflow(client: Any, run_filter: RunFilter, after: Cursor | None, limit: int) -> Iterator[RunListItem]:
     """Yield the runs of MLflow that may match, in the order of the list."""
-    names = {experiment.experiment_id: experiment.name for experiment in client.search_experiments()}
-    experiments = [number for number, name in names.items() if run_filter.task in ("", name)]
-    token = "" if experiments else None
+    names = {
+        experiment.experiment_id: experiment.name
+        for experiment in client.search_experiments()
+        if run_filter.task in ("", experiment.name) and (not run_filter.labels or experiment.name in run_filter.labels)
+    }
+    page_size = BATCH_SIZE if run_filter.text or len(run_filter.words) > MAX_FILTERED_WORDS else limit + 1
+    clauses = tuple(_build_filter(run_filter, after))
+    queries = [
+        _iter_runs(client, query, names, page_size)
+        for query in _plan_queries(client, MlflowQuery(tuple(names), clauses), run_filter, names)
+    ]
+    for _cursor, equal_runs in groupby(heapq.merge(*queries, key=_make_cursor), key=_make_cursor):
+        yield next(equal_runs)
+
+
+@dataclass(frozen=True)
+class MlflowQuery:
+    """Ids of experiments, and clauses that all runs in the answer pass."""
+
+    experiments: tuple[str, ...]
+    clauses: tuple[str, ...]
+
+    def intersect(self, other: "MlflowQuery") -> "MlflowQuery":
+        """Return the query for the runs that both find."""
+        shared = tuple(number for number in self.experiments if number in other.experiments)
+        return MlflowQuery(shared, (*self.clauses, *other.clauses))
+
+
+def _plan_queries(
+    client: Any, base: MlflowQuery, run_filter: RunFilter, names: Mapping[str, str]
+) -> Iterator[MlflowQuery]:
+    """Yield the queries that find all runs with the words of a filter; `base` alone without words.
+
+    A filter of MLflow has no OR. So one query is needed for each attribute in which a word may stand. Only attributes
+    that have the word in some run count.
+    """
+    words = sorted(set(run_filter.words), key=len, reverse=True)[:MAX_FILTERED_WORDS]
+    for parts in product(*(_list_word_queries(client, base, word, run_filter.labels, names) for word in words)):
+        query = base
+        for part in parts:
+            query = query.intersect(part)
+        if query.experiments:
+            yield query
+
+
+def _list_word_queries(
+    client: Any, base: MlflowQuery, word: str, labels: Mapping[str, str], names: Mapping[str, str]
+) -> list[MlflowQuery]:
+    """Return a query for the tasks whose label has a word, and one for each attribute that has it in other tasks."""
+    labelled = tuple(
+        number for number in base.experiments if has_words([word], [labels.get(names[number], names[number])])
+    )
+    others = tuple(number for number in base.experiments if number not in labelled)
+    queries = [MlflowQuery(others, (f"{name} ILIKE '{_build_pattern(word)}'",)) for name in WORD_ATTRIBUTES]
+    return [MlflowQuery(labelled, ()), *(query for query in queries if _has_runs(client, base.intersect(query)))]
+
+
+def _has_runs(client: Any, query: MlflowQuery) -> bool:
+    return bool(query.experiments) and bool(_fetch_runs(client, query, 1))
+
+
+def _iter_runs(client: Any, query: MlflowQuery, names: Mapping[str, str], page_size: int) -> Iterator[RunListItem]:
+    """Yield the runs that a query finds, in the order of the list."""
+    token = "" if query.experiments else None
     while token is not None:
-        runs = client.search_runs(
-            experiments,
-            " and ".join(_build_filter(run_filter, after)),
-            max_results=BATCH_SIZE if run_filter.text else limit + 1,
-            page_token=token or None,
-            order_by=["attributes.start_time DESC", "attributes.run_id ASC"],
-        )
+        runs = _fetch_runs(client, query, page_size, token)
         yield from (RunListItem(to_record(run, names[run.info.experiment_id]), _get_status(run)) for run in runs)
         token = runs.token or None
+
+
+def _fetch_runs(client: Any, query: MlflowQuery, limit: int, token: str = "") -> Any:
+    return client.search_runs(
+        list(query.experiments),
+        " and ".join(query.clauses),
+        max_results=limit,
+        page_token=token or None,
+        order_by=["attributes.start_time DESC", "attributes.run_id ASC"],
+    )
 
 
 def _build_filter(run_filter: RunFilter, after: Cursor | None) -> Iterator[str]:
@@ -208,9 +302,14 @@ def _build_filter(run_filter: RunFilter, after: Cursor | None) -> Iterator[str]:
     data = "dataset.digest" if DIGEST.fullmatch(run_filter.data) else "dataset.files"
     users = (("user", run_filter.user), ("user", run_filter.owner or ""))
     for tag, part in (("model_name", run_filter.model), *users, (data, run_filter.data)):
-        pattern = f"%{NON_PLAIN.sub('%', part[:MAX_PATTERN_LENGTH])}%"
+        pattern = _build_pattern(part)
         if pattern.strip("%"):
             yield f"tags.`{tag}` ILIKE '{pattern}'"
+
+
+def _build_pattern(text: str) -> str:
+    """Return the pattern of an MLflow filter that every value with this text in it fits."""
+    return f"%{NON_PLAIN.sub('%', text[:MAX_PATTERN_LENGTH])}%"
 
 
 def _get_status(run: Any) -> str:

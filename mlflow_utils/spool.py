@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS runs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     key TEXT UNIQUE NOT NULL,
     run_id TEXT NOT NULL DEFAULT '',
-    record TEXT NOT NULL,
+    record TEXT NOT NULL CHECK (json_valid(record)),
     state TEXT NOT NULL CHECK (state IN ('open', 'waiting', 'delivered')),
     owner TEXT NOT NULL,
     error TEXT NOT NULL DEFAULT ''
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS name_counts (
 );
 CREATE TABLE IF NOT EXISTS events (
     key TEXT PRIMARY KEY,
-    line TEXT NOT NULL
+    line TEXT NOT NULL CHECK (line = '' OR json_valid(line))
 );
 CREATE TABLE IF NOT EXISTS former_ids (
     run_id TEXT PRIMARY KEY,
@@ -184,6 +184,14 @@ class Spool:
         rows = self._file.fetch_rows(f"SELECT {RECORD_COLUMNS} FROM runs ORDER BY number DESC LIMIT ?", limit)
         return [_to_record(*row) for row in rows]
 
+    def list_undelivered_keys(self) -> set[str]:
+        """List the keys of the runs that last or wait, whose only files are on this machine."""
+        return {str(key) for (key,) in self._file.fetch_rows("SELECT key FROM runs WHERE state != 'delivered'")}
+
+    def list_texts(self) -> list[str]:
+        """List the records of all runs that started on this machine, as JSON."""
+        return [str(text) for (text,) in self._file.fetch_rows("SELECT record FROM runs")]
+
     # ---- names ------------------------------------------------------------------------------------------------------
 
     def take_number(self, name: str) -> int:
@@ -218,8 +226,16 @@ class Spool:
         """Note that MLflow has a name, unless a newer one has replaced it."""
         self._execute("UPDATE run_names SET waits = 0 WHERE key = ? AND name = ?", run_name.key, run_name.name)
 
-    def follow_names(self, names: Mapping[str, str]) -> None:
-        """Take over the names (key → name) that MLflow has for runs of this machine, except where a newer one waits."""
+    def list_given_names(self) -> dict[str, str]:
+        """List the names that people gave to runs or that MLflow had for them, by key of the run."""
+        return dict(self._file.fetch_rows("SELECT key, name FROM run_names"))
+
+    def follow_names(self, names: Mapping[str, str], given_names: Mapping[str, str]) -> None:
+        """Take over the names (key → name) that MLflow has for runs of this machine.
+
+        A name that waits for MLflow remains, and so does one that was given since `given_names` were listed, before
+        MLflow was asked: the name in its answer may be older.
+        """
         places = ", ".join("?" for _ in names)
         rows = self._file.fetch_rows(
             "SELECT runs.key, runs.run_id, coalesce(name, json_extract(record, '$.name')) FROM runs"
@@ -230,10 +246,11 @@ class Spool:
             if names[key] and names[key] != name:
                 self._execute(
                     "INSERT INTO run_names (key, run_id, name, waits) VALUES (?, ?, ?, 0)"
-                    " ON CONFLICT (key) DO UPDATE SET name = excluded.name WHERE NOT waits",
+                    " ON CONFLICT (key) DO UPDATE SET name = excluded.name WHERE NOT waits AND name = ?",
                     key,
                     run_id,
                     names[key],
+                    given_names.get(key),
                 )
 
     # ---- requests to create a run, whose responses may be lost ------------------------------------------------------

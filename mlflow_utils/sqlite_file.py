@@ -40,6 +40,7 @@ class SqliteFile:
     def __init__(self, path: Path, schema: str) -> None:
         self.path, self._schema = path.resolve(), schema
         try:
+            replace_damaged_file(self.path)  # SQLite reads some damaged pages without an error, and returns wrong rows
             self._repeat_after_repair(self._create_tables)
         except OSError:  # a full or read-only disk, which does not matter where the tables exist
             if not self.path.exists():

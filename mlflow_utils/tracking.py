@@ -5,28 +5,29 @@ waiting runs in the order of their start.
 """
 
 import logging
-import os
 import threading
 import time
 import urllib.error
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
+from mlflow_utils import google_identity
 from mlflow_utils.circuit_breaker import CallFailedError, CircuitBreaker
 from mlflow_utils.dataset_inputs import build_dataset_inputs
+from mlflow_utils.defaults import set_mlflow_defaults
+from mlflow_utils.delivery_lock import DeliveryLock
 from mlflow_utils.experiments import get_or_create_experiment
-from mlflow_utils.health import check_artifacts, check_server
+from mlflow_utils.health import check_artifacts, check_server, load_artifact_library
 from mlflow_utils.rest import request
 from mlflow_utils.run_record import Record, now_ms
 from mlflow_utils.spool import RunName, Spool
-from mlflow_utils.store_repair import StoreFile
+from mlflow_utils.store_repair import CREATION_LOCK, StoreFile
 
 T = TypeVar("T")
 
@@ -36,21 +37,10 @@ PING_TIMEOUT_S = 0.6
 BACKGROUND_PING_TIMEOUT_S = 5.0  # of a delivery in the background
 PING_PATH = "/api/2.0/mlflow/experiments/get?experiment_id=0"  # uses the database, unlike /health
 DUPLICATE_CHECK_S = 60.0  # after the delivery of a run, where a response of MLflow was lost
+DELIVERY_LOCK_TIMEOUT_S = 30.0  # of a delivery that waits for that of another thread or process
 BATCH_LIMITS = {"metrics": 1000, "params": 100, "tags": 100}  # limits of MLflow for one request
 KEY_TAG = "vigie.key"
 MLFLOW_STATUS = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-
-for _name, _value in {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
-    # waiting runs are sent again later, and MLflow's own retries would create duplicates
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it would appear in the output of the commands
-}.items():
-    os.environ.setdefault(_name, _value)  # MLflow's defaults wait four minutes for a dead server
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +60,7 @@ class Tracking:
     name, content = "MLflow", "runs"
 
     def __init__(self, uri: str, artefacts_location: str | None, folder: Path) -> None:
+        set_mlflow_defaults()
         self.uri = self.location = uri
         self.artefacts_location = artefacts_location
         self.spool = Spool(folder)
@@ -77,8 +68,8 @@ class Tracking:
         self._sends_over_network = self.is_remote or urlsplit(artefacts_location or "").scheme not in ("", "file")
         self._delivery_error = ""
         self._experiments: dict[str, str] = {}
-        self._store = StoreFile(uri, self.spool)
-        self._process_lock, self._thread_lock = FileLock(folder / "delivery.lock"), threading.Lock()
+        self.store = StoreFile(uri, artefacts_location, self.spool)
+        self._delivery_lock = DeliveryLock(folder)
         self._create_lock = threading.Lock()
         self._ping_breaker = CircuitBreaker("MLflow", PING_TIMEOUT_S)
         self._query_breaker = CircuitBreaker("MLflow", QUERY_TIMEOUT_S)
@@ -133,7 +124,7 @@ class Tracking:
         """
         self.spool.set_name(record, name)
         try:
-            self._call_with_timeout(self._delivery_calls, self._send_names)
+            self._call_with_timeout(self._delivery_calls, self._deliver_names)
         except MlflowUnavailableError as error:
             logger.warning("the name of run %s waits for MLflow: %s", record.key, error)
         return all(waiting.key != record.key for waiting in self.spool.list_waiting_names())
@@ -176,10 +167,18 @@ class Tracking:
         """Error of the last delivery, of this process or another; "" after a success."""
         return self._delivery_error or self.spool.last_error()
 
+    def load_client(self) -> None:
+        """Return at once, because `check` needs no slow import."""
+
     def check(self) -> str:
         """Return the version of MLflow, after the repair of a damaged SQLite file. Raises OSError or sqlite3.Error."""
-        self._store.repair_once()
+        google_identity.prepare_client()
+        self.store.repair_once()
         return check_server(self.uri)
+
+    def load_artifact_library(self) -> None:
+        """Import the library of the artifact store."""
+        load_artifact_library(self.artefacts_location)
 
     def check_artifacts(self) -> str:
         """Check the artifact store and return "". Raises OSError or the errors of the library of the store."""
@@ -224,17 +223,20 @@ class Tracking:
             raise MlflowUnavailableError(self._query_breaker.last_error) from error
 
     def open_client(self) -> Any:
-        """Return a client of MLflow. The first one for a new SQLite file creates its tables."""
+        """Return a client of MLflow, which creates missing tables. Raises MlflowUnavailableError for unusable ones."""
         import mlflow
 
-        self._store.repair_once()
-        with FileLock(self.spool.folder / "store.lock"):
+        google_identity.prepare_client()
+        self.store.repair_once()
+        if problem := self.store.find_version_problem() or self.store.create_once():
+            raise MlflowUnavailableError(problem)
+        with FileLock(self.spool.folder / CREATION_LOCK):
             return mlflow.MlflowClient(self.uri)
 
     def get_experiment_id(self, client: Any, name: str) -> str:
         """Return the id of an experiment, which is created where it is missing and restored where it was deleted."""
         if name not in self._experiments:
-            with FileLock(self.spool.folder / "store.lock"):
+            with FileLock(self.spool.folder / CREATION_LOCK):
                 self._experiments[name] = get_or_create_experiment(client, name, self.artefacts_location)
         return self._experiments[name]
 
@@ -279,17 +281,14 @@ class Tracking:
 
     def _deliver_all(self) -> None:
         """Deliver all waiting runs, new ones included. Raises the first error at the end."""
-        try:
-            with self._thread_lock, self._process_lock.acquire(timeout=30):
-                tried_keys: set[str] = set()
-                failures: list[Exception] = []
-                while pending := [record for record in self.spool.list_pending() if record.key not in tried_keys]:
-                    failures += self._send_all(sorted(pending, key=lambda record: record.key in self._failed_keys))
-                    tried_keys |= {record.key for record in pending}
-                self._delete_duplicates()
-                self._send_names()
-        except Timeout as error:
-            raise MlflowUnavailableError("another process is delivering") from error
+        with self._delivery_lock.hold(DELIVERY_LOCK_TIMEOUT_S):
+            tried_keys: set[str] = set()
+            failures: list[Exception] = []
+            while pending := [record for record in self.spool.list_pending() if record.key not in tried_keys]:
+                failures += self._send_all(sorted(pending, key=lambda record: record.key in self._failed_keys))
+                tried_keys |= {record.key for record in pending}
+            self._delete_duplicates()
+            self._send_names()
         self._delivery_error = _format_error(failures[0]) if failures else ""
         if failures:
             raise failures[0]
@@ -343,13 +342,17 @@ class Tracking:
         self.spool.mark_delivered(record)
         self._awaiting_files.discard(record.key)
 
+    def _deliver_names(self) -> None:
+        """Send the new names, after another thread or process that may be sending older ones."""
+        with self._delivery_lock.hold(STEP_TIMEOUT_S):
+            self._send_names()
+
     def _send_names(self) -> None:
         """Send the new names of runs that MLflow has. A run that was deleted there needs no name."""
         for run_name in self.spool.list_waiting_names():
-            if not run_name.run_id:
-                continue
-            self._send_name(run_name)
-            self.spool.confirm_name(run_name)
+            if run_name.run_id:
+                self._send_name(run_name)
+                self.spool.confirm_name(run_name)
 
     def _send_name(self, run_name: RunName) -> None:
         from mlflow.exceptions import MlflowException
@@ -391,7 +394,5 @@ def _format_error(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _iter_batches(entries: Sequence[T], size: int) -> Iterator[list[T]]:
-    remaining = iter(entries)
-    while batch := list(islice(remaining, size)):
-        yield batch
+def _iter_batches(entries: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (entries[start : start + size] for start in range(0, len(entries), size))

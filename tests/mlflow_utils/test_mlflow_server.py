@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -28,9 +26,12 @@ from core.settings import ROOT
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
+from mlflow_utils import google_identity
 from mlflow_utils.tracking import Tracking
 from tests.conftest import deliver_all
 from tests.support import servers
+from tests.support.cloud_run_gate import TOKEN_S, open_gate, write_key_file
+from tests.support.commands import run_module
 from tests.support.servers import ServerProcess
 
 pytestmark = pytest.mark.server
@@ -121,10 +122,8 @@ def test_mlflow_server_loads_model_by_alias_in_another_process(
     assert [model.name for model in client.search_registered_models()] == [MODEL_NAME]
 
     scores_path = tmp_path / "scores"
-    command = [sys.executable, "-c", SCORING_CODE, MODEL_NAME, str(scores_path)]
-    process = subprocess.run(
-        command, env=make_environment(tmp_path / "other", mlflow), capture_output=True, text=True, check=False
-    )
+    environment = make_environment(tmp_path / "other", mlflow)
+    process = run_module("tests.support.code", SCORING_CODE, MODEL_NAME, scores_path, environment=environment)
     assert process.returncode == 0, process.stderr
     assert np.array_equal(np.sort(np.fromfile(scores_path))[::-1], detection.rows["score"].to_numpy())
 
@@ -227,3 +226,34 @@ def test_mlflow_server_gets_runs_after_credentials_are_fixed(
     ).state != "works":
         assert time.monotonic() < deadline, mlflow_health
     assert mlflow_health.version == installed("mlflow")
+
+
+# ---- MLflow behind Cloud Run ---------------------------------------------------------------------------------------
+
+
+def test_identity_tokens_are_renewed_when_they_expire(
+    tmp_path: Path, sample: Dataset, mlflow: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs and their files pass a gate that wants a token, also after the first one has expired."""
+    with open_gate(mlflow.url) as gate:
+        workspace = Workspace.in_folder(tmp_path, Tracking(gate.url, None, tmp_path / "runs"))
+        assert not record_run(1, sample, workspace)
+        assert gate.refused
+        write_key_file(tmp_path / "key.json", gate)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+        monkeypatch.setenv("MLFLOW_TRACKING_AUTH", google_identity.NAME)
+        deliver_all(workspace)
+        refused_before, given_before = gate.refused, gate.given
+
+        time.sleep(TOKEN_S)
+        gate.expire_tokens()
+        record_run(2, sample, workspace)
+        deliver_all(workspace)
+        assert (gate.refused, gate.audiences) == (refused_before, {gate.url})
+        assert gate.given > given_before
+        client = MlflowClient(mlflow.url)
+        experiment = client.get_experiment_by_name("guarded")
+        assert experiment is not None
+        runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"], max_results=2)
+        assert sorted(run.data.params["number"] for run in runs) == ["1", "2"]
+        assert {file.path for run in runs for file in client.list_artifacts(run.info.run_id)} >= {"note.txt"}

@@ -6,10 +6,11 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from shutil import copytree
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
@@ -44,16 +45,25 @@ def list_aside(file: Path) -> list[Path]:
     return [path for path in sorted(file.parent.glob(f"{file.name}.moved-*")) if path.suffix not in (".db-wal", "")]
 
 
-@settings(max_examples=60)
+@pytest.fixture(scope="module")
+def filled_spool(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Folder of a spool with 60 runs, which tests copy, and the keys of the runs."""
+    folder = tmp_path_factory.mktemp("spool")
+    return folder, fill_spool(folder, 60)
+
+
 @given(
     kind=st.sampled_from(["header", "zeros", "noise", "cut", "text", "emptied"]),
     seed=st.integers(0, 10**6),
     in_wal=st.booleans(),
 )
-def test_damaged_spool_is_replaced_and_keeps_readable_runs(kind: str, seed: int, in_wal: bool) -> None:
-    with TemporaryDirectory() as temp:
+def test_damaged_spool_is_replaced_and_keeps_readable_runs(
+    filled_spool: tuple[Path, list[str]], kind: str, seed: int, in_wal: bool
+) -> None:
+    filled_folder, keys = filled_spool
+    with TemporaryDirectory(dir=filled_folder.parent) as temp:
         folder, place = Path(temp), random.Random(seed)
-        keys = fill_spool(folder, 60)
+        copytree(filled_folder, folder, dirs_exist_ok=True)
         file = folder / "spool.db"
         if not in_wal:
             with closing(sqlite3.connect(file)) as connection:

@@ -1,9 +1,7 @@
 """Tracking of runs with a real MLflow server that is killed, hangs and restarts."""
 
-import os
+import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +13,12 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.runs.stored_runs import get_run_cost, get_run_url, is_pending, load_run
 from core.runs.tracked_run import track_run
-from core.settings import ROOT
 from core.workspace import Workspace
 from mlflow_utils import runs as mlflow_runs
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY_TAG, Tracking
 from tests.conftest import StartServer, assert_no_hang, create_workspace, find_free_port, kill_process_tree
+from tests.support.commands import run_code
 
 ACTOR = Actor("alice", "tests")
 
@@ -137,8 +135,7 @@ def test_tracking_does_not_wait_for_absent_server(tmp_path: Path, empty_store: P
 
 def test_tracking_killed_process_leaves_interrupted_run(tmp_path: Path, workspace: Workspace) -> None:
     script = f"""
-import os, sys
-sys.path.insert(0, {str(ROOT)!r})
+import os
 from pathlib import Path
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import Tracking
@@ -147,7 +144,7 @@ tracking = Tracking({workspace.tracking.uri!r}, {(tmp_path / "mlartifacts").as_u
 tracking.start_run(Record("tests", "killed", params={{"number": 1}}))
 os.kill(os.getpid(), 9)
 """
-    subprocess.run([sys.executable, "-c", script], check=False, env=os.environ)
+    assert run_code(script).returncode == -signal.SIGKILL
     assert workspace.tracking.deliver_pending() == 1
     client = MlflowClient(workspace.tracking.uri)
     assert list_run_numbers(client) == [1]
