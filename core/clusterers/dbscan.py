@@ -45,12 +45,21 @@ class DBSCAN(Clusterer):
         low=0.001,
         high=1000.0,
         help=N_("Largest distance between neighbours, in standard deviations of the columns."),
+        label=N_("Largest distance (ε)"),
     )
     min_samples: int = hyperparameter(
-        5, low=1, high=10_000, help=N_("Minimum number of neighbours of a core row, the row itself included.")
+        5,
+        low=1,
+        high=10_000,
+        help=N_("Minimum number of neighbours of a core row, the row itself included."),
+        label=N_("Neighbours of a core row"),
     )
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Random seed, used for files that are too large to compare all rows.")
+        42,
+        low=0,
+        high=2**31 - 1,
+        help=N_("Random seed, used for files that are too large to compare all rows."),
+        label=N_("Seed"),
     )
 
     @override

@@ -45,12 +45,20 @@ class KMeans(Clusterer):
     )
 
     n_clusters: int = hyperparameter(
-        0, low=0, high=100, help=N_("Number of clusters, k. 0 chooses the one of 2 to 10 with the highest silhouette.")
+        0,
+        low=0,
+        high=100,
+        help=N_("Number of clusters, k. 0 chooses the one of 2 to 10 with the highest silhouette."),
+        label=N_("Number of clusters (k)"),
     )
-    n_init: int = hyperparameter(10, low=1, high=100, help=N_("Number of starts. The best one is kept."))
-    max_iter: int = hyperparameter(300, low=1, high=10_000, help=N_("Maximum number of iterations per start."))
+    n_init: int = hyperparameter(
+        10, low=1, high=100, help=N_("Number of starts. The best one is kept."), label=N_("Number of starts")
+    )
+    max_iter: int = hyperparameter(
+        300, low=1, high=10_000, help=N_("Maximum number of iterations per start."), label=N_("Maximum of iterations")
+    )
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same clusters.")
+        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same clusters."), label=N_("Seed")
     )
 
     @override

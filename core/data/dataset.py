@@ -121,6 +121,13 @@ class Dataset:
         return isinstance(self.time, pd.DatetimeIndex)
 
     @cached_property
+    def calendar_kinds(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Month (0 to 11) and kind of day (0 working day, 1 Saturday, 2 Sunday) of every row that has a date."""
+        times = pd.DatetimeIndex(self.time)
+        month = times.month.to_numpy().astype(np.intp) - 1
+        return month, np.clip(times.dayofweek.to_numpy() - 4, 0, 2).astype(np.intp)
+
+    @cached_property
     def entities(self) -> list[str]:
         """Names of the entities, sorted."""
         return sorted(self.entity.unique())

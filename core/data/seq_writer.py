@@ -23,10 +23,11 @@ def write_seq(
 ) -> int:
     """Write every window of `window` rows of every entity, and return their number.
 
-    The files are named by numbers without a gap, from `first_number`.seq on. A file holds `value` float64 (T, 1, n, 1),
-    `label` int64 (T, 1, 1), `ts` int64 (T, 1, 1) as YYYYMMDDHHMMSS or row number, and `entity`, which separates several
-    series in one folder. A series of L rows has L − T + 1 windows. Raises DataError if no series is that long,
-    InputError for a folder that already holds windows and for a window without rows.
+    The files are named by numbers without a gap, from `first_number`.seq on. A file holds the tensors `value` float64
+    (T, 1, n, 1), `label` int64 (T, 1, 1), `ts` int64 (T, 1, 1) as YYYYMMDDHHMMSS or row number, and `entity`, which
+    separates several series in one folder. A plain `torch.load` reads it. A series of L rows has L − T + 1 windows.
+    Raises DataError if no series is that long, InputError for a folder that already holds windows and for a window
+    without rows.
     """
     if window < 1:
         raise InputError(N_("The window length is {value} rows. It must be at least 1 row."), value=window)
@@ -62,8 +63,8 @@ def _write_windows(dataset: Dataset, series: EntitySeries, folder: Path, window:
             "value": torch.tensor(
                 series.values[rows, None, :, None], dtype=torch.float64
             ),  # a copy; a view would save the whole series
-            "label": labels[rows, None, None].copy(),
-            "ts": stamps[rows, None, None].copy(),
+            "label": torch.tensor(labels[rows, None, None]),
+            "ts": torch.tensor(stamps[rows, None, None]),
             "entity": series.entity,
         }
         torch.save(content, folder / f"{first_number + start}.seq")

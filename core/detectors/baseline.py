@@ -57,6 +57,10 @@ class Baseline(ABC):
     def compute_features(self, dataset: Dataset) -> Floats:
         """Return the input of the detector, shape (rows, features)."""
 
+    def fit_features(self, dataset: Dataset) -> Floats:
+        """Fit the baseline on `dataset` and return the features of its rows, as `fit` and `compute_features` do."""
+        return self.fit(dataset).compute_features(dataset)
+
     def group_features(self, features: Floats) -> list[Floats]:
         """Return the features by kind, each (rows, …). Rows stand out by one kind, whatever the tails of the others."""
         return [features]

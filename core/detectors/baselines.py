@@ -272,9 +272,7 @@ class DayBaseline(CalendarBaseline):
 
     @override
     def fit(self, dataset: Dataset) -> Self:
-        super().fit(dataset)
-        if self.profile_:
-            self.pattern_median_ = GroupMedian("entity").fit(dataset, self._measure_patterns(dataset))
+        self._fit_patterns(dataset)
         return self
 
     @override
@@ -282,10 +280,13 @@ class DayBaseline(CalendarBaseline):
         features = super().compute_features(dataset)
         if not self.profile_:
             return features
-        median, spread = self.pattern_median_.predict(dataset)
-        usual = np.maximum(median, ORDINARY_PATTERNS)
-        deviations = (self._measure_patterns(dataset) - usual) / np.maximum(spread, MIN_PATTERN_SPREADS)
-        return np.hstack([features, deviations.clip(min=0)])
+        return np.hstack([features, self._compare_patterns(dataset, self._measure_patterns(dataset))])
+
+    @override
+    def fit_features(self, dataset: Dataset) -> Floats:
+        patterns = self._fit_patterns(dataset)
+        features = super().compute_features(dataset)
+        return features if patterns is None else np.hstack([features, self._compare_patterns(dataset, patterns)])
 
     @override
     def group_features(self, features: Floats) -> list[Floats]:
@@ -298,6 +299,21 @@ class DayBaseline(CalendarBaseline):
         median, spread = self.pattern_median_.predict(dataset)
         usual = np.maximum(median, ORDINARY_PATTERNS)
         return self._measure_patterns(dataset), usual + BAND_HALF_WIDTH * np.maximum(spread, MIN_PATTERN_SPREADS)
+
+    def _fit_patterns(self, dataset: Dataset) -> Floats | None:
+        """Fit the baseline and return the patterns of the rows, (rows, 2); None for rows that are no days."""
+        super().fit(dataset)
+        if not self.profile_:
+            return None
+        patterns = self._measure_patterns(dataset)
+        self.pattern_median_ = GroupMedian("entity").fit(dataset, patterns)
+        return patterns
+
+    def _compare_patterns(self, dataset: Dataset, patterns: Floats) -> Floats:
+        """Return the deviations of patterns upwards from those of the entities, in spreads, (rows, 2)."""
+        median, spread = self.pattern_median_.predict(dataset)
+        deviations = (patterns - np.maximum(median, ORDINARY_PATTERNS)) / np.maximum(spread, MIN_PATTERN_SPREADS)
+        return deviations.clip(min=0)
 
     def _measure_patterns(self, dataset: Dataset) -> Floats:
         """Return the longest run of equal values and the gain of a shift of every day, (rows, 2)."""

@@ -50,17 +50,17 @@ def measure_shift_gain(shape: Floats, expected: Floats) -> Floats:
         [0.0]
     """
     columns = shape.shape[1]
-    gain = np.zeros(len(shape))
+    gain, difference = np.zeros(len(shape)), shape - expected
     for lag in range(1, int(MAX_SHIFT_SHARE * columns) + 1):
         late, early = slice(lag, None), slice(None, columns - lag)
         for moved, origin in ((late, early), (early, late)):
-            distance = _compute_distance(shape[:, moved], expected[:, moved])
-            removed = distance - _compute_distance(shape[:, moved], expected[:, origin])
+            distance = _compute_length(difference[:, moved])
+            removed = distance - _compute_length(shape[:, moved] - expected[:, origin])
             np.maximum(gain, removed / np.maximum(distance, MIN_DISTANCE), out=gain)
     return gain
 
 
-def _compute_distance(first: Floats, second: Floats) -> Floats:
-    difference = first - second
-    distance: Floats = np.sqrt(np.einsum("ij,ij->i", difference, difference) / difference.shape[1])
-    return distance
+def _compute_length(difference: Floats) -> Floats:
+    """Return the root mean square of every row, (rows,)."""
+    length: Floats = np.sqrt(np.einsum("ij,ij->i", difference, difference) / difference.shape[1])
+    return length

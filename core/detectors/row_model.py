@@ -80,8 +80,7 @@ class RowModel:
         if self.incomplete == "impute":
             self.imputer_ = GroupMedian("calendar" if dataset.has_dates else "entity").fit(dataset)
         complete_rows = self.prepare_rows(dataset)
-        self.baseline.fit(complete_rows)
-        features = self.baseline.compute_features(complete_rows)
+        features = self.baseline.fit_features(complete_rows)
         self.detector.fit(features)
         scores = self.detector.score(features)
         self.rarity_scores_ = np.quantile(scores, RARITY_QUANTILES)
@@ -130,7 +129,7 @@ class RowModel:
             if not is_scored.any() or (~is_held_out).sum() < 2:
                 continue
             model = RowModel(copy(self.detector), type(self.baseline)())
-            model.fit(complete_rows.take_rows(~is_held_out))
+            model.detector.fit(model.baseline.fit_features(complete_rows.take_rows(~is_held_out)))
             scores[is_scored] = model.score(complete_rows.take_rows(is_scored))
         is_known = np.isfinite(scores)
         return scores[is_known], blocks[is_known]

@@ -121,7 +121,8 @@ def predict_exceedance(excesses: Floats, censored_count: int, limit: float, valu
         [1.0, 0.383, 0.003]
     """
     count, theta = len(excesses), np.expm1(POSTERIOR_GRID)
-    growth = np.log1p(theta[:, None] * (excesses / limit)).sum(axis=1)
+    relative = excesses / limit
+    growth = np.array([np.log1p(value * relative).sum() for value in theta])  # one θ at a time stays in the cache
     total = growth + censored_count * np.log1p(theta)
     shape = total / count
     log_likelihood = -count * np.log(shape / theta) - growth - count

@@ -13,6 +13,7 @@ from core.evaluation.detection_metrics import compute_areas
 from core.evaluation.thresholds import Threshold, fit_alarm_threshold
 from core.evaluation.validation import check_labels_and_scores, check_scores
 from core.messages import N_, Message
+from core.phrases import to_rare_percent
 
 MAX_ROC_POINTS = 1_001
 BAND_TAIL = 0.025  # on each side of a 95 % range
@@ -177,12 +178,17 @@ def fit_normal_threshold(held_out: ArrayLike, rate: float) -> Threshold:
         return fit_alarm_threshold(scores, rate)
     note = Message(
         N_(
-            "{count} held-out normal image cannot promise {rate} false alarms: at least {needed} are "
-            "needed. The threshold is its score, which promises at most {possible}.",
-            "{count} held-out normal images cannot promise {rate} false alarms: at least {needed} are "
-            "needed. The threshold is their highest score, which promises at most {possible}.",
+            "{count} held-out normal image is too few for a false-alarm rate of {rate}: at least {needed} are "
+            "needed. The threshold is its score, which allows at most {possible}.",
+            "{count} held-out normal images are too few for a false-alarm rate of {rate}: at least {needed} are "
+            "needed. The threshold is their highest score, which allows at most {possible}.",
         ),
-        {"count": len(scores), "rate": rate, "needed": int(np.ceil(1 / rate)) - 1, "possible": lowest_rate},
+        {
+            "count": len(scores),
+            "rate": to_rare_percent(rate),
+            "needed": int(np.ceil(1 / rate)) - 1,
+            "possible": to_rare_percent(lowest_rate),
+        },
     )
     return Threshold(float(scores.max()), "highest", lowest_rate, note)
 

@@ -16,6 +16,7 @@ from core.evaluation.alarm_rates import measure_burst_sizes
 from core.evaluation.thresholds import MIN_PEAKS, Threshold, check_share
 from core.evaluation.validation import check_scores
 from core.messages import N_, Message
+from core.phrases import to_rare_percent
 
 CONFIDENCE = 0.9  # of the bound of the alarm rate in a future part of the time
 TAIL_SHARES = np.geomspace(0.1, 0.001, 9)  # shares of the scores above which the size of bursts is measured
@@ -93,14 +94,15 @@ def fit_promise(calibration: ArrayLike, rate: float, parts: ArrayLike | None = N
     smallest = min(bound.compute_rate(float(ranked[0])), 1.0)
     note = Message(
         N_(
-            "Highest of {count} normal scores, which come in bursts of {size} rows. At most the share {chance} of "
-            "normal rows can be promised to lie above it. The requested share {asked} needs more training rows."
+            "The threshold is the highest of {count} normal scores, which come in bursts of {size} rows. The share of "
+            "normal rows above it is at most {chance}. The requested share {asked} needs more training rows."
         ),
         {
             "count": len(scores),
             "size": round(bound.burst_rows, 1),
-            "chance": round_rate(smallest),
-            "asked": round_rate(rate),
+            "chance": to_rare_percent(smallest),
+            "asked": to_rare_percent(rate),
+            "asked_rate": rate,
         },
     )
     return Threshold(float(ranked[0]), "highest", smallest, note)
@@ -109,16 +111,11 @@ def fit_promise(calibration: ArrayLike, rate: float, parts: ArrayLike | None = N
 def _describe_bound(bound: AlarmBound, threshold: float, rate: float) -> Message:
     return Message(
         N_(
-            "{share} of {count} normal scores lie above the threshold. In a future part of the time it is at most the "
-            "share {chance}, with a confidence of 90 %."
+            "{share} of {count} normal scores lie above the threshold. In a future part of the time, at most {chance} "
+            "of normal rows lie above it, with a confidence of 90 %."
         ),
-        {"share": int((bound.scores > threshold).sum()), "count": len(bound.scores), "chance": round_rate(rate)},
+        {"share": int((bound.scores > threshold).sum()), "count": len(bound.scores), "chance": to_rare_percent(rate)},
     )
-
-
-def round_rate(value: float) -> float:
-    """Return a rate with three significant digits, for display."""
-    return float(f"{value:.3g}")
 
 
 def number_parts(rows: int, count: int = 10) -> NDArray[np.intp]:

@@ -5,14 +5,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from core.array_types import Floats
 from core.evaluation.generalised_pareto import predict_exceedance
-from core.evaluation.promises import fit_promise, round_rate
+from core.evaluation.promises import fit_promise
 from core.evaluation.thresholds import MIN_PEAKS, Threshold
 from core.evaluation.validation import check_scores
 from core.messages import N_, Message
+from core.phrases import to_rare_percent
 
 FALSE_SHARE = 0.05  # expected share of normal rows among those that stand out, by scores and by deviations
 TAIL_LEVELS = ((0.8, 0.97), (0.5, 0.9))  # quantiles between which the tail of normal values is fitted; few rows last
-CHUNK_VALUES = 2000  # values whose tail probability is computed at once
+CHUNK_VALUES = 200  # values whose tail probability is computed at once
 
 
 def fit_stand_out_threshold(
@@ -57,24 +58,25 @@ def fit_stand_out_threshold(
     facts = {
         "count": flagged,
         "rows": len(values),
-        "chance": round_rate(promise.target_rate or rate),
-        "asked": round_rate(rate),
+        "chance": to_rare_percent(promise.target_rate or rate),
+        "asked": to_rare_percent(rate),
+        "asked_rate": rate,
     }
     if not flagged:
         note = Message(
             N_(
-                "No row stands out. The highest of {rows} scores is the threshold. At most the share {chance} of "
-                "normal rows lies above it."
+                "No row stands out. The highest of {rows} scores is the threshold. At most {chance} of normal "
+                "rows lie above it."
             ),
             facts,
         )
         return Threshold(max(float(ranked[0]), promise.value), "stand_out", promise.target_rate, note)
     note = Message(
         N_(
-            "{count} of {rows} rows stands out from the tail of the others. At most the share {chance} of "
-            "normal rows lies above the threshold (requested: {asked}).",
-            "{count} of {rows} rows stand out from the tail of the others. At most the share {chance} of "
-            "normal rows lies above the threshold (requested: {asked}).",
+            "{count} of {rows} rows stands out from the tail of the others. At most {chance} of normal rows "
+            "lie above the threshold (requested: {asked}).",
+            "{count} of {rows} rows stand out from the tail of the others. At most {chance} of normal rows "
+            "lie above the threshold (requested: {asked}).",
         ),
         facts,
     )
@@ -102,15 +104,17 @@ def count_outliers(values: ArrayLike) -> int:
         if len(excesses) < MIN_PEAKS or limit <= level:
             continue
         top = ranked[ranked > limit] - level
-        p_values = (ranked > level).mean() * np.concatenate(
-            [
-                predict_exceedance(excesses, len(top), float(limit - level), top[first : first + CHUNK_VALUES])
-                for first in range(0, len(top), CHUNK_VALUES)
-            ]
-            or [np.zeros(0)]
-        )
-        rejected = np.flatnonzero(p_values <= FALSE_SHARE * np.arange(1, len(top) + 1) / len(ranked))
-        return int(rejected[-1]) + 1 if len(rejected) else 0
+        accepted = FALSE_SHARE * np.arange(1, len(top) + 1) / len(ranked)
+        count = 0
+        for first in range(0, len(top), CHUNK_VALUES):
+            part = slice(first, first + CHUNK_VALUES)
+            exceedance = predict_exceedance(excesses, len(top), float(limit - level), top[part])
+            p_values = (ranked > level).mean() * exceedance
+            rejected = np.flatnonzero(p_values <= accepted[part])
+            count = first + int(rejected[-1]) + 1 if len(rejected) else count
+            if p_values[-1] > accepted[-1]:
+                break  # p-values grow with the rank, so that no later one is accepted
+        return count
     return 0
 
 

@@ -11,6 +11,7 @@ from core.evaluation.detection_metrics import find_best_f1
 from core.evaluation.generalised_pareto import fit_pareto_tail, predict_excess
 from core.evaluation.validation import check_labels_and_scores, check_scores
 from core.messages import N_, Message
+from core.phrases import to_rare_percent
 
 SHARE_NOTE = Message(N_("The threshold flags a fixed share of the rows. It has no target false-alarm rate."))
 TAIL_QUANTILE = 0.98  # quantile of the scores above which their tail begins
@@ -90,7 +91,7 @@ def fit_alarm_threshold(calibration: ArrayLike, rate: float) -> Threshold:
             "Extrapolated from the {peaks} highest of {count} normal scores. The target rate "
             "{chance} is below one row in {count}."
         ),
-        {"peaks": len(excesses), "count": len(scores), "chance": rate},
+        {"peaks": len(excesses), "count": len(scores), "chance": to_rare_percent(rate)},
     )
     return Threshold(max(extrapolated, float(scores.max())), "pot", rate, note)
 
@@ -187,7 +188,7 @@ def _build_conformal_threshold(scores: Floats, rate: float, rank: int) -> Thresh
             "Score of rank {rank} among {count} normal scores. A normal row exceeds it with a "
             "probability of at most {chance}."
         ),
-        {"rank": position, "count": len(scores), "chance": rate},
+        {"rank": position, "count": len(scores), "chance": to_rare_percent(rate)},
     )
     return Threshold(value, "conformal", rate, note)
 
@@ -201,7 +202,7 @@ def _build_highest_threshold(scores: Floats, peaks: int) -> Threshold:
             "needs at least {accepted}. A target false-alarm rate below {chance} is not "
             "possible."
         ),
-        {"count": len(scores), "peaks": peaks, "accepted": MIN_PEAKS, "chance": chance},
+        {"count": len(scores), "peaks": peaks, "accepted": MIN_PEAKS, "chance": to_rare_percent(chance)},
     )
     return Threshold(float(scores.max()), "highest", chance, note)
 

@@ -57,6 +57,7 @@ class Automatic(Forecaster):
             "computed from the size of the data, not measured, so that the same data give the same "
             "forecasts."
         ),
+        label=N_("Time limit (s)"),
     )
 
     @override

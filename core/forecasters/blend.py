@@ -45,7 +45,10 @@ class Blend(Forecaster):
     label = N_("Blend of Ridge and trees")
 
     trees: str = hyperparameter(
-        "gradient-boosting", choices=tuple(TREE_FORECASTERS), help=N_("Tree-based method that is averaged with Ridge.")
+        "gradient-boosting",
+        choices=tuple(TREE_FORECASTERS),
+        help=N_("Tree-based method that is averaged with Ridge."),
+        label=N_("Tree-based method"),
     )
 
     @override

@@ -71,6 +71,7 @@ class ExponentialSmoothing(Forecaster):
         "auto",
         choices=("auto", "amounts", "logarithms"),
         help=N_("What is smoothed: the amounts, or their logarithms if no amount is negative."),
+        label=N_("Smoothed values"),
     )
 
     @override

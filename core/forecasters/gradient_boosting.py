@@ -35,13 +35,19 @@ class GradientBoosting(TreeForecaster):
     name = "gradient-boosting"
     label = N_("Gradient boosting")
 
-    max_iter: int = hyperparameter(400, low=10, high=5000, help=N_("Number of trees."))
+    max_iter: int = hyperparameter(400, low=10, high=5000, help=N_("Number of trees."), label=N_("Number of trees"))
     learning_rate: float = hyperparameter(
-        0.05, low=0.001, high=1.0, help=N_("Learning rate: share of the correction of each tree that is applied (0–1).")
+        0.05,
+        low=0.001,
+        high=1.0,
+        help=N_("Learning rate: share of the correction of each tree that is applied (0–1)."),
+        label=N_("Learning rate"),
     )
-    max_leaf_nodes: int = hyperparameter(24, low=2, high=500, help=N_("Maximum number of leaves of a tree."))
+    max_leaf_nodes: int = hyperparameter(
+        24, low=2, high=500, help=N_("Maximum number of leaves of a tree."), label=N_("Maximum of leaves")
+    )
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same forecasts.")
+        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same forecasts."), label=N_("Seed")
     )
 
     @override

@@ -50,9 +50,14 @@ class Intermittent(Forecaster):
         choices=(TSB, CROSTON),
         words={TSB: "Teunter, Syntetos, Babai", CROSTON: "Croston (Syntetos, Boylan)"},
         help=N_("TSB forgets a demand that ends. Croston changes only at amounts other than zero."),
+        label=N_("Form"),
     )
     smoothing: float = hyperparameter(
-        0.1, low=0.01, high=1.0, help=N_("Weight of the last period in the probability and in the size of an amount.")
+        0.1,
+        low=0.01,
+        high=1.0,
+        help=N_("Weight of the last period in the probability and in the size of an amount."),
+        label=N_("Weight of the last period"),
     )
 
     @override

@@ -38,14 +38,24 @@ class RandomForest(TreeForecaster):
     max_train_rows = 30_000  # twice as many rows take twice as long; the error falls by 0.1 %
 
     n_estimators: int = hyperparameter(
-        100, low=10, high=1000, help=N_("Number of trees. More trees give more stable forecasts and take longer.")
+        100,
+        low=10,
+        high=1000,
+        help=N_("Number of trees. More trees give more stable forecasts and take longer."),
+        label=N_("Number of trees"),
     )
-    min_samples_leaf: int = hyperparameter(3, low=1, high=500, help=N_("Minimum number of days in a leaf."))
+    min_samples_leaf: int = hyperparameter(
+        3, low=1, high=500, help=N_("Minimum number of days in a leaf."), label=N_("Fewest days in a leaf")
+    )
     max_features: float = hyperparameter(
-        0.33, low=0.01, high=1.0, help=N_("Share of the features that each split chooses from (0–1).")
+        0.33,
+        low=0.01,
+        high=1.0,
+        help=N_("Share of the features that each split chooses from (0–1)."),
+        label=N_("Share of the features"),
     )
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same forecasts.")
+        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same forecasts."), label=N_("Seed")
     )
 
     @override

@@ -62,6 +62,7 @@ class Ridge(DirectForecaster):
         high=1e6,
         choices=("auto",),
         help=N_("Strength of the regularisation. auto chooses it for each regression by leave-one-out error."),
+        label=N_("Regularisation (α)"),
     )
 
     @override

@@ -39,6 +39,7 @@ class SeasonLine(Forecaster):
         low=0,
         high=1_000_000,
         help=N_("Season in periods. 1 repeats the last value; 0 takes the shortest season of the data."),
+        label=N_("Season, periods"),
     )
 
     @override

@@ -63,6 +63,7 @@ class SeasonalNaive(SeriesForecaster):
             "Period of the series in days. With 7, the forecast is the same weekday. "
             "0: a week, or a year for weeks and months."
         ),
+        label=N_("Season, days"),
     )
 
     @override

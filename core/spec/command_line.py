@@ -19,6 +19,8 @@ OptionValues = dict[str, Any]
 class ExtraOption:
     """An option in addition to the fields of a spec: an alias of a field, or the file of another output.
 
+    hidden  True for an option of an earlier program that `--help` leaves out
+
     Example:
         >>> ExtraOption("scores_file", str, "File of the scores.").option_name
         '--scores-file'
@@ -29,6 +31,7 @@ class ExtraOption:
     help: str
     flag: str = ""
     metavar: str = ""
+    hidden: bool = False
 
     @property
     def option_name(self) -> str:
@@ -44,7 +47,7 @@ class CommandOptions:
     to_fields    (extra values, field values) → field values; called before any file is read
     remarks      (spec, dataset, extra values) → lines for standard error; called after the data are loaded
     adjust       (spec, dataset, extra values) → spec; called after the data are loaded
-    finish       (result, extra values with csv_format); writes additional output
+    finish       (result, run, extra values with csv_format); writes additional output
     cautions     result → lines for standard error; called after the run
     checkpoints  extra values → folder of the checkpoints; None without checkpoints
     files        extra values → input files
@@ -56,7 +59,7 @@ class CommandOptions:
     to_fields: Callable[[OptionValues, OptionValues], OptionValues] = lambda extra, fields: fields
     remarks: Callable[[Any, Any, OptionValues], Iterable[str]] = lambda spec, dataset, extra: ()
     adjust: Callable[[Any, Any, OptionValues], Any] = lambda spec, dataset, extra: spec
-    finish: Callable[[Any, OptionValues], None] = lambda result, extra: None
+    finish: Callable[[Any, Any, OptionValues], None] = lambda result, run, extra: None
     cautions: Callable[[Any], Iterable[str]] = lambda result: ()
     checkpoints: Callable[[OptionValues], Path | None] = lambda extra: None
     files: Callable[[OptionValues], list[Path]] = lambda extra: []

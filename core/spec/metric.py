@@ -64,7 +64,7 @@ METRICS = _index_by_name(
     Metric("delay", N_("Delay"), N_("rows"), higher_is_better=False),
     Metric("hit_100", N_("Hit rate @100"), higher_is_better=True),
     Metric("hit_150", N_("Hit rate @150"), higher_is_better=True),
-    Metric("promise_kept", N_("Alarm promise kept"), higher_is_better=True),
+    Metric("promise_kept", N_("Target false-alarm rate met"), higher_is_better=True),
     Metric("verdict_precision", N_("Precision from verdicts"), higher_is_better=True),
     Metric("planted_recall", N_("Recall of planted faults"), higher_is_better=True),
     Metric("pa_f1", N_("Point-adjusted F1")),

@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -142,8 +143,13 @@ _registered_tasks: dict[str, Task] = {}
 
 def list_task_names() -> list[str]:
     """Return the names of all tasks, first the built-in ones."""
-    folders = [path.parent.name for path in sorted(TASKS_FOLDER.glob("*/task.py"))]
-    return [*folders, *_registered_tasks]
+    return [*_list_folders(), *_registered_tasks]
+
+
+@cache
+def _list_folders() -> tuple[str, ...]:
+    """Return the names of the built-in tasks; read once, because a page asks hundreds of times."""
+    return tuple(path.parent.name for path in sorted(TASKS_FOLDER.glob("*/task.py")))
 
 
 def list_tasks() -> list[Task]:

@@ -96,9 +96,7 @@ class GroupMedian:
         single_kind = (np.zeros(len(dataset), dtype=np.intp), 1)
         if self.group_by == "entity" or not dataset.has_dates:
             return [single_kind]
-        times = pd.DatetimeIndex(dataset.time)
-        day_kind = np.clip(times.dayofweek.to_numpy() - 4, 0, 2).astype(np.intp)
-        month = times.month.to_numpy().astype(np.intp) - 1
+        times, (month, day_kind) = pd.DatetimeIndex(dataset.time), dataset.calendar_kinds
         if dataset.profile or dataset.step is None or dataset.step >= DAY:
             return [(month * 3 + day_kind, 36), (day_kind, 3), single_kind]
         hour = (times.hour.to_numpy() + times.minute.to_numpy() / 60).astype(np.intp)
@@ -132,13 +130,16 @@ def _compute_group_medians(
 
 def _compute_medians(values: Floats, min_values: int) -> Floats:
     """Return medians along the second of three axes; NaN for fewer than `min_values` known values."""
-    transposed = values.swapaxes(1, 2)
+    transposed = np.ascontiguousarray(values.swapaxes(1, 2))
     size = transposed.shape[2]
+    if size >= min_values and not np.isnan(transposed).any():
+        middle_ranks = ((size - 1) // 2, size // 2)
+        is_large = size > MIN_PARTITION_VALUES
+        ordered = np.partition(transposed, middle_ranks, axis=2) if is_large else np.sort(transposed, axis=2)
+        middle: Floats = (ordered[:, :, middle_ranks[0]] + ordered[:, :, middle_ranks[1]]) / 2
+        return middle
     known_count = (size - np.isnan(transposed).sum(axis=2))[:, :, None]
-    if size > MIN_PARTITION_VALUES and known_count.min() == size:
-        ordered = np.partition(transposed, ((size - 1) // 2, size // 2), axis=2)
-    else:
-        ordered = np.sort(transposed, axis=2)  # NaN last
+    ordered = np.sort(transposed, axis=2)  # NaN last
     low, high = (np.take_along_axis(ordered, (known_count - offset) // 2, axis=2) for offset in (1, 0))
     medians: Floats = np.where(known_count >= min_values, (low + high) / 2, np.nan)[:, :, 0]
     return medians

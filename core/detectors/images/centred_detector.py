@@ -40,6 +40,7 @@ class CentredDetector(NetworkDetector):
             "fixed: the centre is the mean of the first pass. epoch: it is computed again after each epoch; "
             "the training then has no early stopping."
         ),
+        label=N_("Update of the centre"),
     )
 
     @abstractmethod

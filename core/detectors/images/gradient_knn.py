@@ -35,12 +35,22 @@ class GradientNeighbours(ImageDetector, HeatMapper):
     name = "gradient-knn"
     label = N_("Nearest neighbours (edges)")
 
-    neighbours: int = hyperparameter(2, low=1, high=1000, help=N_("Number of nearest neighbours."))
+    neighbours: int = hyperparameter(
+        2, low=1, high=1000, help=N_("Number of nearest neighbours."), label=N_("Neighbours")
+    )
     directions: int = hyperparameter(
-        4, low=2, high=16, help=N_("Number of directions among which the strength of an edge is shared.")
+        4,
+        low=2,
+        high=16,
+        help=N_("Number of directions among which the strength of an edge is shared."),
+        label=N_("Directions of edges"),
     )
     cell: int = hyperparameter(
-        2, low=1, high=32, help=N_("Distance between the places where edges are summed up, in pixels.")
+        2,
+        low=1,
+        high=32,
+        help=N_("Distance between the places where edges are summed up, in pixels."),
+        label=N_("Cell size, pixels"),
     )
     side: int = hyperparameter(
         32,
@@ -50,6 +60,7 @@ class GradientNeighbours(ImageDetector, HeatMapper):
             "Larger images are shrunk to at most this many pixels a side, by averaging squares of pixels. "
             "Details are lost."
         ),
+        label=N_("Largest side, pixels"),
     )
 
     @override

@@ -18,7 +18,11 @@ class HybridDense(SupervisedHybrid):
     label = N_("VAE encoder → dense classifier (supervised)")
 
     classifier_epochs: int = hyperparameter(
-        50, low=1, high=10_000, help=N_("Passes of the dense classifier over the training images.")
+        50,
+        low=1,
+        high=10_000,
+        help=N_("Passes of the dense classifier over the training images."),
+        label=N_("Epochs of the classifier"),
     )
 
     @override

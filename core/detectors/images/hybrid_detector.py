@@ -27,6 +27,7 @@ class CodeDetector(VAE):
         "unit",
         choices=("unit", "none"),
         help=N_("Scaling of the output of the encoder. unit: only its direction counts. none: its length as well."),
+        label=N_("Scaling of the code"),
     )
     score_with_kl: bool = field(default=False, init=False, repr=False)  # no setting: the VAE does not score
 

@@ -17,9 +17,13 @@ class HybridGradientBoosting(SupervisedHybrid):
     name = "hybrid-gradient-boosting"
     label = N_("VAE encoder → gradient boosting (supervised)")
 
-    trees: int = hyperparameter(200, low=10, high=5000, help=N_("Number of trees."))
+    trees: int = hyperparameter(200, low=10, high=5000, help=N_("Number of trees."), label=N_("Number of trees"))
     tree_share: float = hyperparameter(
-        0.1, low=0.001, high=1.0, help=N_("Learning rate: share of the correction of each tree that is applied (0–1).")
+        0.1,
+        low=0.001,
+        high=1.0,
+        help=N_("Learning rate: share of the correction of each tree that is applied (0–1)."),
+        label=N_("Learning rate"),
     )
 
     @override

@@ -19,7 +19,11 @@ class HybridIsolationForest(HybridDetector):
     label = N_("VAE encoder → Isolation Forest")
 
     trees: int = hyperparameter(
-        100, low=10, high=2000, help=N_("Number of trees. More trees give more stable scores and take longer.")
+        100,
+        low=10,
+        high=2000,
+        help=N_("Number of trees. More trees give more stable scores and take longer."),
+        label=N_("Number of trees"),
     )
 
     @override

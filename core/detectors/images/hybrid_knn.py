@@ -18,7 +18,9 @@ class HybridNearestNeighbours(HybridDetector):
     name = "hybrid-knn"
     label = N_("VAE encoder → nearest neighbours")
 
-    neighbours: int = hyperparameter(2, low=1, high=1000, help=N_("Number of nearest neighbours."))
+    neighbours: int = hyperparameter(
+        2, low=1, high=1000, help=N_("Number of nearest neighbours."), label=N_("Neighbours")
+    )
 
     @override
     def build_model(self) -> Detector:

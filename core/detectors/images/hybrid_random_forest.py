@@ -17,7 +17,7 @@ class HybridRandomForest(SupervisedHybrid):
     name = "hybrid-random-forest"
     label = N_("VAE encoder → random forest (supervised)")
 
-    trees: int = hyperparameter(300, low=10, high=2000, help=N_("Number of trees."))
+    trees: int = hyperparameter(300, low=10, high=2000, help=N_("Number of trees."), label=N_("Number of trees"))
 
     @override
     def build_classifier(self) -> VectorClassifier:

@@ -18,9 +18,13 @@ class IsolationForestPixels(PixelDetector[IsolationForest]):
     label = N_("Isolation Forest (pixels)")
 
     trees: int = hyperparameter(
-        100, low=10, high=2000, help=N_("Number of trees. More trees give more stable scores and take longer.")
+        100,
+        low=10,
+        high=2000,
+        help=N_("Number of trees. More trees give more stable scores and take longer."),
+        label=N_("Number of trees"),
     )
-    seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed."))
+    seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed."), label=N_("Seed"))
 
     @override
     def build_model(self) -> IsolationForest:

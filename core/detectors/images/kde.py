@@ -22,6 +22,7 @@ class KernelDensityPixels(PixelDetector[KernelDensity]):
         low=0.05,
         high=0.999,
         help=N_("Share of the variance that the principal components explain (0–1). The rest counts as one length."),
+        label=N_("Share of the variance"),
     )
 
     @override

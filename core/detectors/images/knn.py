@@ -22,7 +22,9 @@ class NearestNeighboursPixels(PixelDetector[NearestNeighbours], HeatMapper):
     name = "knn-pixels"
     label = N_("Nearest neighbours (pixels)")
 
-    neighbours: int = hyperparameter(2, low=1, high=1000, help=N_("Number of nearest neighbours."))
+    neighbours: int = hyperparameter(
+        2, low=1, high=1000, help=N_("Number of nearest neighbours."), label=N_("Neighbours")
+    )
 
     @override
     def build_model(self) -> NearestNeighbours:

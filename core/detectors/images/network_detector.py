@@ -11,9 +11,10 @@ from typing_extensions import override
 
 from core.data.images.image_set import Pixels
 from core.detectors.base import Floats32
+from core.detectors.devices import run_on_device
 from core.detectors.images.convnet import ConvNet, Shapes
 from core.detectors.images.image_checks import require_shape
-from core.detectors.images.network_training import ImageLoss, choose_device, map_batches
+from core.detectors.images.network_training import ImageLoss, map_batches
 from core.detectors.images.trained_detector import TrainedDetector
 from core.lazy_import import LazyModule
 from core.messages import N_
@@ -53,27 +54,42 @@ class NetworkDetector(TrainedDetector):
     """
 
     latent: int = hyperparameter(
-        32, low=1, high=1024, help=N_("Size of the latent vector, or channels per super-pixel of a spatial latent.")
+        32,
+        low=1,
+        high=1024,
+        help=N_("Size of the latent vector, or channels per super-pixel of a spatial latent."),
+        label=N_("Latent size"),
     )
     latent_kind: Literal["flat", "spatial"] = hyperparameter(
         "flat",
         choices=("flat", "spatial"),
         help=N_("flat: one latent vector for the whole image. spatial: one for each super-pixel, not mixed."),
+        label=N_("Kind of latent vector"),
     )
     width: int = hyperparameter(
-        16, low=1, high=256, help=N_("Channels after the first contraction; the deepest maps have four times as many.")
+        16,
+        low=1,
+        high=256,
+        help=N_("Channels after the first contraction; the deepest maps have four times as many."),
+        label=N_("Channels"),
     )
     activation: Literal["leaky-relu", "elu", "relu", "tanh"] = hyperparameter(
-        "leaky-relu", choices=("leaky-relu", "elu", "relu", "tanh"), help=N_("Activation function of the network.")
+        "leaky-relu",
+        choices=("leaky-relu", "elu", "relu", "tanh"),
+        help=N_("Activation function of the network."),
+        label=N_("Activation"),
     )
     attention: bool = hyperparameter(
-        False, help=N_("Adds self-attention between super-pixels; its output is concatenated with its input.")
+        False,
+        help=N_("Adds self-attention between super-pixels; its output is concatenated with its input."),
+        label=N_("Self-attention"),
     )
     extra_contraction: int = hyperparameter(
         0,
         low=-1,
         high=1,
         help=N_("Adds (1) or removes (−1) halvings of the image, compared with the number that suits its size."),
+        label=N_("Extra contractions"),
     )
 
     # ---- what a detector defines ------------------------------------------------------------------------------------
@@ -201,10 +217,13 @@ class NetworkDetector(TrainedDetector):
         Raises DataError for images of another size than those of the training.
         """
         require_shape(images, self.image_shape_)
-        device = choose_device(self.device)
-        with torch.no_grad():
-            parts = self.split_vector(torch.from_numpy(self.weights_).to(device))
-        return map_batches(images, device, lambda batch: function(parts, batch))
+
+        def map_on_device(device: str) -> Floats32:
+            with torch.no_grad():
+                parts = self.split_vector(torch.from_numpy(self.weights_).to(device))
+            return map_batches(images, device, lambda batch: function(parts, batch))
+
+        return run_on_device(self.device, map_on_device)[0]
 
 
 def smooth_maps(values: "Tensor") -> "Tensor":

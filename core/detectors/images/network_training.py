@@ -3,7 +3,6 @@
 Pixels stay uint8 in memory. A batch is one gather; it becomes floating-point values of 0–1 in the batch.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -14,9 +13,7 @@ import numpy as np
 from core.data.images.image_set import Pixels
 from core.detectors.base import Floats32
 from core.detectors.images.training_threads import use_idle_cores
-from core.errors import OptionError
 from core.lazy_import import LazyModule
-from core.messages import N_
 
 if TYPE_CHECKING:
     import torch
@@ -40,22 +37,7 @@ CombineTerms = Callable[[dict[str, "Tensor"], "Tensor"], "Tensor"]
 """Function of (terms, vector of weights) → number to be minimised."""
 
 
-# ---- device ---------------------------------------------------------------------------------------------------------
-
-
-def choose_device(name: str) -> str:
-    """Return the device `name`, or "cpu" where the machine has no such device. Raises OptionError for another name."""
-    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
-        raise OptionError(
-            N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
-            name="device",
-            value=name,
-            accepted="cpu, cuda, cuda:1, mps",
-        )
-    kind, _, number = name.partition(":")
-    if kind == "cuda" and not int(number or 0) < torch.cuda.device_count():
-        return "cpu"
-    return "cpu" if kind == "mps" and not torch.backends.mps.is_available() else name
+# ---- numbers --------------------------------------------------------------------------------------------------------
 
 
 def use_fast_numbers(device: str, pixels: int) -> AbstractContextManager[Any]:

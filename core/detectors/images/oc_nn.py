@@ -47,9 +47,13 @@ class OCNN(CentredDetector, HeatMapper):
         low=1,
         high=100_000,
         help=N_("Maximum number of passes over the training images. Early stopping may end the training before."),
+        label=N_("Maximum of epochs"),
     )
     activation: Literal["leaky-relu", "elu", "relu", "tanh"] = hyperparameter(
-        "tanh", choices=("leaky-relu", "elu", "relu", "tanh"), help=N_("Activation function of the network.")
+        "tanh",
+        choices=("leaky-relu", "elu", "relu", "tanh"),
+        help=N_("Activation function of the network."),
+        label=N_("Activation"),
     )
     objective: Literal["one-class", "soft-boundary"] = hyperparameter(
         "one-class",
@@ -58,15 +62,21 @@ class OCNN(CentredDetector, HeatMapper):
             "one-class: every distance to the centre counts. soft-boundary: only those outside a sphere; "
             "the training then has no early stopping."
         ),
+        label=N_("Objective"),
     )
     nu: float = hyperparameter(
-        0.1, low=0.001, high=1.0, help=N_("Share of training images that may lie outside the sphere (soft-boundary).")
+        0.1,
+        low=0.001,
+        high=1.0,
+        help=N_("Share of training images that may lie outside the sphere (soft-boundary)."),
+        label=N_("Share outside (ν)"),
     )
     weight_decay: float = hyperparameter(
         0.000001,
         low=0.0,
         high=1.0,
         help=N_("Strength of weight decay: the squared weights of the network count in the loss."),
+        label=N_("Weight decay"),
     )
     normalisation: Literal["none", "contrast", "unit-length"] = hyperparameter(
         "none",
@@ -75,6 +85,7 @@ class OCNN(CentredDetector, HeatMapper):
             "none: pixels of 0–1. contrast: mean 0 and mean deviation 1 of each image, then 0–1 over the training "
             "images (Ruff et al. 2018). unit-length: each image has the same length as a vector."
         ),
+        label=N_("Normalisation"),
     )
     warm_up_epochs: int = hyperparameter(
         0,
@@ -83,6 +94,7 @@ class OCNN(CentredDetector, HeatMapper):
         help=N_(
             "Epochs of an auto-encoder whose encoder is the starting point of the training. They take half of the time."
         ),
+        label=N_("Warm-up epochs"),
     )
 
     def build_network(self) -> ConvNet:

@@ -54,6 +54,7 @@ class OCVAE(VAE, CentredDetector, WeightedDetector):
         low=0.0,
         high=1.0,
         help=N_("Weight of the distance to the centre. 0: reconstruction only. 1: distance only."),
+        label=N_("Weight of the distance"),
     )
     balance: Literal["fixed", "losses", "gradients"] = hyperparameter(
         "fixed",
@@ -62,9 +63,12 @@ class OCVAE(VAE, CentredDetector, WeightedDetector):
             "What the weight is applied to. fixed: the losses as they are. losses: both scaled to the same size. "
             "gradients: both scaled to the same gradient at the last shared layer."
         ),
+        label=N_("Target of the weight"),
     )
     train_all_weights: bool = hyperparameter(
-        False, help=N_("Trains one network for all weights; the weight can then be changed after the training.")
+        False,
+        help=N_("Trains one network for all weights; the weight can then be changed after the training."),
+        label=N_("One network for all weights"),
     )
 
     def build_network(self) -> ConvNet:

@@ -9,9 +9,10 @@ from typing_extensions import override
 
 from core.data.images.image_set import Pixels
 from core.detectors.base import Floats32
+from core.detectors.devices import run_on_device
 from core.detectors.images.base import HeatMapper, Monitor
 from core.detectors.images.image_checks import require_shape
-from core.detectors.images.network_training import ImageLoss, choose_device, map_batches, use_fast_numbers
+from core.detectors.images.network_training import ImageLoss, map_batches, use_fast_numbers
 from core.detectors.images.pretrained_net import INPUT_SIDE, extract_patch_maps, read_resnet_weights
 from core.detectors.images.residual_net import Norms
 from core.detectors.images.transformations import TransformationPrediction
@@ -53,7 +54,11 @@ class PatchNeighbours(TransformationPrediction, HeatMapper):
     label = N_("Nearest neighbours (patches)")
 
     patches: int = hyperparameter(
-        5000, low=10, high=1_000_000, help=N_("Number of patches of training images that are kept for comparison.")
+        5000,
+        low=10,
+        high=1_000_000,
+        help=N_("Number of patches of training images that are kept for comparison."),
+        label=N_("Patches"),
     )
     pooling: Literal["mean", "max"] = hyperparameter(
         "mean",
@@ -62,6 +67,7 @@ class PatchNeighbours(TransformationPrediction, HeatMapper):
             "Score of an image. mean: mean over its patches, for other kinds of images. max: that of its worst patch, "
             "for small defects."
         ),
+        label=N_("Score of an image"),
     )
 
     weights_file: str = hyperparameter(
@@ -71,6 +77,7 @@ class PatchNeighbours(TransformationPrediction, HeatMapper):
             "File on this machine with the weights of a ResNet of torchvision (state_dict). Its features replace those "
             "of the network trained here, and nothing is trained."
         ),
+        label=N_("File of weights"),
     )
 
     @override
@@ -150,15 +157,20 @@ class PatchNeighbours(TransformationPrediction, HeatMapper):
         if not self.pretrained_:
             return self.map_images(images, extract)
         require_shape(images, self.image_shape_)
-        device = choose_device(self.device)
-        weights = {name: torch.from_numpy(value).to(device) for name, value in self.pretrained_.items()}
 
-        def extract_pretrained(batch: "Tensor") -> "Tensor":
-            with use_fast_numbers(device, INPUT_SIDE**2):
-                parts = [extract_patch_maps(weights, part) for part in batch.split(PRETRAINED_BATCH_IMAGES)]
-            return torch.cat([_join_maps(maps, 0) for maps in parts])
+        def extract_on_device(device: str) -> Floats32:
+            weights = {name: torch.from_numpy(value).to(device) for name, value in self.pretrained_.items()}
 
-        return map_batches(images, device, extract_pretrained)
+            def extract_pretrained(batch: "Tensor") -> "Tensor":
+                with use_fast_numbers(device, INPUT_SIDE**2):
+                    parts = [extract_patch_maps(weights, part) for part in batch.split(PRETRAINED_BATCH_IMAGES)]
+                return torch.cat([_join_maps(maps, 0) for maps in parts])
+
+            return map_batches(images, device, extract_pretrained)
+
+        features, used = run_on_device(self.device, extract_on_device)
+        self.device_, self.device_failure_ = used.name, used.failure
+        return features
 
 
 def _join_maps(maps: "list[Tensor]", level: int) -> "Tensor":

@@ -37,6 +37,7 @@ class PixelDetector(ImageDetector, Generic[M]):
             "Scaling of each image by itself. unit: to length 1, so that brightness does not count. "
             "standard: to mean 0 and variance 1. none: values 0–1."
         ),
+        label=N_("Scaling of an image"),
     )
     side: int = hyperparameter(
         32,
@@ -46,6 +47,7 @@ class PixelDetector(ImageDetector, Generic[M]):
             "Larger images are shrunk to at most this many pixels a side, by averaging squares of pixels. "
             "Details are lost."
         ),
+        label=N_("Largest side, pixels"),
     )
 
     @abstractmethod

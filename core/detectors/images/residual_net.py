@@ -89,7 +89,8 @@ class ResidualNet:
             inputs = torch.relu(norms.normalise(weights, f"{first}.norm", maps[-1]))
             hidden = functional.conv2d(inputs, weights[first], stride=2, padding=1)
             hidden = torch.relu(norms.normalise(weights, f"{second}.norm", hidden))
-            short = functional.conv2d(inputs, weights[f"{level}.short"], stride=2)
+            # equals a stride of 2, for which oneDNN's gradient damages memory below 8 or 16 channels (oneDNN #6035)
+            short = functional.conv2d(inputs[:, :, ::2, ::2], weights[f"{level}.short"])
             maps.append(short + functional.conv2d(hidden, weights[second], padding=1))
         return maps[1:]
 

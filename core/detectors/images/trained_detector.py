@@ -11,9 +11,10 @@ import numpy as np
 from typing_extensions import override
 
 from core.data.images.image_set import Pixels
+from core.detectors.devices import DEVICE_HELP, choose_device, run_on_device
 from core.detectors.images.base import ImageDetector, Monitor
 from core.detectors.images.image_checks import require_training_images
-from core.detectors.images.network_training import ImageLoss, choose_device
+from core.detectors.images.network_training import ImageLoss
 from core.detectors.images.training_threads import use_idle_cores
 from core.detectors.training import Trainer, TrainingConfig, TrainingState
 from core.lazy_import import LazyModule
@@ -35,7 +36,8 @@ class TrainedDetector(ImageDetector):
     """Detector whose weights are one vector that a training on images of the normal class changes.
 
     image_shape_  height, width and channels of the images
-    device_       device of the training: "cpu" where the machine lacks the chosen one
+    device_       device of the training: "cpu" where the machine lacks the chosen one, or it failed
+    device_failure_  error of the chosen device; "" if it did not fail
     history_      name of a curve → [[epoch, value], …], such as the loss of held-out images
     epochs_       trained epochs
     """
@@ -45,27 +47,30 @@ class TrainedDetector(ImageDetector):
         low=1,
         high=100_000,
         help=N_("Maximum number of passes over the training images. Early stopping may end the training before."),
+        label=N_("Maximum of epochs"),
     )
-    batch_size: int = hyperparameter(128, low=1, high=8192, help=N_("Number of images in a batch."))
+    batch_size: int = hyperparameter(
+        128, low=1, high=8192, help=N_("Number of images in a batch."), label=N_("Batch size")
+    )
     learning_rate: float = hyperparameter(
-        0.001, low=0.000001, high=0.1, help=N_("Learning rate of the Adam optimiser.")
+        0.001, low=0.000001, high=0.1, help=N_("Learning rate of the Adam optimiser."), label=N_("Learning rate")
     )
     seconds: float = hyperparameter(
         60.0,
         low=0.1,
         high=86_400.0,
         help=N_("Time limit of the training, in seconds. A run that reaches it cannot be reproduced exactly."),
+        label=N_("Time limit (s)"),
     )
     patience: int = hyperparameter(
         10,
         low=0,
         high=100_000,
         help=N_("Epochs without improvement on held-out normal images before the training ends. 0: no early stopping."),
+        label=N_("Patience, epochs"),
     )
-    seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed."))
-    device: str = hyperparameter(
-        "cpu", help=N_("Device of the training: cpu, cuda, cuda:1 or mps. The CPU replaces a device that is missing.")
-    )
+    seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed."), label=N_("Seed"))
+    device: str = hyperparameter("cpu", help=DEVICE_HELP, label=N_("Device"))
 
     # ---- what a detector defines ------------------------------------------------------------------------------------
 
@@ -108,7 +113,14 @@ class TrainedDetector(ImageDetector):
         Raises DataError for less than 2 images or a checkpoint of other settings, OptionError for an unknown device,
         and Cancelled.
         """
+        _, used = run_on_device(self.device, lambda device: self._train(device, images, progress, monitor))
+        self.device_failure_ = used.failure
+        progress.report(1.0)
+        return self
+
+    def _train(self, device: str, images: Pixels, progress: Progress, monitor: Monitor | None) -> None:
         self.prepare(images)
+        self.device_ = device
         before, during = self.split_progress(progress)
         loss, fingerprint = self.build_loss(images), self._compute_fingerprint(images)
         with use_idle_cores():
@@ -116,14 +128,12 @@ class TrainedDetector(ImageDetector):
             vector = self._build_trainer(loss, during, monitor).train(state, during, fingerprint)
             self.epochs_ = state.step // loss.steps_per_epoch
             self.set_vector(vector, loss)
-        progress.report(1.0)
-        return self
 
     def prepare(self, images: Pixels) -> None:
         """Set the attributes that the training images decide. Raises the errors of `fit` about images and device."""
         require_training_images(images)
         self.image_shape_ = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
-        self.device_ = choose_device(self.device)
+        self.device_, self.device_failure_ = choose_device(self.device), ""
         self.history_: dict[str, list[list[float]]] = {}
         self.epochs_ = 0
 

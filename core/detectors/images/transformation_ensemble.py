@@ -43,7 +43,9 @@ class TransformationEnsemble(TransformationPrediction):
     name = "transformation-ensemble"
     label = N_("Ensemble (transformations, edges)")
 
-    neighbours: int = hyperparameter(2, low=1, high=1000, help=N_("Number of nearest neighbours."))
+    neighbours: int = hyperparameter(
+        2, low=1, high=1000, help=N_("Number of nearest neighbours."), label=N_("Neighbours")
+    )
 
     @override
     def set_vector(self, vector: "Tensor", loss: ImageLoss) -> None:

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from core.data.images.image_set import Pixels
 from core.detectors.base import Floats32
+from core.detectors.devices import run_on_device
 from core.detectors.images.image_checks import require_shape
 from core.detectors.images.image_transformations import (
     TransformationSet,
@@ -18,7 +19,7 @@ from core.detectors.images.image_transformations import (
     list_scoring_answers,
     transform_images,
 )
-from core.detectors.images.network_training import ImageLoss, choose_device, map_batches, to_values, use_fast_numbers
+from core.detectors.images.network_training import ImageLoss, map_batches, to_values, use_fast_numbers
 from core.detectors.images.residual_net import Norms, ResidualNet
 from core.detectors.images.trained_detector import TrainedDetector
 from core.lazy_import import LazyModule
@@ -62,12 +63,14 @@ class TransformationPrediction(TrainedDetector):
             "a quarter of the side, which helps on photographs. rotations-shifts-mirrors: also mirroring, "
             "for images that have a left and a right, such as letters."
         ),
+        label=N_("Transformations"),
     )
     mirror: bool = hyperparameter(
         True,
         help=N_(
             "Half of the training images are mirrored. This is always so where the network has to recognise mirroring."
         ),
+        label=N_("Mirrored images"),
     )
     side: int = hyperparameter(
         32,
@@ -77,21 +80,31 @@ class TransformationPrediction(TrainedDetector):
             "Larger images are shrunk to at most this many pixels a side, by averaging squares of pixels. "
             "Details are lost."
         ),
+        label=N_("Largest side, pixels"),
     )
     width: int = hyperparameter(
-        32, low=4, high=256, help=N_("Channels of the first maps; the last ones have four times as many.")
+        32,
+        low=4,
+        high=256,
+        help=N_("Channels of the first maps; the last ones have four times as many."),
+        label=N_("Channels"),
     )
     epochs: int = hyperparameter(
         40,
         low=1,
         high=100_000,
         help=N_("Maximum number of passes over the training images. Early stopping may end the training before."),
+        label=N_("Maximum of epochs"),
     )
     batch_size: int = hyperparameter(
-        64, low=1, high=2048, help=N_("Number of images in a batch; each appears in all four rotations.")
+        64,
+        low=1,
+        high=2048,
+        help=N_("Number of images in a batch; each appears in all four rotations."),
+        label=N_("Batch size"),
     )
     learning_rate: float = hyperparameter(
-        0.003, low=0.000001, high=0.1, help=N_("Learning rate of the Adam optimiser.")
+        0.003, low=0.000001, high=0.1, help=N_("Learning rate of the Adam optimiser."), label=N_("Learning rate")
     )
 
     @property
@@ -194,17 +207,20 @@ class TransformationPrediction(TrainedDetector):
         another size than those of the training.
         """
         require_shape(images, self.image_shape_)
-        device = choose_device(self.device)
-        with torch.no_grad():
-            weights = self.net.split_weights(torch.from_numpy(self.weights_).to(device))
-            norms = Norms.split(self.net, torch.from_numpy(self.norms_).to(device))
 
-        def map_squares(batch: "Tensor") -> "Tensor":
-            parts = _prepare(fit_square(batch, self.side)).split(max(SCORING_INPUTS // copies, 1))
-            with use_fast_numbers(device, self.input_side**2):
-                return torch.cat([function(weights, norms, part).float() for part in parts])
+        def map_on_device(device: str) -> Floats32:
+            with torch.no_grad():
+                weights = self.net.split_weights(torch.from_numpy(self.weights_).to(device))
+                norms = Norms.split(self.net, torch.from_numpy(self.norms_).to(device))
 
-        return map_batches(images, device, map_squares)
+            def map_squares(batch: "Tensor") -> "Tensor":
+                parts = _prepare(fit_square(batch, self.side)).split(max(SCORING_INPUTS // copies, 1))
+                with use_fast_numbers(device, self.input_side**2):
+                    return torch.cat([function(weights, norms, part).float() for part in parts])
+
+            return map_batches(images, device, map_squares)
+
+        return run_on_device(self.device, map_on_device)[0]
 
 
 def _prepare(values: "Tensor") -> "Tensor":

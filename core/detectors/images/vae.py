@@ -40,9 +40,12 @@ class VAE(NetworkDetector, Reconstructor, HeatMapper):
             "Weight of the Kullback–Leibler divergence, compared with the squared error of the image "
             "(values from 0 to 1)."
         ),
+        label=N_("Weight of the divergence"),
     )
     score_with_kl: bool = hyperparameter(
-        False, help=N_("Adds the weighted Kullback–Leibler divergence to the score, as in the loss.")
+        False,
+        help=N_("Adds the weighted Kullback–Leibler divergence to the score, as in the loss."),
+        label=N_("Divergence in the score"),
     )
     corruption: float = hyperparameter(
         0.0,
@@ -53,6 +56,7 @@ class VAE(NetworkDetector, Reconstructor, HeatMapper):
             "Share of training images that are given with noise and an erased block; the network has to "
             "restore the clean image. It then does not reproduce small defects."
         ),
+        label=N_("Share of noisy images"),
     )
 
     def build_network(self) -> ConvNet:

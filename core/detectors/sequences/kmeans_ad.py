@@ -35,17 +35,24 @@ class KMeansAD(ReconstructionDetector):
     label = N_("KMeansAD (typical windows)")
 
     window: int = hyperparameter(
-        0, low=0, high=1000, help=N_("Rows in a window. 0: 20 rows, or the rows of one day if these are fewer.")
+        0,
+        low=0,
+        high=1000,
+        help=N_("Rows in a window. 0: 20 rows, or the rows of one day if these are fewer."),
+        label=N_("Window, rows"),
     )
-    clusters: int = hyperparameter(20, low=1, high=1000, help=N_("Number of typical windows (clusters)."))
+    clusters: int = hyperparameter(
+        20, low=1, high=1000, help=N_("Number of typical windows (clusters)."), label=N_("Typical windows")
+    )
     centred: bool = hyperparameter(
         True,
         help=N_(
             "Score a row by all windows that contain it. If off, only by the window that ends on it, as in a stream."
         ),
+        label=N_("All windows of a row"),
     )
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same scores.")
+        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same scores."), label=N_("Seed")
     )
 
     def _fit_windows(self, train_windows: Floats32) -> None:

@@ -43,9 +43,15 @@ class LevelShift(SequenceDetector):
     label = N_("Level shift")
     mode = N_("each row as the border between two windows of rows")
 
-    window: int = hyperparameter(20, low=2, high=10_001, help=N_("Rows on each side of a change of level."))
+    window: int = hyperparameter(
+        20, low=2, high=10_001, help=N_("Rows on each side of a change of level."), label=N_("Rows on each side")
+    )
     period: int = hyperparameter(
-        0, low=0, high=100_000, help=N_("Rows in a season. 0: a day and a week, or found by autocorrelation.")
+        0,
+        low=0,
+        high=100_000,
+        help=N_("Rows in a season. 0: a day and a week, or found by autocorrelation."),
+        label=N_("Season, rows"),
     )
 
     @override

@@ -38,19 +38,25 @@ class MatrixProfile(ReconstructionDetector):
     label = N_("Matrix profile (nearest windows)")
 
     window: int = hyperparameter(
-        0, low=0, high=1000, help=N_("Rows in a window. 0: 20 rows, or the rows of one day if these are fewer.")
+        0,
+        low=0,
+        high=1000,
+        help=N_("Rows in a window. 0: 20 rows, or the rows of one day if these are fewer."),
+        label=N_("Window, rows"),
     )
     references: int = hyperparameter(
         4000,
         low=10,
         high=100_000,
         help=N_("Largest number of training windows to compare with, evenly spaced. More windows take more time."),
+        label=N_("Windows to compare with"),
     )
     centred: bool = hyperparameter(
         True,
         help=N_(
             "Score a row by all windows that contain it. If off, only by the window that ends on it, as in a stream."
         ),
+        label=N_("All windows of a row"),
     )
 
     def _fit_windows(self, train_windows: Floats32) -> None:

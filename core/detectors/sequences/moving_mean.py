@@ -35,12 +35,15 @@ class MovingMean(SequenceDetector):
     name = "moving-mean"
     label = N_("Moving mean")
 
-    window: int = hyperparameter(21, low=2, high=10_001, help=N_("Number of rows in the moving mean."))
+    window: int = hyperparameter(
+        21, low=2, high=10_001, help=N_("Number of rows in the moving mean."), label=N_("Window, rows")
+    )
     centred: bool = hyperparameter(
         True,
         help=N_(
             "Centre the window on the row: half of it comes later. If off, the window ends on the row, as in a stream."
         ),
+        label=N_("Centred window"),
     )
 
     @override

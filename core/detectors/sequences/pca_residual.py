@@ -39,6 +39,7 @@ class PcaResidual(ReconstructionDetector):
         low=0.05,
         high=0.999,
         help=N_("Share of the variance that the principal components explain (0–1). The rest is the residual."),
+        label=N_("Share of the variance"),
     )
 
     def _fit_windows(self, train_windows: Floats32) -> None:

@@ -38,10 +38,18 @@ class SeasonalResidual(SequenceDetector):
     mode = N_("each row compared with its season, which later rows show as well")
 
     window: int = hyperparameter(
-        25, low=2, high=10_001, help=N_("Number of rows in the moving mean that gives the level.")
+        25,
+        low=2,
+        high=10_001,
+        help=N_("Number of rows in the moving mean that gives the level."),
+        label=N_("Window, rows"),
     )
     period: int = hyperparameter(
-        0, low=0, high=100_000, help=N_("Rows in a season. 0: a day and a week, or found by autocorrelation.")
+        0,
+        low=0,
+        high=100_000,
+        help=N_("Rows in a season. 0: a day and a week, or found by autocorrelation."),
+        label=N_("Season, rows"),
     )
 
     @override

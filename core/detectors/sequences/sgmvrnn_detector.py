@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 
 from core.detectors.base import Floats32, SequenceDetector, SequenceScores
+from core.detectors.devices import DEVICE_HELP, run_on_device
 from core.detectors.reconstruction import compute_slice_means
 from core.detectors.sequences.sgmvrnn import ModelDims, Noise, RowScores, Scorer, SwitchingVRNN
 from core.detectors.sequences.sgmvrnn_original import OriginalVRNN
@@ -50,6 +51,8 @@ class SGmVRNN(SequenceDetector):
     steps_             trained batches
     tau_               temperature of the categories after training
     log_sigma_growth_  (columns,), added to log σ so that σ covers the errors on held-out windows
+    device_            device of the training; "cpu" where the machine lacks the chosen one, or it failed
+    device_failure_    error of the chosen device; "" if it did not fail
 
     Example:
         >>> import numpy as np
@@ -69,14 +72,25 @@ class SGmVRNN(SequenceDetector):
         "default",
         choices=("default", "original"),
         help=N_("default: the improved variant. original: exactly the published function."),
+        label=N_("Variant"),
     )
-    window: int = hyperparameter(20, low=2, high=500, help=N_("Number of rows in a window."))
+    window: int = hyperparameter(20, low=2, high=500, help=N_("Number of rows in a window."), label=N_("Window, rows"))
     categories: int = hyperparameter(
-        5, low=1, high=50, help=N_("Number of modes (categories) between which the series can switch.")
+        5,
+        low=1,
+        high=50,
+        help=N_("Number of modes (categories) between which the series can switch."),
+        label=N_("Modes"),
     )
-    latent: int = hyperparameter(10, low=1, high=100, help=N_("Size of the latent vector of a row."))
+    latent: int = hyperparameter(
+        10, low=1, high=100, help=N_("Size of the latent vector of a row."), label=N_("Latent size")
+    )
     state: int = hyperparameter(
-        20, low=1, high=200, help=N_("Size of the state that carries the memory of the previous rows.")
+        20,
+        low=1,
+        high=200,
+        help=N_("Size of the state that carries the memory of the previous rows."),
+        label=N_("Size of the state"),
     )
     steps: int = hyperparameter(
         600,
@@ -86,22 +100,27 @@ class SGmVRNN(SequenceDetector):
             "Maximum number of training batches. Early stopping ends the training when the "
             "held-out rows no longer improve."
         ),
+        label=N_("Maximum of batches"),
     )
-    batch_size: int = hyperparameter(128, low=1, high=8192, help=N_("Number of windows in a batch."))
+    batch_size: int = hyperparameter(
+        128, low=1, high=8192, help=N_("Number of windows in a batch."), label=N_("Batch size")
+    )
     learning_rate: float = hyperparameter(
-        0.001, low=0.000001, high=0.1, help=N_("Learning rate of the Adam optimiser.")
+        0.001, low=0.000001, high=0.1, help=N_("Learning rate of the Adam optimiser."), label=N_("Learning rate")
     )
     seconds: float = hyperparameter(
         60.0,
         low=0.1,
         high=86_400.0,
         help=N_("Time limit of the training, in seconds. A run that reaches it cannot be reproduced exactly."),
+        label=N_("Time limit (s)"),
     )
     log_sigma_floor: float = hyperparameter(
         -3.0,
         low=-10.0,
         high=2.0,
         help=N_("Logarithm of the smallest standard deviation, in scaled units. Smaller deviations raise no alarm."),
+        label=N_("Smallest spread (log σ)"),
     )
     score_timing: Literal["before", "after"] = hyperparameter(
         "before",
@@ -110,6 +129,7 @@ class SGmVRNN(SequenceDetector):
             "before: compare a row with its prediction from the previous rows. after: compare "
             "it with its reconstruction (as in the original)."
         ),
+        label=N_("Moment of the score"),
     )
     smoothing: int = hyperparameter(
         0,
@@ -119,6 +139,7 @@ class SGmVRNN(SequenceDetector):
             "Number of rows over which a score is averaged: the rows around it, or the last rows when streaming. "
             "0: 11 rows, or the rows of one hour if these are fewer."
         ),
+        label=N_("Averaged rows"),
     )
     scoring: Literal["windows", "streaming"] = hyperparameter(
         "windows",
@@ -127,16 +148,26 @@ class SGmVRNN(SequenceDetector):
             "windows: each row is scored at the end of its own window, as in training. streaming: "
             "a state is carried from row to row."
         ),
+        label=N_("Score of a row"),
     )
-    seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed."))
-    device: str = hyperparameter("cpu", help=N_("Device of the training: cpu, cuda, cuda:1 or mps."))
+    seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed."), label=N_("Seed"))
+    device: str = hyperparameter("cpu", help=DEVICE_HELP, label=N_("Device"))
 
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
-        """Fit the model on windows of `series`. Raises DataError for a checkpoint of other settings, and Cancelled."""
+        """Fit the model on windows of `series`.
+
+        Raises DataError for a checkpoint of other settings, OptionError for an unknown device, and Cancelled.
+        """
         self.columns_ = int(series[0].shape[1])
-        data = TrainingData.from_series(series, self.window, self.device)
+        _, used = run_on_device(self.device, lambda device: self._train(device, series, progress))
+        self.device_, self.device_failure_ = used.name, used.failure
+        progress.report(1.0)
+        return self
+
+    def _train(self, device: str, series: Sequence[Floats32], progress: Progress) -> None:
+        data = TrainingData.from_series(series, self.window, device)
         loss = TrainingLoss(self, data)
-        vector = self._model_class.init_weights(self.dims, self.seed).to(self.device)
+        vector = self._model_class.init_weights(self.dims, self.seed).to(device)
         state = TrainingState.start(vector, self.seed)
         weights = Trainer(loss, self._training_config).train(state, progress, self._compute_fingerprint(data))
         self.weights_ = weights.cpu().numpy().copy()
@@ -144,8 +175,6 @@ class SGmVRNN(SequenceDetector):
         self.log_sigma_growth_ = np.zeros(self.columns_, np.float32)
         if self.fidelity == "default":
             self.log_sigma_growth_ = calibrate_sigma(self._build_scorer(), data)
-        progress.report(1.0)
-        return self
 
     def score(self, series: Floats32) -> SequenceScores:
         """Return the scores of every row of one series."""

@@ -30,19 +30,25 @@ class SubPCA(ReconstructionDetector):
     label = N_("Sub-PCA (windows)")
 
     window: int = hyperparameter(
-        0, low=0, high=1000, help=N_("Rows in a window. 0: 20 rows, or the rows of one day if these are fewer.")
+        0,
+        low=0,
+        high=1000,
+        help=N_("Rows in a window. 0: 20 rows, or the rows of one day if these are fewer."),
+        label=N_("Window, rows"),
     )
     variance: float = hyperparameter(
         0.95,
         low=0.05,
         high=0.999,
         help=N_("Share of the variance that the principal components explain (0–1). The rest is the residual."),
+        label=N_("Share of the variance"),
     )
     centred: bool = hyperparameter(
         True,
         help=N_(
             "Score a row by all windows that contain it. If off, only by the window that ends on it, as in a stream."
         ),
+        label=N_("All windows of a row"),
     )
 
     def _fit_windows(self, train_windows: Floats32) -> None:

@@ -39,9 +39,10 @@ class SeveralDetectors(Detector):
         "mean",
         choices=("mean", "maximum"),
         help=N_("mean: rows that most detectors find unusual; maximum: rows that one of them finds unusual."),
+        label=N_("Combination of the scores"),
     )
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same scores.")
+        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same scores."), label=N_("Seed")
     )
 
     @override

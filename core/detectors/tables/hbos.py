@@ -35,7 +35,9 @@ class Histograms(Detector):
     label = N_("Histograms (HBOS)")
     libraries = ("pyod",)
 
-    n_bins: int = hyperparameter(20, low=2, high=500, help=N_("Bins of the histogram of each feature."))
+    n_bins: int = hyperparameter(
+        20, low=2, high=500, help=N_("Bins of the histogram of each feature."), label=N_("Bins")
+    )
 
     @override
     def fit(self, features: Floats) -> Self:

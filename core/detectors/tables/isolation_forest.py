@@ -31,7 +31,11 @@ class IsolationForest(Detector):
     label = N_("Isolation Forest")
 
     n_estimators: int = hyperparameter(
-        100, low=10, high=2000, help=N_("Number of trees. More trees give more stable scores and take longer.")
+        100,
+        low=10,
+        high=2000,
+        help=N_("Number of trees. More trees give more stable scores and take longer."),
+        label=N_("Number of trees"),
     )
     max_samples: int | float | str = hyperparameter(
         "auto",
@@ -39,13 +43,20 @@ class IsolationForest(Detector):
         high=1_000_000,
         choices=("auto",),
         help=N_("Rows used by each tree: auto (256), a number of rows, or a share of the rows (0–1)."),
+        label=N_("Rows per tree"),
     )
     max_features: float = hyperparameter(
-        1.0, low=0.01, high=1.0, help=N_("Share of the features used by each tree (0–1).")
+        1.0,
+        low=0.01,
+        high=1.0,
+        help=N_("Share of the features used by each tree (0–1)."),
+        label=N_("Share of the features"),
     )
-    bootstrap: bool = hyperparameter(False, help=N_("Draw each tree's rows with replacement."))
+    bootstrap: bool = hyperparameter(
+        False, help=N_("Draw each tree's rows with replacement."), label=N_("Draw with replacement")
+    )
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same scores.")
+        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same scores."), label=N_("Seed")
     )
 
     @override

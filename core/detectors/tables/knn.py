@@ -35,9 +35,15 @@ class NearestRows(Detector):
     name = "knn"
     label = N_("Distance to the nearest rows (kNN)")
 
-    n_neighbors: int = hyperparameter(10, low=1, high=500, help=N_("The distance to this neighbour is the score."))
+    n_neighbors: int = hyperparameter(
+        10, low=1, high=500, help=N_("The distance to this neighbour is the score."), label=N_("Neighbours")
+    )
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Random seed. More than 5,000 training rows are sub-sampled with it.")
+        42,
+        low=0,
+        high=2**31 - 1,
+        help=N_("Random seed. More than 5,000 training rows are sub-sampled with it."),
+        label=N_("Seed"),
     )
 
     @override

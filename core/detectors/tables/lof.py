@@ -34,9 +34,15 @@ class LocalOutlierFactor(Detector):
     name = "lof"
     label = N_("Local outlier factor (LOF)")
 
-    n_neighbors: int = hyperparameter(20, low=2, high=500, help=N_("Neighbours to compare with."))
+    n_neighbors: int = hyperparameter(
+        20, low=2, high=500, help=N_("Neighbours to compare with."), label=N_("Neighbours")
+    )
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Random seed. More than 5,000 training rows are sub-sampled with it.")
+        42,
+        low=0,
+        high=2**31 - 1,
+        help=N_("Random seed. More than 5,000 training rows are sub-sampled with it."),
+        label=N_("Seed"),
     )
 
     @override

@@ -41,7 +41,7 @@ class MahalanobisDistance(Detector):
     label = N_("Mahalanobis distance (MCD)")
 
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same scores.")
+        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same scores."), label=N_("Seed")
     )
 
     @override

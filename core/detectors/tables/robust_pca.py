@@ -37,7 +37,11 @@ class RobustPca(Detector):
     label = N_("Distance to the main directions (robust PCA)")
 
     share: float = hyperparameter(
-        0.9, low=0.05, high=0.999, help=N_("Share of the variance that the main directions explain (0–1).")
+        0.9,
+        low=0.05,
+        high=0.999,
+        help=N_("Share of the variance that the main directions explain (0–1)."),
+        label=N_("Share of the variance"),
     )
 
     @override

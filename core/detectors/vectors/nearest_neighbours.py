@@ -30,7 +30,9 @@ class NearestNeighbours(Detector):
     name = "nearest-neighbours"
     label = N_("Nearest neighbours")
 
-    neighbours: int = hyperparameter(2, low=1, high=1000, help=N_("Number of nearest neighbours."))
+    neighbours: int = hyperparameter(
+        2, low=1, high=1000, help=N_("Number of nearest neighbours."), label=N_("Neighbours")
+    )
 
     @override
     def fit(self, features: Floats) -> Self:

@@ -34,6 +34,7 @@ class PcaSubspace(Detector):
         low=0.05,
         high=0.999,
         help=N_("Share of the variance that the principal components explain (0–1). The rest is the residual."),
+        label=N_("Share of the variance"),
     )
 
     @override

@@ -25,7 +25,11 @@ class AutoArima(DailyRemainderForecaster):
     label = N_("AutoARIMA on the daily level")
 
     max_order: int = hyperparameter(
-        2, low=1, high=5, help=N_("Largest number of past days, and of past errors, that the model may use.")
+        2,
+        low=1,
+        high=5,
+        help=N_("Largest number of past days, and of past errors, that the model may use."),
+        label=N_("Largest order"),
     )
 
     @override

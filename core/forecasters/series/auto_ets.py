@@ -25,7 +25,9 @@ class AutoEts(DailyRemainderForecaster):
     label = N_("AutoETS on the daily level")
 
     trend: bool = hyperparameter(
-        False, help=N_("Also try forms with a trend, which continues. Without it the level stays where it is.")
+        False,
+        help=N_("Also try forms with a trend, which continues. Without it the level stays where it is."),
+        label=N_("Trend"),
     )
 
     @override

@@ -51,12 +51,13 @@ class DeepAR(NeuralForecaster):
 
     batch_size: ClassVar[int] = 32
 
-    layers: int = hyperparameter(1, low=1, high=4, help=N_("Number of recurrent layers."))
+    layers: int = hyperparameter(1, low=1, high=4, help=N_("Number of recurrent layers."), label=N_("Recurrent layers"))
     samples: int = hyperparameter(
         200,
         low=100,
         high=10_000,
         help=N_("Number of sample paths of a forecast. More samples make the quantiles smoother, never wider."),
+        label=N_("Sample paths"),
     )
 
     @override

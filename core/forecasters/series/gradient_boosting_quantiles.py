@@ -38,19 +38,35 @@ class GradientBoostingQuantiles(SeriesForecaster):
     name = "gradient-boosting-quantiles"
     label = N_("Gradient-boosted quantiles")
 
-    max_iter: int = hyperparameter(40, low=5, high=2000, help=N_("Number of trees for each quantile."))
-    learning_rate: float = hyperparameter(
-        0.08, low=0.001, high=1.0, help=N_("Learning rate: share of the correction of each tree that is applied (0–1).")
+    max_iter: int = hyperparameter(
+        40, low=5, high=2000, help=N_("Number of trees for each quantile."), label=N_("Number of trees")
     )
-    max_leaf_nodes: int = hyperparameter(12, low=2, high=500, help=N_("Maximum number of leaves of a tree."))
+    learning_rate: float = hyperparameter(
+        0.08,
+        low=0.001,
+        high=1.0,
+        help=N_("Learning rate: share of the correction of each tree that is applied (0–1)."),
+        label=N_("Learning rate"),
+    )
+    max_leaf_nodes: int = hyperparameter(
+        12, low=2, high=500, help=N_("Maximum number of leaves of a tree."), label=N_("Maximum of leaves")
+    )
     min_samples_leaf: int = hyperparameter(
-        300, low=1, high=10_000, help=N_("Smallest number of training rows in a leaf. More give smoother forecasts.")
+        300,
+        low=1,
+        high=10_000,
+        help=N_("Smallest number of training rows in a leaf. More give smoother forecasts."),
+        label=N_("Fewest rows in a leaf"),
     )
     max_train_rows: int = hyperparameter(
-        30_000, low=1000, high=2_000_000, help=N_("Training rows drawn over entities, origins and steps ahead.")
+        30_000,
+        low=1000,
+        high=2_000_000,
+        help=N_("Training rows drawn over entities, origins and steps ahead."),
+        label=N_("Maximum of training rows"),
     )
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same forecasts.")
+        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same forecasts."), label=N_("Seed")
     )
 
     @override

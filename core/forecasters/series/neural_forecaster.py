@@ -53,9 +53,15 @@ class NeuralForecaster(SeriesForecaster):
     epoch_batches: ClassVar[int] = 50
     patience: ClassVar[int] = 5
 
-    hidden_size: int = hyperparameter(16, low=2, high=512, help=N_("Size of the hidden layers of the network."))
+    hidden_size: int = hyperparameter(
+        16, low=2, high=512, help=N_("Size of the hidden layers of the network."), label=N_("Size of the hidden layers")
+    )
     context: float = hyperparameter(
-        1.0, low=0.1, high=8.0, help=N_("Weeks of history that the network sees before a forecast.")
+        1.0,
+        low=0.1,
+        high=8.0,
+        help=N_("Weeks of history that the network sees before a forecast."),
+        label=N_("History, weeks"),
     )
     epochs: int = hyperparameter(
         20,
@@ -65,16 +71,20 @@ class NeuralForecaster(SeriesForecaster):
             "Maximum number of epochs of 50 batches. The training ends earlier when the held-out steps "
             "no longer improve."
         ),
+        label=N_("Maximum of epochs"),
     )
-    learning_rate: float = hyperparameter(0.001, low=0.00001, high=0.1, help=N_("Learning rate of the Adam optimiser."))
+    learning_rate: float = hyperparameter(
+        0.001, low=0.00001, high=0.1, help=N_("Learning rate of the Adam optimiser."), label=N_("Learning rate")
+    )
     seconds: float = hyperparameter(
         40.0,
         low=0.1,
         high=86_400.0,
         help=N_("Time limit of the training, in seconds. A run that reaches it cannot be reproduced exactly."),
+        label=N_("Time limit (s)"),
     )
     seed: int = hyperparameter(
-        0, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same forecasts.")
+        0, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same forecasts."), label=N_("Seed")
     )
 
     @override

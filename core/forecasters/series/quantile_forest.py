@@ -53,20 +53,31 @@ class QuantileForest(SeriesForecaster):
     label = N_("Quantile forest per cluster")
 
     n_clusters: int = hyperparameter(
-        0, low=0, high=100, help=N_("Number of clusters of entities. 0 chooses it by the silhouette.")
+        0,
+        low=0,
+        high=100,
+        help=N_("Number of clusters of entities. 0 chooses it by the silhouette."),
+        label=N_("Number of clusters (k)"),
     )
-    n_estimators: int = hyperparameter(50, low=5, high=2000, help=N_("Number of trees of each forest."))
+    n_estimators: int = hyperparameter(
+        50, low=5, high=2000, help=N_("Number of trees of each forest."), label=N_("Number of trees")
+    )
     min_samples_leaf: int = hyperparameter(
-        20, low=1, high=10_000, help=N_("Smallest number of training rows in a leaf. More give smoother forecasts.")
+        20,
+        low=1,
+        high=10_000,
+        help=N_("Smallest number of training rows in a leaf. More give smoother forecasts."),
+        label=N_("Fewest rows in a leaf"),
     )
     max_train_rows: int = hyperparameter(
         60_000,
         low=1000,
         high=2_000_000,
         help=N_("Training rows of all forests, drawn over entities, origins and steps."),
+        label=N_("Maximum of training rows"),
     )
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same forecasts.")
+        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same forecasts."), label=N_("Seed")
     )
 
     @override

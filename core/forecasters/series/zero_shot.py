@@ -58,6 +58,7 @@ class ZeroShot(SeriesForecaster):
             "Folder on the server with a Chronos model (config.json, model.safetensors), used instead of Fracast-0. "
             "It needs the package chronos-forecasting."
         ),
+        label=N_("Folder of the Chronos model"),
     )
 
     @override

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import cluster as reference
@@ -133,7 +133,6 @@ def assert_matches_scikit_learn(rows: np.ndarray, eps: float, min_samples: int) 
     assert np.array_equal(np.flatnonzero(core), expected.core_sample_indices_)
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     arrays(np.int64, st.tuples(st.integers(1, 60), st.integers(1, 4)), elements=st.integers(-4, 4)),
     st.sampled_from([1.0, 1.5, 2.0, 3.0]),
@@ -152,7 +151,6 @@ def test_dbscan_matches_scikit_learn_on_duplicates_and_ties(
         exact_dbscan.MAX_CELL_ROWS = default_cell
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 700), st.integers(1, 30), st.floats(0.05, 3.0), st.integers(1, 12))
 def test_dbscan_matches_scikit_learn_on_random_rows(
     seed: int, count: int, columns: int, eps: float, min_samples: int
@@ -166,7 +164,6 @@ def test_dbscan_matches_scikit_learn_on_random_rows(
     assert_matches_scikit_learn(rows, eps, min_samples)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([1e3, 1e7]), st.sampled_from([0.5, 1.0, 2.0]))
 def test_dbscan_matches_scikit_learn_with_far_row(seed: int, far: float, eps: float) -> None:
     """The rows lie far from the mean of all rows: rounding in the rotation must not decide a tie."""

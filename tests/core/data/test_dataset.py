@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -11,8 +11,6 @@ from core.data.dataset import Dataset, make_clock_labels, make_index
 from core.data.quality import doctor, repairs
 from core.data.quality.findings import Repair
 from core.errors import DataError
-
-PROPERTY_SETTINGS = settings(max_examples=40, deadline=None)
 
 
 def make_profile(columns: int = 24, day_start: int = 0, entities: int = 2, days: int = 5, seed: int = 0) -> Dataset:
@@ -46,7 +44,6 @@ profiles = st.builds(
 )
 
 
-@PROPERTY_SETTINGS
 @given(profiles)
 def test_dataset_profile_round_trips_through_series(dataset: Dataset) -> None:
     series = dataset.to_series()
@@ -58,7 +55,6 @@ def test_dataset_profile_round_trips_through_series(dataset: Dataset) -> None:
     assert dataset.to_profile() is dataset
 
 
-@PROPERTY_SETTINGS
 @given(profiles)
 def test_dataset_series_has_regular_steps(dataset: Dataset) -> None:
     for _, part in dataset.to_series().frame.groupby(level=0):
@@ -99,7 +95,6 @@ def assert_aligned(part: Dataset, whole: Dataset) -> None:
         assert part_rows.equals(all_rows.loc[part.frame.index])
 
 
-@PROPERTY_SETTINGS
 @given(profiles, st.data())
 def test_take_rows_keeps_tables_aligned(dataset: Dataset, data: st.DataObject) -> None:
     order = np.array(data.draw(st.permutations(range(len(dataset)))))[: data.draw(st.integers(1, len(dataset)))]
@@ -114,7 +109,6 @@ def test_take_rows_keeps_tables_aligned(dataset: Dataset, data: st.DataObject) -
     assert [picked.entities[code] for code in picked.entity_codes] == list(picked.entity)
 
 
-@PROPERTY_SETTINGS
 @given(profiles)
 def test_filter_rows_keeps_tables_aligned(dataset: Dataset) -> None:
     chosen, start, end = dataset.entities[:1], dataset.time[len(dataset) // 2], dataset.time.max()
@@ -128,7 +122,6 @@ def test_filter_rows_keeps_tables_aligned(dataset: Dataset) -> None:
         dataset.filter_rows(["nowhere"])
 
 
-@PROPERTY_SETTINGS
 @given(profiles, st.data())
 def test_dataset_digest_changes_with_any_content(dataset: Dataset, data: st.DataObject) -> None:
     values = dataset.frame.to_numpy().copy()
@@ -196,7 +189,6 @@ def collect_tables(dataset: Dataset) -> dict:
     return {name: getattr(dataset, name) for name in ("frame", "covariates", "context", "labels")}
 
 
-@PROPERTY_SETTINGS
 @given(arrays(float, st.tuples(st.integers(1, 40), st.just(24)), elements=st.floats(-1e6, 1e6) | st.just(float("nan"))))
 def test_row_median_matches_numpy(values: np.ndarray) -> None:
     index = pd.MultiIndex.from_arrays([["a"] * len(values), pd.date_range("2024-01-01", periods=len(values))])

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.dataset import DAY, Dataset, make_index
@@ -29,7 +29,6 @@ def make_series(times: pd.DatetimeIndex, values: np.ndarray, **fields: object) -
     return dataset.replace(step=compute_usual_step(dataset))
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(ALIASES),
     st.integers(8, 60),
@@ -107,7 +106,6 @@ def test_months_without_rows_are_missing() -> None:
 # ---- clock changes --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     st.sampled_from(["5min", "15min", "30min", "h"]),
     st.sampled_from(["Europe/Paris", "America/New_York", "Australia/Sydney"]),
@@ -168,7 +166,6 @@ def test_quiet_weekend_is_known_from_its_second_time_on(alias: str) -> None:
 
 
 @given(st.integers(30, 90), st.sampled_from([0.01, 0.2, 5.0, 80.0]), st.integers(1, 6), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
 def test_second_outlier_in_a_row_is_a_new_level(start: int, factor: float, length: int, seed: int) -> None:
     """The first one may be a fault and is skipped; after the last one the old level is known at once."""
     values = 100 + np.random.default_rng(seed).normal(0, 3, 100)

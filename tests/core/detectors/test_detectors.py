@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -13,7 +13,7 @@ from core.data.dataset import Dataset
 from core.detectors.base import Detector
 from core.detectors.baseline import Baseline
 from core.detectors.baselines import BASELINE_CLASSES
-from core.detectors.row_model import RowModel
+from core.detectors.row_model import CALIBRATION_FITS, RowModel
 from core.errors import DataError, OptionError
 from core.evaluation.thresholds import fit_contamination_threshold
 from core.settings import ROOT
@@ -117,6 +117,12 @@ def test_baseline_features_are_finite_and_data_unchanged(cls: type[Baseline], sa
     assert np.array_equal(complete.values, before)
 
 
+@pytest.mark.parametrize("cls", BASELINE_CLASSES.values())
+def test_baseline_fits_and_computes_features_at_once(cls: type[Baseline], sample: Dataset) -> None:
+    complete = sample.take_rows(sample.is_complete)
+    assert np.array_equal(cls().fit_features(complete), cls().fit(complete).compute_features(complete))
+
+
 def test_calendar_baseline_expects_less_in_summer(sample: Dataset) -> None:
     complete = sample.take_rows(sample.is_complete)
     center, _ = BASELINE_CLASSES["calendar"]().fit(complete).predict_values(complete)
@@ -164,10 +170,21 @@ def test_row_model_drops_incomplete_rows(sample: Dataset) -> None:
     assert len(scores) == len(ready) == int(sample.is_complete.sum()) < len(sample)
 
 
+def test_held_out_scores_are_those_of_models_without_the_rows(sample: Dataset) -> None:
+    complete = sample.take_rows(sample.is_complete)
+    detector = list_detectors()["robust-pca"]()
+    scores, blocks = RowModel(detector, BASELINE_CLASSES["day"]()).score_held_out(complete)
+    assert len(scores) == len(complete)
+    for fold in range(CALIBRATION_FITS):
+        is_held_out = blocks % CALIBRATION_FITS == fold
+        model = RowModel(list_detectors()["robust-pca"](), BASELINE_CLASSES["day"]())
+        expected = model.fit(complete.take_rows(~is_held_out)).score(complete.take_rows(is_held_out))
+        assert np.array_equal(scores[is_held_out], expected)
+
+
 # ---- thresholds -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
 @given(arrays(float, st.integers(10, 400), elements=st.floats(-1e6, 1e6), unique=True), st.floats(0.001, 0.5))
 def test_contamination_threshold_flags_its_share(scores: np.ndarray, contamination: float) -> None:
     flagged = int((scores > fit_contamination_threshold(scores, contamination)).sum())

@@ -126,7 +126,6 @@ def test_ensemble_score_grows_with_rank_of_members(combination: str) -> None:
 # ---- scaling --------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=50)
 @given(arrays(float, (30, 2), elements=st.floats(-1e3, 1e3)), st.sampled_from([2.0**-10, 2.0**10]))
 def test_row_scaling_does_not_depend_on_unit(rows: np.ndarray, factor: float) -> None:
     varies = np.ptp(rows, axis=0) > 1e-3

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.array_types import Floats
@@ -106,7 +106,6 @@ def test_intervals_of_hours_follow_time_of_day() -> None:
         assert coverage == pytest.approx(0.9, abs=0.05)
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     step=st.integers(1, 10),
     shape=st.tuples(st.integers(1, 3), st.integers(1, 3)),
@@ -132,7 +131,6 @@ def test_intervals_know_no_later_error(
     np.testing.assert_allclose(before[:same], after[:same], rtol=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
 @given(step=st.integers(1, 9), count=st.integers(1, 90), entities=st.integers(1, 3), seed=st.integers(0, 1000))
 def test_future_interval_equals_next_rolling_one(step: int, count: int, entities: int, seed: int) -> None:
     """The interval after the last period is the one that a longer backtest has there, whatever the later values."""
@@ -167,7 +165,6 @@ def test_widening_ends_with_enough_periods(count: int, entities: int) -> None:
     assert (widening > 1).all() if count <= 8 else count < MIN_ERRORS or (widening == 1).all()
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.floats(1.0, 1e3), st.integers(1, 8), st.sampled_from(["D", "h", "MS"]))
 def test_volatility_grows_with_the_unit(factor: float, step: int, frequency: str) -> None:
     errors = 100 * np.random.default_rng(step).normal(size=(200, 2, 1))

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -21,7 +21,6 @@ def test_merge_anomalies_bridges_small_gaps() -> None:
     assert merge_anomalies(np.zeros(5, dtype=bool)) == []
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(st.booleans(), max_size=200), st.integers(0, 6))
 def test_merge_anomalies_covers_all_and_separates_events(raised: list[bool], gap: int) -> None:
     flags = np.array(raised, dtype=bool)
@@ -51,7 +50,6 @@ def test_long_plateau_is_lasting_change_with_events_inside() -> None:
     assert len(find_events(scores, scores > 2, LEVELS)) == 2
 
 
-@settings(max_examples=200, deadline=None)
 @given(score_series, st.integers(0, 40))
 def test_events_cover_flagged_rows_and_anomalies_are_short(scores: np.ndarray, fitted: int) -> None:
     anomaly = (scores > LEVELS.threshold) & (np.arange(len(scores)) >= fitted)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -21,7 +21,6 @@ from core.evaluation.explanation import (
     weigh_causes,
 )
 
-quick = settings(max_examples=60, deadline=None)
 tables = arrays(
     float, st.tuples(st.integers(1, 40), st.integers(1, 4)), elements=st.floats(-1e3, 1e3) | st.just(np.nan)
 )
@@ -30,7 +29,6 @@ tables = arrays(
 # ---- moving mean ----------------------------------------------------------------------------------------------------
 
 
-@quick
 @given(tables, st.integers(1, 9))
 def test_moving_mean_residual_matches_definition(values: np.ndarray, window: int) -> None:
     """The definition row by row: a centred window, shorter at the ends, without missing values."""
@@ -71,7 +69,6 @@ def test_ranked_causes_sort_by_mean_share() -> None:
     assert rank_causes(shares, 0, 1).tolist() == [0, 1, 2, 3]
 
 
-@quick
 @given(tables, st.data())
 def test_weights_of_causes_sum_to_one_or_nothing_moved(values: np.ndarray, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(values) - 1))
@@ -103,7 +100,6 @@ def test_hit_rate_by_hand() -> None:
     assert compute_hit_rate(ranking, (3,), 1.5) == 0
 
 
-@quick
 @given(st.integers(1, 12), st.data())
 def test_chance_hit_rate_is_mean_over_rankings(columns: int, data: st.DataObject) -> None:
     causes = data.draw(st.sets(st.integers(0, columns - 1), min_size=1))

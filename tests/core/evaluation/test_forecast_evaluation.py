@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -32,7 +32,6 @@ from tests.support.sample_series import (
     make_temperatures,
 )
 
-few_examples = settings(max_examples=40, deadline=None)
 QUANTILES = np.array([0.05, 0.95])
 
 
@@ -164,7 +163,6 @@ def test_conformal_covers_exchangeable_errors(level: float, past: int) -> None:
     assert low <= inside <= high + 2 / (past + 1)
 
 
-@few_examples
 @given(st.integers(1, 80), st.integers(0, 1000), st.lists(st.floats(0.01, 0.99), min_size=2, max_size=6, unique=True))
 def test_conformal_quantiles_grow_with_level(count: int, seed: int, levels: list[float]) -> None:
     spread = compute_conformal_quantiles(make_noise(count, 2, 3, seed=seed), np.array(sorted(levels)))
@@ -172,7 +170,6 @@ def test_conformal_quantiles_grow_with_level(count: int, seed: int, levels: list
     assert (np.diff(spread, axis=-1) >= 0).all()
 
 
-@few_examples
 @given(st.sampled_from(["root", "level", "plain"]), st.integers(0, 1000))
 def test_conformal_intervals_are_ordered_and_not_negative(scale: str, seed: int) -> None:
     forecast = np.abs(make_noise(20, 2, 1, seed=seed)) * 10

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.array_types import Floats
@@ -15,8 +15,6 @@ from core.evaluation.explanation import compute_explanation_metrics, compute_mov
 from core.evaluation.injection import ANOMALY_KINDS, MIN_GAP_ROWS, inject
 from core.evaluation.vus import find_ranges
 
-quick_settings = settings(max_examples=60, deadline=None)
-
 
 def make_seasonal_series(rows: int = 6000, columns: int = 4) -> Floats:
     """Return noisy daily cycles (rows, columns); each column has its own scale."""
@@ -25,7 +23,6 @@ def make_seasonal_series(rows: int = 6000, columns: int = 4) -> Floats:
     return np.asarray((cycle + 0.1 * random.normal(size=(rows, columns))) * 10.0 ** np.arange(columns))
 
 
-@quick_settings
 @given(st.integers(100, 1500), st.integers(1, 4), st.integers(0, 1000), st.floats(0.01, 0.5))
 def test_inject_changes_only_labelled_cells(rows: int, columns: int, seed: int, share: float) -> None:
     values = make_seasonal_series(rows, columns)
@@ -38,7 +35,6 @@ def test_inject_changes_only_labelled_cells(rows: int, columns: int, seed: int, 
     assert labels.mean() <= share + 1 / rows
 
 
-@quick_settings
 @given(st.integers(100, 1500), st.integers(0, 1000), st.floats(0.01, 0.5))
 def test_inject_keeps_distance_between_events(rows: int, seed: int, share: float) -> None:
     _, labels, events = inject(make_seasonal_series(rows), seed=seed, share=share)

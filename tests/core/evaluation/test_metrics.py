@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.ensemble import IsolationForest
@@ -22,8 +22,6 @@ from core.evaluation.detection_metrics import (
 )
 from core.evaluation.validation import Flags
 from core.evaluation.vus import compute_vus, find_ranges
-
-PROPERTY_SETTINGS = settings(max_examples=60, deadline=None)
 
 
 @st.composite
@@ -99,7 +97,6 @@ def test_vus_matches_hand_calculation() -> None:
 # ---- reference implementations --------------------------------------------------------------------------------------
 
 
-@PROPERTY_SETTINGS
 @given(labelled_scores())
 def test_detection_metrics_match_scikit_learn(case: tuple[Flags, Floats]) -> None:
     labels, scores = case
@@ -166,7 +163,6 @@ def test_detection_metrics_match_figures_of_smd_server(shared_data: Path) -> Non
 # ---- properties ------------------------------------------------------------------------------------------------------
 
 
-@PROPERTY_SETTINGS
 @given(labelled_scores(), st.integers(0, 30))
 def test_detection_metrics_lie_between_0_and_1(case: tuple[Flags, Floats], window: int) -> None:
     result = compute_detection_metrics(*case, window)
@@ -174,7 +170,6 @@ def test_detection_metrics_lie_between_0_and_1(case: tuple[Flags, Floats], windo
     assert all(0 <= value <= 1 + 1e-12 for value in shares), result
 
 
-@PROPERTY_SETTINGS
 @given(labelled_scores(), st.integers(0, 30))
 def test_detection_metrics_depend_on_score_order_only(case: tuple[Flags, Floats], window: int) -> None:
     labels, scores = case
@@ -186,7 +181,6 @@ def test_detection_metrics_depend_on_score_order_only(case: tuple[Flags, Floats]
         assert original[name] == pytest.approx(transformed[name])
 
 
-@PROPERTY_SETTINGS
 @given(labelled_scores())
 def test_detection_metrics_of_labels_are_perfect(case: tuple[Flags, Floats]) -> None:
     labels, _ = case
@@ -204,7 +198,6 @@ def test_vus_without_buffer_is_average_precision() -> None:
     assert compute_vus(labels, scores, 0)[0] == pytest.approx(metrics.average_precision_score(labels, scores))
 
 
-@settings(max_examples=25, deadline=None)
 @given(labelled_scores())
 def test_affiliation_matches_numerical_integration(case: tuple[Flags, Floats]) -> None:
     """The values match the definition on a fine grid: the share of the zone that lies farther away."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.array_types import Floats
@@ -10,8 +10,6 @@ from core.errors import DataError, OptionError
 from core.evaluation.alarm_rates import measure_alarm_rate, measure_burst_sizes
 from core.evaluation.promises import adapt_threshold, detect_drift, fit_promise, measure_typical_burst, number_parts
 from tests.support.sample_scores import DISTRIBUTIONS, draw_scores
-
-quick = settings(max_examples=40, deadline=None)
 
 
 def make_correlated(correlation: float, rows: int, seed: int) -> Floats:
@@ -67,7 +65,6 @@ def test_promise_counts_parts_of_the_time() -> None:
     assert len(gathered) == len(spread)
 
 
-@quick
 @given(
     st.sampled_from(sorted(DISTRIBUTIONS)),
     st.integers(1, 400),

@@ -19,7 +19,7 @@ def update_one_by_one(spot: Spot | Dspot, scores: Floats) -> tuple[list[float], 
     return [threshold for threshold, _ in steps], [alarm for _, alarm in steps]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sampled_from(sorted(DISTRIBUTIONS)), st.integers(0, 1000), st.sampled_from([1e-2, 1e-3, 1e-5]))
 def test_spot_update_many_equals_single_updates(name: str, seed: int, risk: float) -> None:
     scores = draw_scores(name, 1300, seed)

@@ -1,10 +1,11 @@
 """Thresholds and their false-alarm rates on scores of known distributions; alarms per week."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -18,10 +19,12 @@ from core.evaluation.alarm_rates import (
     measure_alarm_rate,
 )
 from core.evaluation.generalised_pareto import ParetoTail, fit_pareto_tail, predict_excess
+from core.evaluation.one_class import fit_normal_threshold
+from core.evaluation.promises import fit_promise
+from core.evaluation.stand_out import fit_stand_out_threshold
 from core.evaluation.thresholds import compute_p_values, find_best_f1_threshold, fit_alarm_threshold, fit_pot_threshold
+from core.messages import Message
 from tests.support.sample_scores import DISTRIBUTIONS, draw_scores
-
-quick = settings(max_examples=60, deadline=None)
 
 
 @st.composite
@@ -97,7 +100,6 @@ def test_pot_threshold_matches_known_quantiles(name: str, risk: float) -> None:
     assert np.median(distance) < 0.1 * DISTRIBUTIONS[name].isf(risk)
 
 
-@quick
 @given(samples(), st.lists(st.floats(1e-7, 0.999), min_size=2, max_size=2))
 def test_threshold_grows_with_smaller_risk(scores: Floats, risks: list[float]) -> None:
     rare, common = sorted(risks)
@@ -168,7 +170,6 @@ def test_alarm_threshold_extrapolates_small_rates() -> None:
     assert fit_alarm_threshold(scores, 1 / 3002).value == 1000
 
 
-@quick
 @given(samples(), samples(most=50), st.floats(0.001, 0.999))
 def test_p_values_agree_with_conformal_threshold(normal: Floats, scores: Floats, rate: float) -> None:
     threshold = fit_alarm_threshold(normal, rate)
@@ -260,8 +261,27 @@ def test_threshold_rejects_invalid_scores(call: Callable[[object], object], bad:
 def test_threshold_note_is_template_with_values() -> None:
     """The note is a template with values, which the page translates."""
     note = fit_alarm_threshold(np.arange(50.0), 0.1).note
-    assert note.values == {"rank": 5, "count": 50, "chance": 0.1}
+    assert note.values == {"rank": 5, "count": 50, "chance": Message("{percent}%", {"percent": 10.0})}
     assert thresholds.Threshold(1.0, "pot", None, note) == thresholds.Threshold(1.0, "pot", None, note)
+
+
+@pytest.mark.parametrize(
+    ("rate", "fit"),
+    [
+        (0.1, fit_alarm_threshold),
+        (0.0003, fit_alarm_threshold),
+        (0.02, fit_promise),
+        (0.0003, fit_promise),
+        (0.0003, lambda scores, rate: fit_stand_out_threshold(scores, scores, scores, rate)),
+        (0.02, lambda scores, rate: fit_stand_out_threshold([*scores, 90.0], [*scores, 90.0], [*scores, 90.0], rate)),
+        (0.0003, lambda scores, rate: fit_normal_threshold(scores[:50], rate)),
+    ],
+)
+def test_rates_in_notes_are_percentages(rate: float, fit: Callable[[Floats, float], thresholds.Threshold]) -> None:
+    """A share such as 0.0003 is no number that people read."""
+    note = str(fit(np.random.default_rng(0).exponential(size=1000), rate).note)
+    assert re.search(r"\d%", note)
+    assert not re.search(r"0\.\d+(?![\d%])", note)
 
 
 # ---- alarm rates ----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.array_types import Floats
@@ -87,7 +87,6 @@ def draw_past(draw: st.DrawFn) -> tuple[PastForecasts, int]:
 
 
 @given(draw_past())
-@settings(max_examples=60, deadline=None)
 def test_weights_are_shares_for_any_past(drawn: tuple[PastForecasts, int]) -> None:
     past, steps = drawn
     groups = group_steps(steps)
@@ -99,7 +98,6 @@ def test_weights_are_shares_for_any_past(drawn: tuple[PastForecasts, int]) -> No
 
 
 @given(draw_past())
-@settings(max_examples=60, deadline=None)
 def test_selected_members_err_no_more_than_best_single_one(drawn: tuple[PastForecasts, int]) -> None:
     past, _ = drawn
     weights = select_members(past.forecasts, past.actual)
@@ -264,7 +262,6 @@ def test_smoothing_learns_season_of_any_period(frequency: str, season: int) -> N
 
 
 @given(st.integers(0, 1000), st.integers(1, 12), st.floats(0, 0.4))
-@settings(max_examples=25, deadline=None)
 def test_smoothing_steps_agree_and_ignore_later_amounts(seed: int, horizon: int, gaps: float) -> None:
     random = np.random.default_rng(seed)
     values = make_week(140, 8, seed).reshape(70, 2) * random.uniform(-1, 3)

@@ -94,7 +94,6 @@ def test_usual_profile_needs_a_known_day() -> None:
 
 
 @given(st.integers(0, 10_000), st.sampled_from([1, 3, 7, 9]))
-@settings(max_examples=25, deadline=None)
 def test_usual_deviations_are_those_of_days_known_then(seed: int, step: int) -> None:
     random = np.random.default_rng(seed)
     deviations = random.normal(0, 1, (60, 1, 3))
@@ -113,7 +112,7 @@ def test_usual_deviations_are_those_of_days_known_then(seed: int, step: int) -> 
 
 
 @given(st.integers(0, 10_000), st.booleans(), st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_slots_add_up_to_amount_of_day(seed: int, is_averaged: bool, is_signed: bool) -> None:
     random = np.random.default_rng(seed)
     values = make_weather_driven_values(120) * random.uniform(0.5, 2, (120, 1, 1))
@@ -128,7 +127,7 @@ def test_slots_add_up_to_amount_of_day(seed: int, is_averaged: bool, is_signed: 
 
 
 @given(st.integers(0, 10_000), st.integers(1, 3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_shape_ignores_values_after_origin(seed: int, step: int) -> None:
     shape, series, inputs = fit_weather_driven()
     random, day = np.random.default_rng(seed), 280
@@ -270,7 +269,6 @@ def test_blocks_keep_mean_order_and_count(slots: int, count: int) -> None:
 
 
 @given(st.integers(0, 10_000), st.booleans())
-@settings(max_examples=25, deadline=None)
 def test_deviations_give_back_the_values(seed: int, is_signed: bool) -> None:
     values = np.random.default_rng(seed).normal(0 if is_signed else 100, 10, (5, 2, SLOTS))
     series = make_panel(values)
@@ -291,7 +289,7 @@ def test_saved_shape_forecasts_the_same(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_regularisation_is_that_of_least_error_on_left_out_weeks(seed: int) -> None:
     random = np.random.default_rng(seed)
     features, targets, weights = random.normal(0, 1, (56, 5)), random.normal(0, 1, (56, 2)), random.uniform(0.5, 2, 56)

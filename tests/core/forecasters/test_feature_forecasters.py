@@ -122,7 +122,7 @@ def test_short_history_is_forecast_better_than_same_weekday(forecaster: DirectFo
 
 @pytest.mark.parametrize("forecaster", FORECASTERS, ids=lambda forecaster: forecaster.name)
 @given(days=st.integers(17, 100), seed=st.integers(0, 1000), horizon=st.integers(1, 7))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_short_history_of_noise_is_not_much_worse_than_naive(
     forecaster: DirectForecaster, days: int, seed: int, horizon: int
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.array_types import Floats
@@ -440,7 +440,6 @@ def test_short_history_uses_what_it_knows_and_says_what_it_leaves_out() -> None:
 
 
 @given(known=st.integers(0, 200), length=st.integers(14, 200), events=st.integers(0, 10))
-@settings(max_examples=50, deadline=None)
 def test_covariate_is_used_or_named_with_a_reason(known: int, length: int, events: int) -> None:
     days = pd.date_range("2024-01-01", periods=length, name="day")
     panel = Panel(days, ("a",), ("day",), np.ones((length, 1, 1)))

@@ -25,7 +25,7 @@ def make_demand(values: Floats) -> tuple[Panel, CovariatePanel]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10)
 @given(st.floats(0.2, 0.6), st.integers(0, 1000))
 def test_rate_of_rare_demand_is_its_mean(form: str, share: float, seed: int) -> None:
     random = np.random.default_rng(seed)

@@ -65,7 +65,6 @@ def choose(values: Floats) -> Choice:
 
 
 @given(factors, st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
 def test_tracker_follows_second_large_error_only(factor: float, seed: int) -> None:
     errors = np.random.default_rng(seed).uniform(-1, 1, 40)
     known, tracker = np.array([True]), LevelTracker(np.array([True]))
@@ -80,7 +79,7 @@ def test_tracker_follows_second_large_error_only(factor: float, seed: int) -> No
 
 
 @given(st.integers(2, 12), factors, st.integers(0, 99))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_smoothing_is_at_new_level_from_its_second_period_on(age: int, factor: float, seed: int) -> None:
     """AutoETS and plain smoothing need a week or more for some of these. The first period of a large one is hidden."""
     values = make_level_change(140, age + (abs(np.log(factor)) > MAX_LOG_RATIO), factor, seed)
@@ -89,7 +88,7 @@ def test_smoothing_is_at_new_level_from_its_second_period_on(age: int, factor: f
 
 
 @given(factors, st.integers(0, 99))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_smoothing_keeps_its_level_after_one_faulty_period(factor: float, seed: int) -> None:
     values = make_level_change(140, 2, factor, seed, fault_length=1)
     assert np.abs(forecast_week(ExponentialSmoothing(), values) - values[-7:]).mean() < 12
@@ -134,7 +133,7 @@ def test_ridge_does_not_extrapolate_to_a_season_it_has_not_seen(count: int) -> N
 
 
 @given(st.integers(4, 14), factors, st.integers(0, 99))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_choice_drops_what_returns_to_the_old_level(age: int, factor: float, seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         use_candidates(
@@ -151,7 +150,7 @@ def test_choice_drops_what_returns_to_the_old_level(age: int, factor: float, see
 
 
 @given(st.integers(0, 10_000), st.sampled_from([60, 140, 300]), st.booleans())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_noise_and_one_faulty_period_are_no_recent_change(seed: int, count: int, has_fault: bool) -> None:
     with pytest.MonkeyPatch.context() as patch:
         use_candidates(patch, Candidate("usual", UsualWeek, lambda size: 0.0))

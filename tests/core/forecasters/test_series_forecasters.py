@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core import forecasters as algorithms
@@ -334,7 +334,6 @@ def test_seasonal_naive_takes_older_week_for_missing_value() -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=6, max_size=6), st.booleans(), st.booleans())
-@settings(max_examples=40)
 def test_bounded_quantiles_ascend_within_range(values: list[float], is_amount: bool, is_ratio: bool) -> None:
     history = np.array([[0.5], [0.2 if is_amount else -0.2]])
     times = pd.date_range("2024-01-01", periods=2)

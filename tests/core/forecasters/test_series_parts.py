@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.regular_series import RegularSeries
@@ -41,7 +41,6 @@ def make_offices_and_homes(weeks: int = 4) -> RegularSeries:
     st.lists(st.floats(-1e5, 1e5), min_size=5, max_size=5),
     st.lists(st.floats(0.001, 0.999), min_size=2, max_size=6, unique=True),
 )
-@settings(max_examples=60)
 def test_interpolated_quantiles_ascend_and_keep_known_levels(values: list[float], quantiles: list[float]) -> None:
     levels, known = np.array([0.1, 0.25, 0.5, 0.75, 0.9]), np.sort(values)
     assert np.allclose(interpolate_quantiles(known, levels, levels), known, rtol=1e-9, atol=1e-6)
@@ -53,7 +52,6 @@ def test_interpolated_quantiles_ascend_and_keep_known_levels(values: list[float]
 
 
 @given(st.integers(WEEK_HOURS, HISTORY - 1), st.integers(1, WEEK_HOURS))
-@settings(max_examples=30)
 def test_lag_features_read_nothing_from_origin_on(origin: int, lead: int) -> None:
     series = make_series()
     values = series.values.copy()

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.array_types import Floats
@@ -68,7 +68,6 @@ def test_short_series_is_forecast_with_real_metrics(
     assert scores["wape"].mean() < (0.35 if list_seasons(frequency) else 0.6)
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     st.sampled_from(["30min", "6h", "D", "2D", "W-SUN", "MS", "QS-JAN", "YS-JAN"]),
     st.integers(1, 14),

@@ -1,4 +1,4 @@
-"""Layout of series merged from windows (.seq): a timestamp or a row number, unnamed KPIs, labels."""
+"""Layout of series merged from windows (.seq): a timestamp or a row number, unnamed KPIs or times of a day, labels."""
 
 import re
 
@@ -7,7 +7,8 @@ import pandas as pd
 from typing_extensions import override
 
 from core.data.columns import Role, Roles
-from core.data.dataset import Dataset, make_index
+from core.data.dataset import DAY, Dataset, make_clock_labels, make_index
+from core.data.ingest.clock_columns import PROFILE_COLUMN_COUNTS
 from core.data.ingest.layouts.base import Layout, build_dataset, find_role_columns, require_roles
 from core.data.ingest.layouts.tidy_series import compute_usual_step
 from core.data.ingest.readers import RawTable
@@ -15,7 +16,7 @@ from core.messages import N_
 
 
 class SeqWindows(Layout):
-    """Table with the columns ts, column_1 … column_n; ts holds timestamps or row numbers.
+    """Table with the columns ts, column_1 … column_n, or ts and the times of a day; ts holds dates or row numbers.
 
     Example:
         >>> SeqWindows().detect_roles(pd.DataFrame({"ts": [0, 1], "column_1": [0.1, 0.2], "label": [0.0, 1.0]}))
@@ -37,7 +38,8 @@ class SeqWindows(Layout):
             return None
         roles: dict[str, Role] = {column: self.role_by_column.get(column, "measure") for column in table.columns}
         measures = find_role_columns(roles, "measure")
-        return roles if measures and all(re.fullmatch(r"column_\d+", column) for column in measures) else None
+        is_numbered = all(re.fullmatch(r"column_\d+", column) for column in measures)
+        return roles if measures and (is_numbered or _are_times_of_day(measures)) else None
 
     @override
     def build(self, table: RawTable, roles: Roles, unit: str) -> Dataset:
@@ -49,11 +51,15 @@ class SeqWindows(Layout):
             roles = {column: role for column, role in roles.items() if column != ts}
         measures = {column: column for column in find_role_columns(roles, "measure")}
         dataset = build_dataset(table, roles, self, measures).replace(unit=unit)
-        return (
-            dataset.replace(step=compute_usual_step(dataset))
-            if row_numbers is None
-            else _set_row_numbers(dataset, row_numbers)
-        )
+        if row_numbers is not None:
+            return _set_row_numbers(dataset, row_numbers)
+        if _are_times_of_day(list(measures)):
+            return dataset.replace(profile=True, step=DAY / len(measures))
+        return dataset.replace(step=compute_usual_step(dataset))
+
+
+def _are_times_of_day(columns: list[str]) -> bool:
+    return len(columns) in PROFILE_COLUMN_COUNTS and columns == make_clock_labels(len(columns))
 
 
 def _set_row_numbers(dataset: Dataset, row_numbers: pd.Series) -> Dataset:

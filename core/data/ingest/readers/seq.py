@@ -43,9 +43,9 @@ def read_seq(
 ) -> RawTable:
     """Read the windows in `sources` and merge them into one table.
 
-    Its columns are ts, column_1 … column_n, label (if a window has labels), and entity for named or several series. One
-    window at a time is in memory. An unreadable file is added to `skipped`; without this list, it raises
-    UnreadableFileError.
+    Its columns are ts, column_1 … column_n (or the quarter-hours of days), label (if a window has labels), and entity
+    for named or several series. One window at a time is in memory. An unreadable file is added to `skipped`; without
+    this list, it raises UnreadableFileError.
     """
     ordered = sorted(sources, key=lambda source: natural_sort_key(source.name))
     merger = WindowMerger(name_sources(ordered))

@@ -8,7 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.array_types import Floats
+from core.data.dataset import make_clock_labels
 from core.data.ingest.readers.base import MAX_CELLS, RawTable, check_columns
+from core.data.ingest.readers.netmob import QUARTERS_PER_DAY
 from core.data.timestamp_format import parse_stamps
 from core.errors import UnreadableFileError
 from core.messages import N_
@@ -22,6 +24,7 @@ class _SeriesState:
 
     number: int
     name: str
+    file: str
     has_timestamps: bool
     first_stamp: int = 0
     row_by_stamp: dict[int, int] = field(default_factory=dict)
@@ -34,7 +37,7 @@ class WindowMerger:
 
     The rows of a window with timestamps are placed by timestamp, in any order of windows; the first values of a
     timestamp are kept. A window without timestamps (all zero) continues the previous one after their longest overlap.
-    A window that starts at the first timestamp of the series again starts another series.
+    A window that starts at the first timestamp of the series again, with other values, starts another series.
 
     Example:
         >>> merger = WindowMerger("cpu")
@@ -75,7 +78,7 @@ class WindowMerger:
             check_columns([str(number) for number in range(values.shape[1])], file)
         self._has_labels |= labels is not None
         labels = np.zeros(len(values), np.int64) if labels is None else labels
-        series = self._find_series(entity, stamps)
+        series = self._find_series(entity, file, stamps, values)
         if series.has_timestamps != _has_timestamps(stamps, series.has_timestamps):
             raise UnreadableFileError(
                 N_("{file}: 'ts' contains no timestamps, but the previous windows have timestamps (or the reverse)."),
@@ -87,18 +90,18 @@ class WindowMerger:
             self._append_continuation(series, values, labels)
         series.window_count, series.last_window = series.window_count + 1, values
 
-    def _find_series(self, entity: str, stamps: Stamps | None) -> _SeriesState:
+    def _find_series(self, entity: str, file: str, stamps: Stamps | None, values: Floats) -> _SeriesState:
         """Return the series of a window; create it for its first window."""
         current = self._current.get(entity)
         first_stamp = 0 if stamps is None else int(stamps[0])
         starts_again = (
             current is not None
             and _has_timestamps(stamps, current.has_timestamps)
-            and current.window_count > 1
             and current.first_stamp == first_stamp
+            and (current.window_count > 1 or not _has_equal_row(values, current.last_window))
         )
         if current is None or starts_again:
-            current = _SeriesState(len(self._series), entity, _has_timestamps(stamps), first_stamp)
+            current = _SeriesState(len(self._series), entity, file, _has_timestamps(stamps), first_stamp)
             self._current[entity] = current
             self._series.append(current)
         return current
@@ -157,17 +160,17 @@ class WindowMerger:
     def build_table(self) -> RawTable:
         """Return the merged table with the columns ts, column_1 … column_n.
 
-        A column "entity" is added for named or several series, and "label" if a window has labels.
-        Raises UnreadableFileError without any row.
+        Where rows are days of 96 values, the columns are quarter-hours, 00:00 … 23:45. A column "entity" is added for
+        named or several series, and "label" if a window has labels. Raises UnreadableFileError without any row.
         """
         if not self._row_count:
             raise UnreadableFileError(N_("{file}: no row could be read."), file=self.name)
         order = np.lexsort((self._stamps[: self._row_count], self._codes[: self._row_count]))
         values = self._values[: self._row_count] if (np.diff(order) > 0).all() else self._values[order]
-        names = [f"column_{number}" for number in range(1, values.shape[1] + 1)]
-        frame = pd.DataFrame(values, columns=pd.Index(names), copy=False)
         stamps = self._stamps[order]
-        frame.insert(0, "ts", dates if (dates := parse_stamps(stamps)) is not None else stamps)
+        dates = parse_stamps(stamps)
+        frame = pd.DataFrame(values, columns=pd.Index(_name_columns(values.shape[1], dates)), copy=False)
+        frame.insert(0, "ts", stamps if dates is None else dates)
         if len(self._series) > 1 or self._series[0].name:
             frame.insert(1, "entity", np.array(self._name_entities(), dtype=object)[self._codes[order]])
         if self._has_labels:
@@ -177,8 +180,11 @@ class WindowMerger:
         return table
 
     def _name_entities(self) -> list[str]:
-        """Return a name for each series; series with the same name are numbered."""
-        names = [series.name or self.name for series in self._series]
+        """Return a name for each series, that of its file if each has one file; equal names are numbered."""
+        has_own_file = all(series.window_count == 1 for series in self._series)
+        names = [
+            series.name or (series.file.removesuffix(".seq") if has_own_file else self.name) for series in self._series
+        ]
         return [
             f"{name} · {names[: number + 1].count(name)}" if names.count(name) > 1 else name
             for number, name in enumerate(names)
@@ -214,6 +220,20 @@ class WindowMerger:
                     "{file}: {count} windows do not overlap with the previous one. All their rows were added.",
                 ),
             )
+
+
+def _name_columns(count: int, dates: pd.DatetimeIndex | None) -> list[str]:
+    """Return the names of `count` columns: quarter-hours where a row is a day of NetMob23, else numbers."""
+    if count == QUARTERS_PER_DAY and dates is not None and (dates == dates.normalize()).all():
+        return make_clock_labels(count)
+    return [f"column_{number}" for number in range(1, count + 1)]
+
+
+def _has_equal_row(values: Floats, others: Floats) -> bool:
+    """Tell whether two windows have the same shape and agree in a row at least; missing values are equal."""
+    if values.shape != others.shape:
+        return False
+    return bool(((values == others) | (np.isnan(values) & np.isnan(others))).all(axis=1).any())
 
 
 def _extend_array(array: NDArray[Any], rows: int) -> NDArray[Any]:

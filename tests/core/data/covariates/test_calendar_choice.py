@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.covariates import Covariates, CovariateTable, join_covariates, read_covariates
@@ -128,7 +128,6 @@ def test_unknown_calendar_names_nearby_codes(code: str, near: str) -> None:
     assert near in str(raised.value)
 
 
-@settings(max_examples=60, deadline=None)
 @given(country=st.sampled_from(sorted(list_countries())), part=st.integers(0, 80))
 def test_every_calendar_of_the_library_is_accepted_and_loaded(country: str, part: int) -> None:
     parts = list_countries()[country]
@@ -179,7 +178,6 @@ def spell(name: str, style: int) -> str:
 NAMES = ("São Paulo", "Nord Pas", "Île Verte", "Zürich Nord", "AEP", "Poste 12")
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     names=st.lists(st.sampled_from(NAMES), min_size=2, unique=True),
     styles=st.lists(st.integers(0, 4), min_size=12, max_size=12),

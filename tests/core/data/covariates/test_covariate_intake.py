@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.covariates import CovariateTable, read_covariates
@@ -376,7 +376,6 @@ def test_file_without_covariate_is_refused_with_reasons(
 CELLS = st.sampled_from(["5", "5,5", "-999", "", "n/a", "cold", "1 234,5", "oui", "12 °C", "2024"])
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     form=st.sampled_from(sorted(DATE_FORMS)),
     cells=st.lists(st.tuples(CELLS, CELLS), min_size=len(DAYS), max_size=len(DAYS)),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from core.data.covariates import Covariates, CovariateTable, join_covariates, read_covariates
@@ -16,8 +16,6 @@ from core.data.dataset import Dataset, make_index
 from core.errors import DataError, InputError, NotFoundError, UnknownLayoutError, UnreadableFileError, VigieError
 from core.settings import ROOT
 from core.storage.covariates import CovariateStore
-
-PROPERTY_SETTINGS = settings(max_examples=60, deadline=None)
 
 WEATHER = "temperature-quotidienne-regionale.csv"
 STRIKES = "mouvements-sociaux-depuis-2002.csv"
@@ -171,7 +169,6 @@ weather_rows = st.lists(
 )
 
 
-@PROPERTY_SETTINGS
 @given(
     rows=weather_rows,
     entities=st.sets(st.sampled_from([*REGION_ENTITIES, "GRTgaz · corse", "site 7", "Teréga · grand est"]), min_size=1),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from core.data.covariates import Covariates, CovariateTable, join_covariates, read_covariates
@@ -68,7 +68,7 @@ FORMS = ("temperature {}", "{} temperature", "{}_temp", "tmoy-{}", "{} (°C)", "
     spelling=st.sampled_from(SPELLINGS),
     data=st.data(),
 )
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20)
 def test_headers_name_entities_in_any_spelling_and_order(
     tmp_path: Path, form: str, names: list[str], spelling: Callable[[str], str], data: st.DataObject
 ) -> None:

@@ -71,7 +71,7 @@ FORMS: dict[str, tuple[Write, str]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(numbers=event_days, style=st.sampled_from(DATE_STYLES))
 def test_event_days_are_read_from_every_form(
     tmp_path_factory: pytest.TempPathFactory, form: str, numbers: set[int], style: str
@@ -86,7 +86,6 @@ def test_event_days_are_read_from_every_form(
     assert len(table.frame) == 365
 
 
-@settings(max_examples=40, deadline=None)
 @given(spans=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 50)), min_size=1, max_size=12))
 def test_ranges_mark_every_day_between_both_ends(
     tmp_path_factory: pytest.TempPathFactory, spans: list[tuple[int, int]]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.array_types import Floats
@@ -106,7 +106,6 @@ def test_covariates_among_the_data_are_known_at_their_hours() -> None:
 
 
 @given(seed=st.integers(0, 10_000), day_start=st.sampled_from([0, 6]))
-@settings(max_examples=25, deadline=None)
 def test_deviations_and_days_give_back_the_values(seed: int, day_start: int) -> None:
     """Each value is found at its time: slots before the start of the day lie on the next date."""
     random = np.random.default_rng(seed)

@@ -1,18 +1,14 @@
-"""Random and damaged bytes: reading gives a set of images or an error of Vigie, never another error.
-
-VIGIE_FUZZ_EXAMPLES sets the number of examples for each kind of file.
-"""
+"""Random and damaged bytes: reading gives a set of images or an error of Vigie, never another error."""
 
 import gzip
 import io
-import os
 import zipfile
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -20,11 +16,6 @@ from core.data.images.reading import read_image_set
 from core.errors import VigieError
 from tests.core.data.ingest.test_random_bytes import damaged_bytes
 from tests.support.written_images import encode_idx, encode_picture, make_noise
-
-EXAMPLES = int(os.environ.get("VIGIE_FUZZ_EXAMPLES", "40"))
-FUZZ_SETTINGS = settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 def _make_files() -> dict[str, bytes]:
@@ -72,7 +63,6 @@ def read_or_refuse(path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("ending", FILES)
-@FUZZ_SETTINGS
 @given(data=st.data())
 def test_damaged_images_give_set_or_error_of_vigie(tmp_path: Path, ending: str, data: st.DataObject) -> None:
     path = tmp_path / f"file.{ending}"
@@ -81,7 +71,6 @@ def test_damaged_images_give_set_or_error_of_vigie(tmp_path: Path, ending: str, 
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-@FUZZ_SETTINGS
 @given(
     st.sampled_from(
         [

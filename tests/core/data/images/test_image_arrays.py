@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -17,9 +17,6 @@ from core.data.images.reading import read_image_set
 from core.errors import UnreadableFileError
 from tests.support.written_images import encode_idx
 
-PROPERTY_SETTINGS = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 RANDOM = np.random.default_rng(3)
 PIXELS = RANDOM.integers(0, 256, (12, 9, 8), np.uint8)
 PIXELS[0, 0, :2] = 0, 255
@@ -39,7 +36,6 @@ def join_notes(images: ImageSet) -> str:
     return " ".join(map(str, images.notes))
 
 
-@PROPERTY_SETTINGS
 @given(
     arrays.arrays(
         np.uint8, st.tuples(st.integers(2, 9), st.integers(8, 40), st.integers(8, 40), st.sampled_from([1, 3]))
@@ -169,7 +165,6 @@ def test_ranges_are_scaled_and_told(tmp_path: Path, name: str) -> None:
     assert ("scaled to 0–255" in join_notes(images)) == (scale != 1)
 
 
-@PROPERTY_SETTINGS
 @given(
     arrays.arrays(
         st.sampled_from([np.float64, np.float32, np.int64, np.int16, np.int8]),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -176,7 +176,6 @@ def test_resized_picture_keeps_proportions_and_continues_borders() -> None:
     assert (resized[11:] == 0).all()
 
 
-@settings(max_examples=40)
 @given(st.integers(8, 400), st.integers(8, 400), st.sampled_from([1, 3]), st.sampled_from(["PNG", "JPEG"]))
 def test_every_size_is_bounded_in_proportion(height: int, width: int, channels: int, format: str) -> None:
     picture = decode_picture(encode_picture(make_noise(height, width, channels), format), "any")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.data.dataset import Dataset
@@ -20,9 +20,6 @@ from core.storage.datasets import DatasetStore
 
 ZONES = [zone for zone in USUAL_ZONES if list_clock_changes(zone, 2023, 2024)]
 FORMS = ("offset", "local time", "utc", "parquet")
-PROPERTY_SETTINGS = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 def make_instants(days: int = 400, step: str = "1h", start: str = "2023-02-01") -> pd.DatetimeIndex:
@@ -49,7 +46,7 @@ def list_kinds(dataset: Dataset) -> list[str]:
     return [finding.kind for finding in run_checks(dataset).findings]
 
 
-@PROPERTY_SETTINGS
+@settings(max_examples=8)  # each one writes and reads up to 38,000 rows
 @given(st.sampled_from(ZONES), st.sampled_from(FORMS), st.sampled_from(["15min", "30min", "1h"]))
 def test_load_keeps_the_local_clock(tmp_path: Path, zone: str, form: str, step: str) -> None:
     """Every row keeps its instant, no hour is missing or twice, whatever the form of the timestamps."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.dataset import Dataset
@@ -22,7 +22,6 @@ forms = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(forms)
 def test_file_of_any_form_is_never_read_wrongly(tmp_path: Path, form: FileForm) -> None:
     outcome, explanation = read_back(form, tmp_path)

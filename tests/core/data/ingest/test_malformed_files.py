@@ -21,7 +21,7 @@ from core.data.ingest.loading import load
 from core.data.quality.doctor import run_checks
 from core.errors import InputError, UnknownLayoutError, UnreadableFileError
 
-MAX_DURATION_S = 5
+MAX_PROCESSOR_S = 5
 MAX_MEMORY_MB = 500
 
 
@@ -767,7 +767,7 @@ def test_malformed_file_corpus_size() -> None:
 def test_load_reports_malformed_file(case: Case, tmp_path: Path, scratch: Path) -> None:
     path = tmp_path / case.file
     path.write_bytes(case.build())
-    start, memory_before_mb = time.perf_counter(), measure_peak_memory_mb()
+    start_s, memory_before_mb = time.process_time(), measure_peak_memory_mb()
     if case.error is not None:
         with pytest.raises(case.error) as caught:
             load([path])
@@ -779,7 +779,7 @@ def test_load_reports_malformed_file(case: Case, tmp_path: Path, scratch: Path) 
         dataset = load([path])
         kinds = [finding.kind for finding in run_checks(dataset).findings]
         assert [kind for kind in case.findings if kind not in kinds] == [], kinds
-    assert time.perf_counter() - start < MAX_DURATION_S
+    assert time.process_time() - start_s < MAX_PROCESSOR_S
     assert measure_peak_memory_mb() - memory_before_mb < MAX_MEMORY_MB
     assert not Marker.PATH.exists()
     assert sorted(path_left.name for path_left in tmp_path.iterdir()) == sorted([case.file, "scratch"])

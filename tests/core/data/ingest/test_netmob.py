@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.data.dataset import Dataset, make_clock_labels
@@ -24,7 +24,7 @@ from tests.support.netmob_samples import (
     write_tile_files,
 )
 
-few_examples = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few_examples = settings(max_examples=15)
 
 
 def select_entity(dataset: Dataset, entity: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -20,9 +20,6 @@ from core.errors import UnreadableFileError
 from core.evaluation.explanation import RootCause
 from core.storage.datasets import DatasetStore
 
-PROPERTY_SETTINGS = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 RANDOM = np.random.default_rng(5)
 TRAIN, TEST = RANDOM.random((40, 6)).astype(np.float32), RANDOM.random((30, 6)).astype(np.float32)
 LABEL = np.arange(30) > 25
@@ -33,7 +30,6 @@ def save_archive(folder: Path, name: str = "machine.npz", **content: object) -> 
     return folder / name
 
 
-@PROPERTY_SETTINGS
 @given(
     arrays.arrays(
         st.sampled_from([np.float32, np.float64, np.int32, np.uint8]),

@@ -1,12 +1,8 @@
-"""Random and damaged bytes: every reader answers with a dataset or with an error of Vigie, never with another one.
-
-VIGIE_FUZZ_EXAMPLES sets the number of examples for each kind of file.
-"""
+"""Random and damaged bytes: every reader answers with a dataset or with an error of Vigie, never with another one."""
 
 import gzip
 import io
 import json
-import os
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -15,13 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.ingest.loading import load, load_preview
 from core.errors import VigieError
 
-EXAMPLES = int(os.environ.get("VIGIE_FUZZ_EXAMPLES", "40"))
 TABLE = pd.DataFrame(
     {
         "date": pd.date_range("2024-01-01", periods=30).strftime("%d/%m/%Y %H:%M"),
@@ -69,7 +64,6 @@ def damaged_bytes(draw: st.DrawFn, content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("ending", FILES)
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_file_gives_dataset_or_error_of_vigie(tmp_path: Path, ending: str, data: st.DataObject) -> None:
     path = tmp_path / f"file.{ending}"
@@ -79,7 +73,6 @@ def test_damaged_file_gives_dataset_or_error_of_vigie(tmp_path: Path, ending: st
             read([path])
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=2000), st.sampled_from(list(FILES)))
 def test_random_bytes_give_dataset_or_error_of_vigie(tmp_path: Path, content: bytes, ending: str) -> None:
     path = tmp_path / f"file.{ending}"

@@ -11,7 +11,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.dataset import Dataset
@@ -19,10 +19,6 @@ from core.data.ingest.loading import load, load_preview
 from core.data.ingest.number_parsing import parse_numbers
 from core.data.read_options import ReadOptions, format_roles
 from core.errors import OptionError, UnknownLayoutError
-
-PROPERTY_SETTINGS = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 DELIMITERS = ",;\t|"
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252")
@@ -120,7 +116,6 @@ def test_text_reader_accepts_every_dialect(
     assert dataset.notes == ()
 
 
-@PROPERTY_SETTINGS
 @given(
     tables(),
     st.sampled_from(DELIMITERS),
@@ -147,7 +142,6 @@ def test_text_reader_round_trips_tables(
     )
 
 
-@PROPERTY_SETTINGS
 @given(
     tables(),
     st.sampled_from(["xlsx", "parquet", "json", "ndjson", "wrapped.json"]),
@@ -479,7 +473,6 @@ def test_hourly_dates_show_order_of_day_and_month(day_first: bool, tmp_path: Pat
     assert dataset.step == pd.Timedelta(hours=1)
 
 
-@PROPERTY_SETTINGS
 @given(
     st.lists(st.integers(-(10**12), 10**12).map(lambda n: n / 100), min_size=5, max_size=20),
     st.sampled_from([(",", "."), (" ", "."), (" ", ","), (".", ","), ("\u202f", ","), ("'", ".")]),

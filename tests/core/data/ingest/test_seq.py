@@ -8,17 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.data.conversion import NetmobFilter, convert_netmob
 from core.data.dataset import Dataset, make_index
 from core.data.ingest.files import SkippedFile
 from core.data.ingest.loading import load
 from core.data.seq_writer import write_seq
 from core.errors import DataError, InputError, UnreadableFileError
-from core.exports import read_likelihoods, write_likelihoods
+from core.exports import format_likelihoods, read_likelihoods
+from tests.support.netmob_samples import make_traffic, write_tile_files
 
-quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=20)
 TIMESTAMPS = pd.date_range("2019-03-16", periods=60, freq="15min")
 VALUES = np.random.default_rng(3).normal(size=(60, 5))
 
@@ -188,6 +190,17 @@ def test_seq_reader_splits_series_in_one_folder(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset.values, np.vstack([VALUES, other_values]))
 
 
+def test_seq_reader_keeps_one_window_of_each_tile(tmp_path: Path) -> None:
+    """A folder may hold one window per tile, named by the tile, all of the same days."""
+    for tile in (100023, 453162, 7):
+        write_window(tmp_path / "w", f"{tile}.seq", VALUES[:20] + tile, np.arange(20))
+    write_window(tmp_path / "w", "453163.seq", VALUES[:20] + 453162, np.arange(20))  # a copy is no other tile
+    dataset = load([tmp_path / "w"])
+    assert dataset.notes == ()
+    assert [len(dataset.filter_rows(entities=[entity])) for entity in dataset.entities] == [20, 20, 20]
+    np.testing.assert_array_equal(dataset.values, np.vstack([VALUES[:20] + tile for tile in (7, 100023, 453162)]))
+
+
 def test_seq_reader_reads_subfolders(tmp_path: Path) -> None:
     write_windows(tmp_path / "set" / "train")
     write_windows(tmp_path / "set" / "test", VALUES * 2)
@@ -301,13 +314,12 @@ def test_seq_reader_rejects_mixed_timestamps(tmp_path: Path) -> None:
 def test_write_seq_matches_original_format(tmp_path: Path) -> None:
     assert write_seq(make_series(), tmp_path / "out") == 41
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{number}.seq" for number in range(1, 42)}
-    content = torch.load(tmp_path / "out" / "2.seq", weights_only=False)
+    content = torch.load(tmp_path / "out" / "2.seq")  # as the original's loader does: no option allows other types
     assert (content["value"].shape, content["value"].dtype) == ((20, 1, 5, 1), torch.float64)
     for key in ("label", "ts"):
-        assert isinstance(content[key], np.ndarray)
-        assert (content[key].shape, content[key].dtype) == ((20, 1, 1), np.int64)
+        assert (content[key].shape, content[key].dtype) == ((20, 1, 1), torch.int64)
     assert content["ts"][0, 0, 0] == 20190316001500
-    assert list(np.flatnonzero(content["label"])) == [6, 13]
+    assert torch.nonzero(content["label"].flatten()).flatten().tolist() == [6, 13]
     np.testing.assert_array_equal(content["value"][:, 0, :, 0], VALUES[1:21])
     assert (tmp_path / "out" / "1.seq").stat().st_size < 10_000  # one window, not the storage of the whole series
 
@@ -339,6 +351,38 @@ def test_write_seq_round_trip(
     assert reread.entities == ["north", "south"]
 
 
+def test_written_windows_fill_batches_of_torch(tmp_path: Path) -> None:
+    write_seq(make_series(), tmp_path)
+    keys = ("ts", "label", "value")
+    windows = [torch.load(tmp_path / f"{number}.seq") for number in range(1, 5)]
+    [batch] = torch.utils.data.DataLoader([tuple(window[key] for key in keys) for window in windows], batch_size=4)
+    assert [tuple(part.shape) for part in batch] == [(4, 20, 1, 1), (4, 20, 1, 1), (4, 20, 1, 5, 1)]
+
+
+@settings(quick, max_examples=5)
+@given(st.integers(1, 3), st.integers(20, 22), st.integers(0, 2**32 - 1))
+def test_windows_of_netmob_are_the_days_of_its_files(
+    tmp_path_factory: pytest.TempPathFactory, tiles: int, days: int, seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("netmob")
+    write_tile_files(folder, "Netflix", make_traffic(tiles, days, seed))
+    convert_netmob(folder, folder / "windows", NetmobFilter("netflix"))
+    from_windows, from_files = load([folder / "windows"]), load([folder / "Netflix"])
+    assert from_windows.columns[:2] == ["00:00", "00:15"]
+    assert (from_windows.profile, from_windows.step) == (True, from_files.step)
+    pd.testing.assert_frame_equal(
+        from_windows.frame.sort_index(), from_files.frame.sort_index(), check_index_type=False, check_column_type=False
+    )
+
+
+@pytest.mark.parametrize("stamps", ["row numbers", "minutes"])
+def test_windows_of_96_kpis_that_are_no_days_keep_their_numbers(tmp_path: Path, stamps: str) -> None:
+    times = pd.RangeIndex(60) if stamps == "row numbers" else pd.date_range("2024-01-01", periods=60, freq="min")
+    write_seq(make_series(np.random.default_rng(0).normal(size=(30, 96)), times), tmp_path)
+    dataset = load([tmp_path])
+    assert (dataset.columns[3], dataset.profile) == ("column_4", False)
+
+
 def test_write_seq_sorts_rows(tmp_path: Path) -> None:
     shuffled = make_series().take_rows(np.random.default_rng(0).permutation(60))
     write_seq(shuffled, tmp_path)
@@ -359,21 +403,21 @@ def test_write_seq_rejects_invalid_target(tmp_path: Path) -> None:
 # ---- likelihood files -----------------------------------------------------------------------------------------------
 
 
-def test_write_likelihoods_matches_original_format(tmp_path: Path) -> None:
-    path = tmp_path / "scores.txt"
-    write_likelihoods([42, 43], [158.22906494140625, -2.5], [False, True], path, original=True)
-    assert path.read_bytes() == b"42,-158.22906494140625,Normaly\n43,2.5,Anomaly\n"
-    write_likelihoods(TIMESTAMPS[:2], [1.0, 0.1], None, path)
-    assert path.read_text() == "20190316000000,-1.0,Normal\n20190316001500,-0.1,Normal\n"
+def test_likelihoods_have_the_original_format() -> None:
+    text = format_likelihoods([42, 43], [158.22906494140625, -2.5], [False, True], original=True)
+    assert text == "42,-158.22906494140625,Normaly\n43,2.5,Anomaly\n"
+    text = format_likelihoods(TIMESTAMPS[:2], [1.0, 0.1], [False, False])
+    assert text == "20190316000000,-1.0,Normal\n20190316001500,-0.1,Normal\n"
 
 
 @quick
 @given(st.lists(st.tuples(st.floats(allow_nan=False), st.booleans()), max_size=30), st.booleans())
 def test_likelihood_file_round_trip(tmp_path: Path, rows: list[tuple[float, bool]], original: bool) -> None:
     path = tmp_path / "scores.txt"
-    write_likelihoods(
-        range(len(rows)), [score for score, _ in rows], [label for _, label in rows], path, original=original
+    text = format_likelihoods(
+        range(len(rows)), [score for score, _ in rows], [label for _, label in rows], original=original
     )
+    path.write_text(text, encoding="ascii")
     timestamps, scores, labels = read_likelihoods(path)
     assert timestamps == [str(number) for number in range(len(rows))]
     assert list(scores) == [score for score, _ in rows]

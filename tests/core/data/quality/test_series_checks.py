@@ -61,7 +61,6 @@ def list_new_kinds(dataset: Dataset) -> set[str]:
 
 
 @given(start=st.integers(100, 2000), hours=st.integers(1, 120), seed=st.integers(0, 50))
-@settings(max_examples=25, deadline=None)
 def test_planted_zeros_are_located_in_their_cells(start: int, hours: int, seed: int) -> None:
     load = make_load(seed=seed)
     load.iloc[start : start + hours] = 0.0
@@ -72,7 +71,6 @@ def test_planted_zeros_are_located_in_their_cells(start: int, hours: int, seed: 
 
 
 @given(start=st.integers(100, 2000), hours=st.integers(4, 120), seed=st.integers(0, 50))
-@settings(max_examples=25, deadline=None)
 def test_planted_flat_line_is_located_in_its_cells(start: int, hours: int, seed: int) -> None:
     load = make_load(seed=seed)
     load.iloc[start : start + hours] = load.iloc[start]
@@ -86,7 +84,6 @@ def test_planted_flat_line_is_located_in_its_cells(start: int, hours: int, seed:
     factor=st.sampled_from([0.05, 0.5, 1.5, 2.0, 4.0]),
     seed=st.integers(0, 50),
 )
-@settings(max_examples=40, deadline=None)
 def test_planted_spike_is_located_by_one_check(start: int, length: int, factor: float, seed: int) -> None:
     load = make_load(seed=seed)
     load.iloc[start : start + length] *= factor
@@ -222,7 +219,7 @@ NATURAL_SERIES = (
 
 @pytest.mark.parametrize("name", NATURAL_SERIES)
 @given(seed=st.integers(0, 10_000), has_dates=st.booleans())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_natural_series_have_no_finding(name: str, seed: int, has_dates: bool) -> None:
     times = pd.date_range("2023-01-02", periods=24 * 365, freq="h")
     values = make_natural_values(name, times, np.random.default_rng(seed))
@@ -256,7 +253,6 @@ values_with_gaps = st.lists(
 @given(values=values_with_gaps, seed=st.integers(0, 100), step=st.sampled_from(["1min", "1h", "1D", None]))
 @example(values=[np.nan], seed=0, step="1h")
 @example(values=[0.0] * 80, seed=0, step="1D")
-@settings(max_examples=80, deadline=None)
 def test_any_values_and_times_can_be_checked_and_repaired(values: list[float], seed: int, step: str | None) -> None:
     random = np.random.default_rng(seed)
     count = len(values)
@@ -274,7 +270,7 @@ def test_any_values_and_times_can_be_checked_and_repaired(values: list[float], s
 
 
 @given(exponent=st.integers(-20, 20), seed=st.integers(0, 20))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_scale_of_the_values_changes_no_finding(exponent: int, seed: int) -> None:
     load = make_load(seed=seed, days=150)
     load.iloc[500:520], load.iloc[700:708] = 0.0, load.iloc[700]

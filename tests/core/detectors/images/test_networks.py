@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from core.data.images.image_set import Pixels
 from core.detectors import training
 from core.detectors.images.convnet import ConvNet
-from core.detectors.images.network_training import ImageLoss, choose_device, corrupt_values
+from core.detectors.images.network_training import ImageLoss, corrupt_values
 from core.detectors.images.oc_nn import OCNN
 from core.detectors.images.oc_vae import OCVAE
 from core.detectors.images.vae import VAE
@@ -130,13 +130,6 @@ def test_held_out_images_are_no_training_images(threes: Pixels) -> None:
     assert held_out | trained == set(range(len(threes)))
     assert not held_out & trained
     assert len(held_out) == len(threes) // 10
-
-
-def test_missing_graphics_card_falls_back_to_the_cpu(threes: Pixels) -> None:
-    assert choose_device("cuda:77") == "cpu"
-    assert VAE(epochs=1, device="cuda:77").fit(threes, Progress()).device_ == "cpu"
-    with pytest.raises(OptionError, match="device = 'gpu' is not accepted"):
-        VAE(epochs=1, device="gpu").fit(threes, Progress())
 
 
 def test_images_of_another_size_are_refused(threes: Pixels) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.actor import Actor
@@ -334,7 +334,6 @@ def test_window_scores_without_lookahead_ignore_future(
 
 
 @given(rows=st.integers(1, 60), window=st.integers(1, 60))
-@settings(max_examples=60)
 def test_window_scores_cover_each_row(rows: int, window: int) -> None:
     rows = max(rows, window)
     first, last = find_covering_windows(rows, window)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -210,7 +210,7 @@ def test_sgmvrnn_missing_value_adds_nothing_to_score(fitted_detector: SGmVRNN) -
     assert (scored.shares[70] == 0).all()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12)
 @given(
     columns=st.integers(1, 12),
     window=st.integers(2, 25),
