@@ -2,20 +2,35 @@
 
 import hashlib
 import hmac
+import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus, unquote
 
 from pydantic import SecretStr
 
-from core.settings import Settings
+from core.settings import LIBRARY_VARIABLES, Settings
 
 PLACEHOLDER = "[removed]"
 PRIVATE_NAME = re.compile(
-    r"password|secret|token|credential|api_?key|comment|e_?mail|latitude|longitude|coordinates", re.IGNORECASE
+    r"password|secret|token|credential|(?:api|access)_?key|comment|e_?mail|latitude|longitude|coordinates",
+    re.IGNORECASE,
 )
 URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 """User and password of a URL, as in postgresql://user:password@host."""
+ADDRESS_PASSWORD = re.compile(r"://[^/\s:@]*:(.+)@")
+"""Password of an address in a setting. Unlike in a text, it is known to end there, so it may have the signs @ and /."""
+PASSWORD_NAME = r"(?i:\w*(?:passw(?:or)?d|pwd|secret|token|key)\w*)[\"']?\s*[=:]\s*[\"']?"
+"""What stands before a password: `password=`, `"secret_key": "`."""
+MIN_CHARS = 4  # of a secret that is removed anywhere
+MIN_PLAIN_CHARS = 8  # of one that has only letters, or only digits
+COMMON_NAMES = frozenset(
+    {"password", "postgres", "postgresql", "elasticsearch", "minioadmin", "administrator", "anonymous", "changeme"}
+)
+"""Longer words that are passwords of stand-ins and words of messages."""
 
 
 def redact(inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,16 +54,66 @@ def _redact_value(value: Any) -> Any:
 def strip_secrets(text: str, settings: Settings) -> str:
     """Return `text` without the values of secret settings and without the user and password of URLs.
 
+    A secret that could be an ordinary word or number is removed only where a password stands, as in `password=vigie`:
+    elsewhere it hides names, and the gap in a known sentence would tell it.
+
     Example:
-        >>> settings = Settings.model_construct(elastic_password=SecretStr("hunter2"))
+        >>> secrets = {"elastic_password": SecretStr("hunter2"), "aws_secret_key": SecretStr("vigie")}
+        >>> settings = Settings.model_construct(**secrets)
         >>> strip_secrets("hunter2 refused by https://vigie:hunter2@example.org", settings)
         '[removed] refused by https://[removed]@example.org'
+        >>> strip_secrets("s3://vigie refused secret_key=vigie", settings)
+        's3://vigie refused secret_key=[removed]'
     """
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, SecretStr) and len(value.get_secret_value()) > 3:
-            text = text.replace(value.get_secret_value(), PLACEHOLDER)
-    return URL_CREDENTIALS.sub(PLACEHOLDER, text)
+    return remove_secrets(text, _list_secrets(settings), _list_names(settings))
+
+
+def remove_secrets(text: str, secrets: Collection[str], names: Collection[str] = ()) -> str:
+    """Return `text` without `secrets`, as `strip_secrets` does; `names` are words that it needs."""
+    known_secrets = set(secrets) - {""}
+    distinct_secrets = [secret for secret in known_secrets if not _is_ordinary(secret, names)]
+    forms = {form for secret in distinct_secrets for form in _list_written_forms(secret)}
+    patterns = [URL_CREDENTIALS.pattern]
+    if forms:
+        patterns.append(_join_alternatives(forms))
+    if known_secrets:
+        anything = _join_alternatives(known_secrets)
+        patterns += [rf"(?<=:)(?:{anything})(?=@)", rf"(?P<name>{PASSWORD_NAME})(?:{anything})(?!\w)"]
+    return re.sub("|".join(patterns), lambda match: f"{match.groupdict().get('name') or ''}{PLACEHOLDER}", text)
+
+
+def _list_secrets(settings: Settings) -> set[str]:
+    """Return the values of secret settings and variables. Of an address it is the password, as its place is none."""
+    fields = {name: getattr(settings, name) for name in type(settings).model_fields}
+    database_url = fields.pop("database_url").get_secret_value()
+    values = {value.get_secret_value() for value in fields.values() if isinstance(value, SecretStr)}
+    values |= {os.environ.get(name, "") for name in LIBRARY_VARIABLES if PRIVATE_NAME.search(name)}
+    addresses = [database_url, *(value for value in fields.values() if isinstance(value, str))]
+    passwords = {match[1] for address in addresses if (match := ADDRESS_PASSWORD.search(address))}
+    return values | passwords | {unquote(password) for password in passwords}
+
+
+def _is_ordinary(secret: str, names: Collection[str]) -> bool:
+    """Tell whether a secret is also a name of the settings, or short and made of only letters or only digits."""
+    is_plain = secret.isalpha() or secret.isdigit()
+    return len(secret) < MIN_CHARS or (is_plain and len(secret) < MIN_PLAIN_CHARS) or secret in {*names, *COMMON_NAMES}
+
+
+def _list_names(settings: Settings) -> set[str]:
+    """Return the names that messages need: those of buckets, users, hosts and folders."""
+    values = [getattr(settings, name) for name in type(settings).model_fields]
+    texts = [str(value) for value in values if isinstance(value, str | Path)]
+    places = [ADDRESS_PASSWORD.sub("://", text) for text in (*texts, settings.database_url.get_secret_value())]
+    return {word for text in places for word in (text, *re.split(r"[/:@.,?&=\s]+", text))}
+
+
+def _list_written_forms(secret: str) -> set[str]:
+    """Return a secret as it is written in a text, an address, JSON and the display of Python."""
+    return {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+
+
+def _join_alternatives(texts: Iterable[str]) -> str:
+    return "|".join(map(re.escape, sorted(texts, key=lambda text: (-len(text), text))))
 
 
 def pseudonymise(user: str, key: str) -> str:

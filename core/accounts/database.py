@@ -5,12 +5,15 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from core.accounts.orm import HEAD, Base
+from core.circuit_breaker import ServiceBreaker
 from core.storage.database import Database, DatabaseError, Schema, parse_url
 
 MIGRATIONS_FOLDER = Path(__file__).resolve().parent / "migrations"
+UPGRADE_TIMEOUT_S = 10.0  # of a server that has just been started, and of the import of its driver
 
 
 def open_database(url: str, folder: Path) -> Database:
@@ -20,6 +23,24 @@ def open_database(url: str, folder: Path) -> Database:
     """
     schema = Schema(lambda connection: _read_revision(connection) == HEAD, _is_foreign, _upgrade_tables)
     return Database(parse_url(url, folder / "accounts.db"), schema, "accounts", serialize_writes=True)
+
+
+def is_outdated(url: str, folder: Path) -> bool:
+    """Tell whether the accounts will be migrated at their first use. Raises ServiceUnavailableError, OptionError."""
+    file = folder / "accounts.db"
+    if not (url or file.exists()):
+        return False
+    engine = create_engine(parse_url(url, file))
+
+    def read_revision() -> str | None:
+        with engine.connect() as connection:
+            return _read_revision(connection)
+
+    try:
+        breaker = ServiceBreaker("PostgreSQL" if url else "SQLite", UPGRADE_TIMEOUT_S)
+        return breaker.call(read_revision, (SQLAlchemyError,)) not in (None, HEAD)
+    finally:
+        engine.dispose()
 
 
 def _read_revision(connection: Connection) -> str | None:

@@ -10,14 +10,16 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn  # type: ignore[import-untyped]
 
-from core.errors import OptionError
+from core.accounts.password_patterns import contains_word, find_main_pattern
+from core.errors import WeakPasswordError
 from core.messages import N_
 
 MIN_CHARS, MAX_CHARS = 10, 200
 MIN_SCORE = 3  # zxcvbn score of 0 to 4; 3 is "safely unguessable", from 10^8 guesses on
 MAX_SCORED_CHARS = 72  # characters; the time of zxcvbn grows at least with the square of the length
 PRODUCT_WORDS = ("vigie",)
-FRENCH_KEYBOARD_ROWS = ("azertyuiop", "qsdfghjklm", "wxcvbn")  # zxcvbn knows only the rows of US keyboards
+COMMON_WORDS = ("motdepasse", "administrateur", "utilisateur", "bonjour", "energie", "energy", "telecom", "reseau")
+"""Words of French and of the trade, which zxcvbn does not know."""
 
 HASHER = PasswordHasher(time_cost=1, memory_cost=47104, parallelism=1)
 """46 MiB and one pass, as OWASP recommends for argon2id (Password Storage Cheat Sheet). It takes 50 to 100 ms."""
@@ -39,7 +41,7 @@ WEAKNESS_MESSAGES = {
 
 
 def check_password(password: str, name: str) -> None:
-    """Raise OptionError, with the reason, if the password is too short, too long or too easy to guess.
+    """Raise WeakPasswordError, with the reason, if the password is too short, too long or too easy to guess.
 
     name   the user name, which the password must not contain
 
@@ -47,21 +49,22 @@ def check_password(password: str, name: str) -> None:
         >>> check_password("eight unrelated zebras", "ada")
         >>> check_password("Ada-Lovelace-1815", "ada.lovelace")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        core.errors.OptionError: ... contains the name of the user ...
+        core.errors.WeakPasswordError: ... contains the name of the user ...
     """
     if not MIN_CHARS <= len(password) <= MAX_CHARS:
-        raise OptionError(
+        raise WeakPasswordError(
             N_("The password has {count} characters. Accepted are {shortest} to {longest} characters."),
             count=len(password),
             shortest=MIN_CHARS,
             longest=MAX_CHARS,
         )
     normalized, name_parts = _normalize(password), _split_name(name)
-    if any(part in normalized.casefold() for part in name_parts):
-        raise OptionError(WEAKNESS_MESSAGES["name"])
-    reason = _find_weakness(normalized[:MAX_SCORED_CHARS], [*name_parts, *PRODUCT_WORDS, *FRENCH_KEYBOARD_ROWS])
+    if contains_word(normalized, name_parts):
+        raise WeakPasswordError(WEAKNESS_MESSAGES["name"])
+    words = [*name_parts, *PRODUCT_WORDS]
+    reason = find_main_pattern(normalized, words) or _find_weakness(normalized[:MAX_SCORED_CHARS], words)
     if reason is not None:
-        raise OptionError(WEAKNESS_MESSAGES[reason])
+        raise WeakPasswordError(WEAKNESS_MESSAGES[reason])
 
 
 def hash_password(password: str) -> str:
@@ -116,9 +119,12 @@ def _split_name(name: str) -> list[str]:
     return [part for part in {folded, *re.split(r"[^\w]|_", folded)} if len(part) >= 4]
 
 
-def _find_weakness(password: str, forbidden_words: list[str]) -> str | None:
-    """Return the key in `WEAKNESS_MESSAGES` of the main weakness; None for a strong password."""
-    estimate = zxcvbn(password, user_inputs=forbidden_words)
+def _find_weakness(password: str, words: list[str]) -> str | None:
+    """Return the key in `WEAKNESS_MESSAGES` of the main weakness; None for a strong password.
+
+    words   names of the user and the product
+    """
+    estimate = zxcvbn(password, user_inputs=[*words, *COMMON_WORDS])
     if estimate["score"] >= MIN_SCORE:
         return None
     matches = [match for match in estimate["sequence"] if match["pattern"] != "bruteforce"]
@@ -129,5 +135,5 @@ def _classify_match(match: dict[str, Any]) -> str:
     if match["pattern"] != "dictionary":
         return {"regex": "date"}.get(match["pattern"], match["pattern"])
     if match["dictionary_name"] == "user_inputs":
-        return "spatial" if match["matched_word"] in FRENCH_KEYBOARD_ROWS else "name"
+        return "word" if match["matched_word"] in COMMON_WORDS else "name"
     return "common" if match["dictionary_name"] == "passwords" else "word"

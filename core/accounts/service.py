@@ -262,6 +262,10 @@ class Accounts:
 
     # ---- the database -------------------------------------------------------------------------------------------
 
+    def load_driver(self) -> None:
+        """Import the driver of the database."""
+        self.database.load_driver()
+
     def fetch_version(self) -> str:
         """Return the name and version of the database, for example "PostgreSQL 15.14"."""
         return self.database.fetch_version()

@@ -1,19 +1,20 @@
 """The command `python -m core serve`: the app and an MLflow server on SQLite; Ctrl-C stops both."""
 
 import os
-import signal
-import socket
-import subprocess
 import sys
-import threading
-from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from core.cli.options import exit_with
-from core.settings import ROOT, get_settings
+from core.cli.options import exit_on_error, exit_with
+from core.cli.shutdown import install_shutdown_event
+from core.operations.servers import Servers, get_store_uri, is_port_busy, start_mlflow
+from core.operations.upgrades import make_version_error
+from core.settings import ROOT
 from core.storage.data_folder import open_data_folder
+from core.storage.serve_lock import lock_data_folder
+from core.workspace import read_settings
+from mlflow_utils.defaults import set_mlflow_defaults
 from mlflow_utils.spool import Spool
 from mlflow_utils.store_repair import StoreFile
 
@@ -25,87 +26,40 @@ def serve(
 ) -> None:
     """Start the app and an MLflow server and print their addresses.
 
-    If MLFLOW_TRACKING_URI is set, only the app starts.
+    One data folder has one MLflow server: a second `serve` on it tells who serves it already. If MLFLOW_TRACKING_URI is
+    set, only the app starts, and several may share a data folder.
     """
-    config = get_settings()
-    for number in (port,) if config.mlflow_tracking_uri else (port, mlflow_port):
-        if _is_port_busy(host, number):
-            exit_with(f"Port {number} is in use; choose another, for instance: make run PORT=8601 MLFLOW_PORT=5100", 1)
+    shutdown = install_shutdown_event()
+    config = read_settings()
+    set_mlflow_defaults()
     folder = config.vigie_data_dir.resolve()
     open_data_folder(folder)
-    environment = dict(os.environ)
-    processes = []
+    app_url, mlflow_url = f"http://{host}:{port}", config.mlflow_tracking_uri or f"http://{host}:{mlflow_port}"
+    lock = None
     if not config.mlflow_tracking_uri:
-        environment |= {
-            "MLFLOW_TRACKING_URI": f"http://{host}:{mlflow_port}",
-            "MLFLOW_ARTEFACTS_LOCATION": config.artefacts_location or "",
-        }
-        StoreFile(config.tracking_uri, Spool(folder / "runs")).repair_once()
-        processes.append(
-            _start_mlflow(f"sqlite:///{folder / 'mlflow.db'}", config.artefacts_location or "", host, mlflow_port)
-        )
-    app = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
-    options = [f"--server.port={port}", f"--server.address={host}", "--server.headless=true"]
-    processes.append(subprocess.Popen([*app, *options], env=environment, start_new_session=True))
-    typer.echo(
-        f"\n  Vigie   http://{host}:{port}\n  MLflow  {environment.get('MLFLOW_TRACKING_URI') or config.tracking_uri}\n"
-    )
-    _wait_and_stop(processes)
-
-
-def _start_mlflow(store: str, artefacts: str, host: str, port: int) -> "subprocess.Popen[bytes]":
-    options = {
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # otherwise MLflow starts 8 more processes, which need 2 GB
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        store,
-        "--default-artifact-root",
-        artefacts,
-        "--artifacts-destination",
-        artefacts,
-        "--host",
-        host,
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    return subprocess.Popen(command, env=os.environ | options, start_new_session=True)
-
-
-def _is_port_busy(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return True
-    return False
-
-
-def _wait_and_stop(processes: "list[subprocess.Popen[bytes]]") -> None:
-    """Wait for Ctrl-C or the end of one process, then stop all of them."""
-    shutdown = threading.Event()
-    for stop_signal in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
-        signal.signal(stop_signal, lambda *_: shutdown.set())
-    while not shutdown.wait(0.3) and all(process.poll() is None for process in processes):
-        pass
-    for process in processes:
-        _send_signal(process, signal.SIGTERM)
-    for process in processes:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(8)
-        _send_signal(process, signal.SIGKILL)  # and its child processes
-        process.wait()
-
-
-def _send_signal(process: "subprocess.Popen[bytes]", signal_number: signal.Signals) -> None:
-    """Send a signal to the process group of `process`."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal_number)
+        with exit_on_error():
+            lock = lock_data_folder(folder, app_url, mlflow_url)
+    for number in (port,) if lock is None else (port, mlflow_port):
+        if is_port_busy(host, number):
+            exit_with(f"Port {number} is in use; choose another, for instance: make run PORT=8601 MLFLOW_PORT=5100", 1)
+    artefacts = config.artefacts_location or ""
+    if lock is not None:
+        store = StoreFile(get_store_uri(folder), artefacts, Spool(folder / "runs"))
+        store.repair_once()
+        if (version := store.read_version()) != "current":
+            exit_with(str(make_version_error(version, get_store_uri(folder))), 1)
+        if problem := store.create_once():
+            exit_with(problem, 1)
+    servers = Servers(lock)
+    try:
+        environment = dict(os.environ)
+        if lock is not None:
+            environment |= {"MLFLOW_TRACKING_URI": mlflow_url, "MLFLOW_ARTEFACTS_LOCATION": artefacts}
+            start_mlflow(servers, folder, artefacts, host, mlflow_port)
+        app = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
+        options = [f"--server.port={port}", f"--server.address={host}", "--server.headless=true"]
+        servers.start([*app, *options], environment)
+        typer.echo(f"\n  Vigie   {app_url}\n  MLflow  {mlflow_url}\n")
+        servers.wait(shutdown)
+    finally:
+        servers.stop()

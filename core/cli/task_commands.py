@@ -81,10 +81,10 @@ def _execute_task(
     check_output_path(table_path)
     csv_format = check_csv_format(values.get("csv_format", "point"))
     extra_values = {option.name: values[option.name] for option in extras.options if values[option.name] is not None}
-    option_values = {name: value for name, value in values.items() if _has_value(value)}
+    option_values = extras.to_fields(extra_values, {name: value for name, value in values.items() if _has_value(value)})
     mode = _choose_mode(modes, option_values)
     _reject_other_options(mode, modes, option_values)
-    spec = _build_spec(mode.spec, extras.to_fields(extra_values, option_values), workspace)
+    spec = _build_spec(mode.spec, option_values, workspace)
     spec.check()
     dataset = None
     if isinstance(spec, DataSpec):
@@ -104,7 +104,7 @@ def _execute_task(
     for caution in extras.cautions(result):
         typer.echo(caution, err=True)
     write_output(result, table_path, csv_format)
-    extras.finish(result, {**extra_values, "csv_format": csv_format})
+    extras.finish(result, run, {**extra_values, "csv_format": csv_format})
     workspace.tracking.wait_for_delivery(DELIVERY_TIMEOUT_S)
     return result, run
 
@@ -219,7 +219,7 @@ def _build_files_parameter(optional: bool) -> inspect.Parameter:
 
 
 def _annotate_extra(option: ExtraOption) -> tuple[Any, Any]:
-    hint = typer.Option(option.option_name, help=option.help, metavar=option.metavar or None)
+    hint = typer.Option(option.option_name, help=option.help, metavar=option.metavar or None, hidden=option.hidden)
     return Annotated[option.kind | None, hint], None
 
 

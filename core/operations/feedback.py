@@ -11,9 +11,10 @@ from core.actor import Actor
 from core.errors import InputError
 from core.evaluation.feedback_metrics import FALSE_ALARM, TRUE_ALARM, UNSURE, AlarmPrecision
 from core.messages import N_
+from core.runs.lineage import name_model
 from core.runs.tracked_run import record_event
 from core.runs.verdicts import compute_majorities, find_record
-from core.storage.feedback import MAX_COMMENT_CHARS, Feedback, FeedbackStatus, Verdict
+from core.storage.feedback import MAX_COMMENT_CHARS, MAX_MODEL_VERSION_CHARS, Feedback, FeedbackStatus, Verdict
 from core.workspace import Workspace
 
 VERDICT_LABELS = {TRUE_ALARM: N_("true alarm"), FALSE_ALARM: N_("false alarm"), UNSURE: N_("unsure")}
@@ -76,7 +77,7 @@ def submit_feedback(feedback_input: FeedbackInput, *, workspace: Workspace, acto
             rating=feedback_input.rating,
             comment=feedback_input.comment.strip(),
             model=tags.get("model_name"),
-            model_version=tags.get("code.version"),
+            model_version=name_model(run, workspace)[:MAX_MODEL_VERSION_CHARS] if run else None,
             dataset=tags.get("dataset.digest"),
         )
         status = workspace.feedback.add_record(record)

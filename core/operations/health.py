@@ -6,6 +6,7 @@ import time
 import urllib.error
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,17 +15,29 @@ from urllib.parse import urlsplit
 from core.circuit_breaker import ServiceBreaker
 from core.errors import ServiceUnavailableError, VigieError
 from core.messages import N_, Message
+from core.operations.upgrades import check_versions
+from core.settings import find_misspelt_names, get_env_file
+from core.storage.gcs import ArtifactBucket, is_google_location
 from core.storage.outbox import Outbox
 from core.workspace import Workspace
 from mlflow_utils.sqlite_file import ASIDE_MARK
 
-HealthState = Literal["works", "not_set", "short", "failing"]
+HealthState = Literal["works", "not_set", "at_rest", "short", "failing"]
 """State of a service.
 
 works    it answers
 not_set  no service is configured; files in the data folder replace it
+at_rest  it does not run, and nothing waits for it
 short    it answers, but a resource runs low
 failing  it does not answer, or rejects the request
+"""
+
+OverallState = Literal["well", "degraded", "down"]
+"""State of all services together.
+
+well      every configured service answers, and nothing waits
+degraded  a resource runs low, or records wait for delivery or were rejected
+down      a configured service does not answer, or rejects the request
 """
 
 TIMEOUT_S = 1.5
@@ -39,7 +52,7 @@ class ServiceHealth:
 
     place    its location, without secrets
     seconds  response time, or time until the timeout
-    problem  error, or resource that runs low; None where there is none
+    problem  error, resource that runs low, or why it is at rest; None where there is none
     earlier  error of the last delivery
     backlog  number of records to be delivered to it
     refused  number of records that it rejected for good
@@ -57,35 +70,58 @@ class ServiceHealth:
 
 
 @dataclass(frozen=True)
+class AtRest:
+    """Answer of a service that does not run and need not."""
+
+    reason: Message
+
+
+@dataclass(frozen=True)
 class HealthCheck:
     """Health check of one service.
 
-    check    returns the version of the service, or a message on a resource that runs low; raises on failure
-    outbox   outbox of the service; None without one
+    check        returns the version of the service, a message on a resource that runs low, or that it is at rest;
+                 raises on failure
+    outbox       outbox of the service; None without one
+    load_client  imports what `check` needs, whose time is not that of the service
     """
 
     name: str
     is_remote: bool
     location: str
-    check: Callable[[], str | Message]
+    check: Callable[[], str | Message | AtRest]
     outbox: Outbox | None = None
+    load_client: Callable[[], object] = lambda: None
 
 
 ListWorkers = Callable[[Workspace], Collection[object]]
 """Function that lists the running workers of a workspace."""
 
 
-def check_services(workspace: Workspace, list_workers: ListWorkers) -> list[ServiceHealth]:
-    """Check every service, in less than two seconds even where several of them hang."""
-    checks = _build_checks(workspace, list_workers)
+def check_services(
+    workspace: Workspace, list_workers: ListWorkers, *, needs_worker: bool = True
+) -> list[ServiceHealth]:
+    """Check every service, in less than two seconds even where several of them hang.
+
+    needs_worker  False if a worker is missed only where jobs wait for one
+
+    The first call of a process lasts longer: it imports the clients before the clock of any service starts.
+    """
+    checks = _build_checks(workspace, list_workers, needs_worker)
+    for check in checks:
+        with suppress(Exception):  # the check meets the same error, and tells it
+            check.load_client()
     with ThreadPoolExecutor(len(checks), thread_name_prefix="health") as pool:
         services = list(pool.map(lambda check: _run_check(check, workspace), checks))
     return [*services, _run_check(_build_files_check(workspace), workspace)]  # the others may have moved files aside
 
 
-def has_failure(services: Collection[ServiceHealth]) -> bool:
-    """Tell whether a configured service fails."""
-    return any(service.state == "failing" for service in services)
+def summarise_health(services: Collection[ServiceHealth]) -> OverallState:
+    """Return the state of all services together."""
+    if any(service.state == "failing" for service in services):
+        return "down"
+    is_degraded = any(service.state == "short" or service.backlog or service.refused for service in services)
+    return "degraded" if is_degraded else "well"
 
 
 # ---- the checks -----------------------------------------------------------------------------------------------------
@@ -109,6 +145,8 @@ def _call_check(check: HealthCheck, workspace: Workspace) -> tuple[HealthState, 
         return "failing", "", _explain_failure(error, workspace)
     if isinstance(answer, Message):
         return "short", "", answer
+    if isinstance(answer, AtRest):
+        return "at_rest", "", answer.reason
     return "works" if check.is_remote else "not_set", answer, None
 
 
@@ -130,7 +168,7 @@ def _explain_failure(error: ServiceUnavailableError, workspace: Workspace) -> Me
     return Message(N_("No answer: {reason}."), {"reason": workspace.redact(str(reason)).rstrip(".")})
 
 
-def _build_checks(workspace: Workspace, list_workers: ListWorkers) -> list[HealthCheck]:
+def _build_checks(workspace: Workspace, list_workers: ListWorkers, needs_worker: bool) -> list[HealthCheck]:
     outboxes = [_build_outbox_check(outbox) for outbox in workspace.outboxes]
     if workspace.event_stream is None:
         folder = workspace.events.folder
@@ -139,19 +177,27 @@ def _build_checks(workspace: Workspace, list_workers: ListWorkers) -> list[Healt
         *outboxes,
         _build_artifacts_check(workspace),
         _build_accounts_check(workspace),
-        _build_jobs_check(workspace, list_workers),
+        _build_jobs_check(workspace, list_workers, needs_worker),
         _build_disk_check(workspace),
+        HealthCheck(N_("Versions"), True, str(workspace.folder), lambda: check_versions(workspace)),
+        HealthCheck(N_("Settings"), True, str(get_env_file()), _check_settings),
     ]
 
 
 def _build_outbox_check(outbox: Outbox) -> HealthCheck:
-    return HealthCheck(outbox.name, outbox.is_remote, outbox.location, outbox.check, outbox)
+    return HealthCheck(outbox.name, outbox.is_remote, outbox.location, outbox.check, outbox, outbox.load_client)
 
 
 def _build_artifacts_check(workspace: Workspace) -> HealthCheck:
     location = workspace.tracking.artefacts_location or workspace.tracking.uri
+    if is_google_location(location):
+        bucket = ArtifactBucket(location, workspace.settings.google_application_credentials)
+        return HealthCheck(N_("Artifacts"), True, location, bucket.check, load_client=bucket.load_client)
     is_remote = urlsplit(location).scheme not in ("", "file")
-    return HealthCheck(N_("Artifacts"), is_remote, location, workspace.tracking.check_artifacts)
+    tracking = workspace.tracking
+    return HealthCheck(
+        N_("Artifacts"), is_remote, location, tracking.check_artifacts, load_client=tracking.load_artifact_library
+    )
 
 
 def _build_accounts_check(workspace: Workspace) -> HealthCheck:
@@ -160,18 +206,25 @@ def _build_accounts_check(workspace: Workspace) -> HealthCheck:
     def check() -> str:
         return workspace.accounts.fetch_version() if url or file.exists() else ""  # do not create a database
 
-    return HealthCheck(N_("Accounts"), bool(url), url or str(file), check)
+    def load_client() -> None:
+        if url:
+            workspace.accounts.load_driver()
+
+    return HealthCheck(N_("Accounts"), bool(url), url or str(file), check, load_client=load_client)
 
 
-def _build_jobs_check(workspace: Workspace, list_workers: ListWorkers) -> HealthCheck:
+def _build_jobs_check(workspace: Workspace, list_workers: ListWorkers, needs_worker: bool) -> HealthCheck:
     url = workspace.settings.database_url.get_secret_value()
 
-    def check() -> str | Message:
+    def check() -> str | Message | AtRest:
         if list_workers(workspace):
             return ""
+        if not (needs_worker or workspace.jobs.list_waiting() or workspace.jobs.list_running()):
+            return AtRest(Message(N_("No worker process runs for this data folder, and no job waits for one.")))
         return Message(N_("No worker process runs for this data folder. Jobs wait until one is started."))
 
-    return HealthCheck(N_("Jobs"), bool(url), url or str(workspace.folder / "jobs" / "jobs.db"), check)
+    place = url or str(workspace.folder / "jobs" / "jobs.db")
+    return HealthCheck(N_("Jobs"), bool(url), place, check, load_client=lambda: workspace.jobs.load_driver())
 
 
 def _build_disk_check(workspace: Workspace) -> HealthCheck:
@@ -187,6 +240,16 @@ def _build_disk_check(workspace: Workspace) -> HealthCheck:
         return _raise_if_read_only(folder)
 
     return HealthCheck(N_("Data folder"), True, str(folder), check)
+
+
+def _check_settings() -> str | Message:
+    misspelt = find_misspelt_names()
+    if not misspelt:
+        return ""
+    return Message(
+        N_("Names that are no setting, each with the nearest one that is: {names}."),
+        {"names": ", ".join(f"{wrong_name} ({right_name})" for wrong_name, right_name in misspelt.items())},
+    )
 
 
 def _build_files_check(workspace: Workspace) -> HealthCheck:

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.errors import ServiceUnavailableError
-from core.messages import Message
+from core.errors import ServiceUnavailableError, WeakPasswordError
+from core.messages import N_, Message
 from core.storage.events.arrow import TEXT_FIELDS, events_to_table, log_to_table
 from core.workspace import Workspace
 
@@ -22,6 +22,27 @@ PERIODS = {
     "all": None,
 }
 STATUSES = ("completed", "failed", "interrupted")
+ACTION_LABELS = {
+    "account_change": N_("Change of an account"),
+    "data_convert": N_("Conversion of data"),
+    "data_doctor": N_("Check of data"),
+    "data_load": N_("Loading of data"),
+    "data_repair": N_("Repair of data"),
+    "drift_check": N_("Comparison with the training data"),
+    "feedback": N_("Feedback"),
+    "first_administrator": N_("Creation of the first administrator"),
+    "model_execution": N_("Run"),
+    "model_promotion": N_("Promotion of a model"),
+    "model_registration": N_("Registration of a model"),
+    "note_add": N_("New note"),
+    "note_edit": N_("Change of a note"),
+    "note_remove": N_("Removal of a note"),
+    "run_rename": N_("New name of a run"),
+    "sign_in": N_("Sign-in"),
+    "sign_out": N_("Sign-out"),
+    "what_if": N_("Scenario"),
+}
+"""Name of an action in the event log → its label for the reader."""
 BIN_SIZES = ("1min", "5min", "15min", "1h", "3h", "6h", "12h", "1D", "7D", "30D", "90D")
 MAX_BINS = 60
 COLUMN_NAMES = {
@@ -60,13 +81,19 @@ class EventTables:
 
 @dataclass(frozen=True)
 class UsageSummary:
-    """Summary of the usage: `failed_share` is a share 0–1 of the actions, p50 and p95 are response times in seconds."""
+    """Summary of the usage.
+
+    failed_share    share 0–1 of the actions
+    p50, p95        response times in seconds
+    weak_passwords  number of new passwords that were refused as too easy to guess
+    """
 
     actions: int
     failed_share: float
     p50: float
     p95: float
     users: int
+    weak_passwords: int
 
 
 def load_events(workspace: Workspace, period: str) -> EventTables:
@@ -131,7 +158,12 @@ def summarise_usage(table: pd.DataFrame) -> UsageSummary:
     """Summarise a table of events, which must not be empty."""
     p50, p95 = np.quantile(table["seconds"], [0.5, 0.95])
     return UsageSummary(
-        len(table), float((table["status"] == "failed").mean()), float(p50), float(p95), table["user"].nunique()
+        len(table),
+        float((table["status"] == "failed").mean()),
+        float(p50),
+        float(p95),
+        table["user"].nunique(),
+        int((table["error_type"] == WeakPasswordError.__name__).sum()),
     )
 
 

@@ -14,6 +14,7 @@ STATUS_STYLES = {
     "interrupted": (N_("interrupted"), NEUTRAL_COLOUR, "/"),
 }
 MAX_BARS = 25
+MAX_SINGLE_TICKS = 8  # so few whole numbers each have their own tick
 QUANTILE_LEVELS = np.linspace(0.01, 0.99, 99)
 TIME_LABEL = N_("time")
 
@@ -34,14 +35,16 @@ def draw_runs_per_model(table: pd.DataFrame, translate: Translate = str) -> go.F
         )
     figure.update_layout(barmode="stack")
     figure.update_yaxes(automargin=True)
+    if counts.to_numpy().sum(axis=1).max(initial=0) < MAX_SINGLE_TICKS:
+        figure.update_xaxes(dtick=1)  # no half runs
     return apply_layout(figure, translate, x=translate(N_("runs")), height=120 + 28 * len(counts))
 
 
 def draw_seconds_over_time(bins: pd.DataFrame, translate: Translate = str) -> go.Figure:
     """Draw the median and the 95 % quantile of the response time in seconds, from the table of `over_time`."""
     figure = go.Figure()
-    _draw_line(figure, bins["p95"], translate(N_("p95")), HIGHLIGHT_COLOUR, "dash", "%{y:,.2f} s")
-    _draw_line(figure, bins["p50"], translate(N_("median (p50)")), PALETTE[0], "solid", "%{y:,.2f} s")
+    _draw_line(figure, bins["p95"], translate(N_("95 % within")), HIGHLIGHT_COLOUR, "dash", "%{y:,.2f} s")
+    _draw_line(figure, bins["p50"], translate(N_("median")), PALETTE[0], "solid", "%{y:,.2f} s")
     figure.update_yaxes(rangemode="tozero")
     return apply_layout(figure, translate, x=translate(TIME_LABEL), y=translate(N_("seconds")), height=320)
 
@@ -54,8 +57,8 @@ def draw_seconds_per_model(table: pd.DataFrame, translate: Translate = str) -> g
     ]
     figure = go.Figure()
     for name, column, symbol, colour in (
-        (N_("median (p50)"), "p50", "circle", PALETTE[0]),
-        (N_("p95"), "p95", "diamond", HIGHLIGHT_COLOUR),
+        (N_("median"), "p50", "circle", PALETTE[0]),
+        (N_("95 % within"), "p95", "diamond", HIGHLIGHT_COLOUR),
     ):
         figure.add_scatter(
             x=table[column],

@@ -6,6 +6,7 @@ from core.spec.query import Query
 LOAD_PAGE = "data"  # address of the page that loads data
 READ_FILES, PREVIEW_FILES = "read_files", "preview_files"
 COMPARE_DRIFT, READ_IMAGES = "compare_drift", "read_images"
+READ_COVARIATES, OPEN_SAMPLE = "read_covariates", "open_sample"
 CHECK_QUALITY, PREVIEW_REPAIRS, REPAIR_DATASET = "check_quality", "preview_repairs", "repair_dataset"
 
 QUERIES = (
@@ -22,6 +23,13 @@ QUERIES = (
         "core.operations.reading:preview_files",
         "core.operations.reading:FilePreview",
     ),
+    Query(
+        READ_COVARIATES,
+        "core.operations.reading:CovariatesSpec",
+        "core.operations.reading:read_covariate_files",
+        "core.operations.reading:CovariatesAnswer",
+    ),
+    Query(OPEN_SAMPLE, "core.operations.reading:SampleSpec", "core.operations.reading:open_sample"),
     Query(
         CHECK_QUALITY,
         "core.spec.spec:DataSpec",

@@ -1,18 +1,13 @@
 """The command line, each command in a process of its own."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from core.data.dataset import Dataset
-from core.settings import ROOT
-from tests.conftest import Command, find_free_port, wait_until_reachable
+from tests.conftest import Command, find_free_port
 from tests.support.commands import assert_one_line_error, run_vigie, run_vigie_afresh
 
 
@@ -159,25 +154,6 @@ def test_detect_command_reports_unknown_run(vigie: Command, sample_file: Path) -
     process = vigie("detect", sample_file, "--model", "f" * 32)
     assert process.returncode == 1
     assert "was not found" in process.stderr
-
-
-@pytest.mark.server
-def test_serve_command_starts_and_stops_both_servers(tmp_path: Path) -> None:
-    app, mlflow = find_free_port(), find_free_port()
-    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": ""}
-    command = [sys.executable, "-m", "core", "serve", "--port", str(app), "--mlflow-port", str(mlflow)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-    try:
-        wait_until_reachable(f"http://127.0.0.1:{app}/_stcore/health")
-        wait_until_reachable(f"http://127.0.0.1:{mlflow}/health")
-    finally:
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=30)
-    assert f"http://127.0.0.1:{app}" in output
-    assert f"http://127.0.0.1:{mlflow}" in output
-    for port in (app, mlflow):
-        with pytest.raises(OSError, match="refused"):
-            wait_until_reachable(f"http://127.0.0.1:{port}/health", seconds=0)
 
 
 def test_worker_command_delivers_pending_runs(tmp_path: Path, sample: Dataset, empty_store: Path) -> None:

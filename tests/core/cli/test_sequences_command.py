@@ -13,7 +13,8 @@ from core.errors import OptionError
 from core.exports import read_likelihoods
 from core.tasks.sequences.command import TRAIN_OPTIONS
 from tests.conftest import Command
-from tests.support.commands import run_vigie
+from tests.support.commands import assert_one_line_error, run_vigie
+from tests.support.netmob_samples import make_traffic, write_tile_files
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_sequences_command_trains_and_scores(vigie: Command, server_file: Path, 
     assert first["metrics"]["events"] > 3
     asked, promised = 2 / 10_080, first["metrics"]["target_rate"]
     assert asked < promised < 0.1, "two days of minutes do not support two alarms a week"
-    assert f"The requested share {asked:.3g} needs more training rows." in first["notes"][0]
+    assert f"The requested share {100 * asked:.3g}% needs more training rows." in first["notes"][0]
     assert first["recorded"]
     assert first["metrics"]["vus_pr"] > first["metrics"]["random.vus_pr"]
     out, scores = tmp_path / "scores.csv", tmp_path / "loglik.txt"
@@ -54,9 +55,10 @@ def test_sequences_command_trains_and_scores(vigie: Command, server_file: Path, 
     assert process.returncode == 0, process.stderr
     table = pd.read_csv(out)
     assert len(table) == json.loads(process.stdout)["metrics"]["rows_scored"] == 5760
-    timestamps, values, _ = read_likelihoods(scores)
-    assert timestamps[0] == "20240304000000"
-    assert np.allclose(values, table["score"], rtol=1e-5)
+    timestamps, values, words = read_likelihoods(scores)
+    assert timestamps[0] == "20240304001900"  # the end of the first window of 20 rows
+    assert np.allclose(values, table["score"][19:], rtol=1e-5)
+    assert (words == table["anomaly"][19:]).all()
 
 
 def test_sequences_command_accepts_predecessor_options(vigie: Command, archive_folder: Path, tmp_path: Path) -> None:
@@ -77,6 +79,10 @@ def test_sequences_command_accepts_predecessor_options(vigie: Command, archive_f
         16,
         "--n",
         2,
+        "--num_workers",
+        4,
+        "--enc_dec",
+        "CNN",
         "--log_path",
         tmp_path / "log",
         "--checkpoints_path",
@@ -86,6 +92,7 @@ def test_sequences_command_accepts_predecessor_options(vigie: Command, archive_f
     )
     assert process.returncode == 0, process.stderr
     assert "kmeans-ad has no setting device: cuda:0 is left out" in process.stderr
+    assert "--num_workers, --enc_dec: left out" in process.stderr
     assert "kmeans-ad has no setting batch_size" in process.stderr
     assert "does not learn in epochs" in process.stderr
     assert "events" in process.stdout
@@ -120,6 +127,52 @@ def test_sequences_command_trains_sgmvrnn_with_predecessor_options(
     assert "2 epochs of 480 rows are 16 steps of 64 windows" in process.stderr
     assert json.loads(process.stdout)["metrics"]["rows_scored"] == 600
     assert len(pd.read_csv(tmp_path / "log" / "training.csv")) > 0
+
+
+@pytest.fixture
+def netmob_folder(tmp_path: Path) -> Path:
+    """Folder of two tiles with 77 days, without missing values."""
+    traffic = np.nan_to_num(make_traffic(2, 77), nan=1000.0)
+    write_tile_files(tmp_path / "Dataset NetMob23", "Netflix", traffic)
+    return tmp_path / "Dataset NetMob23" / "Netflix" / "DL"
+
+
+def test_command_lines_of_the_sgmvrnn_programs_work_without_graphics_card(
+    vigie: Command, netmob_folder: Path, tmp_path: Path
+) -> None:
+    windows, model = tmp_path / "processed" / "train", tmp_path / "model" / "small"
+    process = vigie(
+        *("convert", "netmob", "--input_path", netmob_folder, "--output_path", windows, "--app", "netflix", "--json")
+    )
+    assert json.loads(process.stdout)["windows"] == 116, process.stderr
+    same_options = ("--dataset_path", windows, "--gpu_id", 0, "--checkpoints_path", model, "--n", 96)
+    process = vigie(
+        *("sequences", "train", *same_options, "--log_path", tmp_path / "log_trainer", "--epochs", 3),
+        *("--batch_size", 128, "--scores-file", tmp_path / "trained" / "scores.txt", "--json"),
+    )
+    assert process.returncode == 0, process.stderr
+    answer = json.loads(process.stdout)
+    assert process.stderr.count("The device cuda:0 is missing. The CPU replaces it.") == 1
+    assert "The device cuda:0 is missing. The CPU replaces it." in answer["notes"]
+    params = json.loads(vigie("runs", "show", answer["run_id"], "--json").stdout)["model"]["parameters"]
+    assert (params["device"], params["device_used"]) == ("cuda:0", "cpu")
+    assert (tmp_path / "log_trainer" / "training.csv").is_file()
+
+    process = vigie("sequences", "score", *same_options, "--log_path", tmp_path / "log_tester", "--json")
+    assert process.returncode == 0, process.stderr
+    names = ["scores_Netflix_DL_100.txt", "scores_Netflix_DL_101.txt"]
+    assert f"one file of scores per entity: {', '.join(names)}" in process.stderr
+    for name in names:
+        text = (tmp_path / "log_tester" / name).read_text()
+        assert len(text.splitlines()) == 58
+        assert text == (tmp_path / "trained" / name).read_text()
+
+
+def test_sequences_command_needs_a_trained_model_in_the_checkpoints(
+    vigie: Command, archive_folder: Path, tmp_path: Path
+) -> None:
+    process = vigie("sequences", "score", "--dataset_path", archive_folder, "--checkpoints_path", tmp_path / "none")
+    assert_one_line_error(process, 2, "contains no trained model")
 
 
 def test_sequences_command_evaluates_archive(vigie: Command, archive_folder: Path, tmp_path: Path) -> None:
@@ -207,9 +260,21 @@ def test_sequences_command_translates_predecessor_settings() -> None:
     """`--set` takes precedence; a detector gets only the settings it has, under its own names."""
     extra = {"dataset_path": Path("x"), "seed": 3, "gpu_id": 1, "batch_size": 16}
     fields = TRAIN_OPTIONS.to_fields(extra, {"settings": ["seed=5"]})
-    assert fields == {"detector": "sgmvrnn", "settings": ["seed=3", "batch_size=16", "device=cuda:1", "seed=5"]}
+    assert fields == {"detector": "sgmvrnn", "settings": ["batch_size=16", "device=cuda:1", "seed=3", "seed=5"]}
     fields = TRAIN_OPTIONS.to_fields(extra, {"detector": "kmeans-ad"})
     assert fields == {"detector": "kmeans-ad", "settings": ["random_state=3"]}
+    model_options = {"T": 10, "z_dims": 4, "hidden_dims": 8, "categorical_dims": 3, "learning_rate": 0.01, "l": 1}
+    fields = TRAIN_OPTIONS.to_fields({**model_options, "gpu_id": -1, "device": "mps"}, {"detector": "sgmvrnn"})
+    assert sorted(fields["settings"]) == [
+        "categories=3",
+        "device=mps",
+        "latent=4",
+        "learning_rate=0.01",
+        "state=8",
+        "window=10",
+    ]
+    fields = TRAIN_OPTIONS.to_fields({"gpu_id": -1}, {"detector": "sgmvrnn"})
+    assert fields["settings"] == ["device=cpu"]
 
 
 @pytest.mark.parametrize(
@@ -223,6 +288,7 @@ def test_sequences_command_translates_predecessor_settings() -> None:
         (["train", "SERVER", "--detector", "oracle"], "pca-residual"),
         (["train", "SERVER", "--set", "trees=3"], "trees"),
         (["train", "SERVER", "--until", "soon"], "soon"),
+        (["train", "SERVER", "--device", "gpu"], "cpu, cuda, cuda:1, mps"),
         (["train", "SERVER", "--risk", "2"], "2"),
         (["train"], "No file"),
         (["train", "absent.csv"], "absent.csv"),

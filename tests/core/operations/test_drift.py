@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -38,7 +38,6 @@ from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 
 ADA = Actor("ada", "tests")
-PROPERTY_SETTINGS = settings(max_examples=60, deadline=None)
 finite_floats = st.floats(-1e6, 1e6, allow_nan=False, width=32)
 samples = arrays(np.float64, st.integers(1, 60), elements=finite_floats)
 larger_samples = arrays(
@@ -50,13 +49,11 @@ samples_with_gaps = arrays(np.float64, st.integers(1, 60), elements=finite_float
 # ---- PSI and KS ----------------------------------------------------------------------------------------------------
 
 
-@PROPERTY_SETTINGS
 @given(samples_with_gaps, samples_with_gaps)
 def test_psi_is_never_negative(then: np.ndarray, now: np.ndarray) -> None:
     assert compute_psi(then, now) >= 0
 
 
-@PROPERTY_SETTINGS
 @given(samples_with_gaps, st.randoms())
 def test_psi_of_shuffled_values_is_zero(then: np.ndarray, chance: np.random.Generator) -> None:
     now = then.tolist()
@@ -64,7 +61,6 @@ def test_psi_of_shuffled_values_is_zero(then: np.ndarray, chance: np.random.Gene
     assert compute_psi(then, np.array(now)) == pytest.approx(0)
 
 
-@PROPERTY_SETTINGS
 @given(samples, samples)
 def test_psi_and_ks_ignore_increasing_transformations(then: np.ndarray, now: np.ndarray) -> None:
     ranks = {value: rank**2 + 3.0 for rank, value in enumerate(np.unique(np.concatenate([then, now])))}
@@ -73,7 +69,6 @@ def test_psi_and_ks_ignore_increasing_transformations(then: np.ndarray, now: np.
     assert compute_ks(*transformed) == pytest.approx(compute_ks(then, now))
 
 
-@PROPERTY_SETTINGS
 @given(larger_samples, larger_samples)
 def test_ks_matches_scipy(then: np.ndarray, now: np.ndarray) -> None:
     expected = stats.ks_2samp(then, now, method="asymp")
@@ -82,7 +77,6 @@ def test_ks_matches_scipy(then: np.ndarray, now: np.ndarray) -> None:
     assert p == pytest.approx(expected.pvalue, abs=1e-9)
 
 
-@PROPERTY_SETTINGS
 @given(arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1)))
 def test_p_value_adjustment_matches_benjamini_hochberg(p_values: np.ndarray) -> None:
     assert adjust_p_values(p_values) == pytest.approx(stats.false_discovery_control(p_values, method="bh"))

@@ -4,6 +4,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,12 +16,14 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from core.accounts.passwords import check_password
 from core.actor import Actor
 from core.data.dataset import Dataset
+from core.errors import OptionError
 from core.operations import monitoring
 from core.operations import monitoring_figures as figures
 from core.operations.monitoring import load_events
-from core.runs.tracked_run import track_run
+from core.runs.tracked_run import record_event, track_run
 from core.storage.events.arrow import events_to_table, log_to_table
 from core.storage.events.elasticsearch import EventStream
 from core.storage.events.log import Details, EntityCount, Event, EventLog
@@ -107,6 +110,26 @@ def test_monitoring_summarises_usage(used_workspace: Workspace) -> None:
     summary = monitoring.summarise_usage(load_events(used_workspace, "day").table)
     assert (summary.actions, summary.failed_share, summary.users) == (5, 0.4, 2)
     assert (summary.p50, summary.p95) == (2.0, pytest.approx(np.quantile([0.5, 1, 2, 3, 10], 0.95)))
+
+
+def test_monitoring_counts_refused_passwords(tmp_path: Path) -> None:
+    workspace, passwords = make_workspace(EVENTS, tmp_path), ["14/07/1989", "qsdfghjklm", "short"]
+    for password in passwords:
+        with (
+            suppress(OptionError),
+            record_event("account_change", Actor("ada", "Vigie page account"), workspace, change="own password"),
+        ):
+            check_password(password, "ada")
+    events = load_events(workspace, "all")
+    assert monitoring.summarise_usage(events.table).weak_passwords == 3
+    reasons = monitoring.list_errors(events.table)["error"].astype(str).tolist()
+    assert [reason.partition(". ")[2] for reason in reasons[:3]] == [
+        "Accepted are 10 to 200 characters.",
+        "It consists mostly of neighbouring keys.",
+        "It consists mostly of a date or a year.",
+    ]
+    log = "".join(path.read_text() for path in workspace.events.list_files())
+    assert not [password for password in passwords if f'"{password}"' in log]
 
 
 def test_monitoring_counts_runs_per_model(used_workspace: Workspace) -> None:
@@ -354,9 +377,10 @@ def test_monitoring_page_shows_figures_and_views(page_workspace: Workspace) -> N
     assert read_metrics(app) == {
         "Actions": "6",
         "Failed": "33.33%",
-        "Response time p50": "2.5 s",
-        "Response time p95": "8.62 s",
+        "Median response time": "2.5 s",
+        "95 % of response times": "8.62 s",
         "Users": "2",
+        "Refused passwords": "0",
     }
     assert "Elasticsearch is not configured" in read_page_text(app)
     for name in ("runs", "seconds", "load", "anomalies", "errors", "emissions"):

@@ -1,15 +1,13 @@
 """Reading of uploaded files as queries: dataset, preview, events, options, lost files."""
 
-import io
-
 import pytest
 
 from core import queries
 from core.actor import Actor
 from core.data.read_options import ReadOptions
-from core.errors import NotFoundError, UnknownLayoutError
-from core.operations.queries import PREVIEW_FILES, READ_FILES
-from core.operations.reading import FilesSpec, ReadingSpec, find_files, is_quickly_read
+from core.errors import InputError, NotFoundError, UnknownLayoutError
+from core.operations.queries import OPEN_SAMPLE, PREVIEW_FILES, READ_COVARIATES, READ_FILES
+from core.operations.reading import CovariatesSpec, FilesSpec, ReadingSpec, SampleSpec, find_files, is_quickly_read
 from core.progress import CancelledError, Progress
 from core.spec.spec import Spec
 from core.workspace import Workspace
@@ -19,7 +17,11 @@ ROWS = "time,load\n" + "".join(f"2024-01-{day:02},{day * 1.5}\n" for day in rang
 
 
 def upload(workspace: Workspace, text: str = ROWS, name: str = "load.csv") -> str:
-    return workspace.incoming.save([(name, io.BytesIO(text.encode()))])
+    path = workspace.folder / "upload"
+    path.write_text(text)
+    digest = workspace.uploads.save([(path, name)])
+    path.unlink()
+    return digest
 
 
 def answer(name: str, spec: Spec, workspace: Workspace, progress: Progress | None = None) -> str:
@@ -86,3 +88,26 @@ def test_only_small_files_are_quickly_read(workspace: Workspace, monkeypatch: py
     assert is_quickly_read(digest, workspace)
     monkeypatch.setattr("core.operations.reading.SHORT_FILES_BYTES", 10)
     assert not is_quickly_read(digest, workspace)
+
+
+def test_sample_is_stored_for_its_owner(workspace: Workspace) -> None:
+    digest = answer(OPEN_SAMPLE, SampleSpec("tidy_series", "alice"), workspace)
+    assert [info.digest for info in workspace.datasets.list_recent(user="alice")] == [digest]
+    [event] = workspace.events.read_events()
+    assert (event.event, event.details.inputs["dataset"]) == ("data_load", digest)
+
+
+def test_covariate_tables_are_kept_for_the_next_visit(workspace: Workspace) -> None:
+    weather = "time,temperature\n" + "".join(f"2024-01-{day:02},{day / 2}\n" for day in range(1, 29))
+    spec = CovariatesSpec(
+        upload(workspace, weather, "weather.csv"), answer(READ_FILES, ReadingSpec(upload(workspace)), workspace)
+    )
+    answer(READ_COVARIATES, spec, workspace)
+    stored = queries.load_answer(READ_COVARIATES, spec, workspace)
+    assert stored is not None
+    [table] = stored.tables
+    assert (table.file, table.kind, len(table.frame)) == ("weather.csv", "weather", 28)
+    with pytest.raises(InputError):
+        answer(READ_COVARIATES, CovariatesSpec(upload(workspace, "a,b\nx,y\n", "odd.csv"), spec.dataset), workspace)
+    with pytest.raises(NotFoundError, match="Load them again"):
+        answer(READ_COVARIATES, CovariatesSpec("0" * 64, spec.dataset), workspace)
