@@ -6,6 +6,7 @@ VigieError                      base class; the text names the subject, the valu
 │   ├── UnknownLayoutError      a readable table with columns that match no layout
 │   ├── DataError               readable rows that do not suit the task
 │   └── OptionError             an option outside the accepted values
+│       └── WeakPasswordError   a new password that is too easy to guess
 ├── NotFoundError               a dataset, run or model that is not, or no longer, stored
 ├── AccessDeniedError           the user is not authenticated or not authorised
 └── ServiceUnavailableError     a service did not answer in time; data to be written are kept locally
@@ -43,6 +44,10 @@ class DataError(InputError):
 
 class OptionError(InputError):
     """An option with a value outside the accepted ones."""
+
+
+class WeakPasswordError(OptionError):
+    """A new password that is too short or too easy to guess. Events of this error are counted on *Monitoring*."""
 
 
 class NotFoundError(VigieError):

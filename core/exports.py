@@ -38,10 +38,18 @@ def escape_formulas(table: pd.DataFrame) -> pd.DataFrame:
     for column in escaped_table.columns:
         cells = escaped_table[column]
         if isinstance(cells.dtype, pd.CategoricalDtype):
-            escaped_table[column] = cells.astype(object).map(_escape_cell)
-        elif cells.dtype == object or pd.api.types.is_string_dtype(cells):
-            escaped_table[column] = cells.map(_escape_cell)
+            cells = cells.astype(object)
+        elif not (cells.dtype == object or pd.api.types.is_string_dtype(cells)):
+            continue
+        escaped_table[column] = _escape_column(cells)
     return escaped_table
+
+
+def _escape_column(cells: pd.Series) -> pd.Series:
+    """Return a column of text cells and others, escaped; every text once, because most of them occur many times."""
+    texts = {value for value in cells if isinstance(value, str)}
+    changes = {text: escaped for text in texts if (escaped := _escape_cell(text)) != text}
+    return cells.map(lambda value: changes.get(value, value) if isinstance(value, str) else value) if changes else cells
 
 
 def _escape_cell(value: object) -> object:
@@ -123,31 +131,27 @@ def to_parquet_bytes(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def write_likelihoods(
-    timestamps: Iterable[object], scores: ArrayLike, labels: ArrayLike | None, target: Path, *, original: bool = False
-) -> None:
-    """Write one line per row: `timestamp,log-likelihood,Normal|Anomaly`. The log-likelihood is −score.
+def format_likelihoods(
+    timestamps: Iterable[object], scores: ArrayLike, labels: ArrayLike, *, original: bool = False
+) -> str:
+    """Return one line per row: `timestamp,log-likelihood,Normal|Anomaly`. The log-likelihood is −score.
 
     timestamps  timestamps of the rows; dates are written as YYYYMMDDHHMMSS, other values as text
     scores      (rows,) anomaly scores
-    labels      (rows,) True for a labelled anomaly; None writes every row as normal
-    original    write "Normaly", the spelling of the original SGmVRNN program
+    labels      (rows,) True for an anomaly
+    original    spell it "Normaly", as the original SGmVRNN program does
 
     Example:
-        >>> from tempfile import TemporaryDirectory
-        >>> with TemporaryDirectory() as folder:
-        ...     path = Path(folder) / "scores.txt"
-        ...     write_likelihoods([10, 20], [0.5, 3.0], [False, True], path)
-        ...     print(path.read_text(), end="")
+        >>> print(format_likelihoods([10, 20], [0.5, 3.0], [False, True]), end="")
         10,-0.5,Normal
         20,-3.0,Anomaly
     """
-    values = np.asarray(scores, dtype=np.float64)
-    is_anomaly = np.zeros(len(values), dtype=bool) if labels is None else np.asarray(labels, dtype=bool)
+    values, is_anomaly = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
     normal_word = NORMAL_SPELLINGS[original]
-    with target.open("w", encoding="ascii", newline="\n") as file:
-        for timestamp, score, label in zip(timestamps, values.tolist(), is_anomaly.tolist(), strict=True):
-            file.write(f"{_format_timestamp(timestamp)},{-score!r},{ANOMALY if label else normal_word}\n")
+    return "".join(
+        f"{_format_timestamp(timestamp)},{-score!r},{ANOMALY if label else normal_word}\n"
+        for timestamp, score, label in zip(timestamps, values.tolist(), is_anomaly.tolist(), strict=True)
+    )
 
 
 def _format_timestamp(timestamp: object) -> str:
@@ -155,7 +159,7 @@ def _format_timestamp(timestamp: object) -> str:
 
 
 def read_likelihoods(path: Path) -> tuple[list[str], NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the timestamps as text, the scores (−log-likelihood) and the labels of a file of `write_likelihoods`.
+    """Return the timestamps as text, the scores (−log-likelihood) and the labels of a file of `format_likelihoods`.
 
     Both spellings of "Normal" are accepted. Raises UnreadableFileError with the first line of another form.
 

@@ -20,6 +20,16 @@ def to_percent(share: float, digits: int = 2) -> Message | str:
     return Message(N_("{percent}%"), {"percent": round(100 * float(share), digits)})
 
 
+def to_rare_percent(share: float) -> Message:
+    """Return a share (0–1) as a percentage with three significant digits, so that a rare one does not become 0.
+
+    Example:
+        >>> str(to_rare_percent(0.0054821)), str(to_rare_percent(0.05)), str(to_rare_percent(1e-6))
+        ('0.548%', '5%', '0.0001%')
+    """
+    return Message(N_("{percent}%"), {"percent": float(f"{100 * share:.3g}")})
+
+
 def to_moment(time: Any) -> object:
     """Return a time as a value of a message: a date at midnight, a row number for data without dates.
 

@@ -21,6 +21,7 @@ from core.spec.codec import decode, encode
 from core.spec.query import Query
 from core.spec.spec import Spec
 from core.spec.task import list_tasks, load_entry_point
+from core.storage.job import Queue
 from core.workspace import Workspace
 
 KEY_DIGITS = 32
@@ -30,6 +31,12 @@ logger = logging.getLogger(__name__)
 def list_queries() -> list[Query]:
     """Return all queries: those about data, then those of each task."""
     return [*QUERIES, *(query for task in list_tasks() for query in task.queries)]
+
+
+def get_queues() -> tuple[Queue, Queue]:
+    """Return the queue of the tasks and that of the questions; a worker takes a question where no task waits."""
+    names = frozenset(query.name for query in list_queries())
+    return Queue("tasks", names, is_others=True), Queue("questions", names)
 
 
 def find_query(name: str) -> Query | None:

@@ -19,6 +19,7 @@ from core.messages import N_
 
 METADATA_KEY = b"vigie"  # metadata key in a file of scores
 SCORES_FILE, SUMMARY = "scores.parquet", "summary"
+SUMMARY_FILE = f"{SUMMARY}.parquet"
 
 
 @dataclass(frozen=True)

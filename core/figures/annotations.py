@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from html import escape
 from textwrap import wrap
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -66,53 +67,65 @@ def draw_events(figure: go.Figure, events: pd.DataFrame, translate: Translate = 
     """
     if events.empty:
         return figure
-    kinds = [kind for kind in EVENT_STYLES if (events["kind"] == kind).any()]
     bands = [_build_band(row, EVENT_STYLES[row["kind"]]) for row in events.to_dict("records")]
     figure.update_layout(shapes=[*figure.layout.shapes, *bands])
-    for kind in kinds:
-        _draw_strip(figure, events[events["kind"] == kind], EVENT_STYLES[kind], translate)
+    for kind in EVENT_STYLES:
+        if (events["kind"] == kind).any():
+            _draw_strip(figure, events[events["kind"] == kind], kind, translate)
     axis = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
     return figure.update_layout({OVERLAY_AXIS: axis})
 
 
-def _build_band(row: dict[str, pd.Timestamp], style: EventStyle) -> go.layout.Shape:
+def _build_band(row: dict[str, pd.Timestamp], style: EventStyle) -> dict[str, object]:
     is_moment = row["end"] <= row["start"]
-    return go.layout.Shape(
-        type="line" if is_moment else "rect",
-        xref="x",
-        yref="paper",
-        x0=row["start"],
-        x1=row["end"],
-        y0=0,
-        y1=1,
-        layer="below",
-        fillcolor=style.band_colour,
-        line={"width": 1 if is_moment else 0.5, "color": style.colour if is_moment else style.band_colour},
-    )
+    return {
+        "type": "line" if is_moment else "rect",
+        "xref": "x",
+        "yref": "paper",
+        "x0": row["start"],
+        "x1": row["end"],
+        "y0": 0,
+        "y1": 1,
+        "layer": "below",
+        "fillcolor": style.band_colour,
+        "line": {"width": 1 if is_moment else 0.5, "color": style.colour if is_moment else style.band_colour},
+    }
 
 
-def _draw_strip(figure: go.Figure, events: pd.DataFrame, style: EventStyle, translate: Translate) -> None:
-    """Draw one symbol at the start of every event, and a line as long as the event, with the text at its points."""
-    times: list[pd.Timestamp | None] = []
-    texts: list[str] = []
-    symbol_sizes: list[int] = []
-    for start, end, text in zip(events["start"], events["end"], events["text"], strict=True):
-        points = pd.date_range(start, end, POINTS_PER_BAND) if end > start else [start]
-        times += [*points, None]
-        texts += [_format_hover(text)] * len(points) + [""]
-        symbol_sizes += [9] + [0] * len(points)
+def _draw_strip(figure: go.Figure, events: pd.DataFrame, kind: str, translate: Translate) -> None:
+    """Draw one symbol at the start of every event, and a line as long as the event, with the text at its points.
+
+    A line has no symbols at its points: each would be an element of the page.
+    """
+    style = EVENT_STYLES[kind]
+    common = {
+        "yaxis": "y99",
+        "name": translate(style.label),
+        "legendgroup": kind,
+        "hovertemplate": "%{customdata}<extra>%{fullData.name}</extra>",
+    }
+    starts, ends = (events[name].to_numpy("datetime64[ns]") for name in ("start", "end"))
+    texts = np.array([_format_hover(text) for text in events["text"]], dtype=object)
+    is_long = ends > starts
+    if is_long.any():
+        steps = np.append(np.linspace(0, 1, POINTS_PER_BAND), 1)  # the last point ends the line
+        spans = (ends - starts)[is_long, None].astype(np.int64) * steps
+        figure.add_scatter(
+            x=(starts[is_long, None] + spans.astype("timedelta64[ns]")).ravel(),
+            y=np.tile(np.where(np.arange(len(steps)) < POINTS_PER_BAND, STRIP_HEIGHT, np.nan), int(is_long.sum())),
+            mode="lines",
+            line={"width": 4, "color": style.colour},
+            showlegend=False,
+            customdata=np.repeat(texts[is_long], len(steps)),
+            **common,
+        )
     figure.add_scatter(
-        x=times,
-        y=[STRIP_HEIGHT] * len(times),
-        yaxis="y99",
-        mode="lines+markers",
-        connectgaps=False,
-        name=translate(style.label),
-        line={"width": 4, "color": style.colour},
-        marker={"symbol": style.symbol, "size": symbol_sizes, "color": style.colour, "opacity": 1},
+        x=starts,
+        y=np.full(len(starts), STRIP_HEIGHT),
+        mode="markers",
+        marker={"symbol": style.symbol, "size": 9, "color": style.colour, "opacity": 1},
         customdata=texts,
-        hovertemplate="%{customdata}<extra>%{fullData.name}</extra>",
-        cliponaxis=True,
+        **common,
     )
 
 

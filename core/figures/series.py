@@ -1,6 +1,7 @@
 """The numbers that a figure draws, as series of points: read from the figure, whoever drew it.
 
-Its table and its text alternative are made of them. Shades and symbols without a number are left out.
+Its table and its text alternative are made of them. Shades, and symbols and lines without a name or a number, are left
+out.
 """
 
 import re
@@ -33,6 +34,8 @@ BOX_PARTS = {
     "q3": N_("upper quartile"),
     "upperfence": N_("upper end"),
 }
+MISSING_PLACES = {"M": np.datetime64("NaT", "ns"), "U": ""}
+"""Kind of the dtype of places → the place of a line that has none; NaN of numbers."""
 EDGE_LABELS = (N_("{name}, lower edge"), N_("{name}, upper edge"))
 
 
@@ -43,14 +46,15 @@ class Series:
     name    name of the line, bars or points, with its panel if the figure has several; "" without one
     places  where the points are: times, numbers or categories, (points,)
     values  numbers, (points,); NaN where a point has only a place
-    kind    "points"; "edge" of a band or an interval; "mark" for a place without a number, such as a threshold
+    kind    "points"; "edge" of a band or an interval; "level" for a number across the figure, such as a threshold,
+            whose place is missing; "mark" for a place without a number, such as the start of a forecast
     texts   texts at the points, (points,); () without
     """
 
     name: str
     places: NDArray[Any]
     values: Floats
-    kind: Literal["points", "edge", "mark"] = "points"
+    kind: Literal["points", "edge", "level", "mark"] = "points"
     texts: tuple[str, ...] = ()
 
 
@@ -65,18 +69,15 @@ class _Layout:
 def list_series(figure: go.Figure, translate: Translate = str) -> list[Series]:
     """Return the series of a figure in the order in which they are drawn; names of edges pass through `translate`."""
     layout = _Layout(has_horizontal_values(figure), is_cloud(figure))
-    found: list[Series] = []
+    curves: list[Series] = []
     for number, trace in enumerate(figure.data):
         if _is_overlay(trace):
             continue
-        panel = _name_panel(figure, trace) if has_panels(figure) else ""
+        panel = _name_panel(figure, _get_axes(trace)) if has_panels(figure) else ""
         before = figure.data[number - 1] if number else None
-        for series in _read_trace(trace, before, layout, translate):
-            name = (
-                panel if not series.name else series.name if panel in ("", series.name) else f"{panel}: {series.name}"
-            )
-            found.append(replace(series, name=_strip_markup(name)))
-    return [kept for kept in map(_drop_gaps, found) if len(kept.places)]
+        curves += [_add_panel(series, panel) for series in _read_trace(trace, before, layout, translate)]
+    curves += _read_lines(figure, layout, curves[0].places.dtype.kind if curves else "f")
+    return [curve for curve in map(_drop_gaps, curves) if len(curve.places)]
 
 
 def has_panels(figure: go.Figure) -> bool:
@@ -125,9 +126,9 @@ def _is_overlay(trace: Any) -> bool:
     return bool((trace.yaxis or "y").replace("y", "yaxis") == OVERLAY_AXIS)
 
 
-def _name_panel(figure: go.Figure, trace: Any) -> str:
-    """Return the title above the panel of a trace, else the title of its value axis."""
-    x_axis, y_axis = (figure.layout[axis[0] + "axis" + axis[1:]] for axis in _get_axes(trace))
+def _name_panel(figure: go.Figure, axes: Sequence[str]) -> str:
+    """Return the title above the panel with these axes, else the title of its value axis."""
+    x_axis, y_axis = (figure.layout[axis[0] + "axis" + axis[1:]] for axis in axes)
     left, right = x_axis.domain or (0.0, 1.0)
     top = (y_axis.domain or (0.0, 1.0))[1]
     for note in figure.layout.annotations:
@@ -135,6 +136,12 @@ def _name_panel(figure: go.Figure, trace: Any) -> str:
         if is_title and left <= note.x <= right and abs(note.y - top) < 1e-6:
             return str(note.text)
     return str(y_axis.title.text or "")
+
+
+def _add_panel(series: Series, panel: str) -> Series:
+    """Return a series whose name tells the panel, too."""
+    name = panel if not series.name else series.name if panel in ("", series.name) else f"{panel}: {series.name}"
+    return replace(series, name=_strip_markup(name))
 
 
 def _strip_markup(text: str) -> str:
@@ -193,8 +200,7 @@ def _read_points(trace: Any, layout: _Layout, translate: Translate) -> Iterator[
         return
     name, mark = trace.name or "", _find_mark(trace)
     if mark is not None:
-        place, value = ("", mark) if layout.is_horizontal else (mark, np.nan)
-        yield Series(name, np.array([place]), np.array([value], dtype=np.float64), "mark")
+        yield _build_line(name, mark, layout.is_horizontal, "U" if layout.is_horizontal else "f")
         return
     places = _read_places(trace[place_axis])
     values = _to_floats(trace[value_axis]) if layout.is_cloud else _read_hover_numbers(trace, value_axis)
@@ -271,6 +277,36 @@ def _split_pieces(series: Series, meta: object) -> Iterator[Series]:
         yield replace(series, name=str(name), places=series.places[piece], values=series.values[piece])
 
 
+# ---- lines across the figure ----------------------------------------------------------------------------------------
+
+
+def _read_lines(figure: go.Figure, layout: _Layout, place_kind: str) -> Iterator[Series]:
+    """Yield the named straight lines that cross a figure or a panel, such as thresholds.
+
+    `place_kind` is the kind of the dtype of the places of the figure.
+    """
+    for shape in figure.layout.shapes:
+        is_vertical = shape.x0 == shape.x1
+        crossed = str((shape.yref if is_vertical else shape.xref) or "")
+        if shape.type != "line" or not shape.name or not crossed.endswith((" domain", "paper")):
+            continue
+        position, is_level = shape.x0 if is_vertical else shape.y0, is_vertical == layout.is_horizontal
+        if place_kind == "M" and not is_level:
+            position = pd.Timestamp(position)  # a stored figure has a text
+        axes = tuple(
+            (reference or letter).removesuffix(" domain").replace("paper", letter)
+            for letter, reference in (("x", shape.xref), ("y", shape.yref))
+        )
+        panel = _name_panel(figure, axes) if has_panels(figure) else ""
+        yield _add_panel(_build_line(shape.name, position, is_level, place_kind), panel)
+
+
+def _build_line(name: str, position: Any, is_level: bool, place_kind: str) -> Series:
+    if is_level:
+        return Series(name, np.array([MISSING_PLACES.get(place_kind, np.nan)]), _to_floats([position]), "level")
+    return Series(name, _read_places([position]), np.array([np.nan]), "mark")
+
+
 # ---- arrays ---------------------------------------------------------------------------------------------------------
 
 
@@ -294,6 +330,6 @@ def _to_floats(values: object) -> Floats:
 def _drop_gaps(series: Series) -> Series:
     """Return a series without the points that have neither a number nor a text, and without gaps in time."""
     is_kept = np.isfinite(series.values) | (series.kind == "mark") | bool(series.texts)
-    is_kept &= ~pd.isna(series.places)
+    is_kept &= ~pd.isna(series.places) | (series.kind == "level")
     texts = tuple(text for text, kept in zip(series.texts, is_kept, strict=True) if kept) if series.texts else ()
     return replace(series, places=series.places[is_kept], values=series.values[is_kept], texts=texts)

@@ -29,6 +29,8 @@ BAND_COLOUR = "rgba(0, 114, 178, 0.16)"
 SEVERITY_SYMBOLS = ("circle-open", "diamond-open", "triangle-up", "star")
 HEAT_SCALE = ((0.0, "rgba(122, 139, 153, 0.12)"), (0.001, "#FDE3CF"), (0.4, "#F2A66B"), (1.0, "#B34700"))
 MAX_POINTS = 6000
+TICKS_WIDTH_PX, TICKS_HEIGHT_PX, TITLE_PX = 48, 50, 32  # of the labels of an axis, dates in two lines; of its title
+TIME_UNITS = ("D", "m", "s", "ms")
 TIME_FORMAT = "%{x|%Y-%m-%d %H:%M}"
 
 
@@ -60,6 +62,23 @@ def to_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
     return values.astype(np.float32)
 
 
+def shorten_times(figure: go.Figure) -> go.Figure:
+    """Store the times of the traces in the coarsest unit that holds them, and return the figure.
+
+    Its JSON is then shorter: `2024-05-01` instead of `2024-05-01T00:00:00.000000000`, thousands of times.
+    """
+    for trace in figure.data:
+        for axis in ("x", "y"):
+            times = getattr(trace, axis, None)
+            if not isinstance(times, np.ndarray) or times.dtype.kind != "M":
+                continue
+            candidates = (times.astype(f"datetime64[{unit}]") for unit in TIME_UNITS)
+            short = next((each for each in candidates if ((each == times) | np.isnat(times)).all()), times)
+            trace[axis] = None  # an array of equal times would not replace it
+            trace[axis] = short
+    return figure
+
+
 def pick_hover_time(times: pd.Index) -> str:
     """Return the template of the x value for a hover text: a date, a date with its time, or a row number.
 
@@ -85,10 +104,18 @@ def compute_axis_range(amounts: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def apply_layout(figure: go.Figure, translate: Translate, x: str = "", y: str = "", height: int = 360) -> go.Figure:
-    """Apply the legend, margins and axis titles of the product to `figure`, and return it."""
+    """Apply the legend, margins and axis titles of the product to `figure`, and return it.
+
+    The margins hold ordinary labels: where Plotly has to widen them, it draws the whole figure a second time.
+    """
     figure.update_layout(
         height=height,
-        margin={"l": 8, "r": 8, "t": 28, "b": 8},
+        margin={
+            "l": TICKS_WIDTH_PX + (TITLE_PX if y else 0),
+            "r": 8,
+            "t": 28,
+            "b": TICKS_HEIGHT_PX + (TITLE_PX if x else 0),
+        },
         hovermode="closest",
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "font": {"size": 11}},
         plot_bgcolor="rgba(0,0,0,0)",

@@ -1,6 +1,7 @@
 """A figure without the picture: its numbers as a table, and what is to be seen in words."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -18,14 +19,16 @@ SIGNIFICANT_DIGITS = 7  # those of the float32 values that figures hold
 TOLD_DIGITS, SHOWN_DIGITS, MAX_DECIMALS = 4, 5, 12
 MAX_SPREAD = 1.5  # of the places of all series to those of the longest, up to which series stand side by side
 MAX_TOLD_NAMES = 8
+LINE_KINDS = ("level", "mark")
 PLACE_LABELS = {"M": N_("Time"), "U": N_("Group")}
 
 
 def tabulate_figure(figure: go.Figure, translate: Translate = str) -> pd.DataFrame:
     """Return the numbers that a figure draws.
 
-    Series over the same places stand side by side, one column each. Other series stand one under another, with their
-    name in the first column. The names of the columns are words for the reader and pass through `translate`.
+    Series over the same places stand side by side, one column each: a threshold of the values has its number in every
+    row, a line at a place has its name there. Other series stand one under another, with their name in the first
+    column. The names of the columns are words for the reader and pass through `translate`.
 
     Example:
         >>> figure = go.Figure().add_bar(x=["Mon", "Tue"], y=[3, 5], name="alarms")
@@ -42,9 +45,9 @@ def tabulate_figure(figure: go.Figure, translate: Translate = str) -> pd.DataFra
 
 
 def describe_figure(figure: go.Figure, translate: Translate = str) -> tuple[Message, ...]:
-    """Return what a figure shows as sentences: names, first and last time, lowest and highest value.
+    """Return what a figure shows as sentences: names, first and last time, lowest and highest value, lines across it.
 
-    Bands and marks have no values of their own. Values of several panels, or of points in a plane, are not compared.
+    Bands have no values of their own. Values of several panels, or of points in a plane, are not compared.
 
     Example:
         >>> figure = go.Figure().add_bar(x=["Mon", "Tue"], y=[3, 5], name="alarms")
@@ -57,6 +60,7 @@ def describe_figure(figure: go.Figure, translate: Translate = str) -> tuple[Mess
         *_describe_names(series),
         *_describe_span(points),
         *([] if is_cloud(figure) else _describe_values(figure, points)),
+        *_describe_lines(series),
     )
 
 
@@ -83,11 +87,12 @@ def _label_places(figure: go.Figure, series: Sequence[Series], translate: Transl
 
 def _share_places(series: Sequence[Series]) -> bool:
     """Tell whether the series are over about the same places, each place once."""
-    if any(one.texts or one.kind == "mark" or len(pd.unique(one.places)) < len(one.places) for one in series):
+    drawn = [one for one in series if one.kind not in LINE_KINDS]
+    if not drawn or any(one.texts or len(pd.unique(one.places)) < len(one.places) for one in drawn):
         return False
-    is_named_once = len({one.name for one in series}) == len(series)
-    places = pd.unique(_join_places(series))
-    return is_named_once and len(places) <= MAX_SPREAD * max(len(one.places) for one in series)
+    is_named_once = len({one.name for one in drawn}) == len(drawn)
+    places = pd.unique(_join_places(drawn))
+    return is_named_once and len(places) <= MAX_SPREAD * max(len(one.places) for one in drawn)
 
 
 def _unify_places(series: Sequence[Series]) -> list[NDArray[Any]]:
@@ -102,13 +107,24 @@ def _join_places(series: Sequence[Series]) -> pd.Index:
 
 
 def _join_columns(series: Sequence[Series], places: str, values: str, translate: Translate) -> pd.DataFrame:
-    places_by_series = _unify_places(series)
-    columns = [pd.Series(_round_digits(one.values), place) for one, place in zip(series, places_by_series, strict=True)]
-    table = pd.concat(columns, axis=1)
-    if places_by_series[0].dtype.kind != "U":
-        table = table.sort_index()
+    unified = [replace(one, places=own) for one, own in zip(series, _unify_places(series), strict=True)]
+    every_place = pd.unique(_join_places([one for one in unified if one.kind != "level"]))
+    numbers = [one for one in unified if one.kind != "mark"]
+    marks = [pd.Series(one.name, one.places) for one in unified if one.kind == "mark"]
+    columns = [
+        pd.Series(_round_digits(one.values), one.places)
+        if one.kind != "level"
+        else pd.Series(_round_digits(one.values)[0], every_place)
+        for one in numbers
+    ]
     unit = f" ({values})" if values else ""
-    names = [f"{one.name}{unit}" if one.name else values or translate(N_("Value")) for one in series]
+    names = [f"{one.name}{unit}" if one.name else values or translate(N_("Value")) for one in numbers]
+    if marks:
+        columns.append(pd.concat(marks).groupby(level=0).agg(", ".join))
+        names.append(translate(N_("Marked place")))
+    table = pd.concat(columns, axis=1)
+    if unified[0].places.dtype.kind != "U":
+        table = table.sort_index()
     return table.reset_index().set_axis(_number_repeated([places, *names]), axis=1)
 
 
@@ -147,7 +163,7 @@ def _round_digits(values: Floats) -> Floats:
 
 
 def _describe_names(series: Sequence[Series]) -> list[Message]:
-    names = list(dict.fromkeys(one.name for one in series if one.name and one.kind != "edge"))
+    names = list(dict.fromkeys(one.name for one in series if one.name and one.kind == "points"))
     if not names:
         return []
     shown = ", ".join(names[:MAX_TOLD_NAMES]) + (" …" if len(names) > MAX_TOLD_NAMES else "")
@@ -183,6 +199,20 @@ def _describe_values(figure: go.Figure, points: Sequence[Series]) -> list[Messag
                 else _round_value(place),
             },
         )
+    ]
+
+
+def _describe_lines(series: Sequence[Series]) -> list[Message]:
+    lines = [one for one in series if one.kind in LINE_KINDS and one.name]
+    return [
+        Message(
+            N_("The line “{name}” is at {place}."),
+            {
+                "name": one.name,
+                "place": _round_value(one.values[0] if one.kind == "level" else pd.Index(one.places)[0]),
+            },
+        )
+        for one in lines[:MAX_TOLD_NAMES]
     ]
 
 

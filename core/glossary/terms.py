@@ -259,8 +259,9 @@ TERMS = _index_by_name(
         N_("Coverage"),
         N_("Share of the measured values inside their interval. It should be close to the stated probability."),
         N_(
-            "The nominal coverage is what the interval promises, for instance 90 %. The measured coverage is what the "
-            "backtest found. Below the nominal value the intervals are too narrow, above it they are too wide."
+            "The nominal coverage is the share that the interval should contain, for instance 90 %. The measured "
+            "coverage is what the backtest found. Below the nominal value the intervals are too narrow, above it they "
+            "are too wide."
         ),
         pictures.draw_coverage,
         ("coverage", "coverage_50", "coverage_ahead"),

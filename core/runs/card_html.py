@@ -14,7 +14,7 @@ from core.messages import N_, Message
 from core.runs.card_model import RunCard, ScoreCard
 from core.runs.documents import render_document
 from core.runs.run_names import translate_run_name
-from core.runs.svg import Drawing, draw_picture
+from core.runs.svg import Shapes, draw_picture
 
 MISSING_TEXT = "–"
 STATUS_LABELS = {
@@ -33,7 +33,7 @@ class Section:
     facts: tuple[tuple[str, str], ...] = ()
     head: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
-    drawing: Drawing | None = None
+    drawing: Shapes | None = None
     blocks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -33,7 +33,8 @@ def search_runs(
     Without MLflow, the runs are those that started on this machine. Waits at most two seconds for MLflow. `token` comes
     from the page before. Where runs are private, only those that the user may read are found.
     """
-    run_filter = replace(run_filter, owner=get_owner_filter(workspace))
+    if (owner := get_owner_filter(workspace)) is not None:
+        run_filter = replace(run_filter, owner=owner)
     try:
         return call_mlflow(workspace, lambda: search.search(workspace.tracking, run_filter, limit, token)), ""
     except ServiceUnavailableError as error:
@@ -46,6 +47,12 @@ def load_records(run_ids: Sequence[str], workspace: Workspace) -> list[Record]:
     Raises NotFoundError for an unknown id, ServiceUnavailableError where MLflow does not answer.
     """
     return [_load_record(run_id, workspace) for run_id in run_ids]
+
+
+def find_local_record(run_id: str, workspace: Workspace) -> Record | None:
+    """Return the record of a run that started on this machine and that the user may read; None for any other."""
+    record = workspace.tracking.spool.find_run(run_id)
+    return record if record is not None and may_read(record, workspace) else None
 
 
 def _load_record(run_id: str, workspace: Workspace) -> Record:
@@ -65,8 +72,7 @@ def get_experiment_url(task: str, workspace: Workspace) -> str:
     """
     try:
         return call_mlflow(
-            workspace,
-            lambda: mlflow_runs.get_experiment_url(workspace.tracking, task, workspace.settings.mlflow_public_uri),
+            workspace, lambda: mlflow_runs.get_experiment_url(workspace.tracking, task, workspace.mlflow_url)
         )
     except ServiceUnavailableError:
         return ""
@@ -75,9 +81,7 @@ def get_experiment_url(task: str, workspace: Workspace) -> str:
 def get_record_url(record: Record, workspace: Workspace) -> str:
     """Return the URL of a run in the MLflow UI; "" without a server, or where it does not answer."""
     try:
-        return call_mlflow(
-            workspace, lambda: mlflow_runs.get_run_url(workspace.tracking, record, workspace.settings.mlflow_public_uri)
-        )
+        return call_mlflow(workspace, lambda: mlflow_runs.get_run_url(workspace.tracking, record, workspace.mlflow_url))
     except ServiceUnavailableError:
         return ""
 

@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.figures.style import HIGHLIGHT_COLOUR, NEUTRAL_COLOUR, PALETTE, Translate, apply_layout
+from core.messages import N_
 from core.runs.card_model import Picture
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "pentagon", "hexagon")
@@ -59,7 +60,8 @@ def draw_thumbnail(
         middles, widths = [(low + high) / 2 for low, high in bins], [high - low for low, high in bins]
         figure.add_bar(x=middles, y=values, width=widths, marker_color=PALETTE[0], showlegend=False)
         if picture.mark is not None:
-            figure.add_vline(picture.mark, line={"color": HIGHLIGHT_COLOUR, "dash": "dash"})
+            line = {"color": HIGHLIGHT_COLOUR, "dash": "dash"}
+            figure.add_vline(picture.mark, line=line, name=translate(N_("threshold")))
     elif picture.kind == "bars":
         for values in picture.series.values():
             figure.add_bar(

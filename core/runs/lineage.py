@@ -58,6 +58,25 @@ def load_parent(run_id: str, workspace: Workspace) -> Record | None:
     return parent if parent is not None and may_read(parent, workspace) else None
 
 
+def find_model_version(parent: Record, workspace: Workspace) -> str:
+    """Return NAME/NUMBER of the newest registered version of a run's model, else the id of the run.
+
+    The id is returned where MLflow does not answer, too. It never stops a run.
+    """
+    try:
+        return runs.find_registered_version(workspace.tracking, parent) or parent.id
+    except Exception:
+        logger.warning("the registered version of run %s could not be found out", parent.id, exc_info=True)
+        return parent.id
+
+
+def name_model(run: Record, workspace: Workspace) -> str:
+    """Return the model that a stored run used, as `find_model_version` names it: its own, or that of its parent."""
+    parent = find_parent(run.params)
+    record = load_parent(parent, workspace) if parent else run
+    return parent if record is None else find_model_version(record, workspace)
+
+
 def describe_changes(parent: Record, record: Record) -> str:
     """Return what differs from the parent: the dataset, and every parameter of `record` with another value.
 

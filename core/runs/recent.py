@@ -1,18 +1,19 @@
-"""Recent results: the newest completed runs that have a page, those of the user first, and a search among them."""
+"""Recent results: the newest completed runs that have a page, those of the user first, and a search among all."""
 
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from core.runs.card_data import describe_result, read_result
 from core.runs.card_model import Picture
 from core.runs.comparison import RunFilter, search_runs
 from core.runs.visibility import may_read
-from core.spec.task import Task, find_task
+from core.spec.task import Task, find_task, list_tasks
 from core.workspace import Workspace
 from mlflow_utils.run_record import Record
+from mlflow_utils.search import has_words as has_words
 
-SEARCHED_RUNS = 200
+MAX_RESULTS = 24
 logger = logging.getLogger(__name__)
 
 
@@ -38,43 +39,38 @@ class RecentResult:
 class RecentResults:
     """Recent results, those of the user first.
 
-    has_more    True where older runs were not searched
-    is_partial  True where MLflow did not answer, so that runs of other machines are missing
+    has_more     True where there are more results than these
+    is_complete  False where the search took too long, so that older runs were not searched
+    is_partial   True where MLflow did not answer, so that runs of other machines are missing
     """
 
     results: tuple[RecentResult, ...]
     has_more: bool
+    is_complete: bool
     is_partial: bool
 
 
 def find_recent_results(
-    words: str, user: str, workspace: Workspace, translate: Callable[[str], str] = str
+    words: str, user: str, workspace: Workspace, translate: Callable[[str], str] = str, limit: int = MAX_RESULTS
 ) -> RecentResults:
-    """Return the results whose name, file, task or user has all the `words`, newest first, those of `user` first.
+    """Return at most `limit` results whose name, file, task or user has all the `words`: own first, newest first.
 
-    `translate` translates the labels of tasks. Searches the newest `SEARCHED_RUNS` runs.
+    `translate` translates the labels of tasks.
     """
-    page, outage_reason = search_runs(workspace, RunFilter(status="completed"), SEARCHED_RUNS)
-    tasks = [(item.record, find_task(item.record.experiment)) for item in page.runs]
-    results = [RecentResult(record, task) for record, task in tasks if task is not None and task.page]
-    matching = [
-        result
-        for result in results
-        if has_words(words, (result.record.name, result.files, translate(result.task.label), result.user))
-    ]
-    own_first = sorted(matching, key=lambda result: result.user != user)
-    return RecentResults(tuple(own_first), bool(page.token), bool(outage_reason))
-
-
-def has_words(words: str, texts: Iterable[str]) -> bool:
-    """Tell whether each of the `words` is part of one of the texts, in upper or lower case.
-
-    Example:
-        >>> has_words("gas ANNA", ("sample_gas.csv", "anna")), has_words("gas bob", ("sample_gas.csv", "anna"))
-        (True, False)
-    """
-    joined = "\n".join(texts).casefold()
-    return all(word in joined for word in words.casefold().split())
+    labels = {task.name: translate(task.label) for task in list_tasks() if task.page}
+    run_filter = RunFilter(status="completed", words=tuple(words.split()), labels=labels)
+    own_page, own_outage = search_runs(workspace, replace(run_filter, owner=user), limit)
+    is_full = len(own_page.runs) == limit and bool(own_page.token)
+    page, outage = (own_page, own_outage) if is_full else search_runs(workspace, run_filter, limit)
+    records = {item.record.key: item.record for item in (*own_page.runs, *page.runs)}
+    tasks = [(record, find_task(record.experiment)) for record in records.values()]
+    results = [RecentResult(record, task) for record, task in tasks if task is not None]
+    return RecentResults(
+        tuple(results[:limit]),
+        has_more=bool(page.token) or len(results) > limit,
+        is_complete=len(results) >= limit or not (own_page.token or page.token),
+        is_partial=bool(own_outage or outage),
+    )
 
 
 def load_picture(run_id: str, workspace: Workspace) -> Picture | None:

@@ -1,22 +1,22 @@
-"""Figures and tables of a stored result, made once per run, arguments and language.
+"""Charts and tables of a stored result, made once per run, arguments and language.
 
 Results are frozen, and figures leave the colours of the theme to the browser. Therefore a rendering depends on its run,
 on what was chosen, on the language, and on the version of the code.
 """
 
-import binascii
 import hashlib
 import io
 import json
-import re
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from datetime import date
 from functools import partial
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel
 
 from core.data.dataset import Dataset
 from core.runs.result import Result
@@ -25,38 +25,54 @@ from core.storage.renderings import RenderingStore
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-DRAWN_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}")
-"""An element of an array of times, as Plotly writes it."""
+    from core.figures.chart import Chart
 
 
-def draw_once(
-    store: RenderingStore, run_id: str, language: str, draw: "Callable[..., go.Figure]", arguments: tuple[Any, ...]
-) -> "go.Figure":
-    """Return the figure `draw(*arguments)`, drawn once for a run and language; the caller may change it.
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that is drawn when somebody needs it: `draw(*arguments)`.
 
-    `arguments` may hold the stored result of the run and rows of its dataset, small tables, functions that translate,
-    and plain values. Raises TypeError for an argument of another kind, whose content could not be told from another
-    one, such as a part of a result.
+    `subject` is the id of the run whose result is drawn, or the digest of a dataset. `arguments` may hold the stored
+    result of the run and rows of its dataset, small tables, functions that translate, and plain values.
     """
 
-    def make() -> bytes:
-        return str(draw(*arguments).to_json(validate=False)).encode()
+    subject: str
+    draw: "Callable[..., go.Figure]"
+    arguments: tuple[Any, ...] = ()
 
-    body = store.get_or_make(run_id, _build_key(language, draw, arguments), make)
-    return _restore_figure(json.loads(body))
+    def make_figure(self) -> "go.Figure":
+        """Return the figure, just drawn."""
+        return self.draw(*self.arguments)
+
+
+def finish_once(
+    store: RenderingStore, language: str, drawing: Drawing, finish: "Callable[..., Chart]", arguments: tuple[Any, ...]
+) -> "Chart":
+    """Return the chart `finish(figure, *arguments)` of a drawing, made once for a language.
+
+    Raises TypeError for an argument, also of the drawing, whose content could not be told from another one, such as a
+    part of a result.
+    """
+    from core.figures.chart import Chart
+
+    def make() -> bytes:
+        return json.dumps(asdict(finish(drawing.make_figure(), *arguments)), separators=(",", ":")).encode()
+
+    key = _build_key(language, finish, (drawing.draw, drawing.arguments, arguments))
+    return Chart(**json.loads(store.get_or_make(drawing.subject, key, make)))
 
 
 def tabulate_once(
-    store: RenderingStore, run_id: str, language: str, build: Callable[..., pd.DataFrame], arguments: tuple[Any, ...]
+    store: RenderingStore, subject: str, language: str, build: Callable[..., pd.DataFrame], arguments: tuple[Any, ...]
 ) -> pd.DataFrame:
-    """Return the table `build(*arguments)`, built once for a run and language, as `draw_once` does."""
+    """Return the table `build(*arguments)` of a run or dataset, built once for a language, as `finish_once` does."""
 
     def make() -> bytes:
         buffer = io.BytesIO()
         build(*arguments).to_parquet(buffer, compression=None)
         return buffer.getvalue()
 
-    body = store.get_or_make(run_id, _build_key(language, build, arguments), make)
+    body = store.get_or_make(subject, _build_key(language, build, arguments), make)
     return pd.read_parquet(io.BytesIO(body))
 
 
@@ -69,7 +85,7 @@ def _build_key(language: str, make: Callable[..., Any], arguments: tuple[Any, ..
 
 def _describe_argument(value: Any) -> str:
     """Return a text that differs between arguments of one run that differ. Raises TypeError for another kind."""
-    if value is None or isinstance(value, str | Number | pd.Timestamp | pd.Timedelta):
+    if value is None or isinstance(value, str | Number | date | pd.Timedelta):
         return repr(value)
     if isinstance(value, Result) and value.is_stored:
         return type(value).__qualname__  # the run tells its content
@@ -77,8 +93,10 @@ def _describe_argument(value: Any) -> str:
         return _describe_rows(value)
     if isinstance(value, pd.DataFrame):
         return _describe_table(value)
+    if isinstance(value, BaseModel):
+        return f"{type(value).__qualname__}{value.model_dump_json()}"
     if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_describe_argument, value))}]"
+        return f"{type(value).__name__}[{', '.join(map(_describe_argument, value))}]"
     if isinstance(value, dict):
         return _describe_argument(list(value.items()))
     if is_dataclass(value) and not isinstance(value, type | Result):
@@ -105,33 +123,3 @@ def _describe_rows(rows: Dataset) -> str:
     hasher = hashlib.sha256(rows.entity_codes.tobytes())
     hasher.update(np.ascontiguousarray(rows.time.to_numpy()).tobytes())
     return f"rows {len(rows)} {rows.entities} {hasher.hexdigest()}"
-
-
-# ---- figures --------------------------------------------------------------------------------------------------------
-
-
-def _restore_figure(parts: dict[str, Any]) -> "go.Figure":
-    """Return the figure of its JSON; it was checked when it was drawn, and checking takes as long as drawing."""
-    import plotly.graph_objects as go
-
-    return go.Figure(_restore_arrays(parts), _validate=False)
-
-
-def _restore_arrays(value: Any) -> Any:
-    """Return JSON of Plotly with its numbers and times as arrays, as they were drawn."""
-    if isinstance(value, dict):
-        if value.keys() >= {"dtype", "bdata"}:
-            return _restore_numbers(value)
-        return {name: _restore_arrays(part) for name, part in value.items()}
-    if isinstance(value, list) and value:
-        if isinstance(value[0], dict | list):
-            return [_restore_arrays(part) for part in value]
-        if isinstance(value[0], str) and DRAWN_TIME.fullmatch(value[0]):
-            return np.array(value, dtype="datetime64[ns]")
-    return value
-
-
-def _restore_numbers(encoded: dict[str, Any]) -> Any:
-    numbers = np.frombuffer(binascii.a2b_base64(encoded["bdata"]), dtype=encoded["dtype"])
-    shape = encoded.get("shape")
-    return numbers.reshape([int(length) for length in str(shape).split(",")]) if shape else numbers

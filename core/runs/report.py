@@ -168,7 +168,7 @@ def describe_threshold(card: RunCard) -> tuple[Message, ...]:
     if threshold.promised is not None and threshold.measured is not None:
         rates.append(
             Message(
-                N_("The threshold promises at most {promised} of the normal rows above it; {measured} were measured."),
+                N_("At most {promised} of the normal rows should be above the threshold; {measured} were measured."),
                 {"promised": to_percent(threshold.promised, 3), "measured": to_percent(threshold.measured, 3)},
             )
         )

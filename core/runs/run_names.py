@@ -1,6 +1,7 @@
 """Names of runs, built from the task, the data and the model.
 
-A stored name is plain English: "Anomalies · gas_daily 2018–2024 · robust-pca · 3". Pages translate its first part.
+A stored name is plain English: "Anomalies · gas_daily 2018–2024 · robust-pca · 3". Pages translate the task, and the
+work of a run without an algorithm: "Call records · trunks 2024 · Cleaning · 1".
 """
 
 import re
@@ -19,6 +20,7 @@ COMPRESSION_SUFFIXES = {".gz", ".bz2", ".xz", ".zst", ".zip"}
 FILE_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,8}")
 PART_NUMBER = re.compile(r"[\s_.\-]*(part|partie)?[\s_.\-]*\d*$", re.IGNORECASE)
 MIN_COMMON_LENGTH = 3
+FULL_NAME_PARTS = 4  # task, data, algorithm or work, number
 SHORT_DIGEST_LENGTH = 8
 
 
@@ -74,14 +76,20 @@ def translate_run_name(name: str, task: str, translate: Callable[[str], str]) ->
     """Return a stored name in the language of a reader; a name that a person gave stays as it is.
 
     Example:
-        >>> translate_run_name("Anomalies · gas · ecod · 1", "anomalies", {"Anomalies": "Écarts"}.__getitem__)
-        'Écarts · gas · ecod · 1'
+        >>> translate_run_name("Anomalies · gas · ecod · 1", "anomalies", lambda text: text.replace("Anom", "An"))
+        'Analies · gas · ecod · 1'
+        >>> words = {"Call records": "Tickets d’appel", "Cleaning": "Nettoyage"}
+        >>> translate_run_name("Call records · May · Cleaning · 1", "call_records", lambda text: words.get(text, text))
+        'Tickets d’appel · May · Nettoyage · 1'
     """
     known_task = find_task(task)
     label = known_task.label + NAME_SEPARATOR if known_task else ""
     if known_task is None or not name.startswith(label):
         return name
-    return translate(known_task.label) + NAME_SEPARATOR + name.removeprefix(label)
+    parts = name.removeprefix(label).split(NAME_SEPARATOR)
+    if len(parts) >= FULL_NAME_PARTS - 1:
+        parts[-2] = translate(parts[-2])
+    return NAME_SEPARATOR.join([translate(known_task.label), *parts])
 
 
 def untranslate_text(text: str, translate: Callable[[str], str]) -> str:

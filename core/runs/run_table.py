@@ -1,10 +1,11 @@
 """Runs as a table, with the facts, parameters and metrics that a reader chooses."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
 from core.messages import N_
+from core.runs.run_names import translate_run_name
 from core.spec.metric import HORIZON_SUFFIX
 from core.spec.task import find_task
 from mlflow_utils.search import RunListItem
@@ -72,6 +73,39 @@ def runs_to_frame(runs: Sequence[RunListItem], columns: Iterable[str] = ()) -> p
     more_columns = [name for name in columns if name not in FACTS]
     rows = [_build_row(run) | {name: _get_value(run, name) for name in more_columns} for run in runs]
     return pd.DataFrame(rows, columns=[*LIST_COLUMNS, *more_columns])
+
+
+def sort_runs(
+    runs: Sequence[RunListItem], column: str, *, is_ascending: bool, translate: Callable[[str], str] = str
+) -> list[RunListItem]:
+    """Return runs in the order of a column; equal ones keep their order, and those without a value come last.
+
+    Results are sorted within the runs of the same metric. `translate` translates the labels of tasks.
+    """
+    table = runs_to_frame(runs, [column])
+    table["key"] = _list_sort_keys(table, column, translate)
+    names = ["figure", "key"] if column == "figure" else ["key"]
+    directions = [True, is_ascending][-len(names) :]
+    return [runs[place] for place in table.sort_values(names, ascending=directions, kind="stable").index]
+
+
+def _list_sort_keys(table: pd.DataFrame, column: str, translate: Callable[[str], str]) -> pd.Series:
+    """Return the values to sort by, missing where there is none; parameters that are all numbers as numbers."""
+    if column == "figure":
+        return table["value"].astype(float)
+    values: pd.Series = table[column]
+    if column == "name":
+        tasks = zip(values, table["task"], strict=True)
+        values = pd.Series([translate_run_name(name, task, translate) for name, task in tasks])
+    if column == "task":
+        values = pd.Series([translate(task.label) if (task := find_task(name)) else name for name in values])
+    if values.dtype != object:
+        return values
+    texts = values.replace("", None)
+    numbers = pd.to_numeric(texts, errors="coerce") if column.startswith((PARAMETER_PREFIX, METRIC_PREFIX)) else None
+    if numbers is not None and numbers.notna().equals(texts.notna()):
+        return numbers
+    return texts.str.casefold()
 
 
 def _build_row(item: RunListItem) -> dict[str, object]:

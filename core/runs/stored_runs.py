@@ -133,8 +133,8 @@ def call_mlflow(workspace: Workspace, work: Callable[[], T]) -> T:
 def get_run_url(run_id: str, workspace: Workspace) -> str:
     """Return the URL of a run in the MLflow UI; "" without a server, without an answer, or before delivery."""
     try:
-        record, public_uri = load_run(run_id, workspace).record, workspace.settings.mlflow_public_uri
-        return call_mlflow(workspace, lambda: runs.get_run_url(workspace.tracking, record, public_uri))
+        record, url = load_run(run_id, workspace).record, workspace.mlflow_url
+        return call_mlflow(workspace, lambda: runs.get_run_url(workspace.tracking, record, url))
     except Exception:
         logger.warning("no link to run %s", run_id, exc_info=True)
         return ""

@@ -44,7 +44,7 @@ class TextLabel:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class Shapes:
     """Shapes of a figure; `mark` is the x position of a vertical line, None without one."""
 
     title: str
@@ -56,7 +56,7 @@ class Drawing:
     height: int = HEIGHT
 
 
-def draw_picture(picture: Picture, translate: Translator, format_value: Callable[[object], str]) -> Drawing:
+def draw_picture(picture: Picture, translate: Translator, format_value: Callable[[object], str]) -> Shapes:
     """Convert a picture to shapes; `translate` translates, `format_value` formats numbers."""
     title = picture.title.render(translate, format_value)
     if picture.kind == "lines":
@@ -64,7 +64,7 @@ def draw_picture(picture: Picture, translate: Translator, format_value: Callable
     return _draw_bars(picture, title, format_value)
 
 
-def _draw_bars(picture: Picture, title: str, format_value: Callable[[object], str]) -> Drawing:
+def _draw_bars(picture: Picture, title: str, format_value: Callable[[object], str]) -> Shapes:
     """Draw bars from zero. A histogram has touching bins and labels at both ends; other bars have their names."""
     values = [value or 0.0 for value in next(iter(picture.series.values()), ())]
     top, slot_width = max([*values, 1e-12]), (WIDTH - 2 * LEFT) / max(len(values), 1)
@@ -85,7 +85,7 @@ def _draw_bars(picture: Picture, title: str, format_value: Callable[[object], st
             if picture.mark is None
             else _round_pixels(LEFT + (WIDTH - 2 * LEFT) * _to_share(picture.mark, low, high))
         )
-        return Drawing(
+        return Shapes(
             title,
             bars,
             labels=(_label_end(LEFT, low, format_value, "start"), _label_end(WIDTH - LEFT, high, format_value, "end")),
@@ -97,14 +97,14 @@ def _draw_bars(picture: Picture, title: str, format_value: Callable[[object], st
         for position, name in enumerate(picture.x)
         if has_few_bars
     )
-    return Drawing(title, bars, labels=labels)
+    return Shapes(title, bars, labels=labels)
 
 
-def _draw_lines(picture: Picture, title: str, translate: Translator, format_value: Callable[[object], str]) -> Drawing:
+def _draw_lines(picture: Picture, title: str, translate: Translator, format_value: Callable[[object], str]) -> Shapes:
     all_values = [value for series in picture.series.values() for value in series if value is not None]
     x_values = [float(x) for x in picture.x]
     if not all_values or not x_values:
-        return Drawing(title)
+        return Shapes(title)
     top = max(max(all_values), 1e-12)
     lines = tuple(
         PolyLine(
@@ -120,7 +120,7 @@ def _draw_lines(picture: Picture, title: str, translate: Translator, format_valu
         _label_end(LEFT, x_values[0], format_value, "start"),
         _label_end(WIDTH - LEFT, x_values[-1], format_value, "end"),
     )
-    return Drawing(
+    return Shapes(
         title, lines=lines, labels=(*end_labels, TextLabel(LEFT, TOP, format_value(float(f"{top:.3g}")), "start"))
     )
 

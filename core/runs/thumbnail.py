@@ -1,15 +1,15 @@
 """Thumbnail of a run: the picture of its run card as a small SVG image without text."""
 
 from core.figures.style import HIGHLIGHT_COLOUR, PALETTE
-from core.runs.svg import BOTTOM, Drawing
+from core.runs.svg import BOTTOM, Shapes
 
 
-def render_thumbnail(drawing: Drawing) -> str:
+def render_thumbnail(drawing: Shapes) -> str:
     """Return the shapes of a drawing as an SVG image.
 
     Example:
         >>> from core.runs.svg import Bar
-        >>> render_thumbnail(Drawing("Scores", (Bar(0, 10, 5, 20),))).count("<rect")
+        >>> render_thumbnail(Shapes("Scores", (Bar(0, 10, 5, 20),))).count("<rect")
         1
     """
     bottom = drawing.height - BOTTOM

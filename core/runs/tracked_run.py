@@ -1,6 +1,5 @@
 """Recording of user actions: `track_run` records a run and an event, `record_event` an event only."""
 
-import errno
 import json
 import logging
 import subprocess
@@ -21,14 +20,13 @@ from core.actor import Actor
 from core.data.quality.findings import Repair
 from core.data.read_options import ReadOptions
 from core.data.recipes import list_recipe_steps
-from core.errors import VigieError
 from core.exports import write_csv
-from core.messages import N_
 from core.redaction import redact
-from core.runs.lineage import CHANGE_TAG, PARENT_TAG, describe_changes, find_parent, load_parent
+from core.runs.lineage import CHANGE_TAG, PARENT_TAG, describe_changes, find_model_version, find_parent, load_parent
 from core.runs.result import RESULT_FOLDER, Result
 from core.runs.run_names import NAME_SEPARATOR, build_run_name
 from core.settings import ROOT
+from core.storage.data_folder import explain_full_disk
 from core.storage.durable_files import seal_folder
 from core.storage.events.log import MAX_ENTITIES, Details, EntityCount, Event
 from core.storage.events.run_events import write_run_events
@@ -82,6 +80,7 @@ class Run:
 
     params  parameters; more may be added while the run lasts
     inputs  data that the run reads; more may be added while it lasts
+    model_version  registered version or run of a model that the run applies; "" for a run that trains its own
     """
 
     key: str
@@ -92,7 +91,8 @@ class Run:
     status: RunStatus = "interrupted"
     error: Exception | None = None
     metrics: dict[str, float] = field(default_factory=dict)
-    details: dict[str, int] = field(default_factory=dict)
+    details: dict[str, float] = field(default_factory=dict)
+    model_version: str = ""
     anomalies_by_entity: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     emissions_kg: float = 0.0
@@ -137,6 +137,7 @@ def track_run(
     }
     usage, emissions = _ResourceUsage(), Emissions()
     run = Run(record.key, workspace.tracking.spool.artifact_dir(record.key), record.params, record.inputs)
+    run.model_version = parent
     start_s = usage.start_s
 
     def format_event() -> str:
@@ -168,6 +169,7 @@ def track_run(
         record.metrics = {**run.metrics, **emissions.metrics, "seconds": run.seconds}
         if parent_record := load_parent(parent, workspace):
             record.tags[CHANGE_TAG] = describe_changes(parent_record, record)
+            run.model_version = find_model_version(parent_record, workspace)
         _seal_files(run.folder)
         has_model = (run.folder / MODEL_FOLDER).is_dir()
         record.tags |= {**emissions.tags, MODEL_TAG: MODEL_SAVED if has_model else NO_MODEL}
@@ -179,9 +181,14 @@ def track_run(
 
 
 @contextmanager
-def record_event(event: str, actor: Actor, workspace: Workspace, **inputs: Any) -> Iterator[dict[str, Any]]:
-    """Record the block as one event. The block may add inputs of the event to the yielded dictionary."""
-    usage, run = _ResourceUsage(), Run("", Path())
+def record_event(
+    event: str, actor: Actor, workspace: Workspace, details: dict[str, float] | None = None, /, **inputs: Any
+) -> Iterator[dict[str, Any]]:
+    """Record the block as one event.
+
+    The block may add inputs of the event to the yielded dictionary, and its outcome to `details`.
+    """
+    usage, run = _ResourceUsage(), Run("", Path(), details={} if details is None else details)
     try:
         yield inputs
         run.status = "completed"
@@ -211,14 +218,8 @@ def _seal_files(folder: Path) -> None:
 
 def _raise_if_disk_full(error: Exception, workspace: Workspace) -> None:
     """Raise VigieError if the disk of the data folder is full, because the user can free space."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise VigieError(
-            N_(
-                "The disk of the data folder {folder} is full, so this result was not saved. "
-                "Free some space and try again. Results saved before are not affected."
-            ),
-            folder=str(workspace.folder),
-        ) from error
+    if full_disk_error := explain_full_disk(error, workspace.folder):
+        raise full_disk_error from error
 
 
 class _ResourceUsage:
@@ -252,7 +253,8 @@ def _build_event(
         application_name=actor.application,
         user=workspace.pseudonymise(actor.user),
         model_name=model,
-        model_version=__version__ if model else None,
+        application_version=__version__,
+        model_version=(run.model_version or run.id or None) if model else None,
         run_id=run.id or None,
         status=run.status,
         log_level=LOG_LEVELS[run.status],
@@ -291,7 +293,9 @@ def _build_tags(model: str, data: TrackedData, actor: Actor) -> dict[str, str]:
 
 @cache
 def get_revision() -> str:
-    """Return the git revision of the code; "" outside a checkout."""
+    """Return the git revision of the code; "" outside a checkout, also where another one surrounds the code."""
+    if not (ROOT / ".git").exists():
+        return ""
     try:
         process = subprocess.run(
             ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=2, check=False

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from core.data.ingest.date_parsing import parse_dates
@@ -15,7 +15,6 @@ from core.data.ingest.number_parsing import MAX_MAGNITUDE, parse_numbers
 from core.data.ingest.readers import RawTable, read_table
 from core.exports import CSV_MARKS, FORMULA_STARTS, CsvFormat, escape_formulas, write_csv
 
-PROPERTY_SETTINGS = settings(max_examples=150, deadline=None)
 FORMS = tuple(CSV_MARKS)
 # no line break in a name, and none below a first column of numbers: the reader does not accept them yet
 STARTS = st.sampled_from(["", "", *FORMULA_STARTS[:-1]])
@@ -62,7 +61,6 @@ def make_tables(draw: st.DrawFn) -> pd.DataFrame:
     return pd.concat([columns[number].rename(names[number]) for number in order], axis=1)
 
 
-@PROPERTY_SETTINGS
 @given(table=make_tables(), csv_format=st.sampled_from(FORMS))
 def test_table_reads_back_from_csv(
     tmp_path_factory: pytest.TempPathFactory, table: pd.DataFrame, csv_format: CsvFormat
@@ -98,7 +96,6 @@ def make_series(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(keys | measures)
 
 
-@PROPERTY_SETTINGS
 @given(table=make_series(), csv_format=st.sampled_from(FORMS))
 def test_dataset_loads_back_from_csv(
     tmp_path_factory: pytest.TempPathFactory, table: pd.DataFrame, csv_format: CsvFormat

@@ -1,6 +1,8 @@
-"""The settings: their documentation, their defaults, and the protection of secrets."""
+"""The settings: their documentation, their defaults, their sources, and the protection of secrets."""
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -8,7 +10,16 @@ import pytest
 from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
-from core.settings import ROOT, Settings
+from core.settings import (
+    ENV_FILE_VARIABLE,
+    LIBRARY_VARIABLES,
+    ROOT,
+    Settings,
+    find_misspelt_names,
+    find_source,
+    load_environment,
+    read_env_file,
+)
 
 EXAMPLE = ROOT / ".env.example"
 VARIABLE_NAMES = [name.upper() for name in Settings.model_fields]
@@ -20,32 +31,43 @@ SECRET_FIELDS = [
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Remove all settings from outside: variables and the `.env` of the checkout."""
-    for name in VARIABLE_NAMES:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Remove all settings from outside, and put `.env` in the folder of the test."""
+    environment = dict(os.environ)
+    for name in (*VARIABLE_NAMES, *LIBRARY_VARIABLES):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / ".env")
+    monkeypatch.setenv(ENV_FILE_VARIABLE, str(tmp_path / ".env"))
+    read_env_file.cache_clear()
+    yield
+    read_env_file.cache_clear()
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def write_env_file(folder: Path, text: str) -> None:
+    (folder / ".env").write_text(text, encoding="utf-8")
+    read_env_file.cache_clear()
+    load_environment()
 
 
 def read_comment(name: str) -> str:
     """Return the comment lines directly above the variable."""
     lines: list[str] = []
     for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
-        if line.startswith(f"{name}="):
+        if line.startswith(f"#{name}="):
             break
         lines = [*lines, line] if line.startswith("#") else []
     return " ".join(lines)
 
 
 def test_env_example_lists_every_setting() -> None:
-    assert sorted(dotenv_values(EXAMPLE)) == sorted(VARIABLE_NAMES)
+    names = re.findall(r"^#([A-Z0-9_]+)=$", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert names == VARIABLE_NAMES
 
 
-def test_env_example_keeps_defaults(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
-    assert set(dotenv_values(EXAMPLE).values()) == {""}
-    assert Settings() == Settings(_env_file=None)
+def test_env_example_keeps_defaults() -> None:
+    assert not dotenv_values(EXAMPLE)
 
 
 @pytest.mark.parametrize("name", VARIABLE_NAMES)
@@ -68,7 +90,7 @@ def test_settings_reference_mentions_setting(name: str) -> None:
 
 
 def test_settings_from_empty_file(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("", encoding="utf-8")
+    write_env_file(tmp_path, "")
     settings = Settings()
     assert settings.vigie_data_dir == ROOT / ".vigie"
     assert settings.tracking_uri == f"sqlite:///{ROOT / '.vigie' / 'mlflow.db'}"
@@ -82,17 +104,96 @@ def test_settings_leave_artifact_location_to_server(monkeypatch: pytest.MonkeyPa
     assert Settings().artefacts_location == "gs://bucket/runs"
 
 
-def test_settings_environment_overrides_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("COUNTRY_ISO_CODE=DEU\nS3_BUCKET_NAME=kept\n", encoding="utf-8")
-    assert Settings().country_iso_code == "DEU"
+def test_environment_overrides_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COUNTRY_ISO_CODE", "ESP")
+    monkeypatch.setenv("https_proxy", "http://proxy.example.org")
+    write_env_file(tmp_path, "COUNTRY_ISO_CODE=DEU\nS3_BUCKET_NAME=kept\nHTTPS_PROXY=http://other.example.org\n")
     assert (Settings().country_iso_code, Settings().s3_bucket_name) == ("ESP", "kept")
+    assert "HTTPS_PROXY" not in os.environ, "a proxy in small letters is the same variable"
+    sources = [find_source(name) for name in ("COUNTRY_ISO_CODE", "S3_BUCKET_NAME", "HTTPS_PROXY", "PORT")]
+    assert sources == ["environment", ".env", "environment", "default"]
 
 
-def test_settings_empty_variable_means_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VIGIE_DATA_DIR", "")
-    monkeypatch.setenv("VIGIE_MAX_UPLOAD_MB", "")
-    assert Settings() == Settings(_env_file=None)
+def test_env_file_reaches_libraries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from botocore.session import Session
+
+    text = "\ufeffAWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY='se cret'\nMLFLOW_TRACKING_TOKEN=token\nNO_VALUE\n"
+    write_env_file(tmp_path, text)
+    credentials = Session().get_credentials()
+    assert (credentials.access_key, credentials.secret_key) == ("id", "se cret")
+    assert os.environ["MLFLOW_TRACKING_TOKEN"] == "token"
+
+
+S3_KEYS = "AWS_ACCESS_KEY=id\nAWS_SECRET_KEY=secret\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "access_key"),
+    [
+        ("", "id"),
+        ("S3_ENDPOINT_URL=http://s3:8333\nMLFLOW_S3_ENDPOINT_URL=http://s3:8333\n", "id"),
+        ("S3_ENDPOINT_URL=http://s3:8333\n", None),  # artifacts are at Amazon
+        ("AWS_ACCESS_KEY_ID=own\nAWS_SECRET_ACCESS_KEY=own\n", "own"),
+        ("AWS_PROFILE=own\n", None),
+    ],
+)
+def test_s3_keys_reach_artifacts_in_the_same_store(text: str, access_key: str | None, tmp_path: Path) -> None:
+    write_env_file(tmp_path, S3_KEYS + text)
+    assert os.environ.get("AWS_ACCESS_KEY_ID") == access_key
+    assert (os.environ.get("AWS_SECRET_ACCESS_KEY") == "secret") is (access_key == "id")
+
+
+@pytest.mark.parametrize("value", ["", " "])
+@pytest.mark.parametrize("name", [*VARIABLE_NAMES, *LIBRARY_VARIABLES, "STREAMLIT_SERVER_PORT", "MLFLOW_ANYTHING"])
+def test_empty_variable_means_unset(name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(name, value)
+    load_environment()
+    assert name not in os.environ
+    assert Settings() == Settings.model_construct()
+    monkeypatch.setenv(name, value)
+    write_env_file(tmp_path, f"{name}=from-file\n")
+    assert os.environ[name] == "from-file", "an empty variable does not hide that of .env"
+
+
+def test_empty_variable_of_others_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # it hides every device
+    load_environment()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+@pytest.mark.parametrize(
+    ("wrong_name", "right_name"),
+    [
+        ("MLFLOW_TRACKING_URL", "MLFLOW_TRACKING_URI"),
+        ("MLFLOW_ARTIFACTS_LOCATION", "MLFLOW_ARTEFACTS_LOCATION"),
+        ("GOOGLE_APPLICATION_CREDENTIAL", "GOOGLE_APPLICATION_CREDENTIALS"),
+        ("ELASTIC_USER", "ELASTIC_USERNAME"),
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("VIGIE_DATADIR", "VIGIE_DATA_DIR"),
+        ("VIGIE_MAX_MB", "VIGIE_MAX_UPLOAD_MB"),
+    ],
+)
+def test_misspelt_setting_is_told_with_the_right_one(
+    wrong_name: str, right_name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_env_file(tmp_path, f"{wrong_name}=a-value-that-may-be-secret\n")
+    assert find_misspelt_names() == {wrong_name: right_name}
+    assert f"{wrong_name} is not a setting. The nearest one is {right_name}." in caplog.text
+    assert "a-value" not in caplog.text
+
+
+def test_variables_of_libraries_are_not_misspelt(monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow.environment_variables as mlflow_variables
+    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
+
+    for name in (name for name in vars(mlflow_variables) if name.startswith("MLFLOW_")):
+        monkeypatch.setenv(name, "set")
+    for names in (variable[1] for variable in BOTOCORE_DEFAUT_SESSION_VARIABLES.values()):
+        for name in [names] if isinstance(names, str) else names or []:
+            monkeypatch.setenv(name, "set")
+    for name in ("POSTGRES_PASSWORD", "VIGIE_SHARED_DATA", "S3_BUCKET", "DASK_SCHEDULER__WORK_STEALING", "AWS_REGION"):
+        monkeypatch.setenv(name, "set")
+    assert find_misspelt_names() == {}
 
 
 @pytest.mark.parametrize(("name", "value"), [("COUNTRY_ISO_CODE", "FR"), ("VIGIE_MAX_UPLOAD_MB", "0")])

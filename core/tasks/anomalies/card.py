@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from core.messages import N_, Message
+from core.phrases import to_rare_percent
 from core.runs.card_data import (
     CHOICE_REASONS,
     NO_LABELS_NOTE,
@@ -68,10 +69,16 @@ def _describe_threshold(detection: Detection, share: float) -> CardThreshold:
         return CardThreshold(value, method, _get_amount(spec), "rows", reason, None, share)
     if spec.risk is not None:
         return CardThreshold(
-            value, "pot", spec.risk, "rows", Message(TAIL_REASON, {"share": spec.risk}), spec.risk, share
+            value,
+            "pot",
+            spec.risk,
+            "rows",
+            Message(TAIL_REASON, {"share": to_rare_percent(spec.risk)}),
+            spec.risk,
+            share,
         )
     if spec.contamination is not None:
-        reason = Message(SHARE_REASON, {"share": spec.contamination})
+        reason = Message(SHARE_REASON, {"share": to_rare_percent(spec.contamination)})
         return CardThreshold(value, "contamination", spec.contamination, "rows", reason, None, share)
     reason = Message(ALARM_REASONS[spec.per or PER_1000_ROWS], {"amount": spec.alarms})
     return CardThreshold(

@@ -51,17 +51,20 @@ def draw_incident(
     part = dataset.filter_rows([str(incident["entity"])])
     part = part.take_rows(np.argsort(part.time, kind="stable"))
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.36, 0.64], vertical_spacing=0.06)
-    _draw_overview(figure, part, detection, translate, render)
+    _draw_overview(figure, part, detection, incident["row"], translate, render)
     start, end, margin = _find_span(dataset, detection, incident)
     near = _take_near(part, start, end, DETAIL_DAYS * DAY if detection.data.profile else MARGIN_SCREENS * margin)
     column = 0 if detection.data.profile or not incident["first"] else detection.data.columns.index(incident["first"])
-    _draw_detail(figure, near, _take_explained(near, detection), detection, column, translate)
-    figure.add_vrect(start, end, fillcolor=HIGHLIGHT_COLOUR, opacity=0.13, line_width=0, row="all", col=1)
-    apply_layout(figure, translate, height=520)
+    _draw_detail(figure, near, _take_explained(near, detection), detection, column, (start, end), translate)
+    shift = pd.Timedelta(hours=dataset.day_start) if dataset.profile else start - start
+    for panel, offset in ((1, shift), (2, 0 * shift)):  # above, the amount of a day is drawn at midnight
+        figure.add_vrect(
+            start - offset, end - offset, fillcolor=HIGHLIGHT_COLOUR, opacity=0.13, line_width=0, row=panel, col=1
+        )
+    apply_layout(figure, translate, y=_name_values(detection, column), height=520)
     figure.update_layout(hovermode="x unified")
     figure.update_xaxes(range=[start - margin, end + margin])
     figure.update_yaxes(title={"text": timeline.label_amount(detection, translate)}, fixedrange=True, row=1, col=1)
-    figure.update_yaxes(title={"text": _name_values(detection, column)}, row=2, col=1)
     return figure
 
 
@@ -73,17 +76,17 @@ def _find_span(dataset: Dataset, detection: Detection, incident: pd.Series) -> t
         start, end = detection.incidents.loc[number, ["start", "end"]]
     if not dataset.has_dates:
         return start - 0.5, end + 0.5, MARGIN_ROWS
-    if dataset.profile:
-        first_hour = pd.Timedelta(hours=dataset.day_start)
-        return start, end + DAY + first_hour, MARGIN_DAYS * DAY
     step = dataset.step if dataset.step is not None else pd.Timedelta(hours=1)
+    if dataset.profile:
+        first = pd.Timedelta(hours=dataset.day_start) - step / 2
+        return start + first, end + DAY + first, MARGIN_DAYS * DAY
     return start - step / 2, end + step / 2, MARGIN_ROWS * step
 
 
 def _draw_overview(
-    figure: go.Figure, part: Dataset, detection: Detection, translate: Translate, render: timeline.Render
+    figure: go.Figure, part: Dataset, detection: Detection, row: int, translate: Translate, render: timeline.Render
 ) -> None:
-    """Draw the amounts of one entity over the whole time, with its incidents."""
+    """Draw the amounts of one entity over the whole time, with its incidents; all but that of `row` are pale."""
     amounts = timeline.compute_amounts(part, detection.data.profile)
     positions = downsample(amounts, MAX_POINTS // 2)
     unit, place = timeline.label_amount(detection, translate), {"row": 1, "col": 1}
@@ -91,7 +94,8 @@ def _draw_overview(
     hover_time = pick_hover_time(part.time)
     timeline.draw_line(figure, times, amounts[positions], "", hover_time, unit, NEUTRAL_COLOUR, **place)
     axis_range = compute_axis_range(amounts)
-    timeline.draw_incidents(figure, detection, part.entities, axis_range, translate, render, **place)
+    number = int(detection.rows.at[row, "incident"])
+    timeline.draw_incidents(figure, detection, part.entities, axis_range, translate, render, number, **place)
     figure.update_yaxes(range=list(axis_range), row=1, col=1)
 
 
@@ -128,9 +132,10 @@ def _draw_detail(
     explained: dict[str, Dataset],
     detection: Detection,
     column: int,
+    span: tuple[Any, Any],
     translate: Translate,
 ) -> None:
-    """Draw the measured values, the usual ones with their band, and marks at the values outside the band."""
+    """Draw the measured values, the usual ones with their band, and marks at the values of `span` outside the band."""
     tables = {name: rows.to_series() for name, rows in explained.items()}
     times = tables["value"].time
     values = {name: rows.values[:, column] for name, rows in tables.items()}
@@ -149,12 +154,13 @@ def _draw_detail(
         **DETAIL_PLACE,
     )
     outside = (values["value"] > values["high"]) | (values["value"] < values["low"])
+    outside &= np.asarray((times >= span[0]) & (times < span[1]))  # those of other incidents would hide this one
     figure.add_scatter(
         x=times[outside],
         y=to_float32(values["value"][outside]),
         mode="markers",
         name=translate(N_("outside the band")),
-        marker={"symbol": "diamond-open", "size": 6, "color": HIGHLIGHT_COLOUR, "line": {"width": 1.5}},
+        marker={"symbol": "diamond-open", "size": 7, "color": HIGHLIGHT_COLOUR, "line": {"width": 1.8}},
         customdata=to_float32(values["deviation"][outside]),
         hovertemplate=f"{template} · %{{customdata:+,.1f}} σ",
         **DETAIL_PLACE,

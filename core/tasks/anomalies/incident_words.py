@@ -25,7 +25,7 @@ def describe_incident(incident: Facts, unit: str) -> Message:
         ...             "rows": 1, "time": pd.Timestamp("2022-03-12"), "part": "hours", "first": "06:00",
         ...             "last": "10:00", "measured": 3081.0, "expected": 1902.0, "level": float("nan"), "alike": 3}
         >>> str(describe_incident(incident, "MWh"))
-        'Bretagne, 2022-03-12: 62 % above the usual 1,900 MWh from 06:00 to 10:00; 3 others alike'
+        'Bretagne, 2022-03-12: 62 % above the usual 1,900 MWh from 06:00 to 10:00; likewise in 3 other entities'
     """
     head = Message(N_("{entity}, {period}"), {"entity": str(incident["entity"]), "period": describe_period(incident)})
     if str(incident["entity"]) == SERIES:
@@ -49,7 +49,7 @@ def describe_part(facts: Facts, unit: str) -> Message:
     Example:
         >>> facts = {"part": "hours", "first": "06:00", "last": "10:00", "level": 31.0, "expected_level": 50.0}
         >>> str(describe_part({**facts, "alike": 3}, "MWh"))
-        '06:00 to 10:00 · Whole day 38 % below usual; 3 others alike'
+        '06:00 to 10:00 · Whole day 38 % below usual; likewise in 3 other entities'
     """
     part, level = _name_part(facts), describe_level(facts, unit)
     if part == "pattern":
@@ -159,14 +159,16 @@ def _describe_pattern(facts: Facts) -> Message:
         counts = {"count": round(facts["repeats"]), "highest": round(facts["repeats_high"])}
         return Message(N_("{count} equal values in a row, usually at most {highest}"), counts)
     percent = {"percent": round(100 * facts["shift_gain"])}
-    return Message(N_("hours shifted: moved by up to 3 hours, the day fits {percent} % better"), percent)
+    return Message(N_("hours shifted: the day fits {percent} % better if it is moved by up to 3 hours"), percent)
 
 
 def _add_alike(sentence: Message, count: int) -> Message:
     """Return a sentence that also tells how many other entities deviate alike."""
     if not count:
         return sentence
-    template = N_("{sentence}; 1 other alike") if count == 1 else N_("{sentence}; {count} others alike")
+    template = N_("{sentence}; likewise in {count} other entities")
+    if count == 1:
+        template = N_("{sentence}; likewise in 1 other entity")
     return Message(template, {"sentence": sentence, "count": count})
 
 

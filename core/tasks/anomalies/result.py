@@ -141,7 +141,8 @@ class Detection(Result):
     @property
     def has_weaker_promise(self) -> bool:
         """True if the rows were too few for the requested rate, so that a higher one is promised."""
-        requested = [rate for note in self.notes if isinstance(rate := note.values.get("asked"), float)]
+        noted = [note.values.get("asked_rate", note.values.get("asked")) for note in self.notes]
+        requested = [rate for rate in noted if isinstance(rate, float)]  # runs of earlier versions have it as `asked`
         return self.target_rate is not None and any(self.target_rate > ROUNDING_FACTOR * rate for rate in requested)
 
     def metrics(self) -> dict[str, float]:
@@ -239,7 +240,10 @@ class Detection(Result):
         """Cells with an interval that is not flagged, the largest deviation first, by row."""
         cells = self.cells[self.cells["unflagged_low"].notna()]
         cells = cells.loc[cells["deviation"].abs().sort_values(ascending=False, kind="stable").index]
-        return {int(row): group.to_dict("records") for row, group in cells.groupby("row")}
+        intervals: dict[int, list[dict[Hashable, Any]]] = {}
+        for cell in cells.to_dict("records"):
+            intervals.setdefault(int(cell["row"]), []).append(cell)
+        return intervals
 
     def select_cells(self, row: int) -> pd.DataFrame:
         """Return the cells of one row, given its position in `rows`; empty for a row that is not explained."""

@@ -27,7 +27,6 @@ from core.tasks.anomalies.explanation import rank_rows
 from core.tasks.anomalies.incidents import find_row_step
 from core.tasks.anomalies.result import Detection
 from core.tasks.anomalies.spec import DetectionSpec
-from core.tasks.anomalies.timeline import draw_timeline
 from core.workspace import Workspace
 
 TASK = "anomalies"
@@ -66,7 +65,7 @@ def detect(
             promise_kept=None if threshold.target_rate is None else True,
             step_seconds=find_row_step(dataset),
         )
-        _save_result(run, detection, part)
+        _save_result(run, detection)
         run.metrics |= _measure_planted_recall(model, complete_rows)
         _save_model(run, model, complete_rows)
     return detection, run
@@ -138,7 +137,7 @@ def _score_rows(
             promise_kept=_check_promise(complete_rows, rows, target_rate),
             step_seconds=find_row_step(dataset),
         )
-        _save_result(run, detection, part)
+        _save_result(run, detection)
         if isinstance(spec, ThresholdSpec):
             run.metrics |= _measure_planted_recall(model, complete_rows)
             _save_model(run, model, complete_rows)
@@ -195,8 +194,8 @@ def _measure_planted_recall(model: RowModel, complete_rows: Dataset) -> dict[str
     return measure_planted_recall(np.split(rows.values, ends), score, model.threshold_)
 
 
-def _save_result(run: Run, detection: Detection, part: Dataset) -> None:
-    """Save the result, the event details and the timeline with the run."""
+def _save_result(run: Run, detection: Detection) -> None:
+    """Save the result and the event details with the run."""
     run.add_result(detection, TASK)
     run.details = {
         "anomalies_count": len(detection.anomalies),
@@ -204,7 +203,6 @@ def _save_result(run: Run, detection: Detection, part: Dataset) -> None:
         "failed_predictions": detection.rows_left_out,
     }
     run.anomalies_by_entity = detection.anomalies["entity"].astype(str).value_counts().to_dict()
-    draw_timeline(part, detection).write_html(run.folder / "timeline.html", include_plotlyjs="cdn")
 
 
 def _save_model(run: Run, model: RowModel, complete_rows: Dataset) -> None:

@@ -31,6 +31,7 @@ from core.tasks.anomalies.result import SEVERITIES, Detection
 MAX_MARKERS = 1000
 MAX_CONTEXT_ENTITIES = 60
 MAX_FOCUS_ENTITIES = len(PALETTE)
+PALE_OPACITY = 0.3
 MIN_LABEL_GAP = 0.06  # between two names at the right edge, in shares of the height
 Render = Callable[[Message], str]
 
@@ -184,9 +185,13 @@ def draw_incidents(
     axis_range: tuple[float, float],
     translate: Translate,
     render: Render,
+    strong: int | None = None,
     **place: int,
 ) -> None:
-    """Draw the incidents of `entities` by severity; `axis_range` is the range of the y axis."""
+    """Draw the incidents of `entities` by severity; all but the incident `strong` are pale, unless it is None.
+
+    `axis_range` is the range of the y axis.
+    """
     incidents = detection.measured_incidents
     incidents = incidents[incidents["entity"].isin(entities)].head(MAX_MARKERS)
     span, unit = axis_range[1] - axis_range[0], label_amount(detection, translate)
@@ -212,6 +217,7 @@ def draw_incidents(
                 "size": 8 + 2 * severity,
                 "color": HIGHLIGHT_COLOUR,
                 "line": {"width": 1.2},
+                "opacity": [1.0 if strong in (None, number) else PALE_OPACITY for number in group],
             },
             customdata=list(zip(amounts[group].round(1), texts, strict=True)),
             hovertemplate=f"%{{customdata[1]}}<br>%{{customdata[0]:,.1f}} {unit}<extra></extra>",

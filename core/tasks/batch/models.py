@@ -10,6 +10,7 @@ from core.batch.batches import Grouping
 from core.batch.job_spec import FitConfig, JobSpec
 from core.batch.output import MODEL_FILE
 from core.detectors.base import SequenceDetector
+from core.detectors.devices import describe_missing
 from core.detectors.sequence_model import SequenceModel
 from core.messages import N_, Message
 from core.runs.model_files import load_model
@@ -101,6 +102,7 @@ class GroupModels:
                 "most of these rows is not flagged."
             )
         )
+        yield from describe_missing(self.detector)
 
 
 def load_models(spec: BatchSpec | BatchApplySpec, workspace: Workspace) -> RunModel | GroupModels:

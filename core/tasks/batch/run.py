@@ -4,11 +4,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet
+
 from core.actor import Actor
 from core.batch.executors import Executor
 from core.batch.file_inventory import FileList, Folder, Inventory
 from core.batch.job_spec import JobSpec
 from core.batch.output import MANIFEST_FILE, lock_output
+from core.batch.score_batch import SUMMARY_FILE
 from core.batch.score_folder import SKIPPED_FILE, BatchConfig, BatchProgress, score_folder
 from core.progress import Progress
 from core.runs.model_files import list_trusted_types
@@ -106,5 +110,13 @@ def _save_result(run: Run, result: BatchScoringResult) -> None:
         "successful_predictions": result.rows,
         "failed_predictions": result.files_skipped,
     }
+    run.anomalies_by_entity = _count_anomalies(Path(result.spec.out) / SUMMARY_FILE)
     for name in (MANIFEST_FILE, SKIPPED_FILE):
         shutil.copyfile(Path(result.spec.out) / name, run.folder / name)
+
+
+def _count_anomalies(summary: Path) -> dict[str, int]:
+    """Return entity → number of anomalous rows in all its files, for the entities that have some."""
+    series = pyarrow.parquet.read_table(summary, columns=["entity", "anomalies"])
+    counts = series.filter(pc.field("anomalies") > 0).group_by("entity").aggregate([("anomalies", "sum")])
+    return dict(zip(counts["entity"].to_pylist(), counts["anomalies_sum"].to_pylist(), strict=True))

@@ -27,7 +27,7 @@ def clean(
     spec.check()
     spec, progress = replace(spec, dataset=dataset.digest), progress or Progress()
     measure = spec.choose_measure(dataset)
-    with track_run(TASK, "Cleaning", {**spec.to_params(), "value": measure}, dataset, actor, workspace) as run:
+    with track_run(TASK, N_("Cleaning"), {**spec.to_params(), "value": measure}, dataset, actor, workspace) as run:
         progress.report(0.0, N_("Looking for spikes and holes"))
         part = spec.select(dataset)
         cleaned = preview(spec, part)

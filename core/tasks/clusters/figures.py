@@ -239,7 +239,8 @@ def draw_elbow(suggestion: ClusterSuggestion, translate: Translate = str) -> go.
             hovertemplate="k = %{x}: %{y:,.4g}<extra></extra>",
         )
     if suggestion.k:
-        figure.add_vline(x=suggestion.k, line={"color": HIGHLIGHT_COLOUR, "dash": "dash"}, row=1, col=2)
+        line = {"color": HIGHLIGHT_COLOUR, "dash": "dash"}
+        figure.add_vline(x=suggestion.k, line=line, name=translate(N_("highest silhouette")), row=1, col=2)
     return apply_layout(figure, translate, x="k", height=300)
 
 
@@ -258,6 +259,7 @@ def draw_neighbour_distances(suggestion: ClusterSuggestion, translate: Translate
     figure.add_hline(
         y=suggestion.eps,
         line={"color": HIGHLIGHT_COLOUR, "dash": "dash"},
+        name="eps",
         annotation={"text": f"eps = {suggestion.eps:.3g}"},
     )
     figure.update_yaxes(range=[0, min(float(suggestion.curve[-1]), 6 * max(suggestion.eps, 1e-12)) * 1.05])

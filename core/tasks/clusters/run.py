@@ -22,7 +22,6 @@ from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
 from core.runs.tracked_run import Run, track_run
 from core.spec.spec import ApplySpec
-from core.tasks.clusters import figures
 from core.tasks.clusters.notes import describe_data, describe_fit, describe_noise
 from core.tasks.clusters.quality import flag_isolated_noise, measure_stability
 from core.tasks.clusters.result import Clustering, average_profiles, tabulate_points
@@ -172,14 +171,14 @@ def _build_result(
 
 
 def _save_result(run: Run, clustering: Clustering) -> None:
-    """Save metrics, result and map of the run."""
+    """Save metrics and result of the run."""
     run.add_result(clustering, TASK)
     run.details = {
+        "clusters_count": int(run.metrics["clusters"]),
         "noise_points_count": int(run.metrics["noise_points"]),
         "successful_predictions": len(clustering.rows),
         "failed_predictions": clustering.rows_left_out,
     }
-    figures.draw_pca_map(clustering).write_html(run.folder / "map.html", include_plotlyjs="cdn")
 
 
 def _save_model(run: Run, model: ClusterModel, selected_rows: Dataset) -> None:

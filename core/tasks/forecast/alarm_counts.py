@@ -43,7 +43,7 @@ class AlarmCounts:
 
         Example:
             >>> [str(note)[:51] for note in AlarmCounts(40, 1, past_errors=60).list_notes(0.99)]
-            ['The interval of the alarms promises 99 %, which nee']
+            ['A 99 % interval for the alarms needs 99 past errors']
             >>> AlarmCounts(40, 1, past_errors=99).list_notes(0.99)
             ()
         """
@@ -51,8 +51,8 @@ class AlarmCounts:
         if not self.judged or self.past_errors >= needed:
             return ()
         text = N_(
-            "The interval of the alarms promises {level} %, which needs {needed} past errors. There are {count}: up to "
-            "{share} % of the usual periods may be outside."
+            "A {level} % interval for the alarms needs {needed} past errors. There are {count}: up to {share} % of the "
+            "usual periods may be outside."
         )
         share = round(100 / (self.past_errors + 1), 1)
         values = {"level": round(100 * level, 3), "needed": needed, "count": self.past_errors, "share": share}

@@ -70,7 +70,7 @@ def draw_residuals(checked: pd.DataFrame, grouping: str, translate: Translate = 
         marker={"color": PALETTE[0]},
         showlegend=False,
     )
-    figure.add_hline(y=0, line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1})
+    figure.update_yaxes(rangemode="tozero", zeroline=True, zerolinecolor=NEUTRAL_COLOUR)
     figure.update_xaxes(type="linear" if grouping == "temperature" else "category")
     title = translate(N_("measured − forecast, % of the mean amount"))
     return apply_layout(figure, translate, x=translate(AXIS_LABELS[grouping]), y=title, height=360)

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from core.data.aggregation import is_averaged_unit
+from core.figures.bands import outline_band
 from core.figures.style import (
     BAND_COLOUR,
     HIGHLIGHT_COLOUR,
@@ -40,7 +41,7 @@ GROUP_LABELS = {
 METHOD_LABELS = {
     "raw": N_("raw means"),
     "matched": N_("compared with similar days"),
-    "matched, weather taken out": N_("compared with similar days, without the effect of weather"),
+    "matched, weather removed": N_("compared with similar days, without the effect of weather"),
 }
 STRIKE_LINES = (
     (None, N_("strikes unchanged"), "solid", "circle"),
@@ -245,7 +246,7 @@ def draw_effects(table: pd.DataFrame, translate: Translate = str) -> go.Figure:
             },
             hovertemplate="%{y}: %{x:+.1f} % (%{customdata[0]:+.1f} … %{customdata[1]:+.1f})<extra></extra>",
         )
-    figure.add_vline(x=0, line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1})
+    figure.update_xaxes(rangemode="tozero", zeroline=True, zerolinecolor=NEUTRAL_COLOUR)
     figure.update_yaxes(automargin=True, range=[-0.6, len(table) - 0.3])
     return apply_layout(figure, translate, x=translate(N_("change on a strike day, %")), height=130 + 60 * len(table))
 
@@ -314,20 +315,14 @@ def _draw_band(
     fill: str = BAND_COLOUR,
     pattern: dict[str, object] | None = None,
 ) -> None:
+    edges = (to_float32(edge.to_numpy(np.float64)) for edge in (low, high))
+    x, y = outline_band(times.to_numpy(), *edges)
     figure.add_scatter(
-        x=times,
-        y=to_float32(high.to_numpy(np.float64)),
+        x=x,
+        y=y,
         mode="lines",
         line={"width": 0},
-        showlegend=False,
-        hoverinfo="skip",
-    )
-    figure.add_scatter(
-        x=times,
-        y=to_float32(low.to_numpy(np.float64)),
-        mode="lines",
-        line={"width": 0},
-        fill="tonexty",
+        fill="toself",
         fillcolor=fill,
         fillpattern=pattern,
         name=name,

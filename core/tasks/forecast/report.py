@@ -139,7 +139,7 @@ def _describe_alarm_rate(forecast: Forecast) -> tuple[Message, ...]:
     return (
         Message(
             N_(
-                "Alarms: {outside} of {judged} judged periods are outside their interval ({rate}; promised {promised}, "
+                "Alarms: {outside} of {judged} judged periods are outside their interval ({rate}; expected {promised}, "
                 "by chance {low} to {high})."
             ),
             {

@@ -38,6 +38,7 @@ from core.tasks.forecast.measured_periods import judge_measured_periods
 from core.tasks.forecast.notes import list_level_cautions, list_notes
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.scenarios import (
+    add_up_forecast,
     build_forecast_rows,
     compute_response_curve,
     estimate_strike_effects,
@@ -274,7 +275,11 @@ def _save_result(run: Run, result: Forecast) -> None:
     run.add_result(result, TASK, result.to_frame())
     run.params |= {f"calibration_{name}": value for name, value in result.calibration.items()}
     has_forecast = result.rows["forecast"].notna()
-    run.details = {"successful_predictions": int(has_forecast.sum()), "failed_predictions": int((~has_forecast).sum())}
+    run.details = {
+        "successful_predictions": int(has_forecast.sum()),
+        "failed_predictions": int((~has_forecast).sum()),
+        **add_up_forecast(result.rows["forecast"], is_averaged=run.params["aggregation"] == "mean"),
+    }
     write_csv(result.get_step_scores(), run.folder / "backtest.csv")
     write_csv(tabulate_alarms(result), run.folder / "alarms.csv")
     covariates = {

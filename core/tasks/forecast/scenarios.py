@@ -163,7 +163,8 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Wor
     model_spec, covariate_digest = source_forecast.model_spec, source_forecast.covariate_digest
     selected_rows = source_forecast.select(dataset)
     inputs = {"run": run_id, **{name: str(value) for name, value in asdict(scenario).items() if name != "tables"}}
-    with record_event("what_if", actor, workspace, **inputs):
+    details: dict[str, float] = {}
+    with record_event("what_if", actor, workspace, details, **inputs):
         series = model.select_series(selected_rows)
         until = find_covariate_end(series, model.horizon)
         tables = workspace.covariates.load(covariate_digest) if covariate_digest else []
@@ -183,10 +184,24 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Wor
                 scenario.apply(scenario_covariates, series.list_next_periods(1)[0].normalize()),
             )
         )
+        details |= add_up_forecast(changed_rows["forecast"], is_averaged=series.is_averaged)
     result = rows[["entity", "time", "step", "forecast"]].assign(low=rows[low], high=rows[high])
     return result.assign(
         changed=changed_rows["forecast"], changed_low=changed_rows[low], changed_high=changed_rows[high]
     )
+
+
+def add_up_forecast(values: pd.Series, *, is_averaged: bool) -> dict[str, float]:
+    """Return the detail of an event with the predicted consumption: the sum, or the mean of values that are averages.
+
+    Without any forecast there is no such detail.
+
+    Example:
+        >>> add_up_forecast(pd.Series([2.0, 4.0, float("nan")]), is_averaged=False)
+        {'predicted_consumption': 6.0}
+    """
+    known = values.dropna()
+    return {"predicted_consumption": float(known.mean() if is_averaged else known.sum())} if len(known) else {}
 
 
 def build_forecast_rows(model: ForecastModel, series: Panel, covariates: Covariates, quantiles: Floats) -> pd.DataFrame:
@@ -264,7 +279,7 @@ def estimate_strike_effects(series: Panel, covariates: Covariates) -> pd.DataFra
     if covariate_panel.has_temperature:
         expected = _to_series(series, predict_from_weather(series, covariate_panel, STRIKE_COLUMN))
         effects.append(
-            compute_matched_effect(amounts / expected.where(expected > 0), is_strike, N_("matched, weather removed"))
+            compute_matched_effect(amounts / expected.where(expected > 0), is_strike, "matched, weather removed")
         )
     return pd.DataFrame([asdict(effect) for effect in effects], columns=columns)
 

@@ -34,7 +34,7 @@ TASK = Task(
     metrics=(
         Metric("alarms", N_("Alarms")),
         Metric("alarm_rate", N_("Alarm rate"), "%"),
-        Metric("promised_rate", N_("Promised alarm rate"), "%"),
+        Metric("promised_rate", N_("Expected alarm rate"), "%"),
         Metric("lasting_rate", N_("Alarm rate of the means of a week"), "%"),
     ),
     promotion=PromotionMetric(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from core.messages import N_, Message
+from core.phrases import to_rare_percent
 from core.runs.card_data import CardData, build_score_histogram, to_finite
 from core.runs.card_model import CardThreshold, Picture, ScoreCard
 from core.tasks.images.comparison_result import ImageComparison
@@ -44,7 +45,7 @@ def _describe_threshold(result: ImageModelResult | ImageScores) -> CardThreshold
         spec, count, measured = result.spec, result.counts.held_out, to_finite(result.alarm_rate)
     else:
         spec, count, measured = result.model_spec, result.held_out_count, None
-    reason = Message(RATE_REASON, {"count": count, "share": result.promised_rate})
+    reason = Message(RATE_REASON, {"count": count, "share": to_rare_percent(result.promised_rate)})
     return CardThreshold(
         result.threshold, "conformal", spec.false_alarm_rate, "rows", reason, result.promised_rate, measured
     )

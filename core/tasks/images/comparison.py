@@ -41,7 +41,7 @@ def compare(
     progress = progress or Progress()
     images = load_images(spec.images, workspace)
     spec = spec.fill_defaults(images)
-    with track_run(TASK, "Comparison", spec.to_params(), images, actor, workspace) as run:
+    with track_run(TASK, N_("Comparison"), spec.to_params(), images, actor, workspace) as run:
         cells, earlier = _run_cells(spec, images, progress, workspace, actor)
         published, published_notes = list_published(images, spec.classes)
         notes = (*_list_notes(spec, cells, earlier), *published_notes)

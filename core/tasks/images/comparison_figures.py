@@ -41,13 +41,11 @@ def draw_means(comparison: ImageComparison, name: Callable[[str], str], translat
         )
     values = [*ranking["auc_roc"], *published.values()]
     if np.isfinite(comparison.line_to_beat):
-        figure.add_vline(comparison.line_to_beat, line={"color": HIGHLIGHT_COLOUR, "dash": "dash", "width": 1.5})
-        figure.add_scatter(  # a legend entry of the line
-            x=[None],
-            y=[None],
-            mode="lines",
-            name=translate(N_("reference")),
+        figure.add_vline(
+            comparison.line_to_beat,
             line={"color": HIGHLIGHT_COLOUR, "dash": "dash", "width": 1.5},
+            name=translate(N_("reference")),
+            showlegend=True,
         )
     low = max(MIN_AREA, min([*values, CHANCE + 0.2]) - 0.05) if values else MIN_AREA
     figure.update_xaxes(range=[low, 1.005], tickformat=".0%")

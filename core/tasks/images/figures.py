@@ -47,7 +47,10 @@ def draw_score_histogram(
     value = result.threshold if threshold is None else threshold
     if value is not None:
         figure.add_vline(
-            value, line={"color": NEUTRAL_COLOUR, "dash": "dash"}, annotation_text=translate(N_("threshold"))
+            value,
+            line={"color": NEUTRAL_COLOUR, "dash": "dash"},
+            name=translate(N_("threshold")),
+            annotation_text=translate(N_("threshold")),
         )
     figure.update_layout(barmode="overlay", bargap=0)
     figure.update_yaxes(tickformat=".0%")

@@ -2,6 +2,7 @@
 
 from core.actor import Actor
 from core.data.images.image_set import ImageSet
+from core.detectors.devices import list_device_params
 from core.detectors.images.image_model import ImageModel, encode_images
 from core.errors import OptionError
 from core.messages import N_
@@ -35,6 +36,7 @@ def fit_detector(
         model, result = judge_detector(spec, images, progress, with_diagnosis=True)
         progress.report(0.98, N_("Saving the model"))
         save_outcome(run, result)
+        run.params |= list_device_params(model.detector)
         example = encode_images(images.pixels[result.rows["position"].head(EXAMPLE_IMAGES)])
         save_model(run.folder / "model", model, example, libraries=LIBRARIES)
     return result, run

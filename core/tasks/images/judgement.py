@@ -74,7 +74,7 @@ def judge_detector(
     fit_seconds = time.perf_counter() - began
     progress.report(0.5, N_("Scoring the images"))
     scored = _score_parts(model, _list_parts(split, images), spec, images, progress.create_part(2, 4))
-    progress.report(0.8, N_("Looking at the embeddings"))
+    progress.report(0.8, N_("Computing the embeddings"))
     test = scored.rows[scored.rows["part"] == TEST]
     sample = draw_sample(test, MAX_POINTS if with_diagnosis else COLLAPSE_IMAGES, seed)
     embeddings = embed_sample(model.detector, images.pixels, sample)

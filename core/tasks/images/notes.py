@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+from core.detectors.devices import describe_training
 from core.detectors.images.image_model import ImageModel
 from core.messages import N_, Message
+from core.phrases import to_percent
 from core.tasks.images.model_result import ImageModelResult
 from core.tasks.images.spec import LINE_TO_BEAT
 
@@ -59,7 +61,7 @@ def _list_threshold_notes(result: ImageModelResult, threshold: Message | None) -
                 "{rate} of the normal test images are above the threshold, more than chance explains ({low} to "
                 "{high}): they differ from the held-out ones."
             ),
-            {"rate": round(rate, 4), "low": round(low, 4), "high": round(high, 4)},
+            {"rate": to_percent(rate), "low": to_percent(low), "high": to_percent(high)},
         )
 
 
@@ -76,7 +78,7 @@ def _list_training_notes(result: ImageModelResult, model: ImageModel) -> Iterato
     if spec.contamination and counts.intruders < round(spec.contamination * counts.training):
         yield Message(
             N_("The images have too few abnormal ones outside the test part for a contamination of {share}."),
-            {"share": spec.contamination},
+            {"share": to_percent(spec.contamination)},
         )
     if counts.abnormal < spec.abnormal_count:
         yield Message(
@@ -93,9 +95,4 @@ def _list_training_notes(result: ImageModelResult, model: ImageModel) -> Iterato
                 "AUC does not tell how it treats a class that it has never seen."
             )
         )
-    requested, actual = getattr(model.detector, "device", ""), getattr(model.detector, "device_", "")
-    if requested and actual and requested != actual:
-        yield Message(
-            N_("The device {requested} is missing, so the model was trained on {actual}."),
-            {"requested": requested, "actual": actual},
-        )
+    yield from describe_training(model.detector)

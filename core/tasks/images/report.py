@@ -109,11 +109,9 @@ def _describe_promise(result: ImageModelResult) -> Iterator[Message]:
         return
     low, high = result.alarm_band
     values = {"rate": to_percent(result.alarm_rate), "low": to_percent(low), "high": to_percent(high)}
-    kept = N_(
-        "{rate} of the normal test images are above the threshold; by chance {low} to {high}: the promise is kept."
-    )
+    kept = N_("{rate} of the normal test images are above the threshold; by chance {low} to {high}: the target is met.")
     broken = N_(
-        "{rate} of the normal test images are above the threshold; by chance {low} to {high}: the promise is not kept."
+        "{rate} of the normal test images are above the threshold; by chance {low} to {high}: the target is not met."
     )
     yield Message(kept if low <= result.alarm_rate <= high else broken, values)
 
@@ -127,7 +125,7 @@ def _list_warnings(result: ImageModelResult) -> Iterator[Message]:
     line, area = result.measurements.get("line_auc_roc", float("nan")), result.measurements["auc_roc"]
     if area < line:
         yield Message(
-            N_("Below the line to beat: a detector that learns nothing reaches {line}, this one {area}."),
+            N_("Below the reference: a detector that learns nothing reaches {line}, this one {area}."),
             {"line": to_percent(line, 1), "area": to_percent(area, 1)},
         )
     if not result.has_abnormal:
@@ -175,7 +173,7 @@ def _describe_scores(result: ImageScores, images: ImageSet | None) -> ReportCont
     return ReportContent(
         summary=(
             Message(
-                N_("{detector}, fitted on the class “{name}”, scored {count} images; alarms: {alarms}."),
+                N_("{detector}, trained on the class “{name}”, scored {count} images; alarms: {alarms}."),
                 {
                     "detector": _label_detector(result.model_spec.detector.name),
                     "name": result.model_spec.normal_class,
@@ -243,7 +241,7 @@ def _describe_comparison(result: ImageComparison) -> ReportContent:
                 to_percent(best["auc_roc"], 1),
                 _label_detector(str(best["detector"])),
             ),
-            KeyFigure(Message(N_("Line to beat")), to_percent(result.line_to_beat, 1), _label_detector(LINE_TO_BEAT)),
+            KeyFigure(Message(N_("Reference")), to_percent(result.line_to_beat, 1), _label_detector(LINE_TO_BEAT)),
             KeyFigure(Message(N_("Trainings")), len(result.cells), Message(N_("failed: {count}"), {"count": failed})),
         ),
         tables=(_tabulate_ranking(result),),

@@ -41,7 +41,7 @@ TASK = Task(
     metrics=(
         Metric("threshold", N_("threshold")),
         Metric("alarm_rate", N_("Alarm rate"), "%"),
-        Metric("promised_rate", N_("Promised alarm rate"), "%"),
+        Metric("promised_rate", N_("Expected alarm rate"), "%"),
         Metric("sensitivity", N_("Sensitivity"), higher_is_better=True),
         Metric("specificity", N_("Specificity"), higher_is_better=True),
         Metric("line_auc_roc", N_("AUC-ROC of nearest neighbours on pixels")),

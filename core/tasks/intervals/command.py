@@ -23,7 +23,7 @@ def check_points_path(extra: OptionValues, fields: OptionValues) -> OptionValues
     return fields
 
 
-def write_points(result: Intervals, extra: OptionValues) -> None:
+def write_points(result: Intervals, run: Run, extra: OptionValues) -> None:
     """Write the judged and future points to the file given by `--points`."""
     path: Path | None = extra.get("points")
     if path is None:

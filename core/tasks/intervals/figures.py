@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from core.array_types import Floats
+from core.figures.bands import outline_band
 from core.figures.style import (
     HIGHLIGHT_COLOUR,
     MAX_POINTS,
@@ -119,19 +120,12 @@ def _name_band(level: str, translate: Translate) -> str:
 def _draw_band(
     figure: go.Figure, rows: pd.DataFrame, columns: tuple[str, str], colour: str, name: str, floor: float | None
 ) -> None:
-    for column, is_edge in zip(columns, (True, False), strict=True):
-        figure.add_scatter(
-            x=rows["time"],
-            y=_lift(rows[column].to_numpy(np.float64), floor),
-            mode="lines",
-            line={"width": 0},
-            fill=None if is_edge else "tonexty",
-            fillcolor=colour,
-            name=name,
-            legendgroup=name,
-            showlegend=not is_edge,
-            hoverinfo="skip",
-        )
+    x, y = outline_band(
+        rows["time"].to_numpy(), *(_lift(rows[column].to_numpy(np.float64), floor) for column in columns)
+    )
+    figure.add_scatter(
+        x=x, y=y, mode="lines", line={"width": 0}, fill="toself", fillcolor=colour, name=name, hoverinfo="skip"
+    )
 
 
 def _draw_median(figure: go.Figure, rows: pd.DataFrame, floor: float | None, translate: Translate) -> None:
@@ -292,12 +286,13 @@ def _mark_phases(figure: go.Figure, view: SeriesView, translate: Translate) -> N
     for phase, start in starts.items():
         if phase not in (JUDGED, FUTURE):
             continue
-        figure.add_vline(x=start, line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1.2})
+        name = translate(PHASE_LABELS[str(phase)])
+        figure.add_vline(x=start, line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1.2}, name=name)
         figure.add_annotation(
             x=start,
             y=1,
             yref="paper",
-            text=f"{translate(PHASE_LABELS[str(phase)])} →",
+            text=f"{name} →",
             xanchor="left",
             yanchor="top",
             showarrow=False,
@@ -362,7 +357,11 @@ def draw_reliability(table: pd.DataFrame, promised: float, grouping: str, transl
         customdata=table["points"],
         hovertemplate="%{x}: %{y:.1f} % (%{customdata:,})<extra>%{fullData.name}</extra>",
     )
-    figure.add_hline(y=100 * promised, line={"color": NEUTRAL_COLOUR, "dash": "dash", "width": 1.3})
+    figure.add_hline(
+        y=100 * promised,
+        line={"color": NEUTRAL_COLOUR, "dash": "dash", "width": 1.3},
+        name=translate(N_("expected share")),
+    )
     figure.update_xaxes(type="category", automargin=True)
     figure.update_yaxes(rangemode="tozero")
     return apply_layout(figure, translate, y=translate(N_("points outside, %")), height=340)

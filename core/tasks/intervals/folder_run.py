@@ -119,6 +119,7 @@ def _save_result(run: Run, result: FolderIntervals, events: pa.Table) -> None:
         "successful_predictions": result.rows,
         "failed_predictions": result.files_skipped,
     }
-    run.anomalies_by_entity = _count_words(events["entity"])
+    points = events.group_by("entity").aggregate([("points", "sum")]).to_pylist()
+    run.anomalies_by_entity = {group["entity"]: group["points_sum"] for group in points}
     for name in (MANIFEST_FILE, SKIPPED_FILE):
         shutil.copyfile(Path(result.spec.out) / name, run.folder / name)

@@ -112,8 +112,8 @@ def _list_warnings(result: Intervals) -> Iterator[Message]:
     if result.alarm_rate > result.alarm_band[1]:
         yield Message(
             N_(
-                "More points are outside than promised. Either the period has real faults, or the forecast is too sure "
-                "of itself."
+                "More points are outside than expected. Either the period has real faults, or the forecast is too "
+                "confident."
             )
         )
 
@@ -163,6 +163,6 @@ def _list_figures(result: Intervals) -> Iterator[ReportFigure]:
     grouping = "hour" if has_times_of_day(result) else "entity"
     table = compute_reliability(result, measure, grouping)
     yield ReportFigure(
-        Message(N_("Share of points outside, beside the promised share")),
+        Message(N_("Share of points outside, beside the expected share")),
         lambda language: figures.draw_reliability(table, result.promised_rate, grouping, language.translate),
     )

@@ -154,7 +154,7 @@ def _save_result(run: Run, result: Intervals) -> None:
         "successful_predictions": int(judged["yhat"].notna().sum()),
         "failed_predictions": int(judged["yhat"].isna().sum()),
     }
-    run.anomalies_by_entity = result.events["entity"].astype(str).value_counts().to_dict()
+    run.anomalies_by_entity = judged.loc[judged["anomalous"], "entity"].astype(str).value_counts().to_dict()
 
 
 def _build_example(measures: list[MeasureData]) -> pd.DataFrame:

@@ -65,7 +65,7 @@ class JudgingSpec(Spec):
     )
     level: float = hyperparameter(
         0.95,
-        help=N_("Share of usual points that the interval promises to contain."),
+        help=N_("Share of usual points that the interval should contain."),
         label=N_("Level of the interval"),
         low=0.6,
         high=0.999,

@@ -38,7 +38,7 @@ TASK = Task(
         Metric("coverage_50", N_("Coverage of the 50 % interval"), "%"),
         Metric("coverage_ahead", N_("Coverage at the full horizon"), "%"),
         Metric("alarm_rate", N_("Alarm rate"), "%"),
-        Metric("promised_rate", N_("Promised alarm rate"), "%"),
+        Metric("promised_rate", N_("Expected alarm rate"), "%"),
         Metric("skill", N_("Skill against seasonal naive"), higher_is_better=True),
     ),
     promotion=PromotionMetric(

@@ -1,6 +1,7 @@
 """Run card of the sequences task."""
 
 from core.messages import N_, Message
+from core.phrases import to_rare_percent
 from core.runs.card_data import (
     CHOICE_REASONS,
     NO_LABELS_NOTE,
@@ -83,4 +84,4 @@ def _explain_threshold(detection: SequenceDetection) -> Message:
                 "new rows is usually lower."
             )
         )
-    return Message(TAIL_REASON if spec.threshold == "pot" else SHARE_REASON, {"share": spec.amount})
+    return Message(TAIL_REASON if spec.threshold == "pot" else SHARE_REASON, {"share": to_rare_percent(spec.amount)})

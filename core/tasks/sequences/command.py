@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.dataset import Dataset
+from core.detectors.devices import CPU, check_device
 from core.detectors.sequence_model import CALIBRATION_SHARE
 from core.errors import OptionError
 from core.exports import write_csv
@@ -14,11 +15,15 @@ from core.runs.tracked_run import Run
 from core.spec.command_line import CommandOptions, ExtraOption, OptionValues, to_word
 from core.spec.hyperparameters import build_from_settings, get_hyperparameters, get_params
 from core.spec.metric import SCORE_CARD_METRICS
+from core.spec.spec import ApplySpec, PartSpec
+from core.tasks.sequences import predecessor
 from core.tasks.sequences.result import SequenceDetection
+from core.tasks.sequences.scores_files import SCORES_FILE, name_scores_files, write_scores_files
 from core.tasks.sequences.spec import FAST_DETECTORS, PER_1000_ROWS, SequenceSpec, list_detectors
 from core.tasks.sequences.split import build_training_mask
 
 MAX_EVENTS = 10
+MAX_SHOWN_FILES = 5
 FOLDER_DETECTOR, DEFAULT_DETECTOR = "sgmvrnn", FAST_DETECTORS[0]
 DAY_S = 86_400.0
 EPOCH_SETTINGS = {"steps", "batch_size", "seconds"}
@@ -39,8 +44,17 @@ THRESHOLD_OPTIONS = {
 # ---- options --------------------------------------------------------------------------------------------------------
 
 
+def list_data_paths(extra: OptionValues) -> list[Path]:
+    """Return the path given by `--dataset_path`."""
+    return [extra["dataset_path"]] if "dataset_path" in extra else []
+
+
 def read_options(extra: OptionValues, fields: OptionValues) -> OptionValues:
-    """Return the fields, updated with the values of the options. Raises OptionError for several thresholds."""
+    """Return the fields, updated with the values of the options.
+
+    Raises OptionError for several thresholds and for an unknown device.
+    """
+    check_device(extra.get("device", CPU))
     return {**fields, **_read_threshold(extra, fields), **_read_detector(extra, fields)}
 
 
@@ -50,6 +64,8 @@ def list_remarks(spec: SequenceSpec, dataset: Dataset, extra: OptionValues) -> I
     for option, value in _list_settings(extra).items():
         if not _find_setting(option, settings):
             yield f"{name} has no setting {option}: {value} is left out"
+    yield from predecessor.list_ignored_options(extra, is_training=True)
+    yield from _list_entity_files(spec, dataset, extra.get("scores_file"))
     if (epochs := extra.get("epochs")) is None:
         return
     if not settings.keys() >= EPOCH_SETTINGS:
@@ -74,19 +90,60 @@ def adjust_spec(spec: SequenceSpec, dataset: Dataset, extra: OptionValues) -> Se
     return replace(spec, detector=detector)
 
 
-def write_curves(detection: SequenceDetection, extra: OptionValues) -> None:
-    """Write the training curves into the folder given by `--log_path`."""
+def write_training_files(detection: SequenceDetection, run: Run, extra: OptionValues) -> None:
+    """Write the training curves, the id of the run and the scores to the paths that the options give."""
     if (folder := extra.get("log_path")) is not None:
         folder.mkdir(parents=True, exist_ok=True)
         write_csv(detection.curves, folder / "training.csv", extra["csv_format"])
-
-
-def write_scores(detection: SequenceDetection, extra: OptionValues) -> None:
-    """Write the scores in the format of the original SGmVRNN to the file given by `--scores-file`."""
+    predecessor.save_run(extra, run.id)
     if "scores_file" in extra:
-        detection.write_likelihoods(extra["scores_file"])
+        write_scores_files(detection, extra["scores_file"])
 
 
+def read_score_options(extra: OptionValues, fields: OptionValues) -> OptionValues:
+    """Return the fields, with the model of `--checkpoints_path` unless one is given. Raises OptionError without it."""
+    model = fields.get("model") or predecessor.load_run_id(extra)
+    return {**fields, "model": model} if model else fields
+
+
+def list_score_remarks(spec: ApplySpec, dataset: Dataset, extra: OptionValues) -> Iterator[str]:
+    """Yield options that change nothing, and the files of the scores of several entities."""
+    yield from predecessor.list_ignored_options(extra, is_training=False)
+    for path in _list_scores_paths(extra):
+        yield from _list_entity_files(spec, dataset, path)
+
+
+def check_score_columns(spec: ApplySpec, dataset: Dataset, extra: OptionValues) -> ApplySpec:
+    """Return the spec. Raises OptionError if the dataset does not have the number of columns given by `--n`."""
+    _check_columns(dataset, extra.get("n"))
+    return spec
+
+
+def write_scores(detection: SequenceDetection, run: Run, extra: OptionValues) -> None:
+    """Write the scores to the file given by `--scores-file`, and into the folder given by `--log_path`."""
+    for path in _list_scores_paths(extra):
+        write_scores_files(detection, path)
+
+
+def _list_scores_paths(extra: OptionValues) -> list[Path]:
+    paths = [extra.get("scores_file"), extra["log_path"] / SCORES_FILE if "log_path" in extra else None]
+    return [path for path in paths if path is not None]
+
+
+def _list_entity_files(spec: PartSpec, dataset: Dataset, path: Path | None) -> Iterator[str]:
+    """Yield the names of the files of scores if there are several instead of `path`."""
+    if path is not None and len(entities := spec.select(dataset).entities) > 1:
+        names = list(name_scores_files(entities, path.name).values())
+        shown = ", ".join(names[:MAX_SHOWN_FILES]) + (" …" if len(names) > MAX_SHOWN_FILES else "")
+        yield f"one file of scores per entity: {shown}"
+
+
+SCORES_OPTION = ExtraOption(
+    "scores_file",
+    Path,
+    "File for one line timestamp,loglik,Normaly|Anomaly per window, for its last row; Anomaly is above the threshold. "
+    "Several entities have a file each, with the entity in its name.",
+)
 TRAIN_OPTIONS = CommandOptions(
     options=(
         ExtraOption(
@@ -102,32 +159,26 @@ TRAIN_OPTIONS = CommandOptions(
         ExtraOption("contamination", float, "Share of rows to flag, above 0 and at most 0.5."),
         ExtraOption("best_f1", bool, "Best-F1 threshold for the labels (oracle)."),
         ExtraOption("seed", int, "Seed of the detector."),
-        ExtraOption(
-            "dataset_path",
-            Path,
-            f"File, or folder of files, instead of FILE; the detector is then {FOLDER_DETECTOR} unless one is named.",
-            flag="--dataset_path",
-        ),
-        ExtraOption("gpu_id", int, "Train on this CUDA device.", flag="--gpu_id"),
-        ExtraOption("log_path", Path, "Folder for the training curves (training.csv).", flag="--log_path"),
-        ExtraOption(
-            "checkpoints_path", Path, "Folder for checkpoints. Training resumes from them.", flag="--checkpoints_path"
-        ),
-        ExtraOption("epochs", int, "Number of passes over the training rows.", flag="--epochs"),
-        ExtraOption("batch_size", int, "Number of windows per step.", flag="--batch_size"),
-        ExtraOption("n", int, "Number of columns. An error is raised if the data have another number.", flag="--n"),
+        ExtraOption("device", str, "Device of the training: cpu, cuda, cuda:1 or mps. The CPU replaces a missing one."),
+        SCORES_OPTION,
+        *predecessor.TRAIN_OPTIONS,
     ),
     to_fields=read_options,
     remarks=list_remarks,
     adjust=adjust_spec,
-    finish=write_curves,
+    finish=write_training_files,
     checkpoints=lambda extra: extra.get("checkpoints_path"),
-    files=lambda extra: [extra["dataset_path"]] if "dataset_path" in extra else [],
+    files=list_data_paths,
     optional_files=True,
 )
 SCORE_OPTIONS = CommandOptions(
-    options=(ExtraOption("scores_file", Path, "File for one line timestamp,loglik,Normaly|Anomaly per row."),),
+    options=(SCORES_OPTION, *predecessor.SCORE_OPTIONS),
+    to_fields=read_score_options,
+    remarks=list_score_remarks,
+    adjust=check_score_columns,
     finish=write_scores,
+    files=list_data_paths,
+    optional_files=True,
 )
 
 
@@ -161,8 +212,8 @@ def _read_detector(extra: OptionValues, fields: OptionValues) -> OptionValues:
 
 def _list_settings(extra: OptionValues) -> OptionValues:
     """Return the options that are settings of detectors."""
-    settings = {name: extra[name] for name in ("seed", "batch_size") if name in extra}
-    return settings | ({"device": f"cuda:{extra['gpu_id']}"} if "gpu_id" in extra else {})
+    own_settings = {name: extra[name] for name in ("seed", "device") if name in extra}
+    return predecessor.list_settings(extra) | own_settings
 
 
 def _find_setting(option: str, accepted: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from core.data.ingest.number_parsing import MAX_MAGNITUDE
 from core.data.ingest.readers.npz import read_npz
 from core.data.root_causes import read_root_causes
 from core.detectors.base import SequenceDetector, SequenceScores
+from core.detectors.devices import describe_training
 from core.detectors.scaling import SCALING_METHODS, Scaling, ScalingMethod
 from core.detectors.sequences.mean_distance import MeanDistance
 from core.detectors.sequences.moving_mean import MovingMean
@@ -201,7 +202,7 @@ def evaluate_file(
         "scaling": scaling,
         "seed": seed,
         **sizes,
-        **_to_json(evaluation),
+        **_to_json(evaluation, describe_training(detector)),
     }
 
 
@@ -278,7 +279,7 @@ def _write_scores(scores: Floats, target: Path, csv_format: CsvFormat) -> None:
     write_csv(pd.DataFrame({"row": np.arange(len(scores)), "score": scores}), target, csv_format)
 
 
-def _to_json(evaluation: Evaluation) -> dict[str, Any]:
+def _to_json(evaluation: Evaluation, training_notes: Iterable[Message]) -> dict[str, Any]:
     return {
         "labels": "injected" if evaluation.injected_count else "given",
         "metrics": _nan_to_none(evaluation.metrics),
@@ -288,7 +289,7 @@ def _to_json(evaluation: Evaluation) -> dict[str, Any]:
         "fit_seconds": evaluation.fit_seconds,
         "score_seconds": evaluation.score_seconds,
         "rows_per_second": evaluation.rows_per_second,
-        "notes": [str(note) for note in evaluation.notes],
+        "notes": [str(note) for note in (*evaluation.notes, *training_notes)],
     }
 
 

@@ -13,7 +13,6 @@ from core.data.dataset import DataSummary
 from core.evaluation.alarm_rates import convert_rate_to_alarms
 from core.evaluation.events import MAX_GAP_ROWS
 from core.evaluation.threshold_views import ScoredRows
-from core.exports import write_likelihoods
 from core.messages import Message
 from core.runs.result import Result
 from core.spec.spec import ApplySpec, ThresholdSpec
@@ -191,16 +190,6 @@ class SequenceDetection(Result):
         table = self.events.assign(entity=self.events["entity"].astype(str), severity=words)
         table.insert(0, "event", np.arange(1, len(table) + 1))
         return table.drop(columns=["first", "last"])
-
-    def write_likelihoods(self, target: Path) -> None:
-        """Write a line `timestamp,loglik,Normaly|Anomaly` per test row, as the original SGmVRNN does.
-
-        The word is the label of the row, or without labels the flag of this detection. The spelling `Normaly` is the
-        original's.
-        """
-        test_rows = self.test_rows
-        words = test_rows["label"] if self.is_labelled else test_rows["anomaly"]
-        write_likelihoods(test_rows["time"], test_rows["score"].astype(float), words, target, original=True)
 
     def select_rows(self, entity: str) -> pd.DataFrame:
         """Return the rows of one entity in chronological order."""

@@ -13,6 +13,7 @@ from core.actor import Actor
 from core.array_types import Floats
 from core.data.dataset import Dataset
 from core.data.series import split_by_entity
+from core.detectors.devices import describe_training, list_device_params
 from core.detectors.scaling import Scaling
 from core.detectors.sequence_model import CALIBRATION_SHARE, SequenceModel
 from core.detectors.training import HELD_OUT_CURVE
@@ -29,6 +30,7 @@ from core.evaluation.thresholds import (
     fit_pot_threshold,
 )
 from core.messages import N_, Message
+from core.phrases import to_rare_percent
 from core.progress import Progress
 from core.runs.lineage import describe_range
 from core.runs.model_files import load_model, save_model
@@ -36,7 +38,6 @@ from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
 from core.runs.tracked_run import MAX_EXPORTED_ROWS, Run, track_run
 from core.spec.spec import ApplySpec, ThresholdSpec
-from core.tasks.sequences import figures
 from core.tasks.sequences.evaluation import VUS_WINDOW_ROWS, compute_baseline_metrics
 from core.tasks.sequences.events import build_tables
 from core.tasks.sequences.result import SequenceDetection
@@ -49,7 +50,7 @@ TASK = "sequences"
 EXAMPLE_ROWS = 40
 MODEL_LIBRARIES = ("torch",)
 SEED = 0  # of the random baseline
-SCORING_STAGE, FINISHING_STAGE = N_("Scoring every row"), N_("Building events and figures, saving the run")
+SCORING_STAGE, FINISHING_STAGE = N_("Scoring every row"), N_("Building events, saving the run")
 
 
 def train(
@@ -69,6 +70,7 @@ def train(
         run.params |= describe_range("fit", part.time[train_mask]) | describe_range("test", part.time[~train_mask])
         progress.report(0.0, N_("Training the detector"))
         model.fit(part.take_rows(train_mask), progress.create_part(0, 2))
+        run.params |= list_device_params(model.detector)
         progress.report(0.5, SCORING_STAGE)
         scores = _score_rows(model, part, train_mask)
         threshold = _choose_threshold(spec, scores)
@@ -77,6 +79,7 @@ def train(
             scores, threshold = _adapt(scores, threshold, spec.compute_target_rate(part))
         progress.report(0.9, FINISHING_STAGE)
         detection = _build_result(spec, spec, dataset, scores, threshold, spec.per, _collect_curves(progress))
+        detection = replace(detection, notes=(*detection.notes, *describe_training(model.detector)))
         _save_result(run, detection)
         run.metrics |= _measure_planted_recall(model, part, train_mask)
         _save_model(run, model, part)
@@ -228,10 +231,10 @@ def _adapt(scores: _ScoringOutput, threshold: Threshold, rate: float) -> tuple[_
                 series_scores.score[is_test], usual, threshold.value, rate
             )
     note = N_(
-        "The threshold begins at {value} and follows the scores, so that over a long time the share {chance} of the "
-        "rows is flagged."
+        "The threshold begins at {value} and follows the scores, so that over a long time {chance} of the rows are "
+        "flagged."
     )
-    values = {"value": float(f"{threshold.value:.4g}"), "chance": float(f"{rate:.3g}")}
+    values = {"value": float(f"{threshold.value:.4g}"), "chance": to_rare_percent(rate)}
     adapted = replace(threshold, method="adaptive", target_rate=rate, note=Message(note, values))
     return replace(scores, scored_dataset=replace(scored_dataset, limits=limits)), adapted
 
@@ -367,7 +370,7 @@ def _measure_planted_recall(model: SequenceModel, part: Dataset, train_mask: NDA
 
 
 def _save_result(run: Run, detection: SequenceDetection) -> None:
-    """Save the result, the event details and the timeline of the first entity with the run."""
+    """Save the result and the event details with the run."""
     run.add_result(detection, "events", detection.build_event_table().head(MAX_EXPORTED_ROWS))
     run.details = {
         "anomalies_count": int(run.metrics["anomalies"]),
@@ -376,8 +379,6 @@ def _save_result(run: Run, detection: SequenceDetection) -> None:
     }
     anomalies = detection.rows[detection.rows["anomaly"]]
     run.anomalies_by_entity = anomalies["entity"].astype(str).value_counts().to_dict()
-    timeline = figures.draw_timeline(detection, str(detection.rows["entity"].iloc[0]))
-    timeline.write_html(run.folder / "timeline.html", include_plotlyjs="cdn")
 
 
 def _save_model(run: Run, model: SequenceModel, part: Dataset) -> None:

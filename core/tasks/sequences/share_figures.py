@@ -10,7 +10,11 @@ from core.tasks.sequences.figures import align_time_axis, compute_half_interval,
 from core.tasks.sequences.result import SequenceDetection
 
 MODE_SCALE = ((0.0, "rgba(0, 114, 178, 0.03)"), (1.0, "#0072B2"))
-MAX_COLUMNS = 60  # maximum of columns in the heat map: those with the largest shares
+MAX_COLUMNS = (
+    60  # maximum of columns in the heat map: those with the largest shares; the times of a profile are all shown
+)
+ROW_HEIGHT_PX, TIME_HEIGHT_PX = 16, 6  # of a column, and of a time of the day
+NAMED_TIMES = 8  # of a profile, on its axis
 FULL_COLOUR_QUANTILE = 0.995  # quantile of the cells that gets the deepest colour
 
 
@@ -18,7 +22,8 @@ def draw_shares(detection: SequenceDetection, entity: str, translate: Translate 
     """Draw the largest share of every column over time; the top 0.5 % of the cells have the deepest colour."""
     table = _select_entity(detection.shares, entity)
     values = np.maximum(table.drop(columns=["entity", "time"]).to_numpy(dtype=np.float32).T, 0)
-    top_columns = np.sort(np.argsort(-values.max(axis=1), kind="stable")[:MAX_COLUMNS])
+    count = len(values) if detection.data.profile else MAX_COLUMNS
+    top_columns = np.sort(np.argsort(-values.max(axis=1), kind="stable")[:count])
     names = [detection.data.columns[column] for column in top_columns]
     colour_bar = {
         "thickness": 10,
@@ -29,6 +34,7 @@ def draw_shares(detection: SequenceDetection, entity: str, translate: Translate 
         "xanchor": "right",
         "len": 0.4,
         "title": {"text": translate(N_("share")), "side": "right"},
+        "tickformat": ".0%",
     }
     figure = go.Figure(
         go.Heatmap(
@@ -39,13 +45,13 @@ def draw_shares(detection: SequenceDetection, entity: str, translate: Translate 
             zmin=0,
             zmax=max(float(np.quantile(values, FULL_COLOUR_QUANTILE)), 1e-9),
             colorbar=colour_bar,
-            hovertemplate="%{y}<br>%{x}<br>%{z:.3g}<extra></extra>",
+            hovertemplate="%{y}<br>%{x}<br>%{z:.1%}<extra></extra>",
         )
     )
-    figure = align_time_axis(apply_layout(figure, translate, height=148 + 16 * len(names)), detection, entity)
-    return _label_rows(
-        figure.update_layout(margin={"t": 56}), names
-    )  # colour bar above the plot, so that the plot keeps its full width
+    height = 148 + (TIME_HEIGHT_PX if detection.data.profile else ROW_HEIGHT_PX) * len(names)
+    figure = align_time_axis(apply_layout(figure, translate, height=height), detection, entity)
+    figure.update_layout(margin={"t": 56})  # colour bar above the plot, so that the plot keeps its full width
+    return _label_rows(figure, names[:: -(-len(names) // NAMED_TIMES)] if detection.data.profile else names)
 
 
 def draw_modes(detection: SequenceDetection, entity: str, translate: Translate = str) -> go.Figure:
@@ -72,7 +78,7 @@ def draw_modes(detection: SequenceDetection, entity: str, translate: Translate =
 
 
 def _label_rows(figure: go.Figure, names: list[str]) -> go.Figure:
-    """Write the name of every row next to it, shortened if too long."""
+    """Write names next to their rows, shortened if too long."""
     return figure.update_yaxes(
         type="category", autorange="reversed", tickvals=names, ticktext=[shorten_name(name) for name in names]
     )

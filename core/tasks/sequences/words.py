@@ -4,6 +4,7 @@ All functions return messages, so that pages translate them and format their num
 """
 
 import math
+import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ Event = Mapping[Hashable, Any]  # columns of one row of `SequenceDetection.event
 
 LASTING_CHANGE = "lasting change"
 NO_TEXT = "–"
+NUMBER = r"-?\d[\d.]*(?:e[+-]\d+)?"
+RANGE = re.compile(rf"(?<= )({NUMBER}) … ({NUMBER})(?=, |$)")
 
 
 def describe_event(detection: SequenceDetection, number: int) -> tuple[Message, ...]:
@@ -29,7 +32,7 @@ def describe_event(detection: SequenceDetection, number: int) -> tuple[Message, 
         return (*sentences, Message(change))
     if event["unflagged_by"] in ("one column", "several columns"):
         template = N_("It would not have been flagged with **{ranges}**.")
-        sentences.append(Message(template, {"ranges": str(event["unflagged"])}))
+        sentences.append(Message(template, {"ranges": parse_ranges(str(event["unflagged"]))}))
     elif event["unflagged_by"] == "no column":
         sentences.append(
             Message(
@@ -56,6 +59,23 @@ def _describe_values(detection: SequenceDetection, event: Event) -> Message:
         measured = Message("{value} {unit}", {"value": measured, "unit": detection.data.unit})
     values = {"column": str(event["column"]), "measured": measured, "usual": describe_usual(event)}
     return Message(template, values)
+
+
+def parse_ranges(text: str) -> Message:
+    """Return ranges of columns as a message, so that their numbers follow the language of the reader.
+
+    Example:
+        >>> message = parse_ranges("latency 0.22 … 0.404, errors 0 … 1234.5")
+        >>> message.render(lambda text: text, lambda value: str(value).replace(".", ","))
+        'latency 0,22 … 0,404, errors 0,0 … 1234,5'
+    """
+    template, values, end = "", dict[str, object](), 0
+    for number, match in enumerate(RANGE.finditer(text)):
+        template += f"{{text{number}}}{{low{number}}} … {{high{number}}}"
+        values |= {f"text{number}": text[end : match.start()]}
+        values |= {f"low{number}": float(match[1]), f"high{number}": float(match[2])}
+        end = match.end()
+    return Message(template + "{rest}", values | {"rest": text[end:]})
 
 
 def describe_usual(event: Event) -> object:

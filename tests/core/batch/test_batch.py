@@ -4,8 +4,6 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -40,12 +38,12 @@ from core.runs.card import build_run_card
 from core.runs.model_files import list_trusted_types, save_model
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import track_run
-from core.settings import ROOT
 from core.spec.codec import encode
 from core.spec.task import run_job
 from core.tasks.batch.run import load_batch_result, score_files
 from core.tasks.batch.spec import BatchApplySpec, BatchSpec, list_detectors
 from core.workspace import Workspace
+from tests.support.command_server import get_command_server
 from tests.support.commands import read_json_output, run_vigie
 from tests.support.netmob_samples import make_traffic, write_official_files, write_tile_files
 from tests.support.slow_detector import SlowDetector, fit_model, prepare_job, run_batch_job, score_slowly
@@ -416,8 +414,8 @@ def test_batch_that_kills_workers_is_skipped(files: Path, tmp_path: Path) -> Non
 
 def test_batch_resumes_after_killed_process(files: Path, tmp_path: Path) -> None:
     out, log = tmp_path / "out", tmp_path / "log"
-    command = [sys.executable, "-m", "tests.support.slow_detector", str(files), str(out), str(log)]
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    arguments = map(str, (files, out, log))
+    process = get_command_server().start("tests.support.slow_detector", *arguments, environment=os.environ)
     deadline = time.monotonic() + 60
     while len(list(out.glob("part=*/scores.parquet"))) < 4:
         assert time.monotonic() < deadline
@@ -552,6 +550,10 @@ def test_batch_fits_one_model_per_group(tiles: Path, tmp_path: Path, workspace: 
     result, run = score_files(spec, workspace=workspace, actor=ALICE)
     assert (result.series, result.batches) == (19, 2)
     assert len(list((tmp_path / "out" / "models").glob("*.skops"))) == 2
+    scores, details = read_scores(tmp_path / "out"), workspace.events.read_events()[-1].details
+    counts = {entity.entity: entity.count for entity in details.anomalies_by_entity or ()}
+    assert counts == scores.loc[scores["anomaly"], "entity"].astype(str).value_counts().to_dict()
+    assert sum(counts.values()) == result.anomalies > 0
     record = load_run(run.id, workspace).record
     assert record.experiment == "batch"
     assert record.tags["dataset.digest"] == Folder.parse(tiles).build_inventory().digest

@@ -30,7 +30,9 @@ def test_events_are_bands_over_all_panels_and_one_strip_a_kind(panels: int) -> N
     added = figure.layout.shapes[-5:]
     assert len(figure.layout.shapes) >= 6  # the shapes of the figure stay
     assert {(shape.yref, shape.y0, shape.y1, shape.layer) for shape in added} == {("paper", 0, 1, "below")}
-    assert [trace.name for trace in figure.data[panels:]] == ["public holiday", "note"]
+    drawn = [(trace.name, trace.mode) for trace in figure.data[panels:]]
+    assert drawn == [(name, mode) for name in ("public holiday", "note") for mode in ("lines", "markers")]
+    assert [len(trace.x) for trace in figure.data[panels:] if trace.mode == "markers"] == [3, 2]
     assert {trace.yaxis for trace in figure.data[panels:]} == {"y99"}
     json.loads(figure.to_json())
 

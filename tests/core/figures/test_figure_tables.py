@@ -1,6 +1,8 @@
 """A figure as a table and in words: the numbers that are drawn, whatever draws them."""
 
+import ast
 import io
+import json
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from core.figures.annotations import draw_events
 from core.figures.repairs import draw_repair
 from core.figures.tables import describe_figure, tabulate_figure
 from core.glossary.terms import TERMS
+from core.settings import ROOT
 
 DAYS = pd.date_range("2024-05-01", periods=5)
 
@@ -78,7 +81,11 @@ def test_series_over_other_places_stand_one_under_another() -> None:
     table = tabulate_figure(figure)
     assert list(table) == ["Series name", "x", "Value"]
     assert table.loc[table["Series name"] == "threshold", ["x", "Value"]].isna().to_numpy().tolist() == [[False, True]]
-    assert describe(figure)[-1] == "Values: 10 to 40, the highest at 4."
+    assert describe(figure) == [
+        "Shown: a, b.",
+        "Values: 10 to 40, the highest at 4.",
+        "The line “threshold” is at 2.5.",
+    ]
 
 
 @pytest.mark.parametrize("is_high_first", [True, False])
@@ -104,9 +111,61 @@ def test_lying_bars_with_intervals_have_names_as_places() -> None:
     figure.add_scatter(x=[0.6, 0.6], y=[0, 1], mode="lines", name="reference")
     figure.update_xaxes(title={"text": "area"})
     table = tabulate_figure(figure)
-    assert table.to_dict("list")["area"] == [0.5, 0.7, 0.4, 0.5, 0.6, 0.9, 0.6]
-    assert table["Group"].tolist() == ["b", "a", "b", "a", "b", "a", ""]
-    assert describe(figure)[-1] == "area: 0.5 to 0.7, the highest at a."
+    assert table.to_dict("list") == {
+        "Group": ["b", "a"],
+        "AUC (area)": [0.5, 0.7],
+        "AUC, lower edge (area)": [0.4, 0.5],
+        "AUC, upper edge (area)": [0.6, 0.9],
+        "reference (area)": [0.6, 0.6],
+    }
+    assert describe(figure)[1:] == ["area: 0.5 to 0.7, the highest at a.", "The line “reference” is at 0.6."]
+
+
+def test_lines_across_figure_are_told() -> None:
+    figure = go.Figure(go.Scatter(x=DAYS, y=[4, 5, 2, 1, 0], name="measured"))
+    figure.add_hline(y=4.5, name="threshold")
+    figure.add_vline(x=DAYS[1], name="start")
+    figure.add_vline(x=DAYS[4] + pd.Timedelta(days=1), name="end")
+    figure.add_hline(y=0)  # decoration
+    figure.add_vrect(x0=DAYS[0], x1=DAYS[2], name="shade")
+    figure = go.Figure(json.loads(figure.to_json()))  # as it is kept for other sessions
+    figure.data[0].x = DAYS
+    table = tabulate_figure(figure)
+    assert list(table) == ["Time", "measured", "threshold", "Marked place"]
+    assert table["threshold"].tolist() == [4.5] * 6
+    assert dict(zip(table["Time"], table["Marked place"], strict=True))[DAYS[1]] == "start"
+    assert table.iloc[-1].dropna().tolist() == [DAYS[4] + pd.Timedelta(days=1), 4.5, "end"]
+    assert describe(figure)[0] == "Shown: measured."
+    assert describe(figure)[3:] == [
+        "The line “threshold” is at 4.5.",
+        "The line “start” is at 2024-05-02 00:00:00.",
+        "The line “end” is at 2024-05-06 00:00:00.",
+    ]
+
+
+def test_line_across_panel_names_it_and_keeps_its_value_below_other_series() -> None:
+    figure = make_subplots(rows=1, cols=2, subplot_titles=["inertia", "silhouette"])
+    for column, places in ((1, [2, 3, 4]), (2, [12, 13, 14])):
+        figure.add_scatter(x=places, y=[3, 2, 1], row=1, col=column)
+    figure.add_vline(x=13, name="best", row=1, col=2)
+    figure.add_hline(y=1.5, name="least", row=1, col=1)
+    lines = tabulate_figure(figure).iloc[6:].to_dict("list")
+    assert lines["Series name"] == ["silhouette: best", "inertia: least"]
+    assert np.array_equal(lines["x"], [13, np.nan], equal_nan=True)
+    assert np.array_equal(lines["Value"], [np.nan, 1.5], equal_nan=True)
+    assert describe(figure)[1:] == ["The line “silhouette: best” is at 13.", "The line “inertia: least” is at 1.5."]
+
+
+def test_code_names_lines_across_figures() -> None:
+    """A line without a name is in no table."""
+    calls = {
+        f"{path.relative_to(ROOT)}:{call.lineno}": call
+        for path in (ROOT / "core").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith((".add_hline", ".add_vline"))
+    }
+    assert calls
+    assert not [place for place, call in calls.items() if "name" not in {word.arg for word in call.keywords}]
 
 
 def test_panels_name_their_series() -> None:

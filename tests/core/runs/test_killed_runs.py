@@ -1,7 +1,5 @@
 """Runs of killed processes: whatever the step at which the process dies, runs and events agree."""
 
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,13 +9,13 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.outbox import deliver
 from core.runs.tracked_run import track_run
-from core.settings import ROOT
 from core.storage.events.log import Event, EventLog
 from core.storage.events.run_events import write_run_events
 from core.workspace import Workspace
 from mlflow_utils.run_record import Record
 from mlflow_utils.runs import list_latest_runs
 from tests.conftest import find_free_port
+from tests.support.commands import run_module
 
 CORE_FILES = ("core/runs/tracked_run.py", "core/storage/events/run_events.py", "core/storage/events/log.py")
 SPOOL_FILES = ("mlflow_utils/spool.py",)
@@ -26,8 +24,7 @@ TRACKING_FILES = ("mlflow_utils/tracking.py",)
 
 def kill_at_every_step(workspace: Workspace, uri: str, stride: int, *files: str) -> int:
     """Kill runs at every `stride`-th step in the files; return the number of started processes."""
-    command = [sys.executable, "-m", "tests.support.killed_runs", str(workspace.folder), uri, str(stride), *files]
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    process = run_module("tests.support.killed_runs", workspace.folder, uri, stride, *files)
     assert process.returncode == 0, process.stderr
     return int(process.stdout)
 

@@ -15,8 +15,10 @@ from core.settings import ROOT
 from mlflow_utils.model_code import collect_code, extend_packages, find_distributions, pin_distributions
 
 PROGRAM = """
-import json, os, sys, importlib
-import pandas, scipy.stats, sklearn.ensemble, skops.io
+import json, os, sys, importlib, warnings
+warnings.simplefilter("ignore")
+for name in json.loads(sys.argv[1]):  # once, and not in each fork
+    importlib.import_module(name)
 failures = {}
 for name, folder in json.loads(sys.stdin.read()).items():
     read, write = os.pipe()
@@ -40,6 +42,7 @@ for name, folder in json.loads(sys.stdin.read()).items():
 print(json.dumps(failures))
 """
 """Program that imports each class in a fork of its own, from the folder with its code."""
+LIBRARIES = ("pandas", "scipy.stats", "sklearn.ensemble", "skops.io", "torch")
 
 
 def test_every_model_class_is_importable_from_its_code(tmp_path: Path) -> None:
@@ -53,7 +56,7 @@ def test_every_model_class_is_importable_from_its_code(tmp_path: Path) -> None:
         folders[name] = str(tmp_path / str(number))
     assert len(folders) > 30
     process = subprocess.run(
-        [sys.executable, "-I", "-c", PROGRAM],
+        [sys.executable, "-I", "-c", PROGRAM, json.dumps(LIBRARIES)],
         input=json.dumps(folders),
         cwd=tmp_path,
         capture_output=True,
@@ -84,7 +87,7 @@ def test_lazy_imports_of_readers_are_no_requirement() -> None:
 
 def test_distributions_are_pinned_without_local_part(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_distributions(["sklearn", "json", "not_installed"]) == ("scikit-learn",)
-    monkeypatch.setattr("mlflow_utils.model_code.version", lambda name: "2.9.1+cpu")
+    monkeypatch.setattr("mlflow_utils.model_code.read_version", lambda name: "2.9.1+cpu")
     assert pin_distributions(["torch", "torch"]) == ["torch==2.9.1"]
 
 

@@ -18,6 +18,7 @@ from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.tasks.clusters.run import cluster
 from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
 from core.workspace import Workspace
+from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import Tracking
 from tests.conftest import find_free_port
 
@@ -63,3 +64,29 @@ def test_recent_results_survive_damaged_run_and_silent_mlflow(workspace: Workspa
     recent = find_recent_results("", "bob", replace(workspace, tracking=silent))
     assert [result.record.id for result in recent.results] == [run.id]
     assert recent.is_partial
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_search_finds_oldest_run_among_many(workspace: Workspace, is_silent: bool) -> None:
+    """Each word may stand in the name, a file, the user or the label of the task, in any run of the store."""
+    spool = workspace.tracking.spool
+    for number in range(60):
+        is_rare = number == 0
+        tags = {"user": "zoé" if is_rare else "anna", "dataset.files": "winter_é.csv" if is_rare else "gas.csv"}
+        record = Record("anomalies", f"run {number}", status="completed", started_ms=number + 1, tags=tags)
+        spool.save_run(record, "waiting")
+    if is_silent:
+        workspace = replace(workspace, tracking=Tracking(f"http://127.0.0.1:{find_free_port()}", None, spool.folder))
+    else:
+        workspace.tracking.deliver_pending()
+    for words in ("ZOÉ", "winter_É", "Run winter", "zoé anomalies csv RUN", "winter  zo csv"):
+        recent = find_recent_results(words, "bob", workspace, limit=5)
+        assert [result.record.name for result in recent.results] == ["run 0"], words
+        assert (recent.has_more, recent.is_complete) == (False, True)
+    assert find_recent_results("winter anna", "bob", workspace).results == ()
+    newest = find_recent_results("anna", "bob", workspace, limit=3)
+    assert [result.record.name for result in newest.results] == ["run 59", "run 58", "run 57"]
+    assert newest.has_more
+    own = find_recent_results("", "anna", workspace, limit=3)
+    assert [result.record.name for result in own.results] == ["run 59", "run 58", "run 57"]
+    assert (own.has_more, own.is_complete, own.is_partial) == (True, True, is_silent)

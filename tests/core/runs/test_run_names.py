@@ -18,8 +18,11 @@ from core.runs.run_names import build_run_name, name_data, shorten_file_names
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import track_run
 from core.workspace import Workspace
+from mlflow_utils.search import search
 from mlflow_utils.tracking import Tracking
 from tests.conftest import Command, StartServer, create_workspace, find_free_port, kill_process_tree
+from tests.support.commands import start_code
+from tests.support.concurrency import wait_until
 
 ALICE, BOB = Actor("alice", "tests"), Actor("bob", "tests")
 
@@ -157,6 +160,49 @@ def test_name_given_while_run_lasts_stays(workspace: Workspace, sample: Dataset)
     with track_run("anomalies", "ECOD", {}, sample, ALICE, workspace) as run:
         rename_run(run.id, "early", workspace=workspace, actor=ALICE)
     assert load_run(run.id, workspace).record.name == read_mlflow_name(run.id, workspace) == "early"
+
+
+DELIVERY_SCRIPT = """
+import sys, time
+from pathlib import Path
+from mlflow_utils.tracking import Tracking
+tracking = Tracking(sys.argv[1], None, Path(sys.argv[2]))
+with tracking._delivery_lock.hold(10):
+    print("delivers", flush=True)
+    while not Path(sys.argv[3]).exists():
+        time.sleep(0.01)
+"""
+
+
+def test_rename_waits_for_delivery_of_other_process(workspace: Workspace, sample: Dataset, tmp_path: Path) -> None:
+    """The other process may be sending an older name, which must not arrive last."""
+    run_id = record_run(sample, workspace)
+    old_name, spool = read_mlflow_name(run_id, workspace), workspace.tracking.spool
+    process = start_code(DELIVERY_SCRIPT, workspace.tracking.uri, spool.folder, tmp_path / "delivered")
+    wait_until(lambda: (process.folder / "stdout").read_text() == "delivers\n")
+    record, is_delivered = rename_run(run_id, "newer", workspace=workspace, actor=ALICE)
+    assert (record.name, is_delivered) == ("newer", False)
+    assert read_mlflow_name(run_id, workspace) == old_name
+    (tmp_path / "delivered").touch()
+    assert process.wait() == 0
+    workspace.tracking.deliver_pending()
+    assert read_mlflow_name(run_id, workspace) == load_run(run_id, workspace).record.name == "newer"
+
+
+@pytest.mark.parametrize("first_name", ["", "first"])
+def test_list_does_not_undo_name_given_meanwhile(
+    workspace: Workspace, tmp_path: Path, sample: Dataset, first_name: str
+) -> None:
+    """Another process lists the runs, and this one renames a run before the list follows the names of MLflow."""
+    run_id = record_run(sample, workspace)
+    if first_name:
+        rename_run(run_id, first_name, workspace=workspace, actor=ALICE)
+    other_tracking = Tracking(workspace.tracking.uri, None, workspace.tracking.spool.folder)
+    given_names = other_tracking.spool.list_given_names()
+    [item] = search(other_tracking).runs
+    rename_run(run_id, "meanwhile", workspace=workspace, actor=ALICE)
+    other_tracking.spool.follow_names({item.record.key: item.record.name}, given_names)
+    assert load_run(run_id, workspace).record.name == read_mlflow_name(run_id, workspace) == "meanwhile"
 
 
 def test_name_waits_for_silent_mlflow(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:

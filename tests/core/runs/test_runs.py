@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
@@ -157,7 +157,6 @@ NAMES = (
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=12) | st.sampled_from(NAMES) | st.text(alphabet="'\"`\\%_ -;()=aex", max_size=12))
 @example("'")
 @example("' or 1=1 --")

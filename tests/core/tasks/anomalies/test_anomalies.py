@@ -163,7 +163,7 @@ def test_detect_creates_one_run_and_one_event(sample: Dataset, workspace: Worksp
     assert event.details.successful_predictions == len(detection.rows)
     assert event.details.failed_predictions == len(sample) - len(detection.rows)
     assert event.details.inputs["dataset"] == sample.digest
-    assert artifacts == {"anomalies.csv", "checksums.json", "model", "result", "timeline.html"}
+    assert artifacts == {"anomalies.csv", "checksums.json", "model", "result"}
     assert stored_run.data.metrics["emissions_kg"] > 0
 
 

@@ -77,16 +77,15 @@ def test_incident_views_share_time_axis(columns: int, step: str | None) -> None:
 @settings(max_examples=10)
 @given(make_profiles(), st.sampled_from(["entity", "day"]))
 def test_incident_detail_marks_values_outside_band(dataset: Dataset, baseline: str) -> None:
-    """The marks are exactly the values outside the band among the days whose usual values are saved."""
+    """The marks are exactly the values of the incident that are outside the band; other incidents are pale."""
     detection, _, _ = explain(dataset, baseline, 0.1)
     row = int(detection.anomalies.index[-1])
     figure = draw_incident(dataset, detection, row)
     marks = next(trace for trace in figure.data if trace.name == "outside the band")
-    cells = detection.cells[
-        (detection.rows["entity"].astype(str) == str(detection.rows.at[row, "entity"]))
-        .loc[detection.cells["row"]]
-        .to_numpy()
-    ]
+    number = detection.rows.at[row, "incident"]
+    cells = detection.cells[(detection.rows["incident"] == number).loc[detection.cells["row"]].to_numpy()]
+    severities = [trace for trace in figure.data if "markers" in trace.mode and trace is not marks]
+    assert [opacity for trace in severities for opacity in trace.marker.opacity].count(1.0) == 1
     outside = cells[(cells["value"] > cells["high"]) | (cells["value"] < cells["low"])]
     assert sorted(map(float, marks.y)) == pytest.approx(sorted(outside["value"].astype(float)), rel=1e-5)
     first_hour = pd.Timestamp(detection.rows.at[row, "time"])

@@ -72,7 +72,7 @@ def test_incident_sentence_counts_entities_that_deviate_alike() -> None:
     assert detection.rows.loc[rows, "anomaly"].all()
     lines = detection.list_row_incidents(rows).to_dict("records")
     assert [line["alike"] for line in lines] == [2, 2, 2, 0, 0]
-    assert str(describe_incident(lines[0], "MWh")).endswith("; 2 others alike")
+    assert str(describe_incident(lines[0], "MWh")).endswith("; likewise in 2 other entities")
     assert "alike" not in str(describe_incident(lines[4], "MWh"))
 
 
@@ -87,7 +87,7 @@ def test_nameless_series_is_not_named_in_sentence() -> None:
     assert sentence.startswith("2024-02-20: ")
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(make_profiles(), st.sampled_from(list(BASELINE_CLASSES)))
 def test_facts_follow_from_cells(dataset: Dataset, baseline: str) -> None:
     """The named hours are all outside their band on one side, and the amounts are the means of their cells."""
@@ -112,7 +112,7 @@ def test_facts_follow_from_cells(dataset: Dataset, baseline: str) -> None:
         assert abs(line["spreads"]) == pytest.approx(named["deviation"].abs().max())
 
 
-@settings(max_examples=50)
+@settings(max_examples=10)
 @given(st.data())
 def test_count_alike_equals_direct_count(data: st.DataObject) -> None:
     size = data.draw(st.integers(0, 30))

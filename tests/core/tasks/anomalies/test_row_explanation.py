@@ -30,7 +30,7 @@ ALICE = Actor("alice", "tests")
 # ---- names and bands ------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25)
+@settings(max_examples=8)
 @given(make_profiles(), st.sampled_from(list(BASELINE_CLASSES)))
 def test_named_columns_lie_outside_band_in_named_direction(dataset: Dataset, baseline: str) -> None:
     """Table, causes and picture name the same columns: all outside the drawn band, on the side that the sign tells."""
@@ -55,7 +55,7 @@ def test_named_columns_lie_outside_band_in_named_direction(dataset: Dataset, bas
         assert sentence.startswith(f"{causes[0][0]}: ") if causes else sentence.startswith("No single value is unusual")
 
 
-@settings(max_examples=25)
+@settings(max_examples=8)
 @given(make_profiles(), st.sampled_from(list(BASELINE_CLASSES)))
 def test_deviations_use_spread_of_band(dataset: Dataset, baseline: str) -> None:
     """The upper edge of the band is two spreads above the expected value; a deviation is in the same spreads."""

@@ -315,8 +315,9 @@ def test_clustering_writes_one_run_and_one_event(sample: Dataset, workspace: Wor
         "clusterer": "dbscan",
     }.items() <= stored_run.data.params.items()
     assert stored_run.data.metrics["noise_points"] == len(clustering.noise) == event.details.noise_points_count
+    assert stored_run.data.metrics["clusters"] == event.details.clusters_count == 1
     assert event.details.successful_predictions == len(clustering.rows)
-    assert artifacts == {"checksums.json", "clusters.csv", "map.html", "model", "result"}
+    assert artifacts == {"checksums.json", "clusters.csv", "model", "result"}
 
 
 @pytest.mark.parametrize(("of", "look"), [("days", "level"), ("entities", "shape")])

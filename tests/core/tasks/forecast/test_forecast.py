@@ -145,7 +145,8 @@ def test_forecast_covers_days_after_the_data(ridge_forecast: tuple[Forecast, Run
         assert row.naive1 == pytest.approx(make_data().frame.loc[(row.entity, make_data().time.max()), "value"])
     assert not rows["assumed"].any()
     assert run.status == "completed"
-    assert run.details == {"successful_predictions": 6, "failed_predictions": 0}
+    total = pytest.approx(rows["forecast"].sum())
+    assert run.details == {"successful_predictions": 6, "failed_predictions": 0, "predicted_consumption": total}
 
 
 def test_forecast_notes_tell_what_history_cannot_teach(ridge_forecast: tuple[Forecast, Run]) -> None:
@@ -315,7 +316,8 @@ def test_forecast_notes_entity_that_ends_early(shared_workspace: Workspace) -> N
     assert rows.loc["b", "forecast"].isna().all()
     assert rows.loc["b", "q0.05"].isna().all()
     assert rows.loc[["a", "c"], "forecast"].notna().all()
-    assert run.details == {"successful_predictions": 6, "failed_predictions": 3}
+    total = pytest.approx(rows["forecast"].sum())
+    assert run.details == {"successful_predictions": 6, "failed_predictions": 3, "predicted_consumption": total}
 
 
 @pytest.mark.parametrize("name", ["ridge", "random-forest"])
@@ -566,6 +568,21 @@ def test_scenario_without_change_repeats_forecast(
     assert np.array_equal(rows["low"], rows["changed_low"])
     assert np.array_equal(rows["forecast"], result.rows["forecast"])
     assert np.array_equal(rows["high"], result.rows["q0.95"])
+
+
+def test_events_tell_what_was_asked_and_what_is_predicted(
+    ridge_forecast: tuple[Forecast, Run], shared_workspace: Workspace
+) -> None:
+    result, run = ridge_forecast
+    rows = run_scenario(run, shared_workspace, Scenario(temperature_delta=2.0))
+    events = shared_workspace.events.read_events()
+    [trained] = [event for event in events if event.run_id == run.id]
+    assert trained.details.predicted_consumption == pytest.approx(result.rows["forecast"].sum())
+    inputs = trained.details.inputs
+    assert (inputs["entities"], inputs["horizon"]) == (", ".join(make_data().entities), HORIZON_DAYS)
+    asked = [event for event in events if event.event == "what_if"][-1]
+    assert asked.details.inputs["temperature_delta"] == "2.0"
+    assert asked.details.predicted_consumption == pytest.approx(rows["changed"].sum())
 
 
 def test_scenario_warmer_winter_lowers_forecast(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.actor import Actor
@@ -112,7 +112,6 @@ def saved_run(alarm_workspace: Workspace) -> tuple[Forecast, Run]:
 # ---- judgement ------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     st.integers(0, 10_000),
     st.sampled_from([1, 4]),
@@ -145,7 +144,6 @@ def test_every_outside_value_is_in_one_alarm(
         assert alarm["measured"] > alarm["high"] or alarm["measured"] < alarm["low"]
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(301, 358), st.floats(0.0, 4.0))
 def test_judgement_uses_no_later_value(seed: int, day: int, factor: float) -> None:
     """A changed value changes its own judgement and later ones, never the interval of its day or of an earlier one."""
@@ -354,6 +352,8 @@ def test_alarm_figure_shows_a_gap_where_an_entity_is_missing(saved_run: tuple[Fo
     figure = draw_judged(replace(result, judged=result.judged[~is_dropped]), "a")
     [measured] = [trace for trace in figure.data if trace.name == "measured"]
     assert np.isnan(np.asarray(measured.y, dtype=float)).sum() == 1
+    [band] = [trace for trace in figure.data if trace.fill]
+    assert np.isnan(np.asarray(band.y, dtype=float)).sum() == 2, "two bands, one on each side of the gap"
 
 
 def test_alarm_figure_of_long_series_draws_few_points() -> None:
@@ -394,7 +394,6 @@ def test_rounded_amount_outside_stays_outside(low: float, width: float, outside:
         assert rounded[0] > rounded[3] if is_above else rounded[0] < rounded[2]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.floats(-1e6, 1e6).filter(lambda value: value == 0 or abs(value) > 1e-3),
     st.floats(-1e6, 1e6).filter(lambda value: value == 0 or abs(value) > 1e-3),

@@ -3,8 +3,6 @@
 import json
 import math
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +26,6 @@ from core.messages import Message
 from core.progress import CancelledError, Progress
 from core.runs.card import build_run_card
 from core.runs.stored_runs import load_run
-from core.settings import ROOT
 from core.spec.codec import encode
 from core.tasks.images import figures
 from core.tasks.images.cells import CellStore, plan_cells
@@ -47,6 +44,7 @@ from core.tasks.images.published import CIFAR_CLASSES, DIGITS, list_published
 from core.tasks.images.spec import LINE_TO_BEAT, ImagesCompareSpec
 from core.workspace import Workspace
 from tests.conftest import Command
+from tests.support.command_server import ForkedProcess, get_command_server
 from tests.support.commands import read_json_output
 from tests.support.toy_images import make_images, registered_images
 
@@ -232,7 +230,7 @@ def test_damaged_cell_is_computed_again(tmp_path: Path) -> None:
 
 
 @contextmanager
-def start_toy_worker(workspace: Workspace, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def start_toy_worker(workspace: Workspace, log: Path) -> Iterator[ForkedProcess]:
     """Run a worker that knows the toys, and kill it at the end."""
     variables = {
         "VIGIE_DATA_DIR": str(workspace.folder),
@@ -241,8 +239,7 @@ def start_toy_worker(workspace: Workspace, log: Path) -> Iterator["subprocess.Po
         "DATABASE_URL": workspace.settings.database_url.get_secret_value(),
         "TOY_IMAGES_LOG": str(log),
     }
-    command = [sys.executable, "-m", "tests.support.toy_images", str(LEASE_S)]
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | variables)
+    process = get_command_server().start("tests.support.toy_images", str(LEASE_S), environment=os.environ | variables)
     try:
         yield process
     finally:

@@ -186,7 +186,7 @@ def test_without_held_out_images_there_is_no_threshold() -> None:
 def test_too_few_held_out_images_are_told() -> None:
     result = judge(make_images(), false_alarm_rate=0.001)
     assert result.promised_rate == pytest.approx(1 / (result.counts.held_out + 1))
-    assert "cannot promise" in " ".join(map(str, result.notes))
+    assert "too few for a false-alarm rate" in " ".join(map(str, result.notes))
 
 
 def test_supervised_detector_needs_labelled_abnormal_images() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.actor import Actor
@@ -213,7 +213,6 @@ def test_hour_that_comes_twice_is_shown_twice_and_day_of_23_hours_is_shown() -> 
     assert list(views.resample_series(short, "day").rows["y"]) == [920]
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=40), st.sampled_from(["hour", "day"]))
 def test_complete_periods_keep_the_sum(values: list[int], resolution: str) -> None:
     steps = {"hour": 4, "day": 96}[resolution]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.actor import Actor
@@ -57,7 +57,6 @@ def test_clipped_event_is_not_flagged_when_scored_again(name: str, workspace: Wo
         assert event.unflagged == f"{event.unflagged_column} {event.unflagged_low:.10g} … {event.unflagged_high:.10g}"
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["pca-residual", "moving-mean", "sub-pca"]))
 def test_ranges_of_random_faults_hold_and_exclude_the_fault(seed: int, name: str) -> None:
     random = np.random.default_rng(seed)

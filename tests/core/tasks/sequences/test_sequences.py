@@ -15,9 +15,9 @@ from core.data.dataset import Dataset, make_index
 from core.data.ingest.loading import load
 from core.data.ingest.number_parsing import MAX_MAGNITUDE
 from core.data.samples import INCIDENTS, SERVER_KPIS, load_sample
+from core.data.seq_writer import WINDOW_ROWS
 from core.detectors.base import SequenceDetector
 from core.errors import DataError, NotFoundError, OptionError
-from core.exports import read_likelihoods
 from core.progress import CancelledError, Progress
 from core.runs.promotion import runs_with_model
 from core.spec.codec import encode
@@ -27,6 +27,7 @@ from core.tasks.sequences import events, figures, share_figures
 from core.tasks.sequences.cells import MARGIN_ROWS, MAX_CELL_ROWS
 from core.tasks.sequences.result import MAX_CELL_COLUMNS, SequenceDetection
 from core.tasks.sequences.run import apply_model, apply_threshold, load_sequences, train
+from core.tasks.sequences.scores_files import format_scores_files
 from core.tasks.sequences.spec import FAST_DETECTORS, PER_1000_ROWS, SequenceSpec, list_detectors
 from core.tasks.sequences.split import build_training_mask, compute_sampling_seconds, find_default_split
 from core.workspace import Workspace
@@ -160,6 +161,9 @@ def test_sequences_accept_daily_profile(sample: Dataset, workspace: Workspace) -
     assert detection.data.columns[0] == "00:00"
     assert run.metrics["entities"] == len(sample.entities)
     assert set(detection.events["entity"].cat.categories) == set(sample.entities)
+    figure = share_figures.draw_shares(detection, sample.entities[0])
+    assert list(figure.data[0].y) == list(detection.data.columns), "a day has no holes"
+    assert list(figure.layout.yaxis.tickvals) == list(detection.data.columns[::3])
 
 
 def test_sequences_fast_detectors_find_incidents(server_kpis: Dataset, workspace: Workspace) -> None:
@@ -442,19 +446,21 @@ def test_sequences_training_can_be_cancelled(server_kpis: Dataset, workspace: Wo
     assert event.status == "interrupted"
 
 
-def test_sequences_export_tables_and_likelihoods(server_kpis: Dataset, workspace: Workspace, tmp_path: Path) -> None:
+def test_sequences_export_tables(server_kpis: Dataset, workspace: Workspace) -> None:
     detection, _ = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
     table, events = detection.to_frame(), detection.build_event_table()
     assert len(table) == len(server_kpis)
     assert table["event"].max() == len(events) == events["event"].max()
     assert set(table.loc[table["event"].isna(), "severity"]) == {""}
     assert events["severity"].iloc[0] == "extreme"
-    detection.write_likelihoods(tmp_path / "scores.csv")
-    timestamps, scores, labels = read_likelihoods(tmp_path / "scores.csv")
-    assert timestamps[0] == "20240306000000"
-    assert np.allclose(scores, detection.test_rows["score"])
-    assert labels.sum() == server_kpis.labels.sum()  # type: ignore[union-attr]
-    assert "Normaly" in (tmp_path / "scores.csv").read_text()
+
+
+def test_training_and_scoring_write_the_same_scores(server_kpis: Dataset, workspace: Workspace) -> None:
+    trained, run = train(make_weekly_spec(), server_kpis, workspace=workspace, actor=ALICE)
+    applied, _ = apply_model(ApplySpec(run.id), server_kpis, workspace=workspace, actor=ALICE)
+    assert format_scores_files(trained) == format_scores_files(applied)
+    [text] = format_scores_files(applied).values()
+    assert text.count("Anomaly") == applied.rows["anomaly"].iloc[WINDOW_ROWS - 1 :].sum() > 0
 
 
 # ---- unusual data ---------------------------------------------------------------------------------------------------
