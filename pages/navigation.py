@@ -22,7 +22,7 @@ from core.spec.task import list_tasks  # noqa: E402
 from pages.account import access_denied, sign_in, user_badge  # noqa: E402
 from pages.components import auth, downloads, guide, streamlit_texts, url_state  # noqa: E402
 from pages.components.auth import OPERATOR_ROLES, SignedInUser  # noqa: E402
-from pages.components.i18n import _, get_language, translate_message  # noqa: E402
+from pages.components.i18n import _, get_language, keep_language, translate_message  # noqa: E402
 from pages.components.term_help import GLOSSARY_ADDRESS  # noqa: E402
 
 logger = logging.getLogger("vigie")
@@ -81,7 +81,8 @@ SECTIONS = {
 
 def main() -> None:
     """Show the page of the URL, or its replacement where the user may not open it."""
-    st.set_page_config(page_title="Vigie", page_icon=str(ROOT / "pages" / "icon.svg"), layout="wide")
+    keep_language()
+    st.set_page_config(page_icon=str(ROOT / "pages" / "icon.svg"), layout="wide")
     st.html(ROOT / "styles.css")
     streamlit_texts.show()
     st.logo(ROOT / "pages" / "logo.svg", size="large")
@@ -90,8 +91,10 @@ def main() -> None:
     except VigieError as exception:
         user, error = None, exception
     page = st.navigation(_build_pages(user, error), position="sidebar", expanded=True)
+    st.set_page_config(page_title=f"{page.title} · Vigie")
     if user is not None:
         auth.reset_for_user(user.name)
+        keep_language()  # the state of another user is gone
         user_badge.show(user)
     auth.set_viewer(user)
     _show_language_switch()

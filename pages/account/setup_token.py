@@ -32,5 +32,5 @@ def _build_announcement() -> str:
         f"\n  Vigie has no users yet. Open http://{host}:{port}/ and use this setup token to "
         f"create the first administrator:\n\n"
         f"    {cache.get_workspace().setup_token.token}\n\n"
-        f"  The token can be used once. A restart of Vigie creates a new one.\n"
+        f"  The token can be used once.\n"
     )

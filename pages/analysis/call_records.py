@@ -1,7 +1,7 @@
 """Page of the call records task: import, KPIs, cleaning."""
 
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ from core.runs.result import Result
 from core.runs.stored_runs import load_task_result
 from core.spec.spec import Spec
 from core.spec.task import Mode, Task
+from core.storage.named_files import link_or_copy
 from core.tasks.call_records.clean_result import CleaningResult
 from core.tasks.call_records.clean_spec import AUTO, CleanSpec
 from core.tasks.call_records.import_result import ImportResult
@@ -24,6 +25,7 @@ from pages.components.markdown import escape_markdown
 from pages.components.results import call_records
 from pages.components.sample_cards import store_sample
 from pages.components.task_links import ANALYSIS_FOLDER
+from pages.components.uploads import locate_files, remove_files
 
 SAMPLE = "trunk_calls"
 INTERVALS = ("5min", "15min", "30min", "1h")
@@ -31,11 +33,15 @@ FILE_TYPES = ["csv", "parquet", "orc", "json", "jsonl", "ndjson", "gz"]
 FILES, SERVER = "files", "server"
 COLUMN_FIELDS = ("trunk_column", "start_column", "duration_column", "cause_column")
 MAX_THRESHOLD = 1e12
+SENT_STATE = "calls-sent-files"
+"""Ids of the uploads that were given to a job."""
 
 
 def page() -> None:
     """Show the import without data, else the chosen section."""
     task, dataset = task_page.open_page("call_records")
+    if url_state.has_state(SENT_STATE) and task_page.find_running_spec(task) is None:
+        remove_files(url_state.get_state(SENT_STATE))
     result = cache.load_result(task.name, load_task_result)
     import_mode, clean_mode = (_find_mode(task, kind) for kind in (ImportSpec, CleanSpec))
     section = _choose_section(task_page.find_running_spec(task), result) if dataset is not None else "import"
@@ -143,7 +149,12 @@ class _ImportForm:
         if host:
             labels = {FILES: _("Files"), SERVER: _("Elasticsearch ({host})").format(host=host)}
             self.source = st.radio(
-                _("Records from"), list(labels), format_func=labels.__getitem__, horizontal=True, key="calls-source"
+                _("Records from"),
+                list(labels),
+                format_func=labels.__getitem__,
+                horizontal=True,
+                key="calls-source",
+                persist_state="page",
             )
         if self.source == SERVER:
             st.caption(
@@ -169,11 +180,12 @@ class _ImportForm:
             INTERVALS.index("15min"),
             key="calls-interval",
             format_func=lambda text: text.replace("min", " min").replace("h", " h"),
+            persist_state="page",
         )
 
     def ask_day(self, name: str, label: str) -> str:
         """Ask for the first or the last day of the calls; "" for no limit."""
-        day = st.date_input(label, None, format=get_date_format(), key=f"calls-{name}")
+        day = st.date_input(label, None, format=get_date_format(), key=f"calls-{name}", persist_state="page")
         return str(day) if day else ""
 
     def ask_column(self, name: str) -> str:
@@ -182,7 +194,9 @@ class _ImportForm:
         help_text = ImportSpec.__dataclass_fields__[name].metadata["help"]
         if self.source == SERVER and name == "duration_column":
             return ""
-        return st.text_input(_(label), placeholder=_("usual name"), help=_(help_text), key=f"calls-{name}").strip()
+        return st.text_input(
+            _(label), placeholder=_("usual name"), help=_(help_text), key=f"calls-{name}", persist_state="page"
+        ).strip()
 
     def store_uploads(self, spec: Spec) -> Spec | None:
         """Write the uploaded files for the worker, and return the spec with their paths; None without a source."""
@@ -191,18 +205,9 @@ class _ImportForm:
         if not self.uploads:
             st.warning(_("Drop files with call records first."), icon=":material/upload_file:")
             return None
-        files = [(upload.name, _make_writer(upload)) for upload in self.uploads]
+        files = [(name, partial(link_or_copy, path)) for path, name in locate_files(self.uploads)]
+        url_state.set_state(SENT_STATE, [upload.file_id for upload in self.uploads])
         return replace(spec, records=cache.get_workspace().raw_uploads.save(files))
-
-
-def _make_writer(upload: UploadedFile) -> Any:
-    """Return the function that writes an upload to a path."""
-
-    def write(path: Path) -> None:
-        with path.open("wb") as target:
-            target.write(upload.getbuffer())
-
-    return write
 
 
 # ---- cleaning -------------------------------------------------------------------------------------------------------
@@ -225,7 +230,12 @@ def _show_cleaning(task: Task, dataset: Dataset, mode: Mode) -> None:
 def _ask_measure(dataset: Dataset) -> str:
     start = dataset.columns.index(choose_default_measure(dataset.columns))
     return st.selectbox(
-        _("Column"), dataset.columns, start, format_func=call_records.name_column, key="call_records-value"
+        _("Column"),
+        dataset.columns,
+        start,
+        format_func=call_records.name_column,
+        key="call_records-value",
+        persist_state="page",
     )
 
 
@@ -236,11 +246,19 @@ def _ask_threshold(dataset: Dataset) -> Any:
         True,
         key="call_records-auto",
         help=_("From the data: the largest usual distance from the median, over all times of the day."),
+        persist_state="page",
     )
     if is_learnt:
         return AUTO
     return st.number_input(
-        _("Spike threshold"), 0.0, MAX_THRESHOLD, 7000.0, step=100.0, format="%g", key="call_records-threshold"
+        _("Spike threshold"),
+        0.0,
+        MAX_THRESHOLD,
+        7000.0,
+        step=100.0,
+        format="%g",
+        key="call_records-threshold",
+        persist_state="page",
     )
 
 

@@ -38,7 +38,9 @@ def _offer_suggestion(spec: Spec) -> None:
         return
     with st.expander(_("Help me choose"), icon=":material/help:"):
         st.caption(_("Computed for the settings above. The result is not saved."))
-        if st.toggle(_("Compute inertia, silhouette and distances to neighbours"), key="clusters-help"):
+        if st.toggle(
+            _("Compute inertia, silhouette and distances to neighbours"), key="clusters-help", persist_state="page"
+        ):
             comparison = answers.ask("cluster_settings", build_question(spec), place="clusters-help")
             if comparison is not None:
                 _show_suggestion(comparison.suggestion, get_min_samples(spec))

@@ -14,7 +14,7 @@ from core.tasks.forecast.spec import ForecastSpec
 from pages.components import cache, covariate_upload, task_page
 from pages.components.i18n import _, format_percent, get_date_format
 from pages.components.results import forecast
-from pages.components.task_links import link_first_steps
+from pages.components.task_links import show_missing_dates
 
 QUANTILES_BY_COVERAGE = {0.8: (0.1, 0.5, 0.9), 0.9: (0.05, 0.5, 0.95), 0.95: (0.025, 0.5, 0.975)}
 
@@ -25,8 +25,7 @@ def page() -> None:
     if dataset is None:
         return
     if not dataset.has_dates:
-        st.info(_("These data have no dates. A forecast requires dates."), icon=":material/event_busy:")
-        link_first_steps()
+        show_missing_dates(dataset.digest, "anomalies", "sequences")
         return
     result: Forecast | None = cache.load_result(task.name, load_forecast)
     if result is not None:
@@ -55,7 +54,12 @@ def _ask_measure(dataset: Dataset) -> str:
     obvious = list_obvious_measures(dataset)
     index = dataset.columns.index(obvious[0]) if len(obvious) == 1 else None
     column = st.selectbox(
-        _("Column"), dataset.columns, index, key="forecast-measure", placeholder=_("Choose the column to forecast")
+        _("Column"),
+        dataset.columns,
+        index,
+        key="forecast-measure",
+        placeholder=_("Choose the column to forecast"),
+        persist_state="page",
     )
     return column or ""
 
@@ -69,6 +73,7 @@ def _ask_horizon(dataset: Dataset) -> int | str:
         key="forecast-horizon",
         help=_(field.metadata["help"]),
         placeholder=str(_load_default_horizon(resolution, dataset.digest, dataset)),
+        persist_state="page",
     ).strip()
     return int(text) if text.isdecimal() else text
 
@@ -92,6 +97,7 @@ def _ask_interval(dataset: Dataset) -> tuple[float, ...]:
             "Nominal coverage: target share of measured amounts inside the interval. The backtest "
             "gives the measured coverage."
         ),
+        persist_state="page",
     )
     return QUANTILES_BY_COVERAGE[level or 0.9]
 
@@ -109,6 +115,7 @@ def _ask_backtest_start(dataset: Dataset) -> str:
             "First day of the backtest. The tested model is trained on earlier days only. Default: the "
             "last year, or the last fifth of a shorter history."
         ),
+        persist_state="page",
     )
     return str(day) if day else ""
 

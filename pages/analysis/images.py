@@ -22,7 +22,7 @@ from core.tasks.images.spec import (
     list_detectors,
 )
 from core.tasks.images.views import list_fitting_classes
-from pages.components import cache, image_picker, running_jobs, task_page, url_state
+from pages.components import cache, chart_script, image_picker, running_jobs, task_page, url_state
 from pages.components.i18n import _, format_value
 from pages.components.image_picker import ImagePicker
 from pages.components.results import images_comparison, images_model, images_scores
@@ -39,6 +39,7 @@ def page() -> None:
     """Show the chosen section: its images, its form, its result."""
     task = get_task("images")
     st.title(_(task.label))
+    chart_script.show()
     running_jobs.show_page_jobs(task.page)
     result = cache.load_result(task.name, load_task_result)
     shown_spec = task_page.find_running_spec(task) or (None if result is None else result.spec)
@@ -166,6 +167,7 @@ class _CompareForm:
             help=_("{name} learns nothing and takes part in every comparison: it is the reference.").format(
                 name=name_detector(LINE_TO_BEAT)
             ),
+            persist_state="page",
         )
         if len(known) < len(list_detectors()):
             st.caption(_("Supervised detectors can be chosen when “Labelled abnormal images” is above 0."))
@@ -175,6 +177,7 @@ class _CompareForm:
             placeholder=_("All"),
             key=f"images-classes-{self.images.digest}",
             help=_("Each of them is the normal class in turn; all other test images are then abnormal."),
+            persist_state="page",
         )
         self.detectors, self.classes = (LINE_TO_BEAT, *names), tuple(classes or choices)
 
@@ -235,6 +238,7 @@ def _ask_normal_class(images: ImageSet) -> str:
         names.index(default) if default in names else 0,
         key=f"images-normal_class-{images.digest}",
         help=_("The model learns this class only. All other images of the test part are abnormal."),
+        persist_state="page",
     )
 
 

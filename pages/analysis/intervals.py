@@ -12,7 +12,7 @@ from core.tasks.intervals.result import Intervals
 from pages.components import cache, task_page, url_state
 from pages.components.i18n import _
 from pages.components.results import interval_folder, intervals
-from pages.components.task_links import ANALYSIS_FOLDER, link_first_steps
+from pages.components.task_links import ANALYSIS_FOLDER, show_missing_dates
 
 THRESHOLD_KINDS = ("auto", "none", "number")
 
@@ -38,8 +38,7 @@ def page() -> None:
         )
         return
     if not dataset.has_dates:
-        st.info(_("These data have no dates. Intervals require dates."), icon=":material/event_busy:")
-        link_first_steps()
+        show_missing_dates(dataset.digest, "anomalies", "sequences")
         return
     task_page.ask_and_show(
         task,
@@ -85,6 +84,7 @@ class _IntervalsForm:
                 placeholder=default,
                 key="intervals-value",
                 help=_("Every measure has its own forecast, intervals and events."),
+                persist_state="page",
             )
         )
         return self.measures
@@ -103,6 +103,7 @@ class _IntervalsForm:
                 "Column with the number of events behind a ratio: the fewer there are, the wider the "
                 "interval. Automatic: total for ccr. It can be chosen for one measure at a time."
             ),
+            persist_state="page",
         )
 
 
@@ -122,11 +123,17 @@ def _ask_spike_threshold(dataset: Dataset) -> str | float:
             "Values farther from the rolling median are hidden from the forecasting method. All points are "
             "judged by their original values."
         ),
+        persist_state="page",
     )
     if kind != "number":
         return kind
     return st.number_input(
-        _("Distance from the rolling median"), 0.0, value=7000.0, format="%g", key="intervals-spike_distance"
+        _("Distance from the rolling median"),
+        0.0,
+        value=7000.0,
+        format="%g",
+        key="intervals-spike_distance",
+        persist_state="page",
     )
 
 

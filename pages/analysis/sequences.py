@@ -110,6 +110,7 @@ def _ask_detector(dataset: Dataset) -> SequenceDetector:
             "The first detectors take seconds. In benchmarks, the deep model is rarely better "
             "than all of them. The seasonal residual suits hourly rows with a daily rhythm. Compare several detectors."
         ),
+        persist_state="page",
     )
     with st.popover(_("Settings of the detector"), icon=":material/settings:"):
         detector: SequenceDetector = forms.ask_settings(choices[name], f"sequences-detector-{name}")
@@ -131,12 +132,23 @@ def _ask_split(dataset: Dataset) -> str:
     )
     if not dataset.has_dates:
         last = int(dataset.time.max())
-        return str(st.number_input(label, 1, max(last, 1), int(split), help=help_, key="sequences-until-row"))
+        return str(
+            st.number_input(
+                label, 1, max(last, 1), int(split), help=help_, key="sequences-until-row", persist_state="page"
+            )
+        )
     first, last = dataset.time.min().to_pydatetime(), dataset.time.max().to_pydatetime()
     if (compute_sampling_seconds(dataset) or 0) >= DAY_S:
         start, min_day, max_day = pd.Timestamp(split).date(), first.date(), last.date()
         day = st.date_input(
-            label, start, min_day, max_day, format=get_date_format(), help=help_, key="sequences-until-day"
+            label,
+            start,
+            min_day,
+            max_day,
+            format=get_date_format(),
+            help=help_,
+            key="sequences-until-day",
+            persist_state="page",
         )
         return str(day)
     time = st.datetime_input(
@@ -148,6 +160,7 @@ def _ask_split(dataset: Dataset) -> str:
         step=60 * 15,
         help=help_,
         key="sequences-until",
+        persist_state="page",
     )
     return str(time)
 
@@ -169,6 +182,7 @@ class _ThresholdForm:
             SequenceSpec.list_choices("threshold", dataset),
             format_func=lambda kind: _(THRESHOLD_LABELS[kind]),
             key="sequences-threshold",
+            persist_state="page",
         )
         return self.threshold
 
@@ -196,7 +210,12 @@ class _ThresholdForm:
         choices = SequenceSpec.list_choices("per", dataset)
         start = choices.index("week") if "week" in choices else 0
         return st.selectbox(
-            _("Period"), choices, start, format_func=lambda period: _(PERIOD_LABELS[period]), key="sequences-per"
+            _("Period"),
+            choices,
+            start,
+            format_func=lambda period: _(PERIOD_LABELS[period]),
+            key="sequences-per",
+            persist_state="page",
         )
 
     def _ask_alarms(self) -> float:
@@ -213,6 +232,7 @@ class _ThresholdForm:
                 "The target holds if the test rows are similar to the held-out rows. The "
                 "result shows the measured number."
             ),
+            persist_state="page",
         )
 
     def _ask_risk(self) -> float:
@@ -226,6 +246,7 @@ class _ThresholdForm:
                 "Computed from the tail of the scores of normal rows (peaks over threshold). "
                 "The share can be smaller than any share observed in the data."
             ),
+            persist_state="page",
         )
 
     def _ask_share(self) -> float:
@@ -238,6 +259,7 @@ class _ThresholdForm:
             help=_(
                 "Flags the rows with the highest scores, whatever their values. There is no target false-alarm rate."
             ),
+            persist_state="page",
         )
 
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +17,7 @@ from core.actor import NOBODY, Viewer
 from core.data.dataset import Dataset
 from core.errors import NotFoundError
 from core.runs import renderings
+from core.runs.renderings import Drawing
 from core.runs.stored_runs import load_run
 from core.workspace import Workspace
 from pages.components import url_state
@@ -23,6 +25,8 @@ from pages.components.i18n import get_language
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+    from core.figures.chart import Chart
 
 T = TypeVar("T")
 
@@ -63,7 +67,7 @@ def load_dataset() -> Dataset | None:
     if not digest:
         return None
     try:
-        dataset = _load_dataset_by_digest(digest)
+        dataset = load_dataset_by_digest(digest)
     except NotFoundError:
         url_state.drop_dataset()
         raise
@@ -72,7 +76,7 @@ def load_dataset() -> Dataset | None:
 
 
 @st.cache_resource(max_entries=MAX_CACHED_DATASETS, show_spinner=False)
-def _load_dataset_by_digest(digest: str) -> Dataset:
+def load_dataset_by_digest(digest: str) -> Dataset:
     """Load a dataset once per server; a frozen dataset can be shared by all sessions."""
     return get_workspace().datasets.load(digest)
 
@@ -94,35 +98,40 @@ def cache_by_run(reader: Callable[[str, Workspace], T], run_id: str) -> T:
 
     The value is read again after a minute, because a pending run may be delivered in between.
     """
-    return _cache_for_viewer(reader, run_id, get_workspace().viewer)
+    workspace = get_workspace()
+    return _cache_for_viewer(reader, run_id, workspace.viewer, workspace.run_changes.read())
 
 
 def clear_runs() -> None:
-    """Forget what was read from runs."""
+    """Make all processes read runs again; where the disk is full, this one at once and others within a minute."""
     _cache_for_viewer.clear()
+    with suppress(OSError):
+        get_workspace().run_changes.mark()
 
 
 @st.cache_resource(
     max_entries=MAX_CACHED_RESULTS, ttl=RESULT_TTL_S, show_spinner=False, hash_funcs=HASH_FUNCTION_BY_NAME
 )
-def _cache_for_viewer(reader: Callable[[str, Workspace], T], run_id: str, viewer: Viewer | None) -> T:
+def _cache_for_viewer(reader: Callable[[str, Workspace], T], run_id: str, viewer: Viewer | None, last_change: int) -> T:
     return reader(run_id, get_workspace())
 
 
-# ---- figures and tables of results ----------------------------------------------------------------------------------
+# ---- charts and tables of results ----------------------------------------------------------------------------------
 
 
-def draw_once(run_id: str, draw: "Callable[..., go.Figure]", *arguments: Any) -> "go.Figure":
-    """Return the figure `draw(*arguments)` of a run's result, drawn once for all sessions that read its language.
+def finish_once(figure: "go.Figure | Drawing", finish: "Callable[..., Chart]", *arguments: Any) -> "Chart":
+    """Return the chart `finish(figure, *arguments)`; that of a drawing is made once for all readers of its language.
 
-    Everything that the figure shows is among the arguments, or is the result of the run and rows of its dataset.
+    Everything that the chart shows is among the arguments, or is the subject of the drawing.
     """
-    return renderings.draw_once(get_workspace().renderings, run_id, get_language(), draw, arguments)
+    if not isinstance(figure, Drawing):
+        return finish(figure, *arguments)
+    return renderings.finish_once(get_workspace().renderings, get_language(), figure, finish, arguments)
 
 
-def tabulate_once(run_id: str, build: Callable[..., pd.DataFrame], *arguments: Any) -> pd.DataFrame:
-    """Return the table `build(*arguments)` of a run's result, built once for all sessions, as `draw_once` draws."""
-    return renderings.tabulate_once(get_workspace().renderings, run_id, get_language(), build, arguments)
+def tabulate_once(subject: str, build: Callable[..., pd.DataFrame], *arguments: Any) -> pd.DataFrame:
+    """Return the table `build(*arguments)` of a run's result or a dataset, built once as `finish_once` does."""
+    return renderings.tabulate_once(get_workspace().renderings, subject, get_language(), build, arguments)
 
 
 # ---- double clicks --------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.covariates import Covariates, CovariateTable, JoinReport, join_covariates, read_covariates
 from core.data.covariates.calendar_choice import CalendarChoice, choose_calendars
@@ -20,15 +19,20 @@ from core.data.dataset import DAY, Dataset
 from core.data.quality.findings import QUESTION_KINDS, Finding
 from core.data.samples import write_sample
 from core.errors import InputError, NotFoundError
-from pages.components import cache, url_state
+from core.operations.queries import READ_COVARIATES
+from core.operations.reading import CovariatesSpec, find_files, is_quickly_read
+from pages.components import answers, cache, url_state
 from pages.components.i18n import _, format_percent, format_value, get_language, translate_message
+from pages.components.names import shorten_name
+from pages.components.uploads import store_files
 
 MAX_SHOWN_NAMES = 6  # entities or regions written in one cell
 MAX_SHOWN_NOTES = 12
 MAX_FUTURE_DAYS = 28  # days after the data that are joined, too
 MAX_EDITED_ENTITIES = 500  # that are mapped on screen
-UPLOADER_VERSION = "covariates-version"
-CALENDAR_KEY, PLACES_STATE = "forecast-calendar", "covariate-places"
+UPLOADER_VERSION, UPLOADED_STATE = "covariates-version", "covariates-uploaded"
+FILES_PARAM = "covariate-files"  # query parameter: the digest of files that are being read
+CALENDAR_KEY, PLACES_STATE, FIRST_PLACES_STATE = "forecast-calendar", "covariate-places", "covariate-places-first"
 SAMPLE_FILES, SAMPLE_WEATHER_FILE = ("sample_gas_daily.csv",), "sample_gas_weather.csv"
 
 
@@ -66,15 +70,18 @@ def ask_tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
     return tables
 
 
-def read_uploads(uploads: Sequence[UploadedFile], zone: str, entities: Sequence[str]) -> list[CovariateTable]:
-    """Read uploaded files as covariate tables, from generated file names. Raises as `read_covariates`."""
-    with TemporaryDirectory(prefix="vigie-covariates-") as folder:
-        files = []
-        for number, upload in enumerate(uploads):
-            path = Path(folder) / f"upload-{number}"
-            path.write_bytes(upload.getbuffer())
-            files.append((path, upload.name))
-        return read_covariates(files, zone, entities)
+def read_files(files: str, dataset: str, place: str) -> tuple[CovariateTable, ...] | None:
+    """Return the tables in uploaded files; None while a worker reads them, with the progress in their place.
+
+    files    digest of the files, as `store_files` returns it
+    dataset  digest of the data that they belong to
+    place    part of the page that asks
+
+    Raises the errors of `read_covariates` for files that are read at once.
+    """
+    is_short = is_quickly_read(files, cache.get_workspace())
+    answer = answers.ask(READ_COVARIATES, CovariatesSpec(files, dataset), place=place, is_short=is_short)
+    return None if answer is None else answer.tables
 
 
 def _load_stored_tables() -> tuple[CovariateTable, ...]:
@@ -92,7 +99,7 @@ def _load_stored_tables() -> tuple[CovariateTable, ...]:
 
 
 def _show_uploader(tables: tuple[CovariateTable, ...], dataset: Dataset) -> None:
-    """Show the uploader; files are read at once, and a file replaces an older one of the same name."""
+    """Show the uploader, and read its files; a file replaces an older one of the same name."""
     version = url_state.get_state(UPLOADER_VERSION, 0)
     uploads = st.file_uploader(
         _("Covariates (weather, strikes, holidays): files"),
@@ -112,7 +119,21 @@ def _show_uploader(tables: tuple[CovariateTable, ...], dataset: Dataset) -> None
         )
     )
     if uploads:
-        _add_tables(tables, lambda: read_uploads(uploads, dataset.zone, dataset.entities))
+        url_state.set_query_param(FILES_PARAM, store_files(uploads))
+        url_state.set_state(UPLOADED_STATE, url_state.get_query_param(FILES_PARAM))
+    files = url_state.get_query_param(FILES_PARAM)
+    was_removed = not uploads and files == url_state.get_state(UPLOADED_STATE)  # with the cross of the uploader
+    stored_files = find_files(files, cache.get_workspace())
+    if was_removed or not stored_files:
+        url_state.set_query_param(FILES_PARAM, "")
+        return
+    if not uploads:  # after a refresh
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(shorten_name(", ".join(name for _path, name in stored_files)))
+            if st.button(_("Other files"), key="other-covariates", type="tertiary", icon=":material/close:"):
+                url_state.set_query_param(FILES_PARAM, "")
+                st.rerun()
+    _add_tables(tables, lambda: read_files(files, dataset.digest, "covariates"))
 
 
 def _offer_weather(tables: tuple[CovariateTable, ...]) -> None:
@@ -122,25 +143,27 @@ def _offer_weather(tables: tuple[CovariateTable, ...]) -> None:
 
 
 def _load_sample_weather() -> list[CovariateTable]:
-    with TemporaryDirectory(prefix="vigie-covariates-") as folder:
+    with st.spinner(_("Reading …")), TemporaryDirectory(prefix="vigie-covariates-") as folder:
         path = Path(folder) / SAMPLE_WEATHER_FILE
         write_sample("gas_weather", path)
         return read_covariates([path])
 
 
-def _add_tables(tables: tuple[CovariateTable, ...], read_tables: Callable[[], list[CovariateTable]]) -> None:
-    """Store new tables with the current ones, and set both as the covariates."""
+def _add_tables(tables: tuple[CovariateTable, ...], read_tables: Callable[[], Sequence[CovariateTable] | None]) -> None:
+    """Store new tables with the current ones, and set both as the covariates. None are still being read."""
     try:
-        with st.spinner(_("Reading …")):
-            new_tables = read_tables()
-            names = {table.file for table in new_tables}
-            digest = cache.get_workspace().covariates.save(
-                [*(table for table in tables if table.file not in names), *new_tables]
-            )
+        new_tables = read_tables()
+        if new_tables is None:
+            return
+        names = {table.file for table in new_tables}
+        digest = cache.get_workspace().covariates.save(
+            [*(table for table in tables if table.file not in names), *new_tables]
+        )
     except InputError as error:  # the form below stays on screen
         st.error(translate_message(error.message), icon=":material/error:")
         return
     set_digest(digest)
+    url_state.set_query_param(FILES_PARAM, "")
     url_state.set_state(
         UPLOADER_VERSION, url_state.get_state(UPLOADER_VERSION, 0) + 1
     )  # a new key empties the uploader
@@ -164,6 +187,7 @@ def ask_calendar(dataset: Dataset) -> str:
         accept_new_options=True,
         key=CALENDAR_KEY,
         help=translate_message(choice.note) + " " + _("Type a code for a part of a country, such as DE-BY or US-NY."),
+        persist_state="page",
     )
     return calendar or ""
 
@@ -177,11 +201,17 @@ def ask_places(dataset: Dataset) -> tuple[str, ...]:
         url_state.set_state(PLACES_STATE, ())
         return ()
     st.caption(_("Places of the entities: choose one for each entity that no file names."))
+    key = f"forecast-places-{get_digest()[:12]}"
+    if not url_state.has_state(key):  # an editor forgets its cells while the form is closed
+        pairs = url_state.get_state(PLACES_STATE, ())
+        url_state.set_state(FIRST_PLACES_STATE, dict(pair.rpartition(MAP_SIGN)[::2] for pair in pairs))
+    first = url_state.get_state(FIRST_PLACES_STATE, {})
+    chosen = [first.get(entity) if first.get(entity) in places else None for entity in entities]
     edited = st.data_editor(
-        pd.DataFrame({"entity": entities, "place": [None] * len(entities)}).astype({"place": "object"}),
+        pd.DataFrame({"entity": entities, "place": chosen}).astype({"place": "object"}),
         hide_index=True,
         disabled=["entity"],
-        key=f"forecast-places-{get_digest()[:12]}",
+        key=key,
         column_config={
             "entity": st.column_config.TextColumn(_("Entity")),
             "place": st.column_config.SelectboxColumn(_("Place"), options=places),

@@ -202,13 +202,13 @@ def edit_roles(table: pd.DataFrame, is_editable: bool, key: str) -> pd.DataFrame
                 _("Role"),
                 options=list(ROLES),
                 required=True,
-                width=120,
+                width=110,
                 format_func=lambda role: _(ROLE_LABELS[str(role)]),
             ),
             "unit": st.column_config.TextColumn(_("Unit"), width=60),
-            "range": st.column_config.TextColumn(_("Range"), width=190),
+            "range": st.column_config.TextColumn(_("Range"), width=165),
             "missing": st.column_config.TextColumn(_("Missing"), width=70),
-            "values": st.column_config.TextColumn(_("First values"), width=110),
+            "values": st.column_config.TextColumn(_("First values"), width=180),
             "reason": st.column_config.TextColumn(_("Read as")),
         },
     )
@@ -247,11 +247,6 @@ def _offer_earlier_choice(dataset: Dataset, read_again: ReadAgain | None) -> Non
     if earlier.is_empty:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(
-            _("Before, you read a file with these columns differently: {options}").format(
-                options=" ".join(earlier.to_arguments())
-            ),
-            icon=":material/history:",
-        )
-        if st.button(_("Read it that way"), key="read-as-before"):
+        st.info(_("You read a file with these columns with other settings before."), icon=":material/history:")
+        if st.button(_("Read it with those settings"), key="read-as-before"):
             read_again(earlier)

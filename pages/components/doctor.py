@@ -20,6 +20,7 @@ from core.progress import Progress
 from core.spec.codec import encode
 from core.spec.spec import DataSpec
 from pages.components import answers, auth, cache, downloads, job_progress, url_state
+from pages.components.choices import label_uniquely
 from pages.components.finding_card import build_column_config, format_changes, format_repair, show_finding, show_place
 from pages.components.i18n import _, format_value
 
@@ -158,11 +159,14 @@ def _show_example(trace: Trace, changed_cells: pd.DataFrame) -> None:
         changed_cells.assign(size=size).sort_values("size", ascending=False, kind="stable").drop(columns="size")
     )
     examples = ranked_changes.drop_duplicates(["entity", "time"]).head(MAX_EXAMPLES).reset_index(drop=True)
+    positions = range(len(examples))
     number = st.selectbox(
         _("Example"),
-        range(len(examples)),
+        positions,
         key="repair-example",
-        format_func=lambda position: f"{examples['entity'][position]} · {_format_time(examples['time'][position])}",
+        format_func=label_uniquely(
+            positions, lambda position: f"{examples['entity'][position]} · {_format_time(examples['time'][position])}"
+        ),
     )
     entity, time, column = examples.loc[number, ["entity", "time", "column"]]
     place = build_place(trace, str(entity), time, column)

@@ -19,8 +19,8 @@ def ask_settings(cls: type[Any], key: str) -> Any:
     values = {}
     for number, (name, field) in enumerate(fields.items()):
         with columns[number % len(columns)]:
-            help_text = field.metadata["help"]
-            values[name] = ask_value(name, types[name], field, _(help_text), f"{key}.{name}")
+            label, help_text = (_(text) if text else "" for text in (field.metadata["label"], field.metadata["help"]))
+            values[name] = ask_value(label or name, types[name], field, f"{help_text} `{name}`", f"{key}.{name}")
     return build_from_settings(cls, values)
 
 
@@ -37,13 +37,19 @@ def ask_value(label: str, value_type: Any, field: Field[Any], help_: str, key: s
     default: Any = field.default
     metadata = field.metadata
     if value_type is bool:
-        return st.checkbox(label, default, help=help_, key=key)
+        return st.checkbox(label, default, help=help_, key=key, persist_state="page")
     if value_type is int:
-        return st.number_input(label, int(metadata["low"]), int(metadata["high"]), default, help=help_, key=key)
+        return st.number_input(
+            label, int(metadata["low"]), int(metadata["high"]), default, help=help_, key=key, persist_state="page"
+        )
     if value_type is float:
         low, high = float(metadata["low"]), float(metadata["high"])
         step = compute_input_step(default, low, high)
-        return st.number_input(label, low, high, float(default), step=step, format="%g", help=help_, key=key)
+        return st.number_input(
+            label, low, high, float(default), step=step, format="%g", help=help_, key=key, persist_state="page"
+        )
     if metadata["choices"] and (value_type is str or typing.get_origin(value_type) is typing.Literal):
-        return st.selectbox(label, metadata["choices"], metadata["choices"].index(default), help=help_, key=key)
-    return st.text_input(label, str(default), help=help_, key=key)
+        return st.selectbox(
+            label, metadata["choices"], metadata["choices"].index(default), help=help_, key=key, persist_state="page"
+        )
+    return st.text_input(label, str(default), help=help_, key=key, persist_state="page")

@@ -132,7 +132,7 @@ def show(script: Path | None) -> None:
             st.markdown(_list_steps(walk, step))
             st.button(_("Leave the walk"), icon=":material/close:", key="guide-leave", type="tertiary", on_click=_leave)
         if step is None:
-            st.markdown(_("That was the whole way. Go on with *Forecast* or *Clusters*, or load your own data."))
+            st.markdown(_("The walk is complete. Go on with *Forecast* or *Clusters*, or load your own data."))
         else:
             _show_step(step, walk, script)
 

@@ -1,6 +1,7 @@
 """Translation and formatting for the language of the reader."""
 
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from typing import Any
 
 import streamlit as st
 
@@ -9,12 +10,20 @@ from core.messages import MANY, Message
 from pages.components import url_state
 from pages.components.markdown import escape_markdown
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+_kept_language: ContextVar[str] = ContextVar("language", default="")
+
+
+def keep_language() -> None:
+    """Keep the language until the script of the page ends: a page asks for it hundreds of times."""
+    _kept_language.set(_find_language())
 
 
 def get_language() -> str:
     """Return the language chosen in the sidebar, else the language of the browser, else English."""
+    return _kept_language.get() or _find_language()
+
+
+def _find_language() -> str:
     selected = url_state.get_state("language")
     browser = (st.context.locale or "en")[:2].lower()
     return selected if selected in LANGUAGES else browser if browser in LANGUAGES else "en"
@@ -71,11 +80,6 @@ def list_weekdays() -> list[str]:
 def list_months() -> list[str]:
     """Return the short names of the months."""
     return Language(get_language()).list_months()
-
-
-def localise_figure(figure: "go.Figure") -> "go.Figure":
-    """Set the decimal mark and the order of dates of a figure for the reader, and return the figure."""
-    return Language(get_language()).localise_figure(figure)
 
 
 def build_chart_config() -> dict[str, Any]:

@@ -26,6 +26,7 @@ from pages.components import auth, cache, job_progress, url_state
 from pages.components.i18n import _, format_value, translate_message
 from pages.components.markdown import escape_markdown
 from pages.components.results.run_widgets import show_chart
+from pages.components.uploads import store_files
 
 MAX_CACHED_SETS = 4
 MAX_SHOWN_CLASSES, IMAGES_PER_CLASS = 20, 8
@@ -144,7 +145,7 @@ class ImagePicker:
         """Read small files at once, and others by a job; then open the set."""
         workspace, actor = cache.get_workspace(), auth.current_actor("images")
         with st.spinner(_("Reading …")):
-            files = workspace.incoming.save([(upload.name, upload) for upload in uploads])
+            files = store_files(uploads)
             spec = ImageReadingSpec(files, auth.dataset_owner(), self.param)
             if not is_quickly_read(files, workspace):
                 job_progress.submit_job(READ_IMAGES, encode(spec))

@@ -17,12 +17,14 @@ from core.errors import ServiceUnavailableError
 from core.jobs import Job
 from core.messages import Message
 from core.operations.queries import LOAD_PAGE
-from core.queries import find_query
+from core.queries import find_query, get_queues
 from pages.components import auth, cache, url_state
-from pages.components.i18n import _, format_percent, translate_message
+from pages.components.i18n import _, format_percent, format_value, translate_message
 
 POLL_INTERVAL_S = 0.5
-STARTING_S = 3.0  # seconds; afterwards the page shows the reason of the wait
+FIRST_POLL_INTERVAL_S = 0.1  # of a job younger than `YOUNG_S`, so that a quick answer is shown at once
+STARTING_S = 3.0  # afterwards the page shows the reason of a wait
+YOUNG_S = 10.0  # most analyses take less: their page does not rerun before they end
 UNKNOWN_JOB = Job("", "", {}, "", "", status="cancelled", ended=0.0)
 
 
@@ -43,7 +45,11 @@ def is_job_running() -> bool:
 
 def find_running_job() -> Job | None:
     """Return the job of the URL until it is taken as finished; None without one, or if the queue does not answer."""
-    key = url_state.get_query_param("work")
+    return find_job(url_state.get_query_param("work"))
+
+
+def find_job(key: str) -> Job | None:
+    """Return the job with this key; None without one, or if the queue does not answer."""
     try:
         return jobs.find(key, cache.get_workspace()) if key else None
     except ServiceUnavailableError:  # `show` shows the error
@@ -81,15 +87,17 @@ def open_finished_run(dataset: str) -> Job | None:
     return job
 
 
-def show(job: Job | None, cancelled: str = "") -> None:
+def show(job: Job | None, cancelled: str = "", *, dataset: str | None = None) -> None:
     """Show the progress of the job of the URL, or why the finished `job` has no result.
 
-    `cancelled` tells what a cancelled job leaves behind, where that is more than nothing. Raises the error of a failed
-    job.
+    cancelled  what a cancelled job leaves behind, where that is more than nothing
+    dataset    as in `open_finished_run`, by a page that opens the run of the job; it then runs once for the result
+
+    Raises the error of a failed job.
     """
     if job is None:
         if is_job_running():
-            poll_job(url_state.get_query_param("work"))
+            poll_job(url_state.get_query_param("work"), dataset=dataset)
     elif job is UNKNOWN_JOB:
         st.info(_("This job is not known any more. Start it again."), icon=":material/cancel:")
     elif job.status == "cancelled":
@@ -98,16 +106,33 @@ def show(job: Job | None, cancelled: str = "") -> None:
         jobs.raise_error(job)
 
 
-@st.fragment(run_every=POLL_INTERVAL_S)
-def poll_job(key: str, widget_key: str = "work") -> None:
-    """Show the progress of a job, and rerun the page when it has ended. `widget_key` is unique on the page."""
+def poll_job(key: str, widget_key: str = "work", *, dataset: str | None = None) -> None:
+    """Show the progress of a job, and rerun the page when it has ended.
+
+    widget_key  unique on the page
+    dataset     opens the run of the job of the URL as `show` does; None leaves that to the page
+
+    A young job is asked for often. The page reruns once when it is young no longer, and then asks less often.
+    """
+    is_young = _is_younger(find_job(key), YOUNG_S)
+    interval_s = FIRST_POLL_INTERVAL_S if is_young else POLL_INTERVAL_S
+    st.fragment(_poll_job, run_every=interval_s)(key, widget_key, is_young, dataset)
+
+
+def _poll_job(key: str, widget_key: str, was_young: bool, dataset: str | None) -> None:
     try:
         job = jobs.find(key, cache.get_workspace())
-        if job is None or job.is_finished:
+        if dataset is not None and job is not None and job.run_id:
+            open_finished_run(dataset)
+        if job is None or job.is_finished or (was_young and not _is_younger(job, YOUNG_S)):
             st.rerun()
         _show_progress(job, _describe_stage(job), widget_key)
     except ServiceUnavailableError as error:
         st.warning(translate_message(error.message), icon=":material/cloud_off:")
+
+
+def _is_younger(job: Job | None, age_s: float) -> bool:
+    return job is not None and job.read_at - job.submitted < age_s
 
 
 def _show_progress(job: Job, stage: str, widget_key: str) -> None:
@@ -139,11 +164,24 @@ def _describe_stage(job: Job) -> str:
         stage = translate_message(Message.load(job.stage)) if job.stage else ""
         attempt = _("attempt {number}").format(number=job.attempt) + " · " if job.attempt > 1 else ""
         return f"{attempt}{stage or _('Starting …')} · {format_percent(round(job.share, 2))}"
-    if job.read_at - job.submitted < STARTING_S:
+    if _is_younger(job, STARTING_S):
         return _("Starting …")
-    return (
-        _("Waiting in the queue …") if jobs.list_workers(cache.get_workspace()) else _("Waiting for a worker process …")
-    )
+    return _describe_wait(job)
+
+
+def _describe_wait(job: Job) -> str:
+    """Describe why a job waits: its place in the queue, or that nothing serves the queue."""
+    workspace = cache.get_workspace()
+    if not jobs.list_workers(workspace):
+        return _("No worker process is running. The job waits until one starts.")
+    place = jobs.find_place_in_queue(job, get_queues(), workspace)
+    if place is None:
+        return _("Starting …")
+    words = _("Place {place} in the queue").format(place=format_value(place.number))
+    if not place.others:
+        return words
+    others = _("{count} job of other people goes first", "{count} jobs of other people go first", place.others)
+    return f"{words} · {others.format(count=format_value(place.others))}"
 
 
 def _cancel_job(key: str) -> None:

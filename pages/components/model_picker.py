@@ -28,7 +28,16 @@ def pick_model(task: str, describe_run: Callable[[Any], str]) -> str:
     if not labels:
         st.info(_("No model is saved yet. Train one first."))
         return ""
-    return st.selectbox(_("Saved model"), list(labels), format_func=labels.__getitem__, key=f"{task}-model-run") or ""
+    return (
+        st.selectbox(
+            _("Saved model"),
+            list(labels),
+            format_func=labels.__getitem__,
+            key=f"{task}-model-run",
+            persist_state="page",
+        )
+        or ""
+    )
 
 
 def _label_registered_models(task: str, workspace: Workspace) -> dict[str, str]:

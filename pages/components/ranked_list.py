@@ -18,6 +18,7 @@ from pages.components.markdown import escape_markdown
 CARD_COUNT = 5  # shown at first, and added by every click on "More"
 LINE_HEIGHT_PX, PADDING_PX = 18, 12  # in rows above 64 pixels, from three lines of text on, Streamlit breaks lines
 MAX_TABLE_ROWS = 6  # seen without scrolling
+FILTER_WIDTH_PX = 170  # of a field that filters a list
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _show_table(
     details: Sequence[str],
     row_height_px: int,
 ) -> None:
-    has_details = bool(details) and st.toggle(_("Details"), key=f"{address}-details")
+    has_details = bool(url_state.get_state(f"{address}-details", False))
     key, place = f"{address}-table", int(table.index.get_loc(chosen))
     if _get_selected_place(key) != place:
         url_state.set_state(key, {"selection": {"rows": [place], "columns": [], "cells": []}})
@@ -97,6 +98,8 @@ def _show_table(
         placeholder="–",
         alt=label,
     )
+    if details:
+        st.toggle(_("Details"), key=f"{address}-details")
 
 
 def _get_selected_place(key: str) -> int | None:

@@ -21,6 +21,14 @@ def format_run_name(record: "Record") -> str:
     return translate_run_name(record.name, record.experiment, _) or record.id[:SHORT_ID_LENGTH]
 
 
+def name_run(run_id: str) -> str:
+    """Return the name of a run that started on this machine; the first characters of the id of any other."""
+    from core.runs.comparison import find_local_record
+
+    record = find_local_record(run_id, cache.get_workspace()) if run_id else None
+    return run_id[:SHORT_ID_LENGTH] if record is None else format_run_name(record)
+
+
 def show_rename(record: "Record") -> None:
     """Show the form that renames a run to its owner and to operators."""
     from core.runs.renaming import may_rename
@@ -41,7 +49,7 @@ def show_rename_note(record: "Record") -> None:
     """Show that the new name of a run waits for MLflow, once after it was changed."""
     if url_state.get_state(f"renamed-{record.id}"):
         url_state.set_state(f"renamed-{record.id}", False)
-        st.caption(_("The name is saved. MLflow does not respond and gets it later."))
+        st.caption(_("The name is saved. MLflow gets it later."))
 
 
 def _rename(record: "Record", name: str) -> None:

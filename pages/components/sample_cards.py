@@ -3,9 +3,12 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.data.samples import SAMPLES, Sample, load_sample, outline_sample
+from core import queries
+from core.data.samples import SAMPLES, Sample, outline_sample
 from core.figures.sparkline import draw_sparkline
-from core.runs.tracked_run import record_event
+from core.operations.queries import OPEN_SAMPLE
+from core.operations.reading import SampleSpec
+from core.progress import Progress
 from pages.components import auth, cache, url_state
 from pages.components.cards import show_cards, show_picture
 from pages.components.i18n import _
@@ -23,15 +26,14 @@ def show() -> None:
 
 
 def store_sample(name: str) -> str:
-    """Create and store the sample `name`, record the event, and return its digest."""
-    workspace = cache.get_workspace()
-    with (
-        st.spinner(_("Creating the sample …")),
-        record_event("data_load", auth.current_actor("data"), workspace, sample=name) as inputs,
-    ):
-        digest = workspace.datasets.save(load_sample(name), auth.dataset_owner())
-        inputs["dataset"] = digest
-    return digest
+    """Create and store the sample `name`, and return its digest."""
+    spec = SampleSpec(name, auth.dataset_owner())
+    workspace, actor = cache.get_workspace(), auth.current_actor("data")
+    with st.spinner(_("Creating the sample …")):
+        return cache.submit_once(
+            f"sample {name}",
+            lambda: queries.answer_question(OPEN_SAMPLE, spec, workspace=workspace, actor=actor, progress=Progress()),
+        )
 
 
 def _show_sample(sample: Sample) -> DeltaGenerator:

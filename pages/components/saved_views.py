@@ -27,7 +27,12 @@ def show(page: str, fields: Fields) -> None:
             _ask_new_view(page, state)
         if views:
             _ask_changes(page, views)
-        st.caption(_("A view holds what you chose on this page. The address of the page opens it for a colleague."))
+        st.caption(
+            _(
+                "A view holds what you chose on this page, but not the order after a click on the heading of a table. "
+                "The address of the page opens the view for a colleague."
+            )
+        )
 
 
 def _read_state(fields: Fields) -> dict[str, str]:

@@ -46,13 +46,21 @@ def show_dataset(dataset: Dataset) -> None:
 def select_part(dataset: Dataset, key: str) -> dict[str, Any]:
     """Ask for entities and period; return them as fields of `PartSpec`, empty where everything is selected."""
     entity_column, period_column = st.columns([3, 2])
-    entities = entity_column.multiselect(_("Entities"), dataset.entities, placeholder=_("All"), key=f"{key}-entities")
+    entities = entity_column.multiselect(
+        _("Entities"), dataset.entities, placeholder=_("All"), key=f"{key}-entities", persist_state="page"
+    )
     if not dataset.has_dates:
         return {"entities": tuple(entities)}
     first, last = dataset.time.min().date(), dataset.time.max().date()
     period = list(
         period_column.date_input(
-            _("Period"), (first, last), min_value=first, max_value=last, format=get_date_format(), key=f"{key}-period"
+            _("Period"),
+            (first, last),
+            min_value=first,
+            max_value=last,
+            format=get_date_format(),
+            key=f"{key}-period",
+            persist_state="page",
         )
     )
     start, end = (period[0], period[-1]) if period else (first, last)

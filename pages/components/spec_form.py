@@ -21,7 +21,7 @@ from pages.components.selection_form import select_part
 Widget = Callable[[Any], Any]
 """Function that takes the dataset, None for a spec without data, and returns the value of a field."""
 
-MAX_COLUMNS = 3
+COLUMN_WEIGHTS = (4, 3, 3)  # of the fields; names of algorithms, which come first, are long
 SELECTION_FIELDS = ("dataset", "entities", "start", "end")
 
 
@@ -57,6 +57,7 @@ def _ask_mode(task: Task) -> Mode:
         key=f"{task.name}-mode",
         required=True,
         format_func=lambda number: _(modes[number].label),
+        persist_state="page",
     )
     return modes[number]
 
@@ -85,7 +86,7 @@ def _ask_fields(
     uncaptioned = [name for name in fields if name not in captioned]
     values: dict[str, Any] = {name: widgets[name](dataset) for name in file_fields if name in widgets}
     for names in (captioned, uncaptioned):
-        columns = st.columns(min(len(names), MAX_COLUMNS) or 1)
+        columns = st.columns(COLUMN_WEIGHTS[: len(names)] or 1)
         for number, name in enumerate(names):
             with columns[number % len(columns)]:
                 widget = widgets.get(name)
@@ -121,6 +122,7 @@ def _ask_algorithm(field: Field[Any], label: str, help_: str, key: str) -> Any:
         format_func=lambda choice: _(classes[choice].label),
         key=key,
         help=help_,
+        persist_state="page",
     )
     with st.popover(_("Settings"), icon=":material/settings:"):
         return forms.ask_settings(classes[name], f"{key}-{name}")
@@ -135,14 +137,18 @@ def _ask_choice(field: Field[Any], choices: tuple[Any, ...], label: str, help_: 
     index = choices.index(field.default) if field.default in choices else 0
     if captions:
         choice_captions = [_(captions.get(choice, "")) for choice in choices]
-        return st.radio(label, choices, index, format_func=label_choice, captions=choice_captions, key=key)
-    return st.selectbox(label, choices, index, format_func=label_choice, key=key, help=help_)
+        return st.radio(
+            label, choices, index, format_func=label_choice, captions=choice_captions, key=key, persist_state="page"
+        )
+    return st.selectbox(label, choices, index, format_func=label_choice, key=key, help=help_, persist_state="page")
 
 
 def _ask_step(field: Field[Any], label: str, help_: str, key: str) -> Any:
     steps = field.metadata["steps"]
     start = field.default if field.default in steps else steps[len(steps) // 2]
-    return st.select_slider(label, steps, start, format_func=_choose_step_format(field), key=key, help=help_)
+    return st.select_slider(
+        label, steps, start, format_func=_choose_step_format(field), key=key, help=help_, persist_state="page"
+    )
 
 
 def _ask_optional(field: Field[Any], member_types: tuple[Any, ...], label: str, help_: str, key: str) -> Any:
@@ -151,8 +157,10 @@ def _ask_optional(field: Field[Any], member_types: tuple[Any, ...], label: str, 
         number: Any = next(kind for kind in member_types if kind in (int, float))
         low, high = (None if field.metadata[name] is None else number(field.metadata[name]) for name in ("low", "high"))
         default: Any = field.default
-        return st.number_input(label, low, high, default, placeholder=_("automatic"), key=key, help=help_)
-    is_set = st.checkbox(label, field.default is not None, key=f"{key}-wanted", help=help_)
+        return st.number_input(
+            label, low, high, default, placeholder=_("automatic"), key=key, help=help_, persist_state="page"
+        )
+    is_set = st.checkbox(label, field.default is not None, key=f"{key}-wanted", help=help_, persist_state="page")
     return _ask_step(field, label, help_, key) if is_set else None
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.operations.queries import LOAD_PAGE
-from core.spec.task import Task, find_task
+from core.spec.task import Task, find_task, get_task
 from pages.components.i18n import _
 
 PAGES_FOLDER = Path(__file__).parents[1]
@@ -31,6 +31,27 @@ def link_first_steps() -> None:
     with st.container(horizontal=True):
         st.page_link(LOAD_SCRIPT, label=_("Load data"), icon=":material/upload_file:")
         st.page_link(HOME_SCRIPT, label=_("Open a sample"), icon=":material/science:")
+
+
+def show_missing_dates(dataset: str, *alternatives: str) -> None:
+    """Say that the data have no dates, which the page needs; link to loading and to tasks that do without them."""
+    st.info(
+        _(
+            "These data have no dates, and this analysis needs them. If the files have a column of dates, load them "
+            "again and set its role. Or use an analysis that works without dates:"
+        ),
+        icon=":material/event_busy:",
+    )
+    with st.container(horizontal=True):
+        st.page_link(LOAD_SCRIPT, label=_("Load data"), icon=":material/upload_file:")
+        for task in map(get_task, alternatives):
+            label = _("Open {page}").format(page=_(task.label))
+            st.page_link(
+                get_page_script(task.page),
+                label=label,
+                icon=f":material/{task.icon}:",
+                query_params={"dataset": dataset},
+            )
 
 
 def link_recent_results() -> None:

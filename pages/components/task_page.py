@@ -14,7 +14,7 @@ from core.runs.stored_runs import load_task_result
 from core.spec.codec import encode
 from core.spec.spec import DataSpec, Spec
 from core.spec.task import Mode, Task, get_task
-from pages.components import cache, job_progress, running_jobs, selection_form, url_state
+from pages.components import cache, chart_script, job_progress, running_jobs, selection_form, url_state
 from pages.components.i18n import _
 from pages.components.spec_form import Widget, ask_spec
 
@@ -29,6 +29,7 @@ def open_page(name: str) -> tuple[Task, Dataset | None]:
     """
     task = get_task(name)
     st.title(_(task.label))
+    chart_script.show()
     running_jobs.show_page_jobs(task.page)
     _open_dataset_of_job()
     result = cache.load_result(task.name, load_task_result)
@@ -73,6 +74,9 @@ def ask_and_show(
 ) -> None:
     """Show the form, submit the job, and show the result of the run in the URL.
 
+    Below a result or a running job the form is closed. A closed form is not drawn: its widgets keep their values
+    (`persist_state`), and opening it takes one rerun of the page.
+
     render          renders (result, rows of the result or None if other data are loaded, run id)
     mode            asked for without a choice; None for the modes with a label
     kind            class of the results that are shown; others belong to another section of the page
@@ -85,26 +89,35 @@ def ask_and_show(
     """
     loaded = cache.load_result(task.name, load_task_result)
     result = loaded if isinstance(loaded, kind) else None
-    finished_job = job_progress.open_finished_run("" if dataset is None else dataset.digest)
+    digest = "" if dataset is None else dataset.digest
+    finished_job = job_progress.open_finished_run(digest)
     running = job_progress.is_job_running()
-    with st.expander(_("Analysis settings"), expanded=result is None and not running, icon=":material/tune:"):
-        before_fields()
-        spec = ask_spec(task, dataset, widgets or {}, describe_model, mode)
-        with st.container(horizontal=True):
-            clicked = st.button(
-                _((mode.action if mode else "") or task.action),
-                type="primary",
-                icon=f":material/{task.icon}:",
-                key=f"{task.name}-ask",
-                disabled=spec is None or running,
-            )
-            actions(spec)
-        if spec is not None:
-            prepared = prepare(spec) if clicked else None
-            if prepared is not None:
-                submit_spec(task, prepared)
-            after_button(spec)
-    job_progress.show(finished_job, cancelled)
+    form = st.expander(
+        _("Analysis settings"),
+        expanded=result is None and not running,
+        icon=":material/tune:",
+        key=f"{task.name}-settings-{url_state.get_run_id()}-{url_state.get_query_param('work')}",  # each begins anew
+        on_change="rerun",
+    )
+    if form.open:
+        with form:
+            before_fields()
+            spec = ask_spec(task, dataset, widgets or {}, describe_model, mode)
+            with st.container(horizontal=True):
+                clicked = st.button(
+                    _((mode.action if mode else "") or task.action),
+                    type="primary",
+                    icon=f":material/{task.icon}:",
+                    key=f"{task.name}-ask",
+                    disabled=spec is None or running,
+                )
+                actions(spec)
+            if spec is not None:
+                prepared = prepare(spec) if clicked else None
+                if prepared is not None:
+                    submit_spec(task, prepared)
+                after_button(spec)
+    job_progress.show(finished_job, cancelled, dataset=digest)
     if result is not None and not job_progress.is_job_running():
         _show_result(result, dataset, render)
 

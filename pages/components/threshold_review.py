@@ -10,9 +10,11 @@ from core.operations.feedback import build_precision_table
 from core.spec.task import get_task, list_tasks
 from core.storage.feedback import Feedback
 from pages.components import cache, job_progress, task_page, url_state
+from pages.components.choices import label_uniquely
 from pages.components.feedback_form import VERDICT_MARKS, format_verdict
 from pages.components.i18n import _, format_value, get_date_format, translate_message
 from pages.components.results.run_widgets import show_chart
+from pages.components.run_name import name_run
 from pages.components.task_links import get_page_script, link_recent_results, link_run
 from pages.components.term_help import explain
 
@@ -99,14 +101,14 @@ def _choose_run(records: list[Feedback]) -> str:
     def describe_run(run: str) -> str:
         row = row_by_run.get(run)
         if row is None:
-            return f"{run[:12]} · {_('not reviewed')}"
+            return f"{name_run(run)} · {_('not reviewed')}"
         marks = " ".join(
             f"{VERDICT_MARKS[verdict]} {format_value(int(row[name]))}"
             for verdict, name in (("true_alarm", "true"), ("false_alarm", "false"), ("unsure", "unsure"))
         )
-        return f"{row['model']} · {run[:12]} · {marks}"
+        return f"{name_run(run)} · {marks}"
 
-    return st.selectbox(_("Run"), runs, format_func=describe_run, key="threshold-run")
+    return st.selectbox(_("Run"), runs, format_func=label_uniquely(runs, describe_run), key="threshold-run")
 
 
 def _choose_threshold(flagged: "FlaggedRows", suggested: float) -> float:
@@ -120,13 +122,12 @@ def _choose_threshold(flagged: "FlaggedRows", suggested: float) -> float:
     low, high = low - margin, high + margin
     if not st.toggle(_("Use another threshold"), key=f"threshold-other-{flagged.run_id}"):
         return suggested
-    return st.slider(
+    steps = [low + (high - low) * step / SLIDER_STEPS for step in range(SLIDER_STEPS + 1)]
+    return st.select_slider(
         _("Threshold"),
-        low,
-        high,
+        sorted({*steps, suggested}),
         suggested,
-        (high - low) / SLIDER_STEPS,
-        format="%.4g",
+        format_func=_format_threshold,
         key=f"threshold-{flagged.run_id}",
     )
 

@@ -10,7 +10,7 @@ from core.errors import NotFoundError
 from core.figures.sparkline import draw_sparkline
 from core.runs.card_model import Picture
 from core.runs.comparison import has_data
-from core.runs.recent import SEARCHED_RUNS, RecentResult, RecentResults, find_recent_results, has_words, load_picture
+from core.runs.recent import RecentResult, RecentResults, find_recent_results, has_words, load_picture
 from core.runs.svg import draw_picture
 from core.runs.thumbnail import render_thumbnail
 from core.storage.datasets import DatasetInfo
@@ -36,7 +36,8 @@ def show() -> None:
     words = str(url_state.get_state(SEARCH_KEY) or "").strip()
     user = auth.current_actor("home").user
     running_jobs.show()
-    recent = find_recent_results(words, user, cache.get_workspace(), _)
+    shown = MATCHING_CARDS if words else SHOWN_CARDS
+    recent = find_recent_results(words, user, cache.get_workspace(), _, shown)
     datasets = _find_datasets(words)
     if words or recent.results or datasets:
         st.text_input(
@@ -47,9 +48,8 @@ def show() -> None:
         )
         with st.container():
             _show_notes(words, recent, bool(datasets))
-        shown = MATCHING_CARDS if words else SHOWN_CARDS
         with st.container():
-            _show_results(recent, shown, user)
+            _show_results(recent, user)
         if datasets:
             st.header(_("Data"))
             show_datasets(datasets[:shown])
@@ -62,8 +62,8 @@ def _show_notes(words: str, recent: RecentResults, has_datasets: bool) -> None:
             _("MLflow does not respond. The list contains only runs of this machine. No run is lost."),
             icon=":material/cloud_off:",
         )
-    if words and recent.has_more:
-        st.caption(_("Only the newest {count} runs were searched.").format(count=format_value(SEARCHED_RUNS)))
+    if not recent.is_complete:
+        st.caption(_("The search was stopped before the oldest runs. Add a word to search all of them."))
     if not recent.results and not has_datasets:
         st.info(_("No result and no data match all these words."), icon=":material/search_off:")
 
@@ -71,11 +71,11 @@ def _show_notes(words: str, recent: RecentResults, has_datasets: bool) -> None:
 # ---- results and data -----------------------------------------------------------------------------------------------
 
 
-def _show_results(recent: RecentResults, shown: int, user: str) -> None:
+def _show_results(recent: RecentResults, user: str) -> None:
     if recent.results:
         st.header(_("Results"))
-        show_cards(recent.results[:shown], lambda result: _show_result(result, user))
-    if len(recent.results) > shown or recent.has_more:
+        show_cards(recent.results, lambda result: _show_result(result, user))
+    if recent.has_more:
         st.page_link(TRACKING_SCRIPT, label=_("All runs"), icon=":material/experiment:")
 
 
@@ -86,10 +86,15 @@ def _show_result(result: RecentResult, user: str) -> None:
         drawing = draw_picture(picture, _, format_value)
         show_picture(render_thumbnail(drawing), drawing.title)
     dataset = record.tags["dataset.digest"] if has_data(record, cache.get_workspace()) else ""
-    link_run(result.task, record.id, dataset, shorten_name(format_run_name(record)), f":material/{result.task.icon}:")
+    name, label = format_run_name(record), _(result.task.label)
+    link_run(result.task, record.id, dataset, shorten_name(name), f":material/{result.task.icon}:")
     started = clock.from_epoch_ms(record.started_ms)
     person = shorten_name("" if result.user == ANONYMOUS else result.user)
-    facts = [_(result.task.label), _("you") if person and result.user == user else person, format_value(started)]
+    facts = [
+        "" if name.startswith(label) else label,
+        _("you") if person and result.user == user else person,
+        format_value(started),
+    ]
     st.caption(" · ".join(filter(None, facts)))
 
 
@@ -102,7 +107,7 @@ def _load_picture(run_id: str) -> Picture | None:
 def _find_datasets(words: str) -> list[DatasetInfo]:
     limit = SEARCHED_DATASETS if words else SHOWN_CARDS
     infos = cache.get_workspace().datasets.list_recent(limit, auth.dataset_owner())
-    return [info for info in infos if has_words(words, info.files)]
+    return [info for info in infos if has_words(words.split(), info.files)]
 
 
 def show_datasets(infos: Sequence[DatasetInfo]) -> None:

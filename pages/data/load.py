@@ -34,6 +34,7 @@ from pages.components import (
 from pages.components.i18n import _, translate_message
 from pages.components.markdown import escape_markdown
 from pages.components.task_links import ANALYSIS_FOLDER
+from pages.components.uploads import store_files
 
 RECENT_DATASETS = 6
 FILES_PARAM = "files"
@@ -87,7 +88,7 @@ def _store_uploads(uploads: list[UploadedFile]) -> str:
     """Store the files of the uploader, and return the digest of these, or of those in the address; "" without any."""
     if uploads:
         with st.spinner(_("Saving the files …")):
-            digest = _store_once(tuple(upload.file_id for upload in uploads), uploads)
+            digest = store_files(uploads)
         url_state.set_state(UPLOADED_STATE, digest)
         url_state.set_query_param(FILES_PARAM, digest)
         return digest
@@ -97,11 +98,6 @@ def _store_uploads(uploads: list[UploadedFile]) -> str:
         url_state.set_query_param(FILES_PARAM, "")
         return ""
     return digest
-
-
-@st.cache_data(max_entries=100, show_spinner=False)
-def _store_once(file_ids: tuple[str, ...], _uploads: list[UploadedFile]) -> str:
-    return cache.get_workspace().incoming.save([(upload.name, upload) for upload in _uploads])
 
 
 def _offer_reading(files: str, *, has_uploader: bool) -> None:

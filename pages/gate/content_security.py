@@ -8,17 +8,15 @@ import hashlib
 import re
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 
-import streamlit as st
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pages.components.chart_script import INDEX_FILE, build_script
 from pages.components.streamlit_texts import list_scripts
 from pages.gate.endpoints import get_path
 
-INDEX_FILE = Path(st.__file__).parent / "static" / "index.html"
 INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 MEDIA_FOLDER = "/media/"
 MEDIA_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
@@ -75,7 +73,8 @@ def build_policy(host: str) -> str:
 
 @cache
 def _hash_scripts() -> tuple[str, ...]:
-    return tuple(hash_scripts([*INLINE_SCRIPT.findall(INDEX_FILE.read_text(encoding="utf-8")), *list_scripts()]))
+    own_scripts = INLINE_SCRIPT.findall(INDEX_FILE.read_text(encoding="utf-8"))
+    return tuple(hash_scripts([*own_scripts, *list_scripts(), build_script()]))
 
 
 def hash_scripts(scripts: Iterable[str]) -> list[str]:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from anyio import to_thread
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
-from streamlit.web.server.starlette import starlette_websocket
-from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from pages.components import auth, cache
 from pages.components.auth import SESSION_COOKIE, SignedInUser
+from pages.gate.streamlit_internals import USER_COOKIE_NAME, read_user_claims
 
 SIGN_IN_COOKIES = (SESSION_COOKIE, USER_COOKIE_NAME)
 
@@ -41,7 +40,7 @@ def _find_user(cookies: Mapping[str, str]) -> SignedInUser | None:
 
 def _find_external_user(cookies: Mapping[str, str]) -> SignedInUser | None:
     """Return the account of the user whom the identity provider authenticated, from Streamlit's signed cookie."""
-    claims = starlette_websocket._get_signed_cookie_with_chunks(dict(cookies), USER_COOKIE_NAME)
+    claims = read_user_claims(cookies)
     identity = _read_claims(claims) if claims else ""
     user = cache.get_workspace().accounts.find_user(identity) if identity else None
     return None if user is None or user.disabled else SignedInUser(user.name, user.roles)

@@ -13,11 +13,11 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.runtime.state.common import user_key_from_element_id
 
 from core.errors import ServiceUnavailableError
 from pages.components.auth import is_sign_in_required
 from pages.gate import identity
+from pages.gate.streamlit_internals import user_key_from_element_id
 
 SIGN_IN_WIDGETS = frozenset({"language", "csv-format", "try-again", "sign-in-provider", "sign-out"})
 """Keys of the widgets that the sign-in page and its replacements show."""

@@ -1,4 +1,4 @@
-"""Page of the glossary: the terms of the product in words, each with a picture."""
+"""Page of the glossary: the terms of the product in words, each with a picture, and how tables are used."""
 
 import streamlit as st
 
@@ -17,6 +17,7 @@ def main() -> None:
     asked_terms = [term for term in TERMS.values() if term.name == asked_name]
     for term in [*asked_terms, *(term for term in TERMS.values() if term.name != asked_name)]:
         _show_term(term, is_open=term.name == asked_name)
+    _explain_tables()
 
 
 def _show_term(term: Term, is_open: bool) -> None:
@@ -27,6 +28,19 @@ def _show_term(term: Term, is_open: bool) -> None:
         alt = _("Picture of the term {term}").format(term=_(term.label))
         with picture:
             show_chart(term.draw(_), f"term-{term.name}", alt, is_picture=True)
+
+
+def _explain_tables() -> None:
+    st.header(_("Tables"))
+    st.markdown(
+        _(
+            "A click on a heading sorts a table; the menu of a heading hides or pins the column. The buttons above a "
+            "table search it, choose its columns, and show it on the whole screen. By keyboard, Tab enters a table and "
+            "leaves it, the arrow keys move, Space chooses a row, and Enter shows the whole text of a cell. Ctrl+F "
+            "searches, and Ctrl+C copies the cell, for instance to a spreadsheet. Under a figure, its values are in "
+            "such a table."
+        )
+    )
 
 
 main()

@@ -83,7 +83,7 @@ def _show_review() -> None:
         )
     if not records:
         st.info(
-            _("There is no feedback yet. Open a row of a result and give a verdict, or give feedback here."),
+            _("There is no feedback yet. Open a result and give a verdict on a row, or use the tab “Give feedback”."),
             icon=":material/rate_review:",
         )
         link_recent_results()

@@ -5,20 +5,21 @@ import streamlit as st
 
 from core import jobs
 from core.errors import ServiceUnavailableError
-from core.operations.health import ServiceHealth, check_services, has_failure
+from core.operations.health import ServiceHealth, check_services, summarise_health
 from core.operations.system_info import list_settings, list_versions
 from core.outbox import deliver_now
-from pages.components import cache
+from pages.components import cache, data_sizes
 from pages.components.i18n import _, format_value, translate_plain
 from pages.components.markdown import escape_markdown, format_code
 
 STATE_ICONS = {
     "works": ":material/check_circle:",
     "not_set": ":material/radio_button_unchecked:",
+    "at_rest": ":material/bedtime:",
     "short": ":material/warning:",
     "failing": ":material/error:",
 }
-STATE_COLOURS = {"works": "green", "not_set": "gray", "short": "orange", "failing": "red"}
+STATE_COLOURS = {"works": "green", "not_set": "gray", "at_rest": "gray", "short": "orange", "failing": "red"}
 
 
 def main() -> None:
@@ -35,6 +36,7 @@ def main() -> None:
     _show_summary(services, note)
     for service in services:
         _show_service(service)
+    data_sizes.show_sizes()
     _show_settings()
     _show_versions()
 
@@ -63,22 +65,28 @@ def _deliver_pending() -> str:
 def _show_summary(services: list[ServiceHealth], note: str) -> None:
     if note:
         st.info(note, icon=":material/outbox:")
-    pending_count = sum(service.backlog for service in services)
-    if has_failure(services):
-        failing = ", ".join(_(service.name) for service in services if service.state == "failing")
-        st.error(
-            _("Not working: {services}. Records waiting for delivery: {count}.").format(
-                services=failing, count=format_value(pending_count)
-            ),
-            icon=":material/error:",
-        )
-    else:
-        st.success(
-            _("All configured services work. Records waiting for delivery: {count}.").format(
-                count=format_value(pending_count)
-            ),
-            icon=":material/check_circle:",
-        )
+    pending_count = format_value(sum(service.backlog for service in services))
+    match summarise_health(services):
+        case "down":
+            failing = ", ".join(_(service.name) for service in services if service.state == "failing")
+            st.error(
+                _("Not working: {services}. Records waiting for delivery: {count}.").format(
+                    services=failing, count=pending_count
+                ),
+                icon=":material/error:",
+            )
+        case "degraded":
+            st.warning(
+                _("All configured services work, and something needs attention. Waiting records: {count}.").format(
+                    count=pending_count
+                ),
+                icon=":material/warning:",
+            )
+        case "well":
+            st.success(
+                _("All configured services work. Records waiting for delivery: {count}.").format(count=pending_count),
+                icon=":material/check_circle:",
+            )
 
 
 def _show_service(service: ServiceHealth) -> None:
@@ -98,6 +106,7 @@ def _translate_state(state: str) -> str:
     return {
         "works": _("works"),
         "not_set": _("not configured: uses the data folder"),
+        "at_rest": _("at rest"),
         "short": _("needs attention"),
         "failing": _("does not work"),
     }[state]
@@ -119,8 +128,9 @@ def _list_facts(service: ServiceHealth) -> list[str]:
 def _show_settings() -> None:
     with st.expander(_("Settings"), icon=":material/tune:"):
         st.caption(_("Secrets are masked. docs/reference/settings.md describes each setting."))
+        sources = {"environment": _("environment"), ".env": ".env", "default": _("default")}
         rows = [
-            (setting.name, setting.value, _("set") if setting.is_set else _("default"))
+            (setting.name, setting.value, sources[setting.source])
             for setting in list_settings(cache.get_workspace().settings)
         ]
         st.dataframe(

@@ -14,6 +14,7 @@ from pages.components import cache, clock, downloads, saved_views, url_state
 from pages.components.i18n import _, format_percent, format_value, translate_message
 from pages.components.page_state import AddressField, make_choice_field, make_list_field
 from pages.components.results import drift
+from pages.components.results.feedback_table import get_subject_label
 from pages.components.results.run_widgets import show_chart
 from pages.components.run_name import SHORT_ID_LENGTH
 from pages.components.task_links import link_first_steps
@@ -27,6 +28,12 @@ FILTERS = {
     "model": make_list_field("model", "monitoring-model", bool),
     "status": make_list_field("status", "monitoring-status", STATUSES.__contains__),
 }
+LABELS: dict[str, Callable[[str], str]] = {
+    "application": get_subject_label,
+    "event": lambda name: _(monitoring.ACTION_LABELS.get(name, name)),
+    "status": lambda status: _(figures.STATUS_STYLES[status][0]),
+}
+"""Filter or column → its values for the reader; the others stay as they are."""
 LOAD_COLUMNS = ["actions", "cpu", "memory"]
 VIEW_PARAM, FIRST_VIEW = "view", "runs"
 VIEW_FIELDS = (PERIOD.parameter, *FILTERS, VIEW_PARAM)
@@ -96,7 +103,7 @@ def _show_source(events: EventTables) -> None:
 
 def _show_nothing(period: str) -> None:
     st.info(
-        _("There are no events in this period.")
+        _("There are no events in this period. Choose a longer one.")
         if period != "all"
         else _(
             "There are no events yet. Each loaded file and each run of a model is recorded "
@@ -104,8 +111,7 @@ def _show_nothing(period: str) -> None:
         ),
         icon=":material/monitoring:",
     )
-    if period == "all":
-        link_first_steps()
+    link_first_steps()
 
 
 def _filter_events(events: EventTables) -> EventTables:
@@ -121,15 +127,14 @@ def _filter_events(events: EventTables) -> EventTables:
 def _ask_values(column: DeltaGenerator, label: str, field: AddressField, events: EventTables) -> list[str]:
     """Ask for values of a column. Values of the address stay, also where the period has no such event."""
     field.load()
-    is_status = field is FILTERS["status"]
-    known_values = STATUSES if is_status else _list_values(events, field.parameter)
+    known_values = STATUSES if field is FILTERS["status"] else _list_values(events, field.parameter)
     return column.multiselect(
         label,
         list(dict.fromkeys([*url_state.get_state(field.key), *known_values])),
         placeholder=_("All"),
         key=field.key,
         on_change=field.store,
-        format_func=(lambda status: _(figures.STATUS_STYLES[status][0])) if is_status else str,
+        format_func=LABELS.get(field.parameter, str),
     )
 
 
@@ -143,18 +148,24 @@ def _show_figures(events: EventTables) -> None:
         st.metric(_("Actions"), format_value(summary.actions), border=True)
         st.metric(_("Failed"), format_percent(round(summary.failed_share, 4)), border=True)
         st.metric(
-            _("Response time p50"),
+            _("Median response time"),
             f"{format_value(round(summary.p50, 2))} s",
             border=True,
-            help=_("50 % of the actions took this time or less."),
+            help=_("Half of the actions took this time or less."),
         )
         st.metric(
-            _("Response time p95"),
+            _("95 % of response times"),
             f"{format_value(round(summary.p95, 2))} s",
             border=True,
             help=_("95 % of the actions took this time or less."),
         )
         st.metric(_("Users"), format_value(summary.users), border=True)
+        st.metric(
+            _("Refused passwords"),
+            format_value(summary.weak_passwords),
+            border=True,
+            help=_("New passwords that were too short or too easy to guess. Errors tells the reason of each."),
+        )
 
 
 def _show_views(events: EventTables) -> None:
@@ -203,7 +214,9 @@ def _show_response_times(events: EventTables) -> None:
     )
     if not table.empty:
         show_chart(
-            figures.draw_seconds_per_model(table, _), "monitoring-seconds-model", _("Response time of each model")
+            figures.draw_seconds_per_model(_name_values(table), _),
+            "monitoring-seconds-model",
+            _("Response time of each model"),
         )
     _show_table(buckets.reset_index(), "seconds", lambda: monitoring.summarise_over_time(events.table).reset_index())
 
@@ -274,7 +287,7 @@ def _show_emissions(events: EventTables) -> None:
 def _show_table(table: pd.DataFrame, name: str, build_export: Callable[[], pd.DataFrame] | None = None) -> None:
     """Show the table of a view, and its download: `build_export` with times in UTC, by default the same table."""
     st.dataframe(
-        table,
+        _name_values(table),
         hide_index=True,
         width="stretch",
         key=f"monitoring-{name}-table",
@@ -287,6 +300,12 @@ def _show_table(table: pd.DataFrame, name: str, build_export: Callable[[], pd.Da
         f"monitoring-{name}.csv",
         key=f"monitoring-{name}-csv",
     )
+
+
+def _name_values(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the names of pages and actions for the reader; commands keep theirs."""
+    labels = {name: label for name, label in LABELS.items() if name in table and name != "status"}
+    return table.assign(**{name: [label(str(value)) for value in table[name]] for name, label in labels.items()})
 
 
 def _build_column_config() -> dict[str, ColumnConfig | str]:
@@ -306,10 +325,10 @@ def _build_column_config() -> dict[str, ColumnConfig | str]:
         "failed": number(_("Failed"), format="localized"),
         "interrupted": number(_("Interrupted"), format="localized"),
         "anomalies": number(_("Anomalies"), format="localized"),
-        "p50": number(_("p50 (s)"), format="localized"),
-        "p95": number(_("p95 (s)"), format="localized"),
-        "cpu": number(_("Processor (%)"), format="%.0f"),
-        "memory": number(_("Memory (%)"), format="%.0f"),
+        "p50": number(_("Median (s)"), format="localized"),
+        "p95": number(_("95 % within (s)"), format="localized"),
+        "cpu": number(_("Processor (%)"), format="localized", step=1),
+        "memory": number(_("Memory (%)"), format="localized", step=1),
         "versions": number(_("Versions")),
         "hours": number(_("Hours"), format="localized"),
         "kg": number(_("kg CO₂"), format="compact"),

@@ -1,6 +1,7 @@
 """Page of tracking: search, open and compare runs, with their accuracy and emissions."""
 
 import hashlib
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import Any
@@ -12,14 +13,22 @@ from core.runs import comparison
 from core.runs.comparison import MAX_COMPARED_RUNS, RunFilter, RunPage
 from core.runs.figures import draw_accuracy_and_cost
 from core.runs.run_names import untranslate_text
-from core.runs.run_table import DEFAULT_COLUMNS, is_column, list_columns, runs_to_frame
+from core.runs.run_table import DEFAULT_COLUMNS, is_column, list_columns, runs_to_frame, sort_runs
 from core.spec.task import get_metric, get_task, list_task_names
-from pages.components import auth, cache, clock, saved_views, url_state
+from pages.components import auth, cache, clock, mlflow_links, saved_views, url_state
+from pages.components.choices import label_uniquely
 from pages.components.i18n import _, format_value, get_date_format
-from pages.components.page_state import make_choice_field, make_list_field, make_period_field, make_text_field
+from pages.components.page_state import (
+    AddressField,
+    make_choice_field,
+    make_list_field,
+    make_period_field,
+    make_text_field,
+)
 from pages.components.results import run_list
 from pages.components.results import runs as run_views
 from pages.components.results.run_widgets import show_chart, show_downloads
+from pages.components.run_name import SHORT_ID_LENGTH, format_run_name
 from pages.components.task_links import get_task_label, link_first_steps
 
 PAGE, PAGE_RUNS = "tracking", 100
@@ -37,8 +46,17 @@ FILTERS = {
         make_choice_field("status", "tracking-status", STATUSES),
     )
 }
+MORE_FILTERS = ("model", "data", "user")
 COLUMNS = make_list_field("columns", "tracking-columns", is_column, DEFAULT_COLUMNS)
-VIEW_FIELDS = (*FILTERS, COLUMNS.parameter)
+FIRST_SORT, ORDERS = "began", ("descending", "ascending")
+SORT = AddressField(
+    "sort",
+    "tracking-sort",
+    lambda column: column if is_column(column) else FIRST_SORT,
+    lambda column: "" if column == FIRST_SORT else str(column or ""),
+)
+ORDER = make_choice_field("order", "tracking-order", ORDERS, ORDERS[0])
+VIEW_FIELDS = (*FILTERS, COLUMNS.parameter, SORT.parameter, ORDER.parameter)
 
 
 def page() -> None:
@@ -52,7 +70,7 @@ def page() -> None:
     with header:
         saved_views.show(PAGE, VIEW_FIELDS)
         columns = _ask_columns(runs, run_filter.task)
-        _link_mlflow(run_filter.task)
+        mlflow_links.show_link(run_filter.task)
     if auth.has_private_runs():
         st.caption(_("Runs are private: you see your own. Operators see those of all users."))
     if is_mlflow_silent:
@@ -61,6 +79,7 @@ def page() -> None:
             icon=":material/cloud_off:",
         )
     if runs.runs:
+        runs = _sort_runs(runs)
         _show_list(runs, columns, run_filter.task)
     else:
         _show_nothing(run_filter)
@@ -74,39 +93,26 @@ def page() -> None:
         st.caption(_("Times in downloaded files are in UTC."))
 
 
-def _link_mlflow(task: str) -> None:
-    url = comparison.get_experiment_url(task, cache.get_workspace())
-    if url:
-        st.link_button(_("Open MLflow"), url, icon=":material/open_in_new:")
-
-
 # ---- filter ---------------------------------------------------------------------------------------------------------
 
 
 def _ask_filter() -> RunFilter:
-    """Ask for the filters of the list, in one row; an empty field does not filter."""
+    """Ask for the filters of the list; an empty field does not filter."""
     for field in FILTERS.values():
         field.load()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="tracking-filters"):
         text = st.text_input(
             _("Name or text"),
             **_watch("text"),
-            width=160,
+            width=195,
             help=_("Part of the name, id, error or a parameter value of a run."),
         )
-        task = st.selectbox(_("Task"), ["", *list_task_names()], format_func=_format_task, **_watch("task"), width=120)
-        model = st.text_input(_("Model"), **_watch("model"), width=90)
-        data = st.text_input(
-            _("Data"),
-            **_watch("data"),
-            width=100,
-            help=_("Part of a file name, or the first characters of the digest (8 or more)."),
-        )
-        user = st.text_input(_("User"), **_watch("user"), width=85)
-        period = st.date_input(_("Period"), **_watch("period"), width=150, format=get_date_format())
+        task = st.selectbox(_("Task"), ["", *list_task_names()], format_func=_format_task, **_watch("task"), width=150)
+        period = st.date_input(_("Period"), **_watch("period"), width=240, format=get_date_format())
         status = st.selectbox(
-            _("Status"), ["", *STATUSES], format_func=run_list.get_status_label, **_watch("status"), width=105
+            _("Status"), ["", *STATUSES], format_func=run_list.get_status_label, **_watch("status"), width=120
         )
+        model, data, user = _ask_more_filters()
     since_ms, until_ms = _to_milliseconds(tuple(period) if isinstance(period, tuple | list) else (period,))
     return RunFilter(
         task,
@@ -119,6 +125,21 @@ def _ask_filter() -> RunFilter:
         text.strip(),
         untranslate_text(text.strip(), _),
     )
+
+
+def _ask_more_filters() -> tuple[str, str, str]:
+    """Ask for parts of the names of models, data and users; the label tells how many are filled in."""
+    count = sum(bool(url_state.get_query_param(name)) for name in MORE_FILTERS)
+    label = _("More filters ({count})").format(count=format_value(count)) if count else _("More filters")
+    with st.popover(label, icon=":material/filter_list:", key="tracking-more-filters"):
+        model = st.text_input(_("Model"), **_watch("model"))
+        data = st.text_input(
+            _("Data"),
+            **_watch("data"),
+            help=_("Part of a file name, or the first characters of the digest (8 or more)."),
+        )
+        user = st.text_input(_("User"), **_watch("user"))
+    return model, data, user
 
 
 def _watch(parameter: str) -> dict[str, Any]:
@@ -143,11 +164,12 @@ def _to_milliseconds(days: tuple[date, ...]) -> tuple[int, int]:
 
 
 def _ask_columns(run_page: RunPage, task: str) -> list[str]:
-    """Ask for the columns of the list, in their order. Columns of the address stay, also where no run fills them."""
-    COLUMNS.load()
+    """Ask for the columns and the order of the list. Columns of the address stay, also where no run fills them."""
+    for field in (COLUMNS, SORT, ORDER):
+        field.load()
     chosen_columns = url_state.get_state(COLUMNS.key)
     options = list(dict.fromkeys([*chosen_columns, *list_columns(run_page.runs)]))
-    with st.popover(_("Columns"), icon=":material/view_column:", key="tracking-column-choice"):
+    with st.popover(_("Columns and order"), icon=":material/view_column:", key="tracking-column-choice"):
         columns = st.multiselect(
             _("Columns, in this order"),
             options,
@@ -164,7 +186,40 @@ def _ask_columns(run_page: RunPage, task: str) -> list[str]:
             args=(COLUMNS.parameter, ""),
             disabled=tuple(columns) == DEFAULT_COLUMNS,
         )
+        _ask_order(options, task, has_more=bool(run_page.token or url_state.get_query_param(TOKEN_PARAM)))
     return columns
+
+
+def _ask_order(columns: list[str], task: str, *, has_more: bool) -> None:
+    """Ask for the column that the list is sorted by, and for the direction."""
+    sort = url_state.get_state(SORT.key)
+    st.selectbox(
+        _("Sort by"),
+        list(dict.fromkeys([*columns, sort])),
+        format_func=partial(run_list.get_column_option, task=task),
+        key=SORT.key,
+        on_change=SORT.store,
+    )
+    labels = {"descending": _("Descending"), "ascending": _("Ascending")}
+    st.segmented_control(
+        _("Direction"),
+        ORDERS,
+        format_func=labels.__getitem__,
+        key=ORDER.key,
+        on_change=ORDER.store,
+        required=True,
+        label_visibility="collapsed",
+    )
+    if has_more:
+        st.caption(_("Only the runs of this part of the list are sorted."))
+
+
+def _sort_runs(run_page: RunPage) -> RunPage:
+    """Return the runs of the page in the chosen order; they come newest first."""
+    column, order = url_state.get_state(SORT.key), url_state.get_state(ORDER.key)
+    if (column, order) == (FIRST_SORT, ORDERS[0]):
+        return run_page
+    return replace(run_page, runs=tuple(sort_runs(run_page.runs, column, is_ascending=order != ORDERS[0], translate=_)))
 
 
 def _show_nothing(run_filter: RunFilter) -> None:
@@ -209,23 +264,48 @@ def _show_table(run_page: RunPage, table: pd.DataFrame, columns: list[str], task
         selection_default={"selection": {"rows": [run_ids.index(run) for run in chosen_runs if run in run_ids]}},
         column_config=run_list.build_column_config(display_table, task),
         placeholder=run_list.NO_VALUE,
-        alt=_("Runs, newest first"),
+        alt=_("Runs"),
         height=min(38 + 35 * len(run_ids), 440),
     )
 
 
 def _show_cards(run_page: RunPage, table: pd.DataFrame, columns: list[str], task: str) -> None:
     titles = run_list.build_card_titles(run_page.runs)
-    chosen_runs = [run for run in _get_chosen_runs() if run in titles]
-    url_state.set_state("run-card", chosen_runs[0] if len(chosen_runs) == 1 else None)
+    chosen_runs = _get_chosen_runs()
+    url_state.set_state("run-card", chosen_runs[0] if chosen_runs and chosen_runs[0] in titles else None)
     st.radio(
-        _("Runs, newest first"),
+        _("Runs"),
         list(titles),
-        format_func=titles.__getitem__,
+        format_func=label_uniquely(list(titles), titles.__getitem__),
         captions=run_list.build_card_facts(run_page.runs, table, columns, task),
         key="run-card",
-        on_change=lambda: url_state.set_query_param(CHOSEN_PARAM, url_state.get_state("run-card") or ""),
+        on_change=_store_card,
     )
+    if chosen_runs:
+        _ask_compared_runs(run_page, chosen_runs)
+
+
+def _ask_compared_runs(run_page: RunPage, chosen_runs: list[str]) -> None:
+    """Ask for the runs to compare with the one whose card is chosen."""
+    names = {item.record.id: format_run_name(item.record) for item in run_page.runs}
+    url_state.set_state("compared-cards", chosen_runs[1:])
+    others = [run for run in dict.fromkeys([*names, *chosen_runs]) if run != chosen_runs[0]]
+    st.multiselect(
+        _("Compare with"),
+        others,
+        format_func=label_uniquely(others, lambda run: names.get(run, run[:SHORT_ID_LENGTH])),
+        key="compared-cards",
+        max_selections=max(MAX_COMPARED_RUNS, len(chosen_runs)) - 1,
+        placeholder=_("Other runs of the list"),
+        on_change=_store_card,
+    )
+
+
+def _store_card() -> None:
+    """Store the run of the chosen card and the runs to compare with it in the URL."""
+    first_run = url_state.get_state("run-card") or next(iter(_get_chosen_runs()), "")
+    runs = [first_run, *(url_state.get_state("compared-cards") or [])]
+    url_state.set_query_param(CHOSEN_PARAM, ",".join(dict.fromkeys(filter(None, runs))))
 
 
 def _store_choice(key: str, run_ids: list[str]) -> None:

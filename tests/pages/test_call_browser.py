@@ -7,8 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.data.call_records.simulator import CallSimulator
-from tests.pages.test_browser import check_every_tab, wait_until_drawn
-from tests.support.app_server import TIMEOUT_MS, open_browser_page
+from tests.support.app_server import TIMEOUT_MS, check_every_tab, open_browser_page, wait_until_drawn
 
 pytestmark = [
     pytest.mark.browser,
@@ -66,6 +65,8 @@ def test_browser_finds_faults_of_two_weeks_of_calls(
     text = event.inner_text()
     check_every_tab(page, 4)
     page.reload()
+    expect(event).to_be_visible(timeout=TIMEOUT_MS)
+    wait_until_drawn(page)
     page.get_by_role("tab").first.click()
     expect(event).to_have_text(text, timeout=TIMEOUT_MS, use_inner_text=True)
     page.context.close()

@@ -4,8 +4,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from core.language import Language
-from tests.pages.test_browser import check_every_tab, wait_until_drawn
-from tests.support.app_server import TIMEOUT_MS, open_browser_page
+from tests.support.app_server import TIMEOUT_MS, check_every_tab, open_browser_page, wait_until_drawn
 
 pytestmark = [
     pytest.mark.browser,

@@ -17,6 +17,10 @@ from pages.components.markdown import escape_markdown, format_code
 
 MARKDOWN = {"title", "header", "subheader", "markdown", "caption", "write", "toast", "badge", "expander", "popover"}
 MARKDOWN |= {"error", "warning", "info", "success"}
+LABELLED = {"button", "checkbox", "data_editor", "date_input", "dialog", "download_button", "file_uploader", "metric"}
+LABELLED |= {"form_submit_button", "link_button", "multiselect", "number_input", "pills", "radio", "segmented_control"}
+LABELLED |= {"select_slider", "selectbox", "slider", "spinner", "status", "tabs", "text_area", "text_input", "toggle"}
+MARKDOWN_KEYWORDS = {"body", "label", "help", "captions"}  # the label of `page_link` is one, too
 WRAPPERS = {"str", "list", "filter", "sorted", "join", "format"}  # return what they are given, or parts of it
 NUMBERS = {"int", "float", "bool"}
 
@@ -30,7 +34,19 @@ TRUSTED = {
     "pages/navigation.py": {"uuid.uuid4().hex[:8]"},
     "pages/components/clock.py": {"st.context.timezone"},  # a name that ZoneInfo knows
     "pages/components/image_picker.py": {"self.invitation"},  # texts of ours that another module passes
+    "pages/analysis/call_records.py": {"label"},
+    "pages/components/downloads.py": {"label"},
+    "pages/components/ranked_list.py": {"label"},
+    "pages/components/task_links.py": {"label"},  # texts of ours, and names of runs that their page escapes
+    "pages/components/results/live_threshold.py": {  # numbers
+        *("before.rate", "after.rate", "before.flagged_rows", "after.flagged_rows")
+    },
+    "pages/components/spec_form.py": {"field.name"},
+    "pages/components/timeline.py": {"chart.caption"},  # a text of ours
+    "pages/components/mlflow_links.py": {"urlsplit(url).port"},  # a number
+    "pages/operations/feedback.py": {"threshold_review.show"},  # a function
     "pages/components/job_progress.py": {"cancelled"},
+    "pages/gate/upload_form.py": {"chunk"},  # bytes for a parser
 }
 """Values without an escape, by module, and why."""
 
@@ -46,14 +62,20 @@ class Reader:
     def list_values(self, node: ast.AST | None) -> Iterator[ast.AST]:
         """Yield the values of an expression that nothing has escaped, formatted or translated."""
         match node:
-            case None | ast.Constant() | ast.Compare() | ast.UnaryOp():
+            case None | ast.Constant() | ast.Compare() | ast.UnaryOp() | ast.Lambda():
+                return
+            case ast.Name(id=name) if list(_list_functions(self.tree, name)):  # shown when it is called
                 return
             case ast.FormattedValue(value=value, format_spec=None) | ast.Starred(value=value):
                 yield from self.list_values(value)
             case ast.FormattedValue():  # a format such as :g takes numbers only
                 return
-            case ast.JoinedStr(values=parts) | ast.BoolOp(values=parts) | ast.Dict(values=parts):
+            case ast.JoinedStr(values=parts) | ast.BoolOp(values=parts):
                 yield from self._list_all(parts)
+            case ast.Dict(keys=keys, values=values):
+                yield from self._list_all([*filter(None, keys), *values])
+            case ast.DictComp(key=key, value=value):
+                yield from self._list_all([key, value])
             case ast.List(elts=parts) | ast.Tuple(elts=parts):
                 yield from self._list_all(parts)
             case ast.BinOp(left=left, right=right):
@@ -133,6 +155,9 @@ def _list_sources(node: ast.AST, name: str) -> Iterator[ast.expr]:
             yield from _list_bound(target, value, name)
         case ast.NamedExpr(target=target, value=value):
             yield from _list_bound(target, value, name)
+        case ast.For(target=target, iter=ast.Tuple(elts=elements) | ast.List(elts=elements)):
+            for element in elements:
+                yield from _list_bound(target, element, name)
         case ast.For(target=target, iter=value) | ast.comprehension(target=target, iter=value):
             yield from _list_bound(target, value, name)
         case ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr="append" | "extend" | "insert"), args=args):
@@ -170,10 +195,18 @@ def list_unescaped_values(source: str) -> set[str]:
         ast.unparse(value)
         for function in _list_functions(tree)
         for node in ast.walk(function)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MARKDOWN
-        for text in [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "help")]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        for text in _list_texts(node, node.func.attr)
         for value in Reader(tree, function).list_values(text)
     }
+
+
+def _list_texts(call: ast.Call, method: str) -> Iterator[ast.expr]:
+    """Yield the arguments of a call of Streamlit that it shows as Markdown."""
+    if method in MARKDOWN | LABELLED:
+        yield from call.args[:1]
+    if method in MARKDOWN | LABELLED | {"page_link"}:
+        yield from (keyword.value for keyword in call.keywords if keyword.arg in MARKDOWN_KEYWORDS)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pages").rglob("*.py")), ids=lambda path: path.stem)
@@ -196,7 +229,12 @@ def test_trusted_values_are_still_shown() -> None:
         ("x = ', '.join(dataset.files)\n    st.info(x)", {"dataset.files"}),
         ("for name in dataset.files:\n        st.info(name)", {"dataset.files"}),
         ("st.markdown(describe(dataset))", {"thing.name"}),
+        ("st.button(dataset.name, key='a')", {"dataset.name"}),
+        ("first, second = st.tabs([_('All'), dataset.name])", {"dataset.name"}),
+        ("st.page_link('page.py', label=dataset.name)", {"dataset.name"}),
+        ("st.radio(_('Row'), [1, 2], captions=[dataset.name])", {"dataset.name"}),
         ("st.markdown(escape_markdown(dataset.name))", set()),
+        ("st.selectbox(_('Name'), [dataset.name])", set()),
         ("st.markdown(translate_message(note.message))", set()),
         ("st.text(dataset.name)", set()),
     ],

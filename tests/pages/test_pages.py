@@ -71,7 +71,7 @@ def test_anomalies_page_runs_detection(page_workspace: Workspace, sample: Datase
     [event] = page_workspace.events.read_events()
     assert app.query_params["run"] == event.run_id
     metrics = {metric.label: metric.value for metric in app.metric}
-    assert metrics["Anomalies"] == str(event.details.anomalies_count)
+    assert metrics["Flagged rows"] == str(event.details.anomalies_count)
     assert "Incidents, worst first" in read_page_text(app)
     reopened = open_page("analysis/anomalies.py", dataset=digest, run=str(event.run_id))
     assert {metric.label: metric.value for metric in reopened.metric} == metrics
@@ -85,7 +85,7 @@ def test_anomalies_page_opens_shared_link(page_workspace: Workspace, sample: Dat
     )
     app = open_page("analysis/anomalies.py", dataset=digest, run=run.id)
     assert not app.exception
-    assert {metric.label: metric.value for metric in app.metric}["Anomalies"] == str(len(detection.anomalies))
+    assert {metric.label: metric.value for metric in app.metric}["Flagged rows"] == str(len(detection.anomalies))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,8 @@ def test_pages_ignore_run_of_other_page(page_workspace: Workspace, sample: Datas
             assert not app.error, (name, task)
             assert bool(app.metric) == (task == name), (name, task)
             if get_task(name).form_modes[0].needs_data:  # else the form is in another section of the page
-                assert f"{name}-ask" in [button.key for button in app.button], (name, task)
+                is_open = f"{name}-ask" in [button.key for button in app.button]
+                assert is_open == (task != name), "the form is closed below its own result"
         missing = open_page(page, dataset=digest, run="f" * 32)
         assert "was not found" in missing.error[0].value
         assert not missing.exception
@@ -202,7 +203,7 @@ def test_pages_show_number_of_unexpected_error(
     def raise_error(digest: str) -> Dataset:
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr("pages.components.cache._load_dataset_by_digest", raise_error)
+    monkeypatch.setattr("pages.components.cache.load_dataset_by_digest", raise_error)
     app = open_page(dataset="0" * 64)
     assert not app.exception
     assert "Give the error number" in app.error[0].value

@@ -8,14 +8,16 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.data.dataset import Dataset
+from core.runs.renderings import Drawing
 from core.tasks.anomalies import figures
 from core.tasks.anomalies.incident_figure import draw_incident
 from core.tasks.anomalies.incident_words import compute_percent, describe_incident, describe_part, round_amount
 from core.tasks.anomalies.result import SEVERITIES, Detection
 from pages.components import cache, feedback_form, url_state
+from pages.components.choices import label_uniquely
 from pages.components.i18n import _, format_value, get_date_format, translate_message, translate_plain
 from pages.components.markdown import escape_markdown
-from pages.components.ranked_list import Card, choose_entry
+from pages.components.ranked_list import FILTER_WIDTH_PX, Card, choose_entry
 from pages.components.results.run_widgets import show_chart
 from pages.components.timeline import Timeline
 
@@ -37,7 +39,8 @@ def show(detection: Detection, dataset: Dataset | None, run: str, shared: Timeli
         st.info(_("No incident matches these filters."))
         return
     shown = numbers[:MAX_SHOWN_ROWS]
-    st.caption(_describe_list(view, len(numbers)))
+    if len(shown) < len(numbers):
+        st.caption(_("Only the first {count} are shown.").format(count=format_value(MAX_SHOWN_ROWS)))
     rows = detection.incidents["row"].loc[shown - 1] if view == "incidents" else shown - 1
     verdicts = feedback_form.list_verdicts(run, detection.rows.loc[rows, ["entity", "time"]])
     table = cache.tabulate_once(run, _build_table, detection, view, shown.to_list())
@@ -67,27 +70,16 @@ def format_severity(level: int) -> str:
 
 def _select_numbers(detection: Detection) -> tuple[str, pd.Index]:
     """Show the filters; return the view and the numbers of its incidents or rows, from 1 on."""
-    labels = {"incidents": _("Incidents"), "rows": _("Flagged rows"), "all": _("All rows")}
-    view = (
-        st.segmented_control(
-            _("List"),
-            VIEWS,
-            default=_find_first_view(detection),
-            required=True,
-            format_func=labels.__getitem__,
-            key="table-view",
-            label_visibility="collapsed",
-            help=_("Flagged rows of one entity that follow one another are one incident."),
-        )
-        or "incidents"
-    )
-    rows = detection.rows if view == "all" else detection.anomalies
-    entity_column, severity_column = st.columns([4, 6], vertical_alignment="bottom")
-    with entity_column:
+    with st.container(horizontal=True, vertical_alignment="bottom", key="incident-filters"):
+        view = _ask_view(detection)
+        rows = detection.rows if view == "all" else detection.anomalies
         names = st.multiselect(
-            _("Entities"), sorted(rows["entity"].astype(str).unique()), placeholder=_("All"), key="table-entities"
+            _("Entities"),
+            sorted(rows["entity"].astype(str).unique()),
+            placeholder=_("All"),
+            key="table-entities",
+            width=FILTER_WIDTH_PX,
         )
-    with severity_column:
         levels = st.pills(
             _("Severity"),
             [3, 2, 1, 0],
@@ -103,6 +95,21 @@ def _select_numbers(detection: Detection) -> tuple[str, pd.Index]:
     entries = entries[entries["entity"].isin(names)] if names else entries
     entries = entries[entries["severity"].isin(levels)] if levels else entries
     return view, entries.index + 1
+
+
+def _ask_view(detection: Detection) -> str:
+    """Return what is listed: incidents, the flagged rows or all rows."""
+    labels = {"incidents": _("Incidents"), "rows": _("Flagged rows"), "all": _("All rows")}
+    view = st.segmented_control(
+        _("List"),
+        VIEWS,
+        default=_find_first_view(detection),
+        required=True,
+        format_func=labels.__getitem__,
+        key="table-view",
+        label_visibility="collapsed",
+    )
+    return view or "incidents"
 
 
 def _list_entries(detection: Detection, view: str, numbers: list[int]) -> pd.DataFrame:
@@ -124,26 +131,6 @@ def _find_first_view(detection: Detection) -> str:
     return "rows" if int(text) <= len(detection.anomalies) else "all"
 
 
-def _describe_list(view: str, count: int) -> str:
-    template = (
-        _(
-            "{count} incident. Select it to see its causes.",
-            "{count} incidents, highest score first. Select an incident to see its causes.",
-            count,
-        )
-        if view == "incidents"
-        else _(
-            "{count} row. Select it to see its causes.",
-            "{count} rows, highest score first. Select a row to see its causes.",
-            count,
-        )
-    )
-    sentences = [template.format(count=format_value(count))]
-    if count > MAX_SHOWN_ROWS:
-        sentences.append(_("Only the first {count} are shown.").format(count=format_value(MAX_SHOWN_ROWS)))
-    return " ".join(sentences)
-
-
 def _build_table(detection: Detection, view: str, numbers: list[int]) -> pd.DataFrame:
     """Return the columns: how bad, where, when, how far, and what deviates; the others are details."""
     entries = _list_entries(detection, view, numbers)
@@ -157,7 +144,7 @@ def _build_table(detection: Detection, view: str, numbers: list[int]) -> pd.Data
             "time": entries["start"],
             "measured": [measured for measured, _expected in amounts],
             "expected": [expected for _measured, expected in amounts],
-            "percent": [compute_percent(record["measured"], record["expected"]) for record in records],
+            "share": [compute_percent(record["measured"], record["expected"]) / 100 for record in records],
             "difference": [measured - expected for measured, expected in amounts],
             "part": [translate_plain(describe_part(record, detection.data.unit)) for record in records],
             "spreads": entries["spreads"].round(1),
@@ -168,7 +155,7 @@ def _build_table(detection: Detection, view: str, numbers: list[int]) -> pd.Data
         entries.index,
     )
     unused = ["rows"] if view != "incidents" else []
-    return table.drop(columns=[*unused, "difference" if (expected > 0).all() else "percent"])
+    return table.drop(columns=[*unused, "difference" if (expected > 0).all() else "share"])
 
 
 def _round_amounts(record: dict[Hashable, Any]) -> tuple[float, float]:
@@ -205,9 +192,9 @@ def _build_column_config(detection: Detection, table: pd.DataFrame) -> dict[str,
             help=_("Mean of the values that deviate; sum of the day where the whole day does; size of a jump."),
         ),
         "expected": number(
-            _("Usual") + unit, format="localized", width=100, help=_("The same of the expected values.")
+            _("Usual") + unit, format="localized", width=100, help=_("Expected value, computed in the same way.")
         ),
-        "percent": number(_("Deviation"), format="%+.0f %%", width=82),
+        "share": number(_("Deviation"), format="percent", step=0.01, width=82),
         "difference": number(_("Deviation") + unit, format="localized", width=100),
         "part": text(_("What deviates"), width=200),
         "verdict": feedback_form.build_verdict_column(),
@@ -232,14 +219,17 @@ def _ask_row(detection: Detection, worst: int) -> int:
     numbers = rows.index[rows["incident"] == rows.at[worst, "incident"]]
     if len(numbers) == 1:
         return worst
-    numbers = rows.loc[numbers].sort_values("time", kind="stable").index
+    numbers = [int(number) for number in rows.loc[numbers].sort_values("time", kind="stable").index]
+
+    def describe_row(number: int) -> str:
+        score = format_value(round(float(rows.at[number, "score"]), 3))
+        return _("{time}, score {score}").format(time=_format_time(rows.at[number, "time"]), score=score)
+
     return st.selectbox(
         _("Row of the incident"),
-        [int(number) for number in numbers],
-        list(numbers).index(worst),
-        format_func=lambda number: _("{time}, score {score}").format(
-            time=_format_time(rows.at[number, "time"]), score=format_value(round(float(rows.at[number, "score"]), 3))
-        ),
+        numbers,
+        numbers.index(worst),
+        format_func=label_uniquely(numbers, describe_row),
         key=f"incident-row-{rows.at[worst, 'incident']}",
     )
 
@@ -253,7 +243,7 @@ def _show_row(detection: Detection, dataset: Dataset | None, number: int, run: s
         st.text("\n".join(map(translate_message, detection.describe_row(number))))
     if dataset is not None:
         shared.show_chart(
-            cache.draw_once(run, draw_incident, dataset, detection, number, _, translate_message),
+            Drawing(run, draw_incident, (dataset, detection, number, _, translate_message)),
             "incident",
             _("Timeline of the entity, and below it the values around the incident with their usual band"),
             str(detection.rows.at[number, "entity"]),
@@ -261,7 +251,7 @@ def _show_row(detection: Detection, dataset: Dataset | None, number: int, run: s
         )
     if len(cells) > 1:
         show_chart(
-            cache.draw_once(run, figures.draw_row_profile, cells, detection.data.unit, _),
+            Drawing(run, figures.draw_row_profile, (cells, detection.data.unit, _)),
             "profile",
             _("Values of the row and their expected band"),
         )

@@ -6,11 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from core.data.dataset import Dataset
+from core.runs.renderings import Drawing
 from core.spec.hyperparameters import get_params
 from core.tasks.clusters import figures
 from core.tasks.clusters.result import Clustering
 from core.tasks.clusters.summary import MAX_SUMMARIES, describe_clusters
-from pages.components import cache, feedback_form
+from pages.components import feedback_form
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
 from pages.components.markdown import escape_markdown
 from pages.components.results import model
@@ -24,10 +25,8 @@ def show_clustering(clustering: Clustering, dataset: Dataset | None, run: str) -
     """Show the result; it does not use `dataset`."""
     _show_metrics(clustering, run)
     _show_summary(clustering)
-    st.caption(_describe_quality(clustering))
     if clustering.notes:
         st.caption(" ".join(translate_message(note) for note in clustering.notes))
-    show_record(run)
     tabs: dict[str, Callable[[Clustering, str], None]] = {
         _("Profiles"): _show_profiles,
         _("Map"): _show_map,
@@ -38,9 +37,11 @@ def show_clustering(clustering: Clustering, dataset: Dataset | None, run: str) -
     for tab, show_view in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
         with tab:
             show_view(clustering, run)
+    st.caption(_describe_quality(clustering))
     _show_table(clustering)
     model.show_section(run, "clusters")
     show_downloads(lambda: _export_table(clustering), "clusters", _("All clusters ({kind})"))
+    show_record(run)
 
 
 def _show_metrics(clustering: Clustering, run: str) -> None:
@@ -108,7 +109,7 @@ def _show_map(clustering: Clustering, run: str) -> None:
         texts.append(_("Points outside the map, drawn on its edge: {count}.").format(count=format_value(outside_count)))
     st.caption(" ".join(texts))
     show_chart(
-        cache.draw_once(run, figures.draw_pca_map, clustering, _),
+        Drawing(run, figures.draw_pca_map, (clustering, _)),
         "map",
         _("Points on the two axes of greatest variance, by cluster"),
     )
@@ -122,7 +123,7 @@ def _show_profiles(clustering: Clustering, run: str) -> None:
     if len(clustering.sizes) > figures.MAX_PROFILES:
         st.caption(_("Only the {count} largest clusters are shown.").format(count=figures.MAX_PROFILES))
     show_chart(
-        cache.draw_once(run, figures.draw_profiles, clustering, _),
+        Drawing(run, figures.draw_profiles, (clustering, _)),
         "profiles",
         _("Mean profile of each cluster with its band"),
     )
@@ -149,7 +150,7 @@ def _show_profiles(clustering: Clustering, run: str) -> None:
 def _show_counts(clustering: Clustering, run: str) -> None:
     st.caption(_("Number of points by entity and cluster. The colour is the share of the points of the entity."))
     show_chart(
-        cache.draw_once(run, figures.draw_crosstab, clustering.count_by_entity(), _),
+        Drawing(run, figures.draw_crosstab, (clustering.count_by_entity(), _)),
         "by-entity",
         _("Number of points by entity and cluster"),
     )
@@ -157,9 +158,7 @@ def _show_counts(clustering: Clustering, run: str) -> None:
     if not seasons.empty:
         st.caption(_("Number of points by season and cluster. The colour is the share of the points of the season."))
         show_chart(
-            cache.draw_once(run, figures.draw_crosstab, seasons, _),
-            "by-season",
-            _("Number of points by season and cluster"),
+            Drawing(run, figures.draw_crosstab, (seasons, _)), "by-season", _("Number of points by season and cluster")
         )
 
 
@@ -171,9 +170,7 @@ def _show_france(clustering: Clustering, run: str) -> None:
         )
     )
     show_chart(
-        cache.draw_once(run, figures.draw_france_map, clustering, _),
-        "france",
-        _("Regions of France as tiles, by cluster"),
+        Drawing(run, figures.draw_france_map, (clustering, _)), "france", _("Regions of France as tiles, by cluster")
     )
 
 

@@ -78,17 +78,6 @@ def _show_drift(result: DriftAnswer) -> None:
             st.metric(_(name).capitalize(), format_value(int(counts.get(level, 0))), border=True)
     for note in _list_notes(result):
         st.caption(note)
-    st.caption(
-        _(
-            "PSI measures the change of a column: above 0.1 it is moderate, above 0.25 major. "
-            "With few rows the limits are higher, because PSI reaches them by chance. KS is "
-            "the largest distance between the two distribution functions. q is its p value, "
-            "adjusted for the number of columns (Benjamini–Hochberg). With many rows, q is "
-            "very small even for negligible changes. Consecutive rows in time also make q too "
-            "small. Use PSI first. A season that is missing in the training data also counts "
-            "as drift."
-        )
-    )
     selected_rows = st.dataframe(
         result.table.assign(
             entity=result.table["entity"].replace(drift.ALL_ENTITIES, _("all together")),
@@ -102,6 +91,17 @@ def _show_drift(result: DriftAnswer) -> None:
         column_config=_build_column_config(),
         alt=_("Columns, largest change first"),
     ).selection.rows
+    st.caption(
+        _(
+            "PSI measures the change of a column: above 0.1 it is moderate, above 0.25 major. "
+            "With few rows the limits are higher, because PSI reaches them by chance. KS is "
+            "the largest distance between the two distribution functions. q is its p value, "
+            "adjusted for the number of columns (Benjamini–Hochberg). With many rows, q is "
+            "very small even for negligible changes. Consecutive rows in time also make q too "
+            "small. Use PSI first. A season that is missing in the training data also counts "
+            "as drift."
+        )
+    )
     downloads.show_csv_button(_("Download as CSV"), lambda: result.table, "drift.csv", key="drift-csv")
     _show_column(result, selected_rows[0] if selected_rows else 0)
 
@@ -174,10 +174,10 @@ def _build_column_config() -> dict[str, ColumnConfig | str]:
         "ks": number("KS", format="localized"),
         "p": number("p", format="compact"),
         "q": number("q", format="compact"),
-        "rows_then": number(_("rows (training)"), format="localized"),
-        "rows_now": number(_("rows (new)"), format="localized"),
-        "median_then": number(_("median (training)"), format="localized"),
-        "median_now": number(_("median (new)"), format="localized"),
-        "missing_then": number(_("missing (training)"), format="percent"),
-        "missing_now": number(_("missing (new)"), format="percent"),
+        "rows_then": number(_("Rows (training)"), format="localized"),
+        "rows_now": number(_("Rows (new)"), format="localized"),
+        "median_then": number(_("Median (training)"), format="localized"),
+        "median_now": number(_("Median (new)"), format="localized"),
+        "missing_then": number(_("Missing (training)"), format="percent"),
+        "missing_now": number(_("Missing (new)"), format="percent"),
     }

@@ -14,6 +14,7 @@ from pages.components import cache, clock, downloads
 from pages.components.feedback_form import format_verdict
 from pages.components.i18n import _, format_percent, format_value, get_date_format
 from pages.components.markdown import escape_markdown, format_code
+from pages.components.run_name import name_run
 from pages.components.task_links import get_task_label, link_run
 
 MAX_SHOWN_ROWS = 2000
@@ -109,7 +110,7 @@ def show_list(table: pd.DataFrame) -> None:
             "comment": visible["comment"],
             "user": visible["user"],
             "model": visible["model"],
-            "run": visible["run"].str[:12],
+            "run": visible["run"].map({run: name_run(run) for run in visible["run"].unique()}),
         }
     )
     text = st.column_config.TextColumn
@@ -131,7 +132,7 @@ def show_list(table: pd.DataFrame) -> None:
             "comment": text(_("Comment"), width="large"),
             "user": text(_("User")),
             "model": text(_("Model")),
-            "run": text(_("Run"), width="small"),
+            "run": text(_("Run")),
         },
     ).selection.rows
     clock.show_zone()

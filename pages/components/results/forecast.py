@@ -10,17 +10,18 @@ import streamlit as st
 from core.data.dataset import Dataset
 from core.messages import Message
 from core.operations.known_events import EventSource
+from core.runs.renderings import Drawing
 from core.tasks.forecast import figures
 from core.tasks.forecast.history import select_history
 from core.tasks.forecast.period_words import PeriodWords, get_period_words, has_clock
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.spec import list_forecasters
 from core.tasks.forecast.total import TOTAL_ENTITY, list_summable_entities, sum_entities
-from pages.components import cache, url_state
-from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message, translate_plain
+from pages.components import url_state
+from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_plain
 from pages.components.results import forecast_alarms, forecast_evaluation, model, what_if
 from pages.components.results.forecast_evaluation import EntitySelector
-from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
+from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_notes, show_record
 from pages.components.term_help import explain
 from pages.components.timeline import Timeline, open_timeline
 
@@ -28,16 +29,16 @@ from pages.components.timeline import Timeline, open_timeline
 def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None:
     """Show the result; `dataset` has the selected rows, None if they are not loaded."""
     _show_metrics(forecast, run)
-    st.caption("\n".join(f"- {translate_message(text)}" for text in forecast.notes))
+    show_notes(forecast.notes)
     select_entity = partial(select_part, forecast, run)
     timeline = _open_timeline(forecast, dataset)
     views: dict[str, Callable[[], None]] = {
         _("Forecast"): lambda: _show_future_days(forecast, select_entity, dataset, timeline, run),
         _("Alarms"): lambda: forecast_alarms.show(forecast, run, timeline),
-        _("Backtest"): lambda: forecast_evaluation.show_backtest(forecast, select_entity, timeline),
-        _("Errors"): lambda: forecast_evaluation.show_errors(forecast, select_entity),
+        _("Backtest"): lambda: forecast_evaluation.show_backtest(forecast, select_entity, timeline, run),
+        _("Errors"): lambda: forecast_evaluation.show_errors(forecast, select_entity, run),
         _("Intervals"): lambda: forecast_evaluation.show_intervals(forecast, dataset, run),
-        _("Influences"): lambda: _show_influences(forecast),
+        _("Influences"): lambda: _show_influences(forecast, run),
         _("Scenarios"): lambda: what_if.show(forecast, run, timeline),
         _("Model"): lambda: model.show(run, "forecast"),
     }
@@ -134,7 +135,7 @@ def _show_future_days(
     )
     start = None if timeline.period is None else timeline.period.start
     history = select_history(part, dataset, entities, start)
-    figure = cache.draw_once(run, figures.draw_forecast, rows, history, forecast, _)
+    figure = Drawing(run, figures.draw_forecast, (rows, history, forecast, _))
     alt = _("Measured amounts, the forecast with its interval, and the seasonal naive forecast")
     timeline.show_chart(figure, "ahead", alt, "" if entity == TOTAL_ENTITY else entity)
     if len(entities) > 1:
@@ -153,7 +154,8 @@ def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:
     low, high = quantiles[0], quantiles[-1]
     digits = 0 if rows["forecast"].abs().median() >= 100 else 3
     table = rows[["time", "step", "forecast", low, high, "naive7"]].round(digits)
-    table["assumed"] = ["◇" if assumed else "" for assumed in rows["assumed"]]
+    if rows["assumed"].any():
+        table["assumed"] = ["◇" if assumed else "" for assumed in rows["assumed"]]
     unit = figures.label_amount_axis(forecast, _)
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -188,7 +190,7 @@ def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:
 # ---- importance and effects -----------------------------------------------------------------------------------------
 
 
-def _show_influences(forecast: Forecast) -> None:
+def _show_influences(forecast: Forecast, run: str) -> None:
     if not forecast.candidates.empty:
         st.header(_("Compared forecasting methods"))
         _show_candidates(forecast.candidates)
@@ -196,7 +198,11 @@ def _show_influences(forecast: Forecast) -> None:
     if forecast.importance.empty:
         st.caption(_("This forecasting method has no features to permute."))
     else:
-        show_chart(figures.draw_importance(forecast.importance, _), "importance", _("Importance of groups of features"))
+        show_chart(
+            Drawing(run, figures.draw_importance, (forecast.importance, _)),
+            "importance",
+            _("Importance of groups of features"),
+        )
         st.caption(
             _(
                 "Increase of the backtest error when the values of one group are permuted "
@@ -204,9 +210,9 @@ def _show_influences(forecast: Forecast) -> None:
             )
         )
     st.header(_("Effect of strikes"))
-    _show_effects(forecast.effects)
+    _show_effects(forecast.effects, run)
     st.header(_("Response to temperature and strikes"))
-    _show_response(forecast)
+    _show_response(forecast, run)
 
 
 def _show_candidates(table: pd.DataFrame) -> None:
@@ -233,12 +239,14 @@ def _show_candidates(table: pd.DataFrame) -> None:
     )
 
 
-def _show_response(forecast: Forecast) -> None:
+def _show_response(forecast: Forecast, run: str) -> None:
     if forecast.response["shift"].nunique() < 2:
         st.caption(_("The model does not use the temperature. Add a weather file to the covariates."))
         return
     unit = forecast.data.unit
-    show_chart(figures.draw_response(forecast.response, unit, _), "response", _("Amount by temperature shift"))
+    show_chart(
+        Drawing(run, figures.draw_response, (forecast.response, unit, _)), "response", _("Amount by temperature shift")
+    )
     st.caption(
         _(
             "Forecast amount of all entities over the horizon, if every day is warmer or "
@@ -247,13 +255,17 @@ def _show_response(forecast: Forecast) -> None:
     )
 
 
-def _show_effects(table: pd.DataFrame) -> None:
+def _show_effects(table: pd.DataFrame, run: str) -> None:
     if table.empty:
         st.caption(
             _("No strikes are known, or too few to estimate their effect. Add a file of strikes to the covariates.")
         )
         return
-    show_chart(figures.draw_effects(table, _), "effects", _("Effect of strikes by three methods, with 95 % intervals"))
+    show_chart(
+        Drawing(run, figures.draw_effects, (table, _)),
+        "effects",
+        _("Effect of strikes by three methods, with 95 % intervals"),
+    )
     effect_by_method = table.set_index("method")
     raw_effect, adjusted_effect = effect_by_method.loc["raw"], effect_by_method.iloc[-1]
     st.markdown(

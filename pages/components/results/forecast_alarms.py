@@ -5,14 +5,15 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.messages import N_
+from core.runs.renderings import Drawing
 from core.tasks.forecast import figures
 from core.tasks.forecast.alarm_words import describe_alarm, tabulate_alarms
 from core.tasks.forecast.result import Forecast
 from core.tasks.intervals.words import round_amount
 from pages.components import downloads, feedback_form, url_state
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_plain
-from pages.components.ranked_list import Card, choose_entry
-from pages.components.results.interval_labels import SEVERITY_LABELS, format_severity
+from pages.components.ranked_list import FILTER_WIDTH_PX, Card, choose_entry
+from pages.components.results.interval_labels import ask_severities, format_severity
 from pages.components.timeline import Timeline
 
 MAX_SHOWN_ALARMS = 1000
@@ -27,12 +28,14 @@ KIND_MARKS = {"high": "▲", "low": "▼", "lasting": "↔"}
 def show(forecast: Forecast, run: str, timeline: Timeline) -> None:
     """Show the alarms and the series of the selected one; the worst one is shown where none is selected."""
     if not forecast.alarm_counts.judged:
-        st.info(_("No measured value was compared with its forecast, so there are no alarms. See the notes above."))
+        st.info(
+            _("No measured value was compared with its forecast, so there are no alarms. The notes give the reason.")
+        )
         return
     st.caption(_describe_rates(forecast))
     if forecast.alarms.empty:
         st.info(_("Nothing left its interval."), icon=":material/check:")
-        _show_series(forecast, None, timeline)
+        _show_series(forecast, None, timeline, run)
         return
     alarms = timeline.filter_rows(_filter_alarms(forecast))
     if alarms.empty:
@@ -41,7 +44,7 @@ def show(forecast: Forecast, run: str, timeline: Timeline) -> None:
     selected = _select_alarm(forecast, alarms.head(MAX_SHOWN_ALARMS), run)
     alarm = alarms.iloc[selected or 0]
     _describe_alarm(forecast, alarm)
-    _show_series(forecast, alarm, timeline, has_focus=selected is not None or timeline.period is None)
+    _show_series(forecast, alarm, timeline, run, has_focus=selected is not None or timeline.period is None)
     st.header(_("Verdict on this alarm"))
     feedback_form.ask_verdict(
         "forecast",
@@ -63,10 +66,9 @@ def _describe_rates(forecast: Forecast) -> str:
     counts, level = forecast.alarm_counts, forecast.alarm_level
     low, high = counts.compute_chance_band(level)
     return _(
-        "Each measured day is compared with the {level} interval of its forecast, made the day before. "
-        "{outside} of {judged} days of an entity are outside ({rate}; expected {promised}, by chance {low} "
-        "to {high}). Days outside that nearly touch form one alarm. The mean of a week is judged too, "
-        "against the forecast made before it."
+        "{outside} of {judged} measured values are outside the {level} interval of their forecast ({rate}; expected "
+        "{promised}, by chance {low} to {high}). Values outside that follow one another closely form one alarm. The "
+        "mean of a week is judged as well."
     ).format(
         level=format_percent(level),
         outside=format_value(counts.outside),
@@ -80,24 +82,18 @@ def _describe_rates(forecast: Forecast) -> str:
 
 def _filter_alarms(forecast: Forecast) -> pd.DataFrame:
     alarms = forecast.alarms
-    left, middle, right = st.columns([4, 3, 3])
-    severities = left.pills(
-        _("Severity"),
-        list(reversed(SEVERITY_LABELS)),
-        selection_mode="multi",
-        format_func=format_severity,
-        key="alarm-severity",
-        help=_(
-            "How far outside the interval, in widths of the interval, and for how long: critical from 4 widths, high "
-            "from 1.5, medium from half a width for one step."
-        ),
-    )
-    kinds = middle.pills(
-        _("Kind"), list(KIND_LABELS), selection_mode="multi", format_func=format_kind, key="alarm-kind"
-    )
-    entities = right.multiselect(
-        _("Entities"), sorted(alarms["entity"].astype(str).unique()), key="alarm-entities", placeholder=_("all")
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="alarm-filters"):
+        severities = ask_severities(alarms["severity"], "alarm-severity")
+        kinds = st.pills(
+            _("Kind"), list(KIND_LABELS), selection_mode="multi", format_func=format_kind, key="alarm-kind"
+        )
+        entities = st.multiselect(
+            _("Entities"),
+            sorted(alarms["entity"].astype(str).unique()),
+            key="alarm-entities",
+            placeholder=_("All"),
+            width=FILTER_WIDTH_PX,
+        )
     for name, values in (("severity", severities), ("kind", kinds), ("entity", entities)):
         alarms = alarms[alarms[name].isin(values)] if values else alarms
     return alarms
@@ -145,7 +141,7 @@ def build_table(forecast: Forecast, alarms: pd.DataFrame, verdicts: list[str]) -
             "severity": [format_severity(name) for name in alarms["severity"]],
             "entity": alarms["entity"].astype(str),
             "start": alarms["start"],
-            "percent": alarms["percent"].round(1),
+            "share": alarms["percent"] / 100,
             "words": [translate_plain(describe_alarm(alarm, forecast)) for alarm in alarms.to_dict("records")],
             "verdict": verdicts,
             "end": alarms["end"],
@@ -168,10 +164,11 @@ def _build_column_config(forecast: Forecast) -> dict[str, ColumnConfig]:
         "entity": text(_("Entity"), width=125),
         "start": st.column_config.DatetimeColumn(_("Start"), format=time_format, width=130 if has_times else 88),
         "end": st.column_config.DatetimeColumn(_("End"), format=time_format),
-        "percent": number(
+        "share": number(
             _("Difference, %"),
             width=95,
-            format="%+.0f %%",
+            format="percent",
+            step=0.01,
             help=_("Measured − expected, in percent. Empty where 0 is expected."),
         ),
         "measured": number(
@@ -210,7 +207,9 @@ def _describe_alarm(forecast: Forecast, alarm: pd.Series) -> None:
         )
 
 
-def _show_series(forecast: Forecast, alarm: pd.Series | None, timeline: Timeline, has_focus: bool = False) -> None:
+def _show_series(
+    forecast: Forecast, alarm: pd.Series | None, timeline: Timeline, run: str, has_focus: bool = False
+) -> None:
     """Show the judged values of the entity of an alarm, around it; of a chosen entity without an alarm."""
     if alarm is None:
         entities = sorted(forecast.judged["entity"].astype(str).unique())
@@ -218,7 +217,7 @@ def _show_series(forecast: Forecast, alarm: pd.Series | None, timeline: Timeline
     else:
         entity, span = str(alarm["entity"]), (alarm["start"], alarm["end"])
     timeline.show_chart(
-        figures.draw_judged(forecast, entity, span, _),
+        Drawing(run, figures.draw_judged, (forecast, entity, span, _)),
         "alarm-series",
         _("Measured values, their forecasts and the interval of the alarms"),
         entity,

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.data.dataset import DAY, Dataset
 from core.data.frequencies import get_step
+from core.runs.renderings import Drawing
 from core.spec.task import get_task
 from core.tasks.forecast import error_figures as figures
 from core.tasks.forecast import figures as forecasts
@@ -32,6 +33,7 @@ SCORE_COLUMNS = (
     "coverage",
     "width",
 )
+MAIN_COLUMNS = ("wape", "wape_naive1", "wape_naive7", "mae", "mase", "coverage")
 PERCENT_COLUMNS = ("wape", "wape_naive1", "wape_naive7", "quantile_loss", "mwql", "coverage", "width")
 EntitySelector = Callable[[str], Forecast]
 
@@ -67,11 +69,11 @@ def ask_entity_and_step(forecast: Forecast, key: str) -> tuple[str, int]:
 # ---- backtest ------------------------------------------------------------------------------------------------------
 
 
-def show_backtest(forecast: Forecast, select_entity: EntitySelector, timeline: Timeline) -> None:
+def show_backtest(forecast: Forecast, select_entity: EntitySelector, timeline: Timeline, run: str) -> None:
     """Show the scores of the backtest by days ahead and by entity, and the forecasts day by day."""
     steps, words = forecast.get_step_scores(), get_period_words(forecast.frequency)
     show_chart(
-        figures.draw_step_errors(steps, _, words),
+        Drawing(run, figures.draw_step_errors, (steps, _, words)),
         "per-step",
         _("Error by days ahead, compared with two naive forecasts"),
     )
@@ -95,7 +97,7 @@ def show_backtest(forecast: Forecast, select_entity: EntitySelector, timeline: T
         st.info(_("No day of the backtest has both a forecast and a measured amount."))
         return
     timeline.show_chart(
-        forecasts.draw_backtest(rows, forecast, _),
+        Drawing(run, forecasts.draw_backtest, (rows, forecast, _)),
         "compared",
         _("Forecast and measured amounts over the backtest"),
         "" if entity == TOTAL_ENTITY else entity,
@@ -104,7 +106,10 @@ def show_backtest(forecast: Forecast, select_entity: EntitySelector, timeline: T
 
 
 def _show_scores(table: pd.DataFrame, first_column: str, key: str, words: PeriodWords) -> None:
-    """Show one row of scores per number of periods ahead or per entity; shares are in percent."""
+    """Show one row of scores per number of periods ahead or per entity; shares are in percent.
+
+    The main scores fit a page; the others are shown on demand.
+    """
     names = [name for name in SCORE_COLUMNS if name in table]
     rows = table[[first_column, *names]].assign(
         **{name: 100 * table[name] for name in PERCENT_COLUMNS if name in table}
@@ -128,18 +133,21 @@ def _show_scores(table: pd.DataFrame, first_column: str, key: str, words: Period
         "r2": 4,
         "mase": 3,
     }
+    has_details = bool(url_state.get_state(f"{key}-details", False))
     st.dataframe(
         rows.round(digits),
         hide_index=True,
         width="stretch",
         key=key,
         alt=_("Metrics of the backtest"),
+        column_order=[first_column, *(name for name in names if has_details or name in MAIN_COLUMNS)],
         column_config={
             "step": number(_(words.ahead_title), width="small"),
             "entity": st.column_config.TextColumn(_("Entity")),
             **metric_config,
         },
     )
+    st.toggle(_("Details"), key=f"{key}-details", persist_state="page")
 
 
 def _export_backtest(forecast: Forecast) -> pd.DataFrame:
@@ -149,7 +157,7 @@ def _export_backtest(forecast: Forecast) -> pd.DataFrame:
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 
-def show_errors(forecast: Forecast, select_entity: EntitySelector) -> None:
+def show_errors(forecast: Forecast, select_entity: EntitySelector, run: str) -> None:
     """Show the errors of an entity by weekday, month, temperature or hour."""
     entity, step = ask_entity_and_step(forecast, "errors")
     rows = select_entity(entity).checked
@@ -176,7 +184,7 @@ def show_errors(forecast: Forecast, select_entity: EntitySelector) -> None:
         persist_state="page",
     )
     show_chart(
-        figures.draw_residuals(rows, group or next(iter(group_labels)), _),
+        Drawing(run, figures.draw_residuals, (rows, group or next(iter(group_labels)), _)),
         "residuals",
         _("Errors of the backtest by group"),
     )
@@ -197,7 +205,11 @@ def show_intervals(forecast: Forecast, dataset: Dataset | None, run: str) -> Non
     levels = forecast.reliability["nominal"].unique()
     nominal_coverage = forecast.model_spec.quantiles[-1] - forecast.model_spec.quantiles[0]
     level = float(levels[np.abs(levels - nominal_coverage).argmin()])
-    show_chart(figures.draw_reliability(forecast.reliability, _), "reliability", _("Nominal and measured coverage"))
+    show_chart(
+        Drawing(run, figures.draw_reliability, (forecast.reliability, _)),
+        "reliability",
+        _("Nominal and measured coverage"),
+    )
     st.caption(
         _(
             "Below the dotted line the intervals are too narrow, above it too wide. The band "
@@ -220,7 +232,7 @@ def show_intervals(forecast: Forecast, dataset: Dataset | None, run: str) -> Non
         key="coverage-by",
         persist_state="page",
     )
-    figure = figures.draw_coverage(forecast.reliability, group or "month", level, _)
+    figure = Drawing(run, figures.draw_coverage, (forecast.reliability, group or "month", level, _))
     show_chart(figure, "coverage", _("Measured coverage by group, compared with the nominal coverage"))
     _show_recalibration(dataset, run)
 

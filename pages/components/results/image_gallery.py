@@ -11,6 +11,7 @@ from core.data.images.panels import join_panels
 from core.detectors.images.image_model import ImageModel
 from core.tasks.images.judgement import Explanation, explain_images
 from pages.components import feedback_form
+from pages.components.choices import label_uniquely
 from pages.components.i18n import _, format_value
 from pages.components.markdown import escape_markdown
 from pages.components.results.sequence_event import format_severity
@@ -98,10 +99,13 @@ def _show_detail(
 
     `originals` are the images before the model changed their size; None where it did not.
     """
+    places = range(len(rows))
     number = st.selectbox(
         _("Image"),
-        range(len(rows)),
-        format_func=lambda place: f"{rows['image'].iloc[place]} · {format_score(rows['score'].iloc[place])}",
+        places,
+        format_func=label_uniquely(
+            places, lambda place: f"{rows['image'].iloc[place]} · {format_score(rows['score'].iloc[place])}"
+        ),
         key=f"gallery-image-{key}",
     )
     row = rows.iloc[number]

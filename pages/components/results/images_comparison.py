@@ -14,9 +14,9 @@ from core.tasks.images.comparison_result import ImageComparison
 from core.tasks.images.figures import draw_comparison
 from core.tasks.images.spec import LINE_TO_BEAT, ImagesCompareSpec, list_detectors
 from pages.components import cache, downloads
-from pages.components.i18n import _, format_fixed, format_percent, format_value, translate_message
+from pages.components.i18n import _, format_fixed, format_percent, format_value
 from pages.components.markdown import escape_markdown
-from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
+from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_notes, show_record
 from pages.components.task_links import ANALYSIS_FOLDER
 
 PUBLISHED_COLOUR = "rgba(122, 139, 153, 0.18)"
@@ -36,9 +36,7 @@ def show_comparison(comparison: ImageComparison, run: str) -> None:
     _show_bars(comparison)
     _show_costs(comparison)
     _show_failures(comparison)
-    if comparison.notes:
-        with st.expander(_("Notes on this result"), icon=":material/notes:"):
-            st.caption("\n".join(f"- {translate_message(note)}" for note in comparison.notes))
+    show_notes(comparison.notes)
     show_downloads(comparison.to_frame, "images", _("Table of areas ({kind})"))
     show_record(run)
 
@@ -142,6 +140,8 @@ def _describe_winner(comparison: ImageComparison) -> str:
         if comparison.winner == LINE_TO_BEAT:
             sentence += " " + _("The reference learns nothing: on these images, training does not pay.")
         return sentence
+    if ranking["auc_roc"].notna().sum() < 2:
+        return _("No winner: fewer than two detectors have figures for all classes.")
     if comparison.spec.seeds < 2:
         return _(
             "**No winner is named**, because one seed does not tell how much the figures vary. Compare "

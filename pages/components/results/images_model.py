@@ -17,12 +17,12 @@ from core.tasks.images.model_result import COLLAPSE_LABELS, PART_LABELS, ImageMo
 from core.tasks.images.views import FALSE_ALARMS, GALLERIES, LEAST, MISSED, MOST, select_gallery
 from core.workspace import Workspace
 from pages.components import cache, job_progress, task_page
-from pages.components.i18n import _, format_value, translate_message
+from pages.components.i18n import _, format_value
 from pages.components.markdown import escape_markdown
 from pages.components.results import image_gallery, images_threshold, model
 from pages.components.results.images_comparison import format_area, name_detector
 from pages.components.results.images_threshold import format_rate
-from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
+from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_notes, show_record
 from pages.components.term_help import explain
 
 GALLERY_SIZE = 12
@@ -58,9 +58,7 @@ def show_model(result: ImageModelResult, images: ImageSet, run: str) -> None:
         if tab.open:
             with tab:
                 show_view()
-    if result.notes:
-        with st.expander(_("Notes on this result"), icon=":material/notes:"):
-            st.caption("\n".join(f"- {translate_message(note)}" for note in result.notes))
+    show_notes(result.notes)
     show_downloads(result.to_frame, "image-model", _("Scores of the images ({kind})"))
     show_record(run)
 
@@ -109,8 +107,11 @@ def _show_metrics(result: ImageModelResult, run: str) -> None:
                 ),
             )
         show_cost(run)
+    text = _("{detector} · normal class “{name}” · trained on {count} images")
+    if result.counts.intruders:
+        text = _("{detector} · normal class “{name}” · trained on {count} images, of which {intruders} are abnormal")
     st.caption(
-        _("{detector} · normal class {name} · trained on {count} images, of which {intruders} abnormal").format(
+        text.format(
             detector=name_detector(spec.detector.name),
             name=escape_markdown(spec.normal_class),
             count=format_value(result.counts.training),

@@ -7,6 +7,7 @@ from core.evaluation.threshold_views import list_thresholds
 from core.tasks.images import figures
 from core.tasks.images.model_result import ImageModelResult
 from core.tasks.images.views import choose_start
+from pages.components.choices import label_uniquely
 from pages.components.i18n import _, format_fixed, format_percent, format_value
 from pages.components.results.run_widgets import show_chart
 from pages.components.term_help import explain
@@ -55,7 +56,7 @@ def _show_threshold(result: ImageModelResult, thresholds: list[float], run: str)
         _("Threshold, from low to high sensitivity"),
         thresholds,
         choose_start(result, thresholds),
-        format_func=lambda score: format_value(float(f"{score:.6g}")),
+        format_func=label_uniquely(thresholds, lambda score: format_value(float(f"{score:.6g}"))),
         key=f"images-threshold-{run}",
         help=_("Images with a higher score are alarms. The slider begins at the threshold of the model."),
     )

@@ -13,7 +13,7 @@ from pages.components.markdown import escape_markdown
 from pages.components.ranked_list import Card, choose_entry
 from pages.components.results import interval_series
 from pages.components.results.interval_labels import (
-    SEVERITY_LABELS,
+    ask_severities,
     choose_time_format,
     format_amount,
     format_kind,
@@ -42,7 +42,8 @@ def show(result: Intervals, run: str, timeline: Timeline) -> None:
     selected = _select_event(result, events.head(MAX_SHOWN_EVENTS), run)
     event = events.iloc[selected or 0]
     _describe_event(result, event)
-    interval_series.show(result, event, int(event["event"]) if selected is not None else None, timeline)
+    has_focus = selected is not None or timeline.period is None
+    interval_series.show(result, event, int(event["event"]) if has_focus else None, timeline)
     st.header(_("Verdict on this event"))
     feedback_form.ask_verdict(
         "intervals",
@@ -60,21 +61,11 @@ def show(result: Intervals, run: str, timeline: Timeline) -> None:
 
 def _filter_events(result: Intervals) -> pd.DataFrame:
     events = list_peaks(result)
-    left, middle = st.columns([4, 3])
-    severities = left.pills(
-        _("Severity"),
-        list(reversed(SEVERITY_LABELS)),
-        selection_mode="multi",
-        format_func=format_severity,
-        key="interval-severity",
-        help=_(
-            "How far outside the interval, in widths of the interval, and for how long: critical from 4 widths, high "
-            "from 1.5, medium from half a width for one step."
-        ),
-    )
-    kinds = middle.pills(
-        _("Kind"), list(KIND_LABELS), selection_mode="multi", format_func=format_kind, key="interval-kind"
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="event-filters"):
+        severities = ask_severities(events["severity"], "interval-severity")
+        kinds = st.pills(
+            _("Kind"), list(KIND_LABELS), selection_mode="multi", format_func=format_kind, key="interval-kind"
+        )
     if severities:
         events = events[events["severity"].isin(severities)]
     return events[events["kind"].isin(kinds)] if kinds else events
@@ -127,7 +118,7 @@ def _build_table(events: pd.DataFrame, verdicts: list[str], has_measures: bool) 
             "start": events["start"],
             "y": events["y"].map(round_amount),
             "usual": [format_usual(event) for event in events.to_dict("records")],
-            "rel_distance": events["rel_distance"].round(1),
+            "rel_distance": events["rel_distance"] / 100,
             "kind": [format_kind(name) for name in events["kind"]],
             "verdict": verdicts,
             "end": events["end"],
@@ -149,7 +140,8 @@ def _build_column_config(result: Intervals) -> dict[str, ColumnConfig]:
         "rel_distance": number(
             _("Outside by"),
             width=76,
-            format="%+.0f %%",
+            format="percent",
+            step=0.01,
             help=_("Distance from the interval at the peak, in percent of the usual value. Empty where that is 0."),
         ),
         "kind": text(_("Kind"), width=80),

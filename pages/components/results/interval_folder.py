@@ -7,14 +7,14 @@ from core.tasks.intervals.folder_result import FolderIntervals
 from core.tasks.intervals.words import describe_promise, round_amount
 from pages.components.i18n import _, format_value, get_date_format, translate_message
 from pages.components.results.interval_labels import format_kind, format_severity
-from pages.components.results.intervals import show_alarm_rate, show_notes, show_severities
-from pages.components.results.run_widgets import show_cost, show_downloads, show_record
+from pages.components.results.intervals import show_alarm_rate, show_events
+from pages.components.results.run_widgets import show_cost, show_downloads, show_notes, show_record
 
 
 def show_folder(result: FolderIntervals, run: str) -> None:
     """Show the result; all of its parts come from the run. The tables of all points stay in the output folder."""
-    show_severities(dict(reversed(result.severities.items())))
     with st.container(horizontal=True, key="result-figures"):
+        show_events(dict(reversed(result.severities.items())))
         st.metric(_("Series"), format_value(result.series), border=True)
         show_alarm_rate(result)
         st.metric(_("Series per second"), format_value(round(result.series_per_second, 1)), border=True)
@@ -23,7 +23,7 @@ def show_folder(result: FolderIntervals, run: str) -> None:
     if result.rows:
         st.markdown(" ".join(map(translate_message, describe_promise(result, result.rows))))
     else:
-        st.warning(_("No point was judged. The notes below say why."), icon=":material/data_alert:")
+        st.warning(_("No point was judged. The notes below give the reason."), icon=":material/data_alert:")
     st.caption(_describe_batches(result))
     st.markdown(_("All points, events and series are tables in this folder:"))
     st.code(result.spec.out, language=None)
@@ -89,7 +89,8 @@ def _show_events(result: FolderIntervals) -> None:
             "end": time(_("End"), format=time_format),
             "rel_distance": number(
                 _("Outside by"),
-                format="%+.0f %%",
+                format="percent",
+                step=0.01,
                 help=_("Distance from the interval at the peak, in percent of the usual value. Empty where that is 0."),
             ),
             "y": number(_("Measured"), format="localized", help=_("At the peak of the event.")),
@@ -108,7 +109,7 @@ def _build_table(result: FolderIntervals) -> pd.DataFrame:
     table = table.assign(
         severity=[format_severity(name) for name in events["severity"]],
         kind=[format_kind(name) for name in events["kind"]],
-        rel_distance=events["rel_distance"].round(1),
+        rel_distance=events["rel_distance"] / 100,
         y=events["y"].map(round_amount),
         yhat=events["yhat"].map(round_amount),
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+import streamlit as st
 
 from core.messages import N_
 from core.tasks.intervals.result import Intervals
@@ -24,6 +25,23 @@ def format_severity(severity: str) -> str:
         return ""
     mark = SEVERITY_MARKS[list(SEVERITY_LABELS).index(severity)]
     return f"{mark} {_(SEVERITY_LABELS[severity])}"
+
+
+def ask_severities(severities: pd.Series, key: str) -> list[str]:
+    """Ask for the severities to list, each with its number of events; none for all."""
+    return st.pills(
+        _("Severity"),
+        list(reversed(SEVERITY_LABELS)),
+        selection_mode="multi",
+        format_func=lambda severity: (
+            f"{format_severity(severity)} ({format_value(int((severities == severity).sum()))})"
+        ),
+        key=key,
+        help=_(
+            "How far outside the interval, in widths of the interval, and for how long: critical from 4 widths, "
+            "high from 1.5, medium from half a width for one step."
+        ),
+    )
 
 
 def format_kind(kind: str) -> str:

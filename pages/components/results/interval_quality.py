@@ -88,7 +88,8 @@ def _build_current_table(current: pd.DataFrame, has_measures: bool) -> pd.DataFr
             "time": current["time"],
         }
     )
-    return table if has_measures else table.drop(columns="measure")
+    unused = [] if has_measures else ["measure"]
+    return table.drop(columns=unused if is_outside.any() else [*unused, "distance", "since"])
 
 
 # ---- quality --------------------------------------------------------------------------------------------------------
@@ -156,7 +157,7 @@ def _show_coverage(result: Intervals, scores: pd.DataFrame) -> None:
         result.coverage_name: (_("{level} interval").format(level=level), result.level),
         "coverage_ahead": (_("{level} interval, at the full horizon").format(level=level), result.level),
     }
-    headings = [_("Interval"), _("Promised"), *(name_forecaster(str(name)) for name in scores["model"])]
+    headings = [_("Interval"), _("Expected"), *(name_forecaster(str(name)) for name in scores["model"])]
     lines = [
         [label, format_percent(promised), *(_format_share(value) for value in scores[name])]
         for name, (label, promised) in rows.items()
@@ -245,6 +246,6 @@ def _show_clusters(result: Intervals) -> None:
         column_config={
             "measure": _("Measure"),
             "entity": _("Entity"),
-            "cluster": st.column_config.NumberColumn(_("Cluster"), format="%d"),
+            "cluster": st.column_config.NumberColumn(_("Cluster"), format="localized"),
         },
     )

@@ -1,11 +1,10 @@
 """Result of intervals: promise and skill in words, events, what is outside now, quality of the forecast, model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
 from core.data.dataset import Dataset
-from core.messages import Message
 from core.operations.known_events import EventSource
 from core.tasks.intervals.folder_result import FolderIntervals
 from core.tasks.intervals.result import Intervals
@@ -16,16 +15,18 @@ from pages.components.i18n import _, format_percent, format_value, translate_mes
 from pages.components.markdown import escape_markdown
 from pages.components.results import interval_events, interval_quality, model
 from pages.components.results.interval_labels import format_severity, name_forecaster
-from pages.components.results.run_widgets import show_cost, show_record
+from pages.components.results.run_widgets import show_cost, show_notes, show_record
 from pages.components.term_help import explain
 from pages.components.timeline import open_timeline
+
+SHOWN_SEVERITIES = 2  # on the card; the filter of the list counts all
 
 
 def show_intervals(result: Intervals, dataset: Dataset | None, run: str) -> None:
     """Show the result; all of its parts come from the run, so `dataset` may be None."""
     _show_metrics(result, run)
     if result.judged_rows.empty:
-        st.warning(_("No point was judged. The notes below say why."), icon=":material/data_alert:")
+        st.warning(_("No point was judged. The notes below give the reason."), icon=":material/data_alert:")
     else:
         st.markdown(" ".join(map(translate_message, describe_promise(result, len(result.judged_rows)))))
         show_warnings(result)
@@ -46,26 +47,27 @@ def show_intervals(result: Intervals, dataset: Dataset | None, run: str) -> None
 
 
 def _show_metrics(result: Intervals, run: str) -> None:
-    show_severities(count_severities(result.events))
     with st.container(horizontal=True, key="result-figures"):
+        show_events(count_severities(result.events))
         show_alarm_rate(result)
         _show_skill(result)
         show_cost(run)
 
 
-def show_severities(counts: Mapping[str, int]) -> None:
-    """Show the number of events of every severity."""
-    with st.container(horizontal=True, key="interval-severities"):
-        for severity, count in counts.items():
-            st.metric(
-                format_severity(severity),
-                format_value(count),
-                border=True,
-                help=explain(
-                    "severity",
-                    _("Events in the judged period. A fault counts as one event, however many points it has."),
-                ),
-            )
+def show_events(counts: Mapping[str, int]) -> None:
+    """Show the number of events, and those of the two worst severities among them. `counts` begins with the worst."""
+    worst = [(format_severity(severity), count) for severity, count in counts.items() if count][:SHOWN_SEVERITIES]
+    st.metric(
+        _("Events"),
+        format_value(sum(counts.values())),
+        border=True,
+        delta_color="off",
+        delta_arrow="off",
+        delta=" · ".join(f"{severity} {format_value(count)}" for severity, count in worst) or None,
+        help=explain(
+            "severity", _("Events in the judged period. A fault counts as one event, however many points it has.")
+        ),
+    )
 
 
 def show_alarm_rate(result: Intervals | FolderIntervals) -> None:
@@ -141,10 +143,3 @@ def show_warnings(result: Intervals) -> None:
             _("Fewer points are outside than expected: the interval is wider than necessary."),
             icon=":material/unfold_more:",
         )
-
-
-def show_notes(notes: Sequence[Message]) -> None:
-    """Show the limits of a result, where there are any."""
-    if notes:
-        with st.expander(_("Notes on this result"), icon=":material/notes:"):
-            st.caption("\n".join(f"- {translate_message(note)}" for note in notes))

@@ -11,6 +11,7 @@ from core.figures.thresholds import draw_moved_threshold
 from core.operations.threshold_from_feedback import FlaggedRows, load_flagged_rows, tabulate_alarms
 from core.spec.task import get_task
 from pages.components import cache, downloads, task_page, url_state
+from pages.components.choices import label_uniquely
 from pages.components.i18n import _, format_percent, format_value, get_date_format
 from pages.components.results.run_widgets import show_chart
 
@@ -43,7 +44,7 @@ def _show_slider(flagged: FlaggedRows) -> None:
             _("Threshold, from low to high sensitivity"),
             thresholds,
             _find_start(thresholds, flagged.threshold),
-            format_func=_format_score,
+            format_func=label_uniquely(thresholds, _format_score),
             key=f"live-threshold-{flagged.run_id}",
             help=_("The slider begins at the threshold of this run. Moving it shows other alarms and creates no run."),
         )

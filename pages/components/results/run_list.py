@@ -10,10 +10,11 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from core.runs.run_names import translate_run_name
 from core.runs.run_table import FACTS, METRIC_PREFIX, PARAMETER_PREFIX
 from core.spec.metric import Metric
+from core.spec.parameter_labels import get_parameter_label
 from core.spec.task import get_metric
 from pages.components import clock
 from pages.components.i18n import _, format_percent, format_value
-from pages.components.markdown import escape_markdown
+from pages.components.markdown import escape_markdown, format_code
 from pages.components.run_name import format_run_name
 from pages.components.task_links import get_task_label
 
@@ -43,13 +44,14 @@ def get_column_label(column: str, task: str = "") -> str:
     """Return the translated heading of a column."""
     if column.startswith(METRIC_PREFIX):
         return _(_find_metric(column, task).label)
-    return _(FACTS[column]) if column in FACTS else column.removeprefix(PARAMETER_PREFIX)
+    return _(FACTS[column] if column in FACTS else get_parameter_label(column.removeprefix(PARAMETER_PREFIX), task))
 
 
 def get_column_option(column: str, task: str = "") -> str:
     """Return the label of a column among others to choose from: the heading with its kind."""
     if column.startswith(PARAMETER_PREFIX):
-        return _("Parameter: {name}").format(name=get_column_label(column))
+        label, name = get_column_label(column, task), column.removeprefix(PARAMETER_PREFIX)
+        return _("Parameter: {name}").format(name=label if label == name else f"{label} ({name})")
     if column.startswith(METRIC_PREFIX):
         label, name = get_column_label(column, task), column.removeprefix(METRIC_PREFIX)
         return _("Metric: {name}").format(name=label if label == name else f"{label} ({name})")
@@ -99,7 +101,10 @@ def _build_column(values: pd.Series, label: str, task: str) -> ColumnConfig:
         has_decimals = bool((values.dropna().astype(float) % 1 != 0).any())
         return number(label, format="localized", step=0.0001 if has_decimals else 1)
     widths = {"name": 372, "status": 88, "figure": 112, "user": 90}
-    return st.column_config.TextColumn(label, width=widths.get(column))
+    name = column.removeprefix(PARAMETER_PREFIX)
+    return st.column_config.TextColumn(
+        label, width=widths.get(column), help=format_code(name) if name not in (column, label) else None
+    )
 
 
 def _format_name(run: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Widgets that all results share: cost, links to the run, charts and downloads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,20 +9,16 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from core.figures.tables import count_decimals, describe_figure, tabulate_figure
+from core.figures.chart import Chart, SentFigure, finish_chart
+from core.figures.tables import count_decimals, tabulate_figure
 from core.language import Language
+from core.messages import Message
+from core.runs.renderings import Drawing
 from core.runs.stored_runs import get_run_cost, get_run_url, is_pending, load_run
 from pages.components import auth, cache, downloads
-from pages.components.i18n import (
-    _,
-    build_chart_config,
-    format_value,
-    get_date_format,
-    get_language,
-    localise_figure,
-    translate_message,
-)
+from pages.components.i18n import _, build_chart_config, format_value, get_date_format, get_language, translate_message
 from pages.components.markdown import escape_markdown, format_code
+from pages.components.mlflow_links import localise_link
 from pages.components.run_name import format_run_name, show_rename, show_rename_note
 
 
@@ -34,13 +30,14 @@ def show_cost(run: str) -> None:
         "g CO₂",
         format_value(float(f"{total_cost.emissions_kg * 1000:.2g}")),
         border=True,
-        help=_("Estimated by {method}.").format(method=total_cost.method),
+        help=_("Estimated by {method}.").format(method=escape_markdown(total_cost.method)),
     )
 
 
 def show_record(run: str) -> None:
     """Show the name and id of the run, its link to MLflow, its delivery status and its run card."""
-    link, record = cache.cache_by_run(get_run_url, run), cache.cache_by_run(load_run, run).record
+    link = localise_link(cache.cache_by_run(get_run_url, run))
+    record = cache.cache_by_run(load_run, run).record
     with st.container(horizontal=True, vertical_alignment="center", key="run-name"):
         st.markdown(f"**{escape_markdown(format_run_name(record))}**")
         show_rename(record)
@@ -86,36 +83,40 @@ def show_card_buttons(run: str) -> None:
         )
 
 
-def show_chart(
-    figure: go.Figure, key: str, alt: str, *, on_drag: Callable[[], None] | None = None, is_picture: bool = False
-) -> None:
+def show_chart(figure: go.Figure | Drawing, key: str, alt: str, *, is_picture: bool = False) -> None:
     """Show a figure with numbers and dates in the language of the reader, and a button that opens its table.
 
     alt         tells in a few words what is drawn; the series, the time and the highest value are added
-    on_drag     called after the reader has drawn a box across the chart; None for charts without boxes
     is_picture  True for made-up numbers, which need neither zoom nor table
     """
-    words = " ".join(map(translate_message, describe_figure(figure, _)))
+    chart = cache.finish_once(figure, finish_chart, Language(get_language()))
+    show_finished_chart(chart, key, alt, is_picture=is_picture)
+    if not is_picture:
+        show_figure_table(figure, key)
+
+
+def show_finished_chart(
+    chart: Chart, key: str, alt: str, *, on_drag: Callable[[], None] | None = None, is_picture: bool = False
+) -> None:
+    """Show a chart; `on_drag` is called after the reader has drawn a box across it, None for charts without boxes."""
     options: dict[str, Any] = {} if on_drag is None else {"on_select": on_drag, "selection_mode": "box"}
     st.plotly_chart(
-        localise_figure(figure),
+        SentFigure(chart),
         key=key,
-        alt=f"{alt.rstrip('.')}. {words}".strip(),
+        alt=f"{alt.rstrip('.')}. {chart.words}".strip(),
         config=build_chart_config() | ({"staticPlot": True} if is_picture else {}),
         **options,
     )
-    if not is_picture:
-        _show_figure_table(figure, key)
 
 
-def _show_figure_table(figure: go.Figure, key: str) -> None:
+def show_figure_table(figure: go.Figure | Drawing, key: str) -> None:
     """Show the button that opens the numbers of a figure; they are read from the figure on demand."""
     popover = st.popover(
         _("Table of the figure"), icon=":material/table:", type="tertiary", key=f"figure-table-{key}", on_change="rerun"
     )
     if popover.open:
         with popover:
-            table = tabulate_figure(figure, _)
+            table = tabulate_figure(figure.make_figure() if isinstance(figure, Drawing) else figure, _)
             decimals = {name: count_decimals(table[name]) for name in table.select_dtypes("number")}
             st.dataframe(
                 table.round(decimals),
@@ -136,6 +137,14 @@ def _configure_column(values: pd.Series, decimals: int) -> ColumnConfig | None:
     if pd.api.types.is_numeric_dtype(values):
         return st.column_config.NumberColumn(format="localized", step=10**-decimals)
     return None
+
+
+def show_notes(notes: Sequence[Message]) -> None:
+    """Show the limits of a result, where there are any."""
+    if notes:
+        label = _("Notes on this result ({count})").format(count=format_value(len(notes)))
+        with st.expander(label, icon=":material/notes:"):
+            st.caption("\n".join(f"- {translate_message(note)}" for note in notes))
 
 
 def show_downloads(build_table: Callable[[], pd.DataFrame], name: str, label: str) -> None:

@@ -7,10 +7,12 @@ import streamlit as st
 from babel import numbers
 
 from core.errors import NotFoundError, VigieError
-from core.spec.task import find_task
+from core.spec.parameter_labels import get_parameter_label
+from core.spec.task import find_task, get_metric
 from pages.components import cache, clock, downloads
 from pages.components.i18n import _, format_value, get_language, translate_message, translate_plain
 from pages.components.markdown import escape_markdown, format_code
+from pages.components.mlflow_links import localise_link
 from pages.components.results import model
 from pages.components.results.run_list import NO_VALUE, get_status_label
 from pages.components.results.run_widgets import show_card_buttons, show_chart
@@ -45,7 +47,7 @@ def show_run(run_id: str) -> None:
         st.error(escape_markdown(record.tags["error"]), icon=":material/report:")
     with st.container(horizontal=True, vertical_alignment="center"):
         _link_result(record)
-        link = comparison.get_record_url(record, workspace)
+        link = localise_link(comparison.get_record_url(record, workspace))
         if link:
             st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
         if record.status == "completed" and find_task(record.experiment) is not None:
@@ -120,7 +122,14 @@ def _show_parameters(runs: "RunComparison", names: dict[str, str]) -> None:
         only_differing = st.toggle(_("Only differences"), bool(differing.any()), key="only-differing")
         table = table[differing] if only_differing else table
         table = table.assign(**{"≠": ["≠" if differing[name] else "" for name in table.index]})[["≠", *names]]
-    _show_table(table.rename(columns=names), "parameters", _("Parameters of the runs"), _("Parameter"))
+    labels = {name: get_parameter_label(name, _get_task(runs)) for name in table.index}
+    _show_table(_name_columns(table, names), labels, "parameters", _("Parameters of the runs"), _("Parameter"))
+
+
+def _get_task(runs: "RunComparison") -> str:
+    """Return the task of all runs; "" where they have several."""
+    tasks = {record.experiment for record in runs.records}
+    return tasks.pop() if len(tasks) == 1 else ""
 
 
 def _show_metrics(runs: "RunComparison", names: dict[str, str]) -> None:
@@ -138,10 +147,18 @@ def _show_metrics(runs: "RunComparison", names: dict[str, str]) -> None:
     )
     if best is not None and len(names) > 1:
         st.caption(_("★ marks the best value of a metric that has a known direction."))
-    _show_table(table.rename(columns=names), "metrics", _("Metrics of the runs"), _("Metric"))
+    labels = {name: get_metric(name, _get_task(runs)).label for name in table.index}
+    _show_table(_name_columns(table, names), labels, "metrics", _("Metrics of the runs"), _("Metric"))
 
 
-def _show_table(table: pd.DataFrame, key: str, alt: str, first_column: str) -> None:
+def _name_columns(table: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
+    """Return the table with the names of the runs as headings; that of one run stands above the table."""
+    return table.rename(columns=names if len(names) > 1 else dict.fromkeys(names, _("Value")))
+
+
+def _show_table(table: pd.DataFrame, labels: dict[str, str], key: str, alt: str, first_column: str) -> None:
+    """Show a table with the labels of its rows, each followed by the name that commands and downloads have."""
+    table = table.rename(index={name: f"{_(label)} ({name})" for name, label in labels.items() if label != name})
     table = table.rename_axis(first_column).reset_index()
     st.dataframe(
         table,

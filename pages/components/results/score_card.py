@@ -129,8 +129,9 @@ def explain_columns(card: pd.DataFrame) -> str:
     random_scores = card.loc[card["line"] == "random", STRUCK_METRIC]
     if len(random_scores):
         sentences.append(
-            _("Point-adjusted F1 is struck through, because random scores reach {value} here.").format(
-                value=format_value(round(float(random_scores.iloc[0]), 3))
-            )
+            _(
+                "Point-adjusted F1 is struck through: one flagged row makes a whole event count as found, so that "
+                "random scores can reach high values (here {value})."
+            ).format(value=format_value(round(float(random_scores.iloc[0]), 3)))
         )
     return " ".join(sentences)

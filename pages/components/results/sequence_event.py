@@ -6,11 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from core.messages import Message
+from core.runs.renderings import Drawing
 from core.tasks.anomalies.result import SEVERITIES
 from core.tasks.sequences import figures, words
 from core.tasks.sequences.result import SequenceDetection
 from core.tasks.sequences.words import LASTING_CHANGE
-from pages.components import cache
 from pages.components.i18n import _, format_value, translate_message, translate_plain
 from pages.components.markdown import escape_markdown
 from pages.components.ranked_list import Card
@@ -36,7 +36,7 @@ def show(detection: SequenceDetection, number: int, run: str) -> None:
         st.caption(_("Values are saved only for the events with the highest scores."))
         return
     alt = _("Values of the columns that explain the event, with their usual ranges")
-    show_chart(cache.draw_once(run, figures.draw_event, detection, number, _), "sequence-event", alt)
+    show_chart(Drawing(run, figures.draw_event, (detection, number, _)), "sequence-event", alt)
 
 
 def format_severity(level: int) -> str:

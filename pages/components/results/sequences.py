@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -11,12 +9,13 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.data.dataset import Dataset
-from core.tasks.sequences import figures, share_figures, words
+from core.runs.renderings import Drawing
+from core.tasks.sequences import figures, scores_files, share_figures, words
 from core.tasks.sequences.result import SequenceDetection
 from core.tasks.sequences.spec import PER_1000_ROWS, PERIOD_LABELS
-from pages.components import cache, feedback_form
+from pages.components import feedback_form
 from pages.components.i18n import _, format_value, get_date_format, translate_message
-from pages.components.ranked_list import choose_entry
+from pages.components.ranked_list import FILTER_WIDTH_PX, choose_entry
 from pages.components.results import live_threshold, model, score_card, sequence_event
 from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 from pages.components.results.sequence_event import format_amount, format_severity
@@ -30,14 +29,11 @@ MAX_DEFAULT_COLUMNS = 4
 def show_detection(detection: SequenceDetection, dataset: Dataset | None, run: str) -> None:
     """Show the result; `dataset` has the selected rows for the charts, None if they are not loaded."""
     _show_metrics(detection, run)
-    st.caption(_describe_threshold(detection))
-    if detection.promise_kept:
-        st.caption(translate_message(words.describe_kept_promise(detection)))
     if detection.exceeds_target_rate:
         st.warning(translate_message(words.describe_excess(detection)), icon=":material/trending_up:")
-    show_record(run)
-    live_threshold.show(run)
     timeline = open_timeline(dataset)
+    _show_events(detection, run, timeline)
+    st.header(_("All rows"))
     views: dict[str, Callable[[], None]] = {_("Over time"): lambda: _show_scores(detection, dataset, timeline, run)}
     if not detection.card.empty:
         views[_("Score card")] = lambda: score_card.show(detection)
@@ -49,20 +45,23 @@ def show_detection(detection: SequenceDetection, dataset: Dataset | None, run: s
         if tab.open:
             with tab:
                 show_view()
-    _show_events(detection, run, timeline)
+    st.header(_("Threshold"))
+    st.caption("\n".join(f"- {sentence}" for sentence in _describe_threshold(detection)))
+    live_threshold.show(run)
     show_downloads(detection.to_frame, "sequences", _("All scores ({kind})"))
     st.download_button(
         _("Scores in the format of the SGmVRNN programs"),
-        lambda: _export_likelihoods(detection),
-        "scores.txt",
+        lambda: scores_files.pack_scores_files(detection),
+        "scores.txt" if detection.rows["entity"].nunique() == 1 else "scores.zip",
         key="sequences-likelihoods",
         icon=":material/download:",
         on_click="ignore",
         help=_(
-            "One line timestamp,log-likelihood,Normaly or Anomaly per evaluated row. The "
-            "log-likelihood is the negative score."
+            "One line timestamp,log-likelihood,Normaly or Anomaly per window, for its last row, and one file per "
+            "entity. The log-likelihood is the negative score. Anomaly means above the threshold."
         ),
     )
+    show_record(run)
 
 
 # ---- figures --------------------------------------------------------------------------------------------------------
@@ -118,8 +117,8 @@ def _format_rate(rate: float) -> str:
     return format_value(words.round_rate(rate))
 
 
-def _describe_threshold(detection: SequenceDetection) -> str:
-    """Return the threshold, its source, and the mode of scoring."""
+def _describe_threshold(detection: SequenceDetection) -> list[str]:
+    """Return the threshold, its source, and the mode of scoring, in sentences."""
     sentences = [
         _("Rows with a score above {threshold} are flagged.").format(
             threshold=format_value(float(f"{detection.threshold:.4g}"))
@@ -147,7 +146,9 @@ def _describe_threshold(detection: SequenceDetection) -> str:
                 mode=_(detection.mode), rows=format_value(round(detection.measurements["rows_per_second"]))
             )
         )
-    return " ".join(sentences)
+    if detection.promise_kept:
+        sentences.append(translate_message(words.describe_kept_promise(detection)))
+    return sentences
 
 
 # ---- over time ------------------------------------------------------------------------------------------------------
@@ -158,21 +159,21 @@ def _show_scores(detection: SequenceDetection, dataset: Dataset | None, timeline
     show = partial(_show_over_time, detection, timeline, entity)
     span = timeline.span if detection.is_dated else None
     show(
-        cache.draw_once(run, figures.draw_timeline, detection, entity, _, span),
+        Drawing(run, figures.draw_timeline, (detection, entity, _, span)),
         "sequence-timeline",
         _("Score over time with its threshold; events shaded"),
     )
     if not detection.categories.empty:
         st.caption(_("Membership of the rows in each mode of the detector."))
         show(
-            cache.draw_once(run, share_figures.draw_modes, detection, entity, _),
+            Drawing(run, share_figures.draw_modes, (detection, entity, _)),
             "sequence-modes",
             _("Membership in each mode over time"),
         )
     if len(detection.data.columns) > 1:
         st.caption(_("Contribution of the columns to the score: the largest share in each time interval."))
         show(
-            cache.draw_once(run, share_figures.draw_shares, detection, entity, _),
+            Drawing(run, share_figures.draw_shares, (detection, entity, _)),
             "sequence-shares",
             _("Share of every column in the score over time"),
         )
@@ -181,7 +182,7 @@ def _show_scores(detection: SequenceDetection, dataset: Dataset | None, timeline
 
 
 def _show_over_time(
-    detection: SequenceDetection, timeline: Timeline, entity: str, figure: go.Figure, key: str, alt: str
+    detection: SequenceDetection, timeline: Timeline, entity: str, figure: go.Figure | Drawing, key: str, alt: str
 ) -> None:
     """Show a figure of one entity; rows without dates have neither period nor known events."""
     if detection.is_dated:
@@ -214,7 +215,7 @@ def _show_values(
     )
     if chosen_columns:
         show(
-            cache.draw_once(run, figures.draw_values, dataset, detection, entity, chosen_columns, _),
+            Drawing(run, figures.draw_values, (dataset, detection, entity, chosen_columns, _)),
             "sequence-values-figure",
             _("Values of the chosen columns, events shaded"),
         )
@@ -222,9 +223,7 @@ def _show_values(
 
 def _show_training(detection: SequenceDetection, run: str) -> None:
     show_chart(
-        cache.draw_once(run, figures.draw_training_curves, detection, _),
-        "sequence-training",
-        _("Training losses by step"),
+        Drawing(run, figures.draw_training_curves, (detection, _)), "sequence-training", _("Training losses by step")
     )
 
 
@@ -232,21 +231,15 @@ def _show_training(detection: SequenceDetection, run: str) -> None:
 
 
 def _show_events(detection: SequenceDetection, run: str, timeline: Timeline) -> None:
-    st.header(_("Events"))
+    st.header(
+        _("Events, worst first"),
+        help=_("An event ends when the scores have returned half-way to their usual level for more than three rows."),
+    )
     if detection.events.empty:
         st.info(_("No row has a score above the threshold."))
         return
     events = timeline.filter_rows(_filter_events(detection))
     visible = events.head(MAX_SHOWN_EVENTS)
-    st.caption(
-        _(
-            "{count} event. An event ends when the scores have returned half-way to their usual level for "
-            "more than three rows. Select it to see its causes.",
-            "{count} events, highest score first. An event ends when the scores have returned half-way to "
-            "their usual level for more than three rows. Select an event to see its causes.",
-            len(events),
-        ).format(count=format_value(len(events)))
-    )
     if len(visible):
         number = _choose_event(detection, visible, run)
         sequence_event.show(detection, number, run)
@@ -276,21 +269,23 @@ def _choose_event(detection: SequenceDetection, events: pd.DataFrame, run: str) 
 def _filter_events(detection: SequenceDetection) -> pd.DataFrame:
     events = detection.events
     names = sorted(events["entity"].astype(str).unique())
-    left, right = st.columns([3, 4]) if len(names) > 1 else (st, st)
-    chosen_entities = (
-        left.multiselect(_("Entities"), names, placeholder=_("All"), key="event-entities") if len(names) > 1 else []
-    )
-    levels = right.pills(
-        _("Severity"),
-        [3, 2, 1, 0],
-        selection_mode="multi",
-        format_func=format_severity,
-        key="event-severity",
-        help=_(
-            "Distance of the peak from the usual score, relative to the distance of the "
-            "threshold: extreme 6 times, rare 3 times, notable 1.5 times."
-        ),
-    )
+    chosen_entities: list[str] = []
+    with st.container(horizontal=True, vertical_alignment="bottom", key="event-filters"):
+        if len(names) > 1:
+            chosen_entities = st.multiselect(
+                _("Entities"), names, placeholder=_("All"), key="event-entities", width=FILTER_WIDTH_PX
+            )
+        levels = st.pills(
+            _("Severity"),
+            [3, 2, 1, 0],
+            selection_mode="multi",
+            format_func=format_severity,
+            key="event-severity",
+            help=_(
+                "Distance of the peak from the usual score, relative to the distance of the "
+                "threshold: extreme 6 times, rare 3 times, notable 1.5 times."
+            ),
+        )
     mask = events["entity"].isin(chosen_entities) if chosen_entities else pd.Series(True, events.index)
     return events[mask & events["severity"].isin(levels)] if levels else events[mask]
 
@@ -322,28 +317,30 @@ def _build_column_config(detection: SequenceDetection) -> dict[str, ColumnConfig
     time_format = get_date_format() + ("" if detection.data.profile else " HH:mm")
 
     def build_time_column(label: str) -> ColumnConfig:
-        return st.column_config.DatetimeColumn(label, format=time_format) if detection.is_dated else number(label)
+        if not detection.is_dated:
+            return number(label, width=70)
+        return st.column_config.DatetimeColumn(label, format=time_format, width=88 if detection.data.profile else 128)
 
     unit = f" ({detection.data.unit})" if detection.data.unit else ""
     return {
         "severity": text(_("Severity"), width=80),
-        "entity": text(_("Entity"), width=90),
+        "entity": text(_("Entity"), width=84),
         "start": build_time_column(_("Start")),
-        "duration": text(_("Duration"), width=85),
+        "duration": text(_("Duration"), width=78),
         "causes": text(
             _("Causes"),
-            width=190,
+            width=182,
             help=_(
                 "Columns that moved most, with their part of the squared distance to the moving mean. A "
                 "lasting change is an event whose scores stay high for longer than in an anomaly."
             ),
         ),
         "measured": text(
-            _("Measured") + unit, width=95, help=_("Most unusual value of the first column in the event.")
+            _("Measured") + unit, width=88, help=_("Most unusual value of the first column in the event.")
         ),
         "usual": text(
             _("Usual") + unit,
-            width=130,
+            width=124,
             help=_(
                 "The middle 90 % of the values of the first column around the event. If the event stays "
                 "inside, the range is what the detector expects."
@@ -364,13 +361,6 @@ def _build_column_config(detection: SequenceDetection) -> dict[str, ColumnConfig
         ),
         "number": number(_("Number"), width="small"),
         "known": st.column_config.CheckboxColumn(
-            _("Labelled"), help=_("At least one row of the event is labelled abnormal.")
+            _("Labelled"), width=74, help=_("At least one row of the event is labelled abnormal.")
         ),
     }
-
-
-def _export_likelihoods(detection: SequenceDetection) -> bytes:
-    with TemporaryDirectory(prefix="vigie-") as folder:
-        path = Path(folder) / "scores.txt"
-        detection.write_likelihoods(path)
-        return path.read_bytes()

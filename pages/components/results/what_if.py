@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core import queries
 from core.errors import VigieError
@@ -17,6 +16,7 @@ from core.tasks.forecast.total import TOTAL_ENTITY
 from pages.components import answers, cache, covariate_upload, url_state
 from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
 from pages.components.timeline import Timeline
+from pages.components.uploads import store_files
 
 if TYPE_CHECKING:
     from core.tasks.forecast.what_if import ScenarioSpec
@@ -116,7 +116,7 @@ def _ask_shift(forecast: Forecast, start: float) -> float:
         key="if-warmer",
         disabled=not is_fitted,
         help=None if is_fitted else _explain_missing_covariate("temperature"),
-        format="%+.1f",
+        format="localized",
         persist_state="page",
     )
 
@@ -186,14 +186,9 @@ def _ask_file(forecast: Forecast) -> str:
     )
     if not uploads:
         return ""
-    entities = tuple(map(str, forecast.rows["entity"].unique()))
-    return _store_tables(tuple(upload.file_id for upload in uploads), uploads, entities)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _store_tables(file_ids: tuple[str, ...], _uploads: list[UploadedFile], _entities: tuple[str, ...]) -> str:
-    """Store the tables of uploaded files, once per upload."""
-    return cache.get_workspace().covariates.save(covariate_upload.read_uploads(_uploads, "", _entities))
+    files = store_files(uploads)
+    tables = covariate_upload.read_files(files, forecast.spec.dataset, "scenario-files")
+    return cache.get_workspace().covariates.save(tables) if tables else ""
 
 
 # ---- result ---------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ The tests cover pages/account (`sign_in`, `access_denied`, `user_badge`, `html_f
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
@@ -19,11 +19,10 @@ from core.accounts.setup_token import MAX_ATTEMPTS, SetupToken
 from core.errors import AccessDeniedError
 from core.settings import Settings
 from core.storage.events.log import EventLog
-from core.storage.flash import FlashMessages
 from pages.account.routes import sanitise_target
 from pages.components import auth
 from pages.navigation import SECTIONS, PageSpec
-from tests.conftest import find_free_port, kill_process_tree
+from tests.conftest import assert_no_hang, find_free_port, kill_process_tree
 from tests.support.app_server import start_app
 from tests.support.databases import open_accounts, start_postgres
 from tests.support.http_client import Screen, Visitor, get_session_cookie, load_page
@@ -94,7 +93,7 @@ def is_access_denied(screen: Screen) -> bool:
 # ---- access to pages by role ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ROLES_BY_USER)
+@pytest.mark.parametrize("name", ["ana", "otto", "ada"])
 @pytest.mark.parametrize("place", PAGES, ids=lambda place: place.address)
 def test_page_access_follows_roles(visitors: dict[str, Visitor], place: PageSpec, name: str) -> None:
     screen = visitors[name].open_page(place.address)
@@ -104,6 +103,13 @@ def test_page_access_follows_roles(visitors: dict[str, Visitor], place: PageSpec
     assert screen.kinds
     address = "" if place is PAGES[0] else place.address
     assert (address in screen.menu, address in screen.hidden) == (is_allowed, not is_allowed)
+
+
+def test_user_with_two_roles_opens_the_pages_of_both(visitors: dict[str, Visitor]) -> None:
+    denied = [
+        address for address in ("data", "health", "users") if is_access_denied(visitors["both"].open_page(address))
+    ]
+    assert denied == ["users"]
 
 
 def test_page_roles_are_monotonic() -> None:
@@ -472,7 +478,6 @@ def test_sign_in_rejects_script_in_username(url: str, name: str) -> None:
 def test_query_cannot_inject_message_text(url: str) -> None:
     screen = Visitor(url).open_page("", query="sign-in=<b>Call+555</b>&note=Call+555")
     assert "Call" not in re.sub(r"<form .*?</form>", "", screen.text)
-    assert FlashMessages().get("Call 555") is None
 
 
 def test_sign_in_and_out_are_logged(url: str, folder: Path) -> None:
@@ -541,18 +546,28 @@ def _submit_setup_form(visitor: Visitor, token: str, form: dict[str, str]) -> st
     return "" if not address.query else visitor.open_page("users", query=address.query).text
 
 
-def test_setup_token_limits_attempts() -> None:
-    setup_token = SetupToken()
-    setup_token.check(setup_token.token)
-    for _ in range(MAX_ATTEMPTS):
+def test_setup_token_is_one_for_all_processes_and_limits_attempts(tmp_path: Path) -> None:
+    processes = [SetupToken(tmp_path / "a.json") for _ in range(2)]
+    for setup_token in processes:
+        setup_token.check(processes[0].token)
+    for number in range(MAX_ATTEMPTS):
         with pytest.raises(AccessDeniedError, match="Vigie prints the valid token when it starts"):
-            setup_token.check("wrong")
-    with pytest.raises(AccessDeniedError, match="Too many wrong tokens"):
-        setup_token.check(setup_token.token)
-    used_token = SetupToken()
-    used_token.invalidate()
-    with pytest.raises(AccessDeniedError, match="Vigie prints the valid token when it starts"):
-        used_token.check("")
+            processes[number % 2].check("wrong")
+    for setup_token in processes:
+        with pytest.raises(AccessDeniedError, match="Too many wrong tokens"):
+            setup_token.check(setup_token.token)
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_used_setup_token_is_no_token(is_damaged: bool, tmp_path: Path) -> None:
+    processes = [SetupToken(tmp_path / "a.json") for _ in range(2)]
+    token = processes[0].token
+    processes[0].invalidate()
+    if is_damaged:
+        (tmp_path / "a.json").write_text("{")
+    for text in ("", token):
+        with pytest.raises(AccessDeniedError, match="Vigie prints the valid token when it starts"):
+            processes[1].check(text)
 
 
 # ---- database outage ------------------------------------------------------------------------------------------------
@@ -578,16 +593,17 @@ def test_database_outage_keeps_signed_in_users_working(database: ServerProcess, 
 def _check_pages_during_outage(ana: Visitor, database: ServerProcess) -> None:
     ana.sign_in("ana", PASSWORD)
     with ana.open_tab() as tab:
-        usual_s = max(measure_seconds(lambda: load_page(tab, page)) for page in ("anomalies", "", "health"))  # noqa: B023 called at once
+        for page in ("anomalies", "", "health"):
+            load_page(tab, page)
         for interrupt, restore in (
             (ServerProcess.kill, ServerProcess.start),
             (ServerProcess.freeze, ServerProcess.thaw),
         ):
             interrupt(database)
             for page in ("anomalies", "", "health"):
-                screens: list[Screen] = []
-                assert measure_seconds(lambda: screens.append(load_page(tab, page))) < 2 + usual_s + 0.5  # noqa: B023 called at once
-                assert is_access_denied(screens[0]) is (page == "health")
+                with assert_no_hang():
+                    screen = load_page(tab, page)
+                assert is_access_denied(screen) is (page == "health")
             new = Visitor(ana.url)
             screen = new.open_page("anomalies")
             assert screen.kinds == ["heading", "alert", "button"]  # the reason is hidden from anonymous visitors
@@ -600,9 +616,3 @@ def _check_pages_during_outage(ana: Visitor, database: ServerProcess) -> None:
                 assert time.monotonic() < deadline
                 time.sleep(0.5)
             assert new.sign_in("ana", PASSWORD).headers["Location"] == "/"
-
-
-def measure_seconds(work: Callable[[], object]) -> float:
-    start = time.monotonic()
-    work()
-    return time.monotonic() - start

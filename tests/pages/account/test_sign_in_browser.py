@@ -14,6 +14,7 @@ from core.storage.events.log import EventLog
 from tests.conftest import find_free_port, kill_process_tree, wait_until_reachable
 from tests.pages.account.test_sign_in import PASSWORD
 from tests.support.app_server import TIMEOUT_MS, open_browser_page, start_app
+from tests.support.layout import list_cut_parts
 from tests.support.setup_token import read_setup_token
 
 pytestmark = [
@@ -262,3 +263,18 @@ def test_identity_provider_sign_in_uses_account_roles(browser: Browser, provider
     assert sign_ins == [("alice@example.org", "completed"), ("new@example.org", "completed")], (
         "a refresh was recorded as a sign-in"
     )
+
+
+@pytest.mark.parametrize(("locale", "width"), [("en-GB", 1280), ("fr-FR", 420)])
+def test_account_pages_cut_nothing_off(browser: Browser, accounts: Accounts, url: str, locale: str, width: int) -> None:
+    with open_url(browser, f"{url}/users", locale=locale, width=width) as page:
+        form = page.locator(".vigie-form").first
+        expect(form).to_be_visible()
+        assert list_cut_parts(page) == []
+        form.locator("input[name=user]").fill("ada")
+        form.locator("input[name=password]").fill(PASSWORD)
+        form.locator("button").click()
+        for address, key in (("users", "edited"), ("account", "password-old")):
+            page.goto(f"{url}/{address}")
+            expect(page.locator(f".st-key-{key}")).to_be_visible()
+            assert list_cut_parts(page) == []

@@ -44,7 +44,7 @@ def test_anomalies_page_lists_incidents_and_their_rows(saved_detection: tuple[De
     assert not app.exception
     table = read_list(app)
     assert len(table) == len(detection.incidents) < len(detection.anomalies)
-    assert list(table.columns)[:7] == ["severity", "entity", "time", "measured", "expected", "percent", "part"]
+    assert list(table.columns)[:7] == ["severity", "entity", "time", "measured", "expected", "share", "part"]
     assert str(detection.describe_incidents([0])[0]).split(":")[0].split(",")[0] in read_page_text(app)
     assert table["rows"].tolist() == detection.incidents["rows"].tolist()
     assert str(detection.describe_row(incident["row"])[0]) in read_sentences(app)

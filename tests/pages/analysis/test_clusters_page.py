@@ -76,9 +76,9 @@ def test_clusters_page_runs_clustering(page_workspace: Workspace, sample: Datase
 
 def test_clusters_page_adapts_settings(page_workspace: Workspace, sample: Dataset) -> None:
     app = open_page(PAGE, dataset=page_workspace.datasets.save(sample))
-    assert {"n_clusters", "n_init"} <= {number.label for number in app.number_input}
+    assert {"Number of clusters (k)", "Number of starts"} <= {number.label for number in app.number_input}
     app = set_widget(app, "selectbox", "clusters-clusterer", "dbscan")
-    assert {"eps", "min_samples"} <= {number.label for number in app.number_input}
+    assert {"Largest distance (ε)", "Neighbours of a core row"} <= {number.label for number in app.number_input}
     app = submit_form(app)
     assert not app.exception
     [event] = page_workspace.events.read_events()
@@ -89,10 +89,10 @@ def test_clusters_page_adapts_settings(page_workspace: Workspace, sample: Datase
 def test_clusters_page_clusters_entities_by_shape(page_workspace: Workspace, sample: Dataset) -> None:
     app = open_page(PAGE, dataset=page_workspace.datasets.save(sample))
     app = set_widget(set_widget(app, "radio", "clusters-of", "entities"), "radio", "clusters-look", "shape")
-    number = next(element for element in app.number_input if element.label == "n_clusters")
+    number = next(element for element in app.number_input if element.label == "Number of clusters (k)")
     app = submit_form(number.set_value(4).run())
     assert "Too few points for 4 clusters: 4" in app.error[0].value
-    number = next(element for element in app.number_input if element.label == "n_clusters")
+    number = next(element for element in app.number_input if element.label == "Number of clusters (k)")
     app = submit_form(number.set_value(2).run())
     assert not app.exception
     assert not app.error
@@ -106,7 +106,7 @@ def test_clusters_page_suggests_parameters_on_request(page_workspace: Workspace,
     assert not app.exception
     assert "The silhouette is highest for k" in read_page_text(app)
     assert "The knee of the curve suggests eps =" in read_page_text(app)
-    app = next(number for number in app.number_input if number.label == "n_clusters").set_value(7).run()
+    app = next(number for number in app.number_input if number.label == "Number of clusters (k)").set_value(7).run()
     assert "The knee of the curve suggests eps =" in read_page_text(app), "a setting that changes no curve asks nothing"
     assert page_workspace.events.read_events() == []
 

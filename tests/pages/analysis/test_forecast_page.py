@@ -21,7 +21,7 @@ from core.tasks.forecast.run import forecast
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, list_forecasters
 from core.workspace import Workspace
 from tests.conftest import create_workspace, run_worker, wait_for_answers, wait_for_job
-from tests.support.app_pages import click_button, open_page, read_page_text
+from tests.support.app_pages import click_button, open_form, open_page, read_page_text
 
 PAGE = "analysis/forecast.py"
 BOB = Actor("bob", "tests")
@@ -285,10 +285,26 @@ def test_forecast_page_rejects_invalid_covariate_file(digest: str) -> None:
     assert get_widget(app, "button", "forecast-ask")
 
 
+def test_forecast_page_keeps_places_while_form_is_closed(
+    page_workspace: Workspace, digest: str, small_dataset: Dataset, weather: CovariateTable
+) -> None:
+    """An edited table has no memory of its own, so the form gives it the last choice as its first content."""
+    frames = [weather.frame.rename(index={"": name}, level="place") for name in ("Hill", "Valley")]
+    table = replace(weather, frame=pd.concat(frames))
+    app = open_page(PAGE, dataset=digest, covariates=page_workspace.covariates.save([table]))
+    app.session_state["forecast-settings--"] = False
+    app.run()
+    chosen = (f"{small_dataset.entities[0]}=Valley",)
+    app.session_state["covariate-places"] = chosen
+    app = open_form(app, "forecast")
+    assert not app.exception
+    assert app.session_state["covariate-places"] == chosen
+
+
 def test_forecast_page_loads_covariates_of_shared_result(digest: str, saved_forecast: tuple[Forecast, str]) -> None:
     app = open_result(digest, saved_forecast[1])
     assert app.query_params["covariates"] == saved_forecast[0].covariate_digest
-    assert "weather.csv" in read_join_report(app).index
+    assert "weather.csv" in read_join_report(open_form(app, "forecast")).index
 
 
 # ---- views ----------------------------------------------------------------------------------------------------------
@@ -320,10 +336,10 @@ def test_forecast_page_shows_forecast_of_one_entity(
     digest: str, saved_forecast: tuple[Forecast, str], small_dataset: Dataset
 ) -> None:
     app = open_result(digest, saved_forecast[1], "Forecast")
-    table = next(frame.value for frame in app.dataframe if "assumed" in frame.value)
+    table = next(frame.value for frame in app.dataframe if "naive7" in frame.value)
     np.testing.assert_allclose(table["forecast"], saved_forecast[0].rows.groupby("time")["forecast"].sum(), atol=1)
     get_widget(app, "selectbox", "ahead-entity").set_value(small_dataset.entities[0]).run()
-    table = next(frame.value for frame in app.dataframe if "assumed" in frame.value)
+    table = next(frame.value for frame in app.dataframe if "naive7" in frame.value)
     entity_rows = saved_forecast[0].rows[saved_forecast[0].rows["entity"] == small_dataset.entities[0]]
     np.testing.assert_allclose(table["forecast"], entity_rows["forecast"], atol=1)
 
@@ -332,7 +348,7 @@ def test_forecast_page_shows_hourly_forecast(page_workspace: Workspace, small_da
     spec = ForecastSpec(list_forecasters()["seasonal-naive"](), horizon=2, resolution="hour")
     result, run = forecast(spec, small_dataset, workspace=page_workspace, actor=BOB)
     app = open_result(digest, run.id, "Forecast")
-    table = next(frame.value for frame in app.dataframe if "assumed" in frame.value)
+    table = next(frame.value for frame in app.dataframe if "naive7" in frame.value)
     assert len(table) == 2 * 24
     np.testing.assert_allclose(table["forecast"], result.rows.groupby("time")["forecast"].sum(), atol=1)
     for view, key in (("Errors", "errors-by"), ("Intervals", "coverage-by")):

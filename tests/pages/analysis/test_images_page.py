@@ -293,7 +293,7 @@ def test_link_of_a_cell_leads_to_its_fit_and_back(comparison_run: tuple[ImageCom
     cell = comparison.cells[comparison.cells["detector"] == "toy-images"].iloc[0]
     app = open_images(run=str(cell["run"]), section="model", **{"from": run})
     text = read_page_text(app)
-    assert f"normal class {cell['normal_class']}" in text
+    assert f"normal class “{cell['normal_class']}”" in text
     assert "neither a model nor a threshold" in text
     links = [link.proto.query_string for link in app.get("page_link")]
     assert any(run in query and "section=compare" in query for query in links)
@@ -339,7 +339,7 @@ def test_page_fits_one_model(digest: str) -> None:
     get_widget(app, "selectbox", "images-detector").set_value(LINE_TO_BEAT).run()
     app = wait_for_job(click_button(app, "images-ask"))
     assert [error.value for error in app.error] == []
-    assert "normal class 1" in read_page_text(app)
+    assert "normal class “1”" in read_page_text(app)
 
 
 def test_threshold_moves_and_figures_follow(fit_run: tuple[ImageModelResult, str]) -> None:

@@ -22,7 +22,7 @@ from core.tasks.intervals.spec import IntervalsFolderSpec, IntervalsSpec
 from core.workspace import Workspace
 from pages.components.results import intervals as intervals_view
 from tests.conftest import create_workspace, run_worker, wait_for_job
-from tests.support.app_pages import click_button, open_page, read_page_text
+from tests.support.app_pages import click_button, open_form, open_page, read_page_text
 from tests.support.sample_calls import make_call_dataset, make_calls
 
 PAGE = "analysis/intervals.py"
@@ -110,7 +110,7 @@ def test_page_refuses_data_without_dates(page_workspace: Workspace, calls: Datas
     undated = Dataset(frame.set_index(["entity", "time"]), "tidy_series", files=("rows.csv",))
     app = open_page(PAGE, dataset=page_workspace.datasets.save(undated))
     assert not app.exception
-    assert "Intervals require dates" in read_page_text(app)
+    assert "this analysis needs them" in read_page_text(app)
     assert "intervals-ask" not in [button.key for button in app.button]
 
 
@@ -151,8 +151,11 @@ def test_result_counts_events_and_states_promise(digest: str, saved_result: tupl
     result, run = saved_result
     app = open_result(digest, run)
     metrics = {metric.label: metric for metric in app.metric}
-    assert {"★ critical", "▲ high", "◇ medium", "○ low", "Points outside", "Skill", "Seconds", "g CO₂"} == set(metrics)
-    assert sum(int(metrics[label].value) for label in list(metrics)[:4]) == len(result.events)
+    assert list(metrics) == ["Events", "Points outside", "Skill", "Seconds", "g CO₂"]
+    assert int(metrics["Events"].value) == len(result.events)
+    critical = int((result.events["severity"] == "critical").sum())
+    assert metrics["Events"].delta.startswith(f"★ critical {critical}")
+    assert get_widget(app, "button_group", "interval-severity").options[0] == f"★ critical ({critical})"
     assert metrics["Points outside"].delta == "expected 5%"
     assert metrics["Skill"].value == "–"
     assert "**5% of usual points should be outside the interval; " in read_page_text(app)
@@ -293,7 +296,7 @@ def folder_run(
 def test_folder_result_opens_by_its_address(
     digest: str, folder_run: tuple[FolderIntervals, str], has_data: bool
 ) -> None:
-    """The run needs no data; where some are loaded, the form stays."""
+    """The run needs no data; where some are loaded, the settings can be opened."""
     result, run = folder_run
     app = open_page(PAGE, run=run, **({"dataset": digest} if has_data else {}))
     assert not app.exception
@@ -301,8 +304,8 @@ def test_folder_result_opens_by_its_address(
     assert metrics["Series"].value == "2"
     assert metrics["Skipped files"].value == "1"
     assert metrics["Points outside"].delta == "expected 5%"
-    assert sum(int(metric.value) for metric in app.metric[:4]) == result.event_count > 0
-    assert next(iter(metrics)) == "★ critical"
+    assert int(metrics["Events"].value) == result.event_count > 0
+    assert metrics["Events"].delta.startswith(("★ critical", "▲ high"))
     text = read_page_text(app)
     assert "**5% of usual points should be outside the interval; " in text
     assert "No data are loaded" not in text
@@ -313,4 +316,5 @@ def test_folder_result_opens_by_its_address(
     assert list(skipped["file"]) == ["short.csv"]
     assert "has its own model" in text
     assert {"Events (CSV)", "Events (Parquet)"} <= {button.label for button in app.get("download_button")}
+    app = open_form(app, "intervals")
     assert ("intervals-ask" in [button.key for button in app.button]) == has_data

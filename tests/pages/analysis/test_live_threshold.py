@@ -65,7 +65,7 @@ def test_moved_threshold_changes_counts_without_a_run(page_workspace: Workspace,
     metrics = read_metrics(app)
     assert metrics["Rows flagged"] == (str(view.flagged_rows), f"currently {len(detection.anomalies)}")
     assert metrics["Incidents"][0] == str(len(view.incidents))
-    assert metrics["Anomalies"][0] == str(len(detection.anomalies)), "the stored result stays as it is"
+    assert metrics["Flagged rows"][0] == str(len(detection.anomalies)), "the stored result stays as it is"
     [table] = [element.value for element in app.dataframe if "peak" in element.value.columns]
     assert (table["change"] == "").sum() == len(view.incidents)
     assert (table["change"] == "no longer flagged").any()

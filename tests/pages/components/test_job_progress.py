@@ -1,7 +1,6 @@
 """Job progress on a page: progress bar, cancel, refresh, errors, no worker, no job store."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,13 @@ from core import jobs
 from core.actor import Actor
 from core.workspace import Workspace
 from pages.components import job_progress
-from tests.conftest import run_worker, wait_for_job
+from tests.conftest import assert_no_hang, run_worker, wait_for_job
 from tests.support.app_pages import click_button
+from tests.support.concurrency import wait_until
 from tests.support.counting_job import read_steps, run_test_job
 
 TIMEOUT_S = 20.0  # seconds
 JOB_ARGUMENTS: dict[str, object] = {}
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(0.02)
 
 
 def draw_page() -> None:
@@ -48,6 +41,13 @@ def draw_page() -> None:
         job_progress.show(finished_job)
     except (VigieError, JobFailedError) as error:
         st.error(f"{type(error).__name__}: {error}")
+
+
+def draw_progress() -> None:
+    """Draw only the progress of the job in the address, on a page that opens its run."""
+    from pages.components import job_progress
+
+    job_progress.show(None, dataset="d")
 
 
 @pytest.fixture(autouse=True)
@@ -143,19 +143,39 @@ def test_job_progress_without_worker_states_reason(page_workspace: Workspace, mo
     app = click_button(open_job_page(), "count")
     assert "Starting" in read_progress_text(app)
     monkeypatch.setattr(job_progress, "STARTING_S", 0.0)
-    assert "Waiting for a worker" in read_progress_text(app.run())
+    assert "No worker process is running" in read_progress_text(app.run())
     with run_worker(page_workspace, run_test_job):
         wait_for_progress(app, "counting")
-        other_job = jobs.submit("count", JOB_ARGUMENTS, workspace=page_workspace, actor=Actor("bob", "tests"))
-        assert "Waiting in the queue …" in read_progress_text(open_job_page(work=other_job.key))
+        bob, carol = (
+            jobs.submit("count", JOB_ARGUMENTS, workspace=page_workspace, actor=Actor(user, "tests"))
+            for user in ("bob", "carol")
+        )
+        assert read_progress_text(open_job_page(work=bob.key)) == "Place 1 in the queue"
+        other_page = open_job_page(work=carol.key)
+        assert read_progress_text(other_page) == "Place 2 in the queue · 1 job of other people goes first"
+        jobs.cancel(bob.key, page_workspace)
+        assert read_progress_text(other_page.run()) == "Place 1 in the queue", "it moves"
         click_button(app, "cancel-work")
-        jobs.cancel(other_job.key, page_workspace)
+        jobs.cancel(carol.key, page_workspace)
         wait_for_job(app)
 
 
 def test_job_progress_cancels_waiting_job() -> None:
-    app = wait_for_job(click_button(click_button(open_job_page(), "count"), "cancel-work"), 2)
+    app = wait_for_job(click_button(click_button(open_job_page(), "count"), "cancel-work"))
     assert "is cancelled" in app.info[0].value
+
+
+@pytest.mark.usefixtures("job_worker")
+def test_job_progress_opens_run_when_it_notices_the_end(page_workspace: Workspace) -> None:
+    JOB_ARGUMENTS["until"] = 1
+    job = jobs.submit("count", JOB_ARGUMENTS, workspace=page_workspace, actor=Actor("bob", "tests"))
+    wait_until(lambda: (jobs.find(job.key, page_workspace) or job).is_finished)
+    app = AppTest.from_function(draw_progress, default_timeout=60)
+    app.query_params["work"] = job.key
+    app.run()
+    assert not app.exception
+    found = {name: app.query_params[name] for name in app.query_params}
+    assert found == {"dataset": "d", "run": "run-of-bob"}, "the page then runs for the result, not once more before it"
 
 
 def test_job_progress_reports_unknown_job() -> None:
@@ -167,12 +187,12 @@ def test_job_progress_reports_unknown_job() -> None:
 
 def test_job_progress_reports_unavailable_store_quickly(page_workspace: Workspace) -> None:
     (page_workspace.datasets.folder.parent / "jobs").write_text("no folder")
-    start_time = time.monotonic()
-    app = open_job_page(work="0" * 24)
+    with assert_no_hang():
+        app = open_job_page(work="0" * 24)
     assert not app.exception
     assert "does not answer" in app.warning[0].value
     assert app.query_params["work"], "the job may still be running"
-    app = click_button(open_job_page(), "count")
+    with assert_no_hang():
+        app = click_button(open_job_page(), "count")
     assert not app.exception
     assert "does not answer" in app.error[0].value
-    assert time.monotonic() - start_time < 2

@@ -11,6 +11,7 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_keywords
 from babel.messages.pofile import read_po
+from streamlit.testing.v1 import AppTest
 
 from core import language
 from core.data.covariates.calendar_choice import describe_calendars
@@ -129,7 +130,10 @@ def find_untranslated_texts(path: Path) -> list[str]:
     texts = []
     for node in ast.walk(ast.parse(path.read_text())):
         is_call = (
-            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in display_methods
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in display_methods
+            and ast.unparse(node.func.value) != "logger"
         )
         if is_call and node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):  # type: ignore[attr-defined]
             texts.append(node.args[0].value)  # type: ignore[attr-defined]
@@ -227,3 +231,20 @@ def test_dates_of_a_stored_message_follow_language_of_user(
 ) -> None:
     monkeypatch.setattr(i18n, "get_language", lambda: "fr")
     assert i18n.translate_message(Message("{day}", {"day": value})) == french
+
+
+def show_kept_language() -> None:
+    import streamlit as st
+
+    from pages.components.i18n import get_language, keep_language
+
+    for code in ("fr", "en"):
+        st.session_state["language"] = code
+        st.text(get_language())
+        keep_language()
+        st.text(get_language())
+
+
+def test_language_is_kept_until_the_script_keeps_it_again() -> None:
+    app = AppTest.from_function(show_kept_language).run()
+    assert [text.value for text in app.text] == ["fr", "fr", "fr", "en"]

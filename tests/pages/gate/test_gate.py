@@ -20,10 +20,12 @@ from websockets.sync.client import ClientConnection
 from core.accounts.service import Accounts
 from core.data.dataset import Dataset
 from core.storage.datasets import DatasetStore
+from pages.gate.messages import replace_refused
 from pages.gate.streams import MAX_MESSAGE_BYTES, MAX_VISITORS_PER_ADDRESS, SIGN_IN_WIDGETS, reduce_message
 from tests.conftest import find_free_port, kill_process_tree
 from tests.support.app_server import start_app
-from tests.support.http_client import Screen, Visitor, load_page
+from tests.support.http_client import Screen, Visitor, load_page, receive_until
+from tests.support.uploads import open_upload_page, upload
 
 PASSWORD = "orage-violet-tambour-7"
 MEGABYTE = 1024 * 1024
@@ -84,31 +86,6 @@ def new_user(accounts: Accounts, sign_in: Callable[[str], Visitor]) -> tuple[str
     return name, sign_in(name)
 
 
-def open_upload_page(tab: ClientConnection) -> str:
-    """Open the page with the upload field; return the id of the session of the tab."""
-    request = BackMsg()
-    request.rerun_script.page_name = "data"
-    tab.send(request.SerializeToString())
-    messages = receive_until(tab, "script_finished")
-    return next(message for message in messages if message.HasField("new_session")).new_session.initialize.session_id
-
-
-def upload(visitor: Visitor, session_id: str, size: int, file_id: str = "") -> int:
-    """Upload `size` bytes as a browser does; return the status of the answer."""
-    health, _content = visitor.send("/_stcore/health")
-    token = re.findall(r"_streamlit_xsrf=([^;]+)", health.headers["Set-Cookie"])[0]
-    head = b'--x\r\nContent-Disposition: form-data; name="a"; filename="a.csv"\r\nContent-Type: text/csv\r\n\r\n'
-    response, _content = visitor.send(
-        f"/_stcore/upload_file/{session_id}/{file_id or uuid.uuid4()}",
-        "PUT",
-        head + b"x" * size + b"\r\n--x--\r\n",
-        Content_Type="multipart/form-data; boundary=x",
-        X_Xsrftoken=token,
-        Cookie="; ".join(part for part in (visitor.cookie_header, f"_streamlit_xsrf={token}") if part),
-    )
-    return response.status
-
-
 def ask_server(tab: ClientConnection, request: BackMsg) -> list[ForwardMsg]:
     """Send a message, then load the sign-in page, and return all messages that arrived until its end."""
     tab.send(request.SerializeToString())
@@ -116,14 +93,6 @@ def ask_server(tab: ClientConnection, request: BackMsg) -> list[ForwardMsg]:
     rerun.rerun_script.page_name = "data"
     tab.send(rerun.SerializeToString())
     return receive_until(tab, "script_finished")
-
-
-def receive_until(tab: ClientConnection, kind: str) -> list[ForwardMsg]:
-    """Return the messages of the server to the first one of this kind."""
-    messages = []
-    while not messages or messages[-1].WhichOneof("type") != kind:
-        messages.append(ForwardMsg.FromString(tab.recv(60)))  # type: ignore[arg-type]
-    return messages
 
 
 # ---- endpoints ------------------------------------------------------------------------------------------------------
@@ -352,6 +321,47 @@ def drain(tab: ClientConnection) -> None:
     """Receive messages until the server closes the connection."""
     while True:
         tab.recv(30)
+
+
+# ---- messages that no page needs ------------------------------------------------------------------------------------
+
+
+@pytest.mark.server
+def test_user_cannot_empty_the_caches(sign_in: Callable[[str], Visitor]) -> None:
+    """Streamlit's message would empty the caches of all users and the state of the session."""
+    with sign_in("ana").open_tab() as tab:
+        button = re.findall(r'id: "(\$\$ID-\w+-guide-start)"', load_page(tab).text)[0]
+        assert "guide-leave" in click(tab, button).text
+        tab.send(BackMsg(clear_cache=True).SerializeToString())
+        assert "guide-leave" in load_page(tab).text
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("payload", ["install_skills", "dismiss_skills_nudge"])
+def test_user_cannot_write_next_to_the_app(sign_in: Callable[[str], Visitor], payload: str) -> None:
+    """The server answers such a request of a browser on the same machine, be it by a refusal of its own."""
+    with sign_in("ana").open_tab() as tab:
+        request = BackMsg()
+        request.backend_operation_request.request_id = "1"
+        request.backend_operation_request.session_id = open_upload_page(tab)
+        getattr(request.backend_operation_request, payload).SetInParent()
+        assert "backend_operation_response" not in list_kinds(ask_server(tab, request))
+
+
+@pytest.mark.parametrize("kind", [field.name for field in BackMsg.DESCRIPTOR.oneofs_by_name["type"].fields])
+def test_messages_of_developers_are_refused(kind: str) -> None:
+    request, message = BackMsg(), BackMsg.DESCRIPTOR.fields_by_name[kind].message_type
+    getattr(request, kind).SetInParent() if message else setattr(request, kind, True)
+    data = request.SerializeToString()
+    replaced = replace_refused({"type": "websocket.receive", "bytes": data})["bytes"]
+    is_harmless = kind in ("rerun_script", "stop_script", "file_urls_request", "app_heartbeat")
+    assert replaced == (data if is_harmless else BackMsg(app_heartbeat=True).SerializeToString())
+
+
+@given(data=st.binary(max_size=200))
+def test_refusal_passes_a_message_or_sends_a_sign_of_life(data: bytes) -> None:
+    replaced = replace_refused({"type": "websocket.receive", "bytes": data})["bytes"]
+    assert replaced == data or BackMsg.FromString(replaced).WhichOneof("type") == "app_heartbeat"
 
 
 def read_rerun(message: Message) -> ClientState:

@@ -14,6 +14,11 @@ def test_glossary_opens_asked_term_first() -> None:
     assert not app.expander[1].proto.expanded
 
 
+def test_glossary_tells_how_tables_are_used() -> None:
+    text = open_page("help/glossary.py").markdown[-1].value
+    assert all(key in text for key in ("Tab", "Space", "Enter", "Ctrl+F", "Ctrl+C"))
+
+
 def test_help_links_to_term_of_metric() -> None:
     assert explain("event_f1").endswith("[Glossary](glossary?term=f1)")
     assert explain("wape", "Sum of the errors.").startswith("Sum of the errors. [")

@@ -115,6 +115,6 @@ def test_guided_walk_follows_user(page_workspace: Workspace, sample: Dataset) ->
     assert "**Hand on**" in read_page_text(app), "a verdict on an incident needs no other click"
     assert f"runs={run.id}" in read_links(app)
     app = click_button(app, "guide-next")
-    assert "That was the whole way" in read_page_text(app)
+    assert "The walk is complete" in read_page_text(app)
     app = click_button(app, "guide-leave")
     assert app.session_state[guide.STATE_KEY] is None

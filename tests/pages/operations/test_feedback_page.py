@@ -241,7 +241,7 @@ def test_threshold_review_proposes_and_accepts_threshold(
     assert not app.exception
     assert not app.error
     assert app.query_params["run"] not in ("", run_address["run"])
-    assert {metric.label: metric.value for metric in app.metric}["Anomalies"] == "3", "the page shows the new result"
+    assert {metric.label: metric.value for metric in app.metric}["Flagged rows"] == "3", "the page shows the new result"
     assert "chosen from verdicts on run" in read_page_text(app)
     assert len(load_detection(run_address["run"], page_workspace).anomalies) == len(before.anomalies), (
         "the old run stays unchanged"

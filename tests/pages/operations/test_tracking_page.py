@@ -1,5 +1,6 @@
 """The runs page in Streamlit's test harness: search, details, comparison, and no answer from MLflow."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,8 @@ from streamlit.testing.v1 import AppTest
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.errors import DataError
-from core.runs.run_table import DEFAULT_COLUMNS
+from core.runs.renaming import rename_run
+from core.runs.run_table import DEFAULT_COLUMNS, FACTS
 from core.runs.tracked_run import track_run
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec, list_detectors
@@ -52,6 +54,20 @@ def test_tracking_page_without_runs_shows_hint(page_workspace: Workspace) -> Non
     app = open_page(PAGE)
     assert not app.exception
     assert "There are no runs yet" in read_page_text(app)
+
+
+def test_tracking_page_links_to_mlflow_or_tells_how_to_start_it(
+    page_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_page(PAGE)
+    [command] = [code.value for code in app.code]
+    assert command.startswith("python -m mlflow server --backend-store-uri sqlite:///")
+    monkeypatch.setattr("core.workspace.find_mlflow_address", lambda folder: "http://0.0.0.0:5007")
+    app = open_page(PAGE)
+    assert not app.code
+    assert "Open MLflow" in list_link_labels(app)
+    [link] = [element.proto.url for element in app.get("link_button") if element.proto.label == "Open MLflow"]
+    assert link.startswith("http://127.0.0.1:5007/#/experiments")
 
 
 def test_tracking_page_lists_and_filters_runs(page_workspace: Workspace, sample: Dataset) -> None:
@@ -106,9 +122,9 @@ def test_tracking_page_compares_runs_of_address(page_workspace: Workspace, sampl
     app = open_page(PAGE, runs=",".join(run_ids))
     assert not app.exception
     parameters, metrics = app.dataframe[1].value, app.dataframe[2].value
-    assert parameters["Parameter"].tolist() == ["alpha"], "only parameters that differ"
+    assert parameters["Parameter"].tolist() == ["Regularisation (α) (alpha)"], "only parameters that differ"
     assert parameters["≠"].tolist() == ["≠"]
-    wape = metrics[metrics["Metric"] == "wape"].iloc[0].tolist()[1:]
+    wape = metrics[metrics["Metric"] == "WAPE (wape)"].iloc[0].tolist()[1:]
     assert wape == ["0.3", "★ 0.1"]
     assert app.query_params["runs"] == ",".join(run_ids)
     assert "Comparison (CSV)" in list_link_labels(app)
@@ -212,6 +228,9 @@ def test_tracking_page_shows_columns_of_address_in_order(page_workspace: Workspa
     table = read_run_table(app)
     assert list(table.columns) == ["metrics.wape", "params.alpha", "name", "params.gone"]
     assert table.iloc[0][["metrics.wape", "params.alpha", "params.gone"]].tolist() == [0.1, "0.5", ""]
+    config = json.loads(app.dataframe[0].proto.columns)
+    assert (config["params.alpha"]["label"], config["params.alpha"]["help"]) == ("Regularisation (α)", "`alpha`")
+    assert (config["params.gone"]["label"], "help" in config["params.gone"]) == ("gone", False)
     [choice] = [widget for widget in app.multiselect if widget.key == "tracking-columns"]
     app = choice.set_value(["name", "metrics.wape"]).run()
     assert list(read_run_table(app).columns) == ["name", "metrics.wape"]
@@ -258,3 +277,60 @@ def test_tracking_page_card_opens_run(page_workspace: Workspace, sample: Dataset
     app = cards.set_value(run_id).run()
     assert app.query_params["runs"] == run_id
     assert app.header[0].value.startswith("Forecast · sample\\_gas\\_daily")
+
+
+def test_tracking_page_card_compares_runs(page_workspace: Workspace, sample: Dataset) -> None:
+    run_ids = [record_run(sample, page_workspace, wape=wape) for wape in (0.3, 0.2, 0.1)]
+    app = open_page(PAGE, runs=run_ids[0])
+    [compared] = [widget for widget in app.multiselect if widget.key == "compared-cards"]
+    assert len(compared.options) == 2
+    app = compared.set_value([run_ids[2]]).run()
+    assert not app.exception
+    assert app.query_params["runs"] == f"{run_ids[0]},{run_ids[2]}"
+    assert app.header[0].value == "2 runs compared"
+    [cards] = [widget for widget in app.radio if widget.key == "run-card"]
+    app = cards.set_value(run_ids[1]).run()
+    assert app.query_params["runs"] == f"{run_ids[1]},{run_ids[2]}"
+
+
+def test_runs_of_same_name_are_told_apart(page_workspace: Workspace, sample: Dataset) -> None:
+    run_ids = [record_run(sample, page_workspace) for _ in range(3)]
+    for run in run_ids:
+        rename_run(run, "winter", workspace=page_workspace, actor=ALICE)
+    app = open_page(PAGE, runs=run_ids[0])
+    for run in run_ids[1:]:
+        [compared] = [widget for widget in app.multiselect if widget.key == "compared-cards"]
+        assert len(set(compared.options)) == 2
+        app = compared.set_value([run]).run()
+        assert app.query_params["runs"] == f"{run_ids[0]},{run}"
+
+
+# ---- order ----------------------------------------------------------------------------------------------------------
+
+
+def test_tracking_page_sorts_list_and_keeps_order_in_view(page_workspace: Workspace, sample: Dataset) -> None:
+    for wape, depth in ((0.3, 9), (0.1, 10), (0.2, "")):
+        record_run(sample, page_workspace, wape=wape, depth=depth)
+    app = open_page(PAGE, columns="params.depth,metrics.wape")
+    assert read_run_table(app)["metrics.wape"].tolist() == [0.2, 0.1, 0.3], "newest first"
+    app = set_widget(app, "tracking-sort", "metrics.wape")
+    assert read_run_table(app)["metrics.wape"].tolist() == [0.3, 0.2, 0.1]
+    [direction] = [choice for choice in app.segmented_control if choice.key == "tracking-order"]
+    app = direction.set_value("ascending").run()
+    assert read_run_table(app)["metrics.wape"].tolist() == [0.1, 0.2, 0.3]
+    set_widget(app, "tracking-view-name", "by error")
+    app = click_button(app, "tracking-view-save")
+    [view] = page_workspace.saved_views.list_views("tracking", "")
+    assert (view.state["sort"], view.state["order"]) == ("metrics.wape", "ascending")
+    app = open_page(PAGE, columns="params.depth", sort="params.depth")
+    assert read_run_table(app)["params.depth"].tolist() == ["10", "9", ""], "as numbers, missing ones last"
+    assert not app.exception
+
+
+@pytest.mark.parametrize("column", [*FACTS, "params.horizon", "metrics.wape", "params.unknown", "odd"])
+def test_tracking_page_sorts_by_any_column(page_workspace: Workspace, sample: Dataset, column: str) -> None:
+    record_run(sample, page_workspace)
+    record_run(sample, page_workspace, task="clusters", horizon="a week")
+    app = open_page(PAGE, sort=column, order="ascending")
+    assert not app.exception
+    assert len(read_run_table(app)) == 2
