@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from core.__main__ import build_app  # noqa: E402
-from core.settings import Settings  # noqa: E402
+from core.settings import ENV_FILE_VARIABLE, LIBRARY_VARIABLES, Settings  # noqa: E402
 from core.storage.events.log import build_event_schema  # noqa: E402
 from core.storage.feedback import build_feedback_schema  # noqa: E402
 
@@ -73,7 +73,7 @@ def _list_commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
 def _describe_command(name: str, command: Any) -> str:
     arguments = [param.metavar or param.name.upper() for param in command.params if _is_argument(param)]
     usage = " ".join([name, *arguments, "[OPTIONS]"])
-    rows = "".join(_describe_param(param) for param in command.params)
+    rows = "".join(_describe_param(param) for param in command.params if not getattr(param, "hidden", False))
     table = f"| Option | Value | Default | Meaning |\n|---|---|---|---|\n{rows}" if rows else ""
     return f"## {name}\n\n{_plain(command.help)}\n\n```sh\n{usage}\n```\n\n{table}"
 
@@ -118,28 +118,40 @@ def describe_settings() -> str:
     rows = "\n".join(
         f"| `{name.upper()}` | {_cell(_plain(field.description))} |" for name, field in Settings.model_fields.items()
     )
+    library_rows = "\n".join(f"| `{name}` | {_cell(meaning)} |" for name, meaning in LIBRARY_VARIABLES.items())
     return f"""# Settings
 
-Written by `docs/reference/make.py`. Settings are read from the environment, then from `.env`. All are optional, and an
-empty value means the default. [`.env.example`](../../.env.example) is a template.
+Written by `docs/reference/make.py`. Settings are read from the environment, then from `.env` next to the code, or the
+file that the variable `{ENV_FILE_VARIABLE}` of the environment names. All are optional, and an empty value means the
+default. [`.env.example`](../../.env.example) is a template. *Health* and `python -m core health` tell which settings
+are set and from where, and name misspelt ones.
 
 | Setting | Meaning |
 |---|---|
 {rows}
+
+## Variables of libraries
+
+Every variable of `.env` becomes one of the environment, so these work there too. An empty one is none.
+
+| Variable | Meaning |
+|---|---|
+{library_rows}
 """
 
 
 def write_env_example() -> str:
-    """Return the template of `.env`: every setting with its meaning and no value."""
+    """Return the template of `.env`: every setting with its meaning, commented out."""
     head = (
-        "# Copy this file to .env and fill in what you need. An empty value means the default. With all of them\n"
-        "# empty, Vigie keeps everything in files of its data folder.\n"
+        "# Copy this file to .env, remove the # before the settings that you need, and give them values. Without any,\n"
+        "# Vigie keeps everything in files of its data folder. Variables of libraries work here too, for instance\n"
+        "# MLFLOW_TRACKING_USERNAME, AWS_PROFILE or HTTPS_PROXY: docs/reference/settings.md lists them.\n"
     )
     return head + "".join(_env_line(name, field) for name, field in Settings.model_fields.items())
 
 
 def _env_line(name: str, field: FieldInfo) -> str:
-    return f"\n# {_plain(field.description)}\n{name.upper()}=\n"
+    return f"\n# {_plain(field.description)}\n#{name.upper()}=\n"
 
 
 # ---- Markdown -------------------------------------------------------------------------------------------------------
