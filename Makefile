@@ -19,11 +19,13 @@ install: $(VENV)/.installed ## make .venv and install what the product needs
 
 # torch comes first and alone: the CPU build where that index is reachable, else whatever the package index has
 $(VENV)/.installed: requirements.txt
-	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), f"Python 3.11, 3.12 or 3.13 is needed, this is {sys.version}"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check --retries 0 --extra-index-url $(TORCH_INDEX) "$$(grep '^torch==' requirements.txt)" \
-	  || $(BIN)/pip install -q --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
+	$(BIN)/pip install -q --disable-pip-version-check --retries 0 --no-deps --index-url $(TORCH_INDEX) "$$(grep '^torch==' requirements.txt)" \
+	  || echo "The CPU build of torch is not to be had from $(TORCH_INDEX). The package index decides which build is installed."
+	$(BIN)/pip install -q --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
 	$(BIN)/pip install -q --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -c 'import torch; cuda = torch.version.cuda; print(f"torch {torch.__version__}:", f"a build for CUDA {cuda}, which needs several gigabytes more than the one for processors" if cuda else "for processors")'
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.installed requirements-dev.txt
@@ -36,10 +38,10 @@ run: $(VENV)/.installed ## start the MLflow server and the app; Ctrl-C ends both
 test: $(VENV)/.tested ## install what the tests need and run them all
 	$(BIN)/python -m tests.support.chromium
 	$(BIN)/python -m tests.support.servers
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 fuzz: $(VENV)/.tested ## property tests with new random examples, FUZZ_ROUNDS times (10)
-	for round in $$(seq $(FUZZ_ROUNDS)); do $(BIN)/python -m pytest -n 2 --dist loadscope -m hypothesis --hypothesis-profile "new examples" || exit 1; done
+	for round in $$(seq $(FUZZ_ROUNDS)); do $(BIN)/python -m pytest -n auto --dist loadscope -m hypothesis --hypothesis-profile "new examples" || exit 1; done
 
 lint: $(VENV)/.tested ## ruff: errors, imports, names, docstrings, format of the code
 	$(BIN)/ruff check .

@@ -25,6 +25,7 @@ BENCHMARKS = (
     "interval_events",
     "forests",
     "first_page",
+    "click_to_figure",
     "page_weight",
     "clustering",
     "sequences",
@@ -42,6 +43,7 @@ BENCHMARKS = (
     "call_times",
     "analyst_load",
     "server_memory",
+    "uploads",
     "faults",
 )
 OPTION_NAMES = ("compiled", "departures")  # read by sgmvrnn_backward and sgmvrnn_accuracy

@@ -1,7 +1,8 @@
 """Analysts who look at their results at the same time, over the protocol of browsers: waits, CPU and memory.
 
 Each analyst keeps one tab open and goes from page to page, back to the own result again and again. "Thinks 0 s" clicks
-as soon as a page is complete. The CPU and the memory are those of the app's process, without its worker.
+as soon as a page is complete. Analysts who think begin one after the other, evenly over one think time, as people do
+who do not know of each other. The CPU and the memory are those of the app's process, without its worker.
 """
 
 import threading
@@ -33,7 +34,9 @@ from tests.support.http_client import Visitor
 
 ANALYST_COUNTS, THINK_TIMES_S = (1, 10, 50), (5.0, 0.0)
 PAGES = ("anomalies", "", "anomalies", "tracking", "anomalies")
-MIN_VIEWS = 20  # of a level, so that its 95th percentile means something
+ROUNDS = (
+    5  # the same for every number of analysts, so that the share of first views, which draw the figures, is as well
+)
 WARM_UP_S = 40.0  # for the libraries that a server loads in the background
 VIEW_TIMEOUT_S = 300.0
 SLOWDOWN_TARGET, PAGE_TARGET_S, SESSION_TARGET_MB = 1.5, 4.0, 25.0
@@ -111,15 +114,15 @@ def view_page(tab: ClientConnection, page: str, query: str) -> str:
 def measure_level(visitor: Visitor, server: psutil.Process, queries: list[str], think_s: float) -> Level:
     """Let one analyst per query look at pages, all at the same time."""
     level = Level(len(queries), think_s)
-    rounds = -(-MIN_VIEWS // (len(PAGES) * len(queries)))
     before_mb, before_s = measure_memory(server), _measure_cpu(server)
     with ExitStack() as tabs:
         analysts = [(tabs.enter_context(visitor.open_tab()), query) for query in queries]
         barrier = threading.Barrier(len(queries))
 
-        def look(analyst: tuple[ClientConnection, str]) -> None:
+        def look(number: int, analyst: tuple[ClientConnection, str]) -> None:
             barrier.wait()
-            for page in PAGES * rounds:
+            time.sleep(think_s * number / len(queries))
+            for page in PAGES * ROUNDS:
                 began = time.perf_counter()
                 try:
                     error = view_page(analyst[0], page, analyst[1])
@@ -130,7 +133,7 @@ def measure_level(visitor: Visitor, server: psutil.Process, queries: list[str], 
                 time.sleep(think_s)
 
         with ThreadPoolExecutor(len(queries)) as pool:
-            list(pool.map(look, analysts))
+            list(pool.map(look, range(len(analysts)), analysts))
         level.cpu_s = _measure_cpu(server) - before_s
         time.sleep(2 * COLLECTION_INTERVAL_S)
         level.grown_mb = measure_memory(server) - before_mb

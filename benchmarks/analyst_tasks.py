@@ -132,7 +132,7 @@ def find_mixed_results(visits: list[Visit], datasets: list[Dataset], folder: Pat
         expected_result, _ = detect(DetectionSpec(), dataset, workspace=alone, actor=Actor("alone", "benchmark"))
         record = load_run(visit.run_id, server).record
         expected = {
-            "Anomalies": f"{len(expected_result.anomalies):,}",
+            "Flagged rows": f"{len(expected_result.anomalies):,}",
             "Incidents": f"{len(expected_result.incidents):,}",
         }
         if record.tags["dataset.digest"] != dataset.digest:

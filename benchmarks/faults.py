@@ -7,8 +7,6 @@ while two users work, and while a second process delivers in parallel.
 import json
 import os
 import random
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -21,16 +19,17 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.fault_workload import TASK
 from benchmarks.report import ResultLine
-from core.settings import ROOT
 from core.storage.events.elasticsearch import EventStream
 from core.storage.feedback import FeedbackStore
 from mlflow_utils.spool import Spool
 from tests.conftest import kill_process_tree
 from tests.support import servers
+from tests.support.command_server import ForkedProcess, get_command_server
 from tests.support.servers import S3_SECRET, S3_USER, ServerProcess
 
 ACTIONS, SEED = 200, 5
 MAX_WAIT_S = 2.0  # seconds
+SCHEDULE_TIMEOUT_S = 3600.0  # seconds; timeout of all actions
 SETTLE_TIMEOUT_S = 180.0  # seconds; timeout of the last delivery, when all services run again
 BUCKET = "vigie"
 
@@ -151,47 +150,40 @@ class Schedule:
             up()
 
 
-def run_schedule(folder: Path, actions: int, seed: int) -> Outcome:
+def run_schedule(running: Services, folder: Path, actions: int, seed: int) -> Outcome:
     """Run `actions` of two users while services fail; return the records on the servers after the last delivery."""
-    journal, data, began = folder / "journal", folder / "data", time.monotonic()
-    with start_services(folder) as running:
-        environment = running.environment(data)
-        with run_client(environment, folder / "deliverer.log"):
-            began = time.monotonic()
-            with (
-                Schedule(running.failing_servers, seed) as schedule,
-                run_client(environment, folder / "client.log", journal, 0, actions) as users,
-            ):
-                users.wait()
-            seconds, until = time.monotonic() - began, time.monotonic() + SETTLE_TIMEOUT_S
-            with run_client(environment, folder / "second.log"):
-                while count_pending(data) and time.monotonic() < until:
-                    time.sleep(1)
-            return Outcome(
-                count_runs(running),
-                count_events(running),
-                count_feedback(running),
-                *list_waits(journal),
-                schedule.faults,
-                seconds,
-                time.monotonic() - began - seconds,
-                count_files(running),
-                list_unfinished(journal),
-            )
+    journal, data, earlier_files = folder / "journal", folder / "data", count_files(running)
+    environment = running.environment(data)
+    with run_client(environment, folder / "deliverer.log"):
+        began = time.monotonic()
+        with (
+            Schedule(running.failing_servers, seed) as schedule,
+            run_client(environment, folder / "client.log", journal, 0, actions) as users,
+        ):
+            users.wait(SCHEDULE_TIMEOUT_S)
+        seconds, until = time.monotonic() - began, time.monotonic() + SETTLE_TIMEOUT_S
+        with run_client(environment, folder / "second.log"):
+            while count_pending(data) and time.monotonic() < until:
+                time.sleep(1)
+        return Outcome(
+            count_runs(running),
+            count_events(running),
+            count_feedback(running),
+            *list_waits(journal),
+            schedule.faults,
+            seconds,
+            time.monotonic() - began - seconds,
+            count_files(running) - earlier_files,
+            list_unfinished(journal),
+        )
 
 
 @contextmanager
-def run_client(environment: dict[str, str], log: Path, *arguments: object) -> Iterator["subprocess.Popen[bytes]"]:
+def run_client(environment: dict[str, str], log: Path, *arguments: object) -> Iterator[ForkedProcess]:
     """Run a client that acts, or only delivers; kill it at the end."""
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.fault_workload", *map(str, arguments)],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    process = get_command_server().start(
+        "benchmarks.fault_workload", *map(str, arguments), environment=environment, output=log
+    )
     try:
         yield process
     finally:
@@ -281,8 +273,8 @@ def list_unfinished(journal: Path) -> list[int]:
 
 def main() -> list[ResultLine]:
     """Run the schedule, and return its results."""
-    with TemporaryDirectory(prefix="vigie-faults-") as folder:
-        return build_lines(run_schedule(Path(folder), ACTIONS, SEED), ACTIONS)
+    with TemporaryDirectory(prefix="vigie-faults-") as folder, start_services(Path(folder)) as running:
+        return build_lines(run_schedule(running, Path(folder), ACTIONS, SEED), ACTIONS)
 
 
 def build_lines(outcome: Outcome, actions: int) -> list[ResultLine]:

@@ -71,7 +71,7 @@ def _measure_visit(
 
     The link is opened in our app only; it takes 0 s in the other.
     """
-    with _run_server(app, folder) as (address, start_s):
+    with run_server(app, folder) as (address, start_s):
         first_s, second_s = (_time_element(browser, address, "h1") for _ in range(2))
         link_s = 0.0
         if is_ours:
@@ -93,7 +93,7 @@ def _time_element(browser: Browser, address: str, selector: str) -> float:
 
 
 @contextmanager
-def _run_server(app: Path, folder: Path) -> Iterator[tuple[str, float]]:
+def run_server(app: Path, folder: Path) -> Iterator[tuple[str, float]]:
     """Run a server for `app`; yield its URL, and the seconds until its health check succeeded."""
     port = _free_port()
     began = time.perf_counter()

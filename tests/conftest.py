@@ -3,20 +3,20 @@
 import gc
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 import streamlit as st
-from hypothesis import settings
+from filelock import FileLock
+from hypothesis import HealthCheck, settings
 from streamlit.testing.v1 import AppTest
 
 from core import jobs
@@ -29,19 +29,28 @@ from core.settings import Settings
 from core.workspace import Workspace
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
-from pages.components import cache
+from pages.components import cache as page_cache
+from tests.support.command_server import ForkedProcess, share_command_server
 from tests.support.commands import run_vigie
+from tests.support.library_caches import PAGE_FUNCTIONS, TRACKING_FUNCTIONS, remember
+from tests.support.processes import find_free_port, kill_process_tree, wait_until_reachable  # noqa: F401 for tests
+from tests.support.servers import build_mlflow_server
 
-# no deadline: speed is measured in benchmarks/
-settings.register_profile("same examples", deadline=None, derandomize=True)
-settings.register_profile("new examples", deadline=None, max_examples=500, print_blob=True)  # make fuzz
+# no deadline and no check of slowness: speed is measured in benchmarks/. A fixture may serve all examples of a test.
+UNCHECKED = (HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much)
+free = settings(deadline=None, suppress_health_check=UNCHECKED)
+settings.register_profile("same examples", free, derandomize=True, max_examples=25)
+settings.register_profile("new examples", free, max_examples=200, print_blob=True)  # make fuzz
 settings.load_profile("same examples")
+
+remember(PAGE_FUNCTIONS)
 
 # SQLite waits for the disk at each of thousands of commits; in memory it does not
 MEMORY_DISK, MEMORY_DISK_BYTES = Path("/dev/shm"), 6 * 2**30
 if MEMORY_DISK.is_dir() and shutil.disk_usage(MEMORY_DISK).free > MEMORY_DISK_BYTES:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY_DISK))
 
+WORKER_BYTES = int(2.5 * 2**30)  # of a worker with its browser and servers
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 """Function that runs `python -m core …` with its arguments."""
 SLOW_FIXTURES = ("browser", "app_url", "postgres_server", "database_url", "vigie", "page_workspace", "workspace")
@@ -50,6 +59,20 @@ SLOW_FOLDERS = ("detectors", "forecasters", "tasks")
 """Folders of tests that train."""
 HANG_S = 10.0  # the shortest wait of a client without a limit of ours is 15 s
 GAS_FILE_NAMES = ("df_part1.csv", "df_part2.csv", "df_part3.csv")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return three workers for two processors, if each has its memory.
+
+    They wait for servers and browsers in between; each one costs half a minute of a processor for its imports.
+    """
+    return max(1, min(3 * len(os.sched_getaffinity(0)) // 2, psutil.virtual_memory().available // WORKER_BYTES))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the workers of pytest-xdist share the process that forks commands and servers."""
+    if not hasattr(config, "workerinput") and config.getoption("dist", "no") != "no":
+        share_command_server()
 
 
 def pytest_collection_finish() -> None:
@@ -130,12 +153,20 @@ def sample() -> Dataset:
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow SQLite file with tables and no runs. Tests copy it, because creating the tables takes seconds.
 
-    CodeCarbon is preloaded here as well, as the app does it in the background.
+    The workers of pytest-xdist share it. CodeCarbon is preloaded here as well, as the app does it in the background.
     """
     emissions.preload("FRA")
-    folder = tmp_path_factory.mktemp("store")
-    Tracking(f"sqlite:///{folder / 'mlflow.db'}", None, folder / "runs").preload()
-    return folder / "mlflow.db"
+    remember(TRACKING_FUNCTIONS)
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    store = folder / "empty_store" / "mlflow.db"
+    with FileLock(folder / "empty_store.lock"):
+        if not store.exists():
+            new_folder = tmp_path_factory.mktemp("store")
+            Tracking(f"sqlite:///{new_folder / 'mlflow.db'}", None, new_folder / "runs").preload()
+            new_folder.rename(store.parent)
+    return store
 
 
 @pytest.fixture
@@ -177,7 +208,7 @@ def wait_for_job(app: AppTest, seconds: float = 60) -> AppTest:
     """Wait until the job of a page has ended, and run the page again. Fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while key := app.query_params.get("work"):
-        job = jobs.find(str(key), cache.get_workspace())
+        job = jobs.find(str(key), page_cache.get_workspace())
         if job is None or job.is_finished:
             app.run()
         assert time.monotonic() < deadline, f"the job has not ended within {seconds} s"
@@ -214,70 +245,18 @@ def assert_no_hang() -> Iterator[None]:
     assert time.monotonic() - start_s < HANG_S
 
 
-def find_free_port() -> int:
-    """Return a TCP port that is free on 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until_reachable(url: str, seconds: float = 60) -> None:
-    """Wait until `url` answers. Raises OSError after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-
-
-StartServer = Callable[[], "subprocess.Popen[bytes]"]
+StartServer = Callable[[], ForkedProcess]
 """Function that starts a server and returns its process."""
 
 
 @pytest.fixture
 def mlflow_server(tmp_path: Path, empty_store: Path) -> Iterator[tuple[str, StartServer]]:
     """Address of an MLflow server on SQLite, and the function that starts or restarts it."""
-    port = find_free_port()
     shutil.copy(empty_store, tmp_path / "server.db")
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start() -> "subprocess.Popen[bytes]":
-        command = [
-            sys.executable,
-            "-m",
-            "mlflow",
-            "server",
-            "--backend-store-uri",
-            f"sqlite:///{tmp_path / 'server.db'}",
-            "--artifacts-destination",
-            str(tmp_path / "artifacts"),
-            "--port",
-            str(port),
-            "--workers",
-            "1",
-        ]
-        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        log = (tmp_path / "server.log").open("ab")
-        process = subprocess.Popen(command, env=os.environ | quiet, stdout=log, stderr=log, start_new_session=True)
-        log.close()
-        started.append(process)
-        wait_until_reachable(f"http://127.0.0.1:{port}/health")
-        return process
-
-    yield f"http://127.0.0.1:{port}", start
-    for process in started:
-        kill_process_tree(process)
-
-
-def kill_process_tree(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a server and its child processes without warning, as a power failure does."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, 9)
-    process.wait(10)
+    store, artifacts = f"sqlite:///{tmp_path / 'server.db'}", str(tmp_path / "artifacts")
+    server = build_mlflow_server(tmp_path, store, artifacts, port=find_free_port())
+    yield server.url, lambda: server.start().process
+    server.kill()
 
 
 @pytest.fixture

@@ -12,12 +12,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ import pytest
 import yaml
 
 from core.settings import ROOT, Settings
+from core.storage.job import WorkerHeartbeat
+from core.storage.jobs import JobStore
 
 SETTING_NAMES = {name.upper() for name in Settings.model_fields}
 THIRD_PARTY_VARIABLES = {
@@ -40,12 +44,18 @@ THIRD_PARTY_VARIABLES = {
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_AUTH",
     "MLFLOW_AUTH_CONFIG_PATH",
     "MLFLOW_FLASK_SERVER_SECRET_KEY",
-    # uvicorn, and a version of PostgreSQL in the spelling of gcloud
+    # uvicorn; a version of PostgreSQL, a purpose of addresses and a placeholder in the spelling of gcloud
     "FORWARDED_ALLOW_IPS",
     "POSTGRES_17",
+    "VPC_PEERING",
+    "PROJECT_NUMBER",
+    # folder of the data of a user: https://specifications.freedesktop.org/basedir-spec/latest/
+    "XDG_DATA_HOME",
     # Google's storage library
+    "MLFLOW_S3_ENDPOINT_URL",
     "STORAGE_EMULATOR_HOST",
     "GOOGLE_CLOUD_PROJECT",
     # the images of PostgreSQL, SeaweedFS, Elasticsearch and Kibana
@@ -60,11 +70,33 @@ THIRD_PARTY_VARIABLES = {
     "ES_JAVA_OPTS",
     "ELASTICSEARCH_HOSTS",
     "TELEMETRY_OPTIN",
+    # compose.yaml and arguments of the Dockerfile
+    "APP_MEMORY",
+    "WORKER_MEMORY",
+    "PYTHON_IMAGE",
+    "TORCH_INDEX",
+    "ALLOW_CUDA",
+    # deploy/haproxy.cfg
+    "PROXY_BIND",
+    "APP_ONE",
+    "APP_TWO",
 }
 MAKE_VARIABLES = {"PORT", "MLFLOW_PORT"}
-PUBLISHED_PORTS = {"app": 8501, "mlflow": 5000, "kibana": 5601}
+COMPOSE_VARIABLES = {"APP_MEMORY", "WORKER_MEMORY", "POSTGRES_PASSWORD"}
+"""Variables of compose.yaml that are no settings of the product."""
+PUBLISHED_PORTS = {"app": 8501, "proxy": 8080, "mlflow": 5000, "kibana": 5601}
+PUBLIC_PORT = "443:8443"
+"""Port of the proxy with TLS, the only one that other machines reach."""
 TEMPORARY_FOLDER = "/tmp"
-PROFILE_BY_SERVICE = {"s3": "operations", "elasticsearch": "elastic", "kibana": "elastic"}
+UNNAMED_VOLUMES = {TEMPORARY_FOLDER, "./certificates:/certificates:ro"}
+PROFILE_BY_SERVICE = {
+    "s3": "operations",
+    "elasticsearch": "elastic",
+    "kibana": "elastic",
+    "app-two": "processes",
+    "proxy": "processes",
+    "proxy-tls": "tls",
+}
 
 
 # ---- reading the files ---------------------------------------------------------------------------------------------
@@ -156,7 +188,16 @@ def list_build_files(source: str) -> list[str]:
 
 def test_dockerfile_has_build_mlflow_and_app_stages() -> None:
     assert list(read_stages()) == ["build", "mlflow", "app"], "`docker build .` builds the last stage"
-    assert {stage.image for stage in read_stages().values()} == {"python:3.11-slim"}
+    assert {stage.image for stage in read_stages().values()} == {"${PYTHON_IMAGE}"}
+
+
+def test_base_image_is_pinned_by_patch_version_and_digest() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    [image] = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", text, re.MULTILINE)
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+@sha256:[0-9a-f]{64}", image)
+    assert text.index("ARG PYTHON_IMAGE") < text.index("FROM"), (
+        "only an argument before the first stage is known to FROM"
+    )
 
 
 def test_dockerfile_copies_existing_unignored_paths() -> None:
@@ -266,12 +307,44 @@ def test_app_image_uses_existing_streamlit_options() -> None:
 def test_dockerfile_installs_torch_like_makefile() -> None:
     makefile, stage = (ROOT / "Makefile").read_text(encoding="utf-8"), read_stages()["build"]
     (index,) = re.findall(r"^TORCH_INDEX \?= (\S+)$", makefile, re.MULTILINE)
-    assert stage.get_last_argument("ARG") == f"TORCH_INDEX={index}"
+    assert stage.list_arguments("ARG") == [f"TORCH_INDEX={index}", "ALLOW_CUDA="]
     torch = next(number for number, step in enumerate(stage.list_arguments("RUN")) if "^torch==" in step)
     requirements = next(
         number for number, step in enumerate(stage.list_arguments("RUN")) if "-r requirements.txt" in step
     )
     assert torch < requirements
+
+
+def test_image_takes_torch_from_no_index_but_that_of_the_cpu_build(tmp_path: Path) -> None:
+    """Where it is not reachable, the build fails, and PyPI is not asked."""
+    [install] = [step for step in read_stages()["build"].list_arguments("RUN") if "^torch==" in step]
+    command = install.replace("/venv/bin/pip", f"{sys.executable} -m pip --retries 0 --isolated")
+    command = command.replace(" install ", f" install --target {tmp_path / 'target'} ")
+    options = {"TORCH_INDEX": "http://127.0.0.1:9/simple"}
+    process = subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, env=os.environ | options, capture_output=True, text=True, check=False
+    )
+    assert process.returncode != 0
+    assert "torch" in process.stderr
+    assert not list(tmp_path.glob("target/torch*"))
+
+
+@pytest.mark.parametrize(("cuda", "allowed", "code"), [("None", "", 0), ("'13.0'", "", 1), ("'13.0'", "1", 0)])
+def test_image_refuses_torch_for_cuda_unless_it_is_allowed(tmp_path: Path, cuda: str, allowed: str, code: int) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text(
+        f"import types\n__version__ = '2.13.0'\nversion = types.SimpleNamespace(cuda={cuda})\n", encoding="utf-8"
+    )
+    [check] = [step for step in read_stages()["build"].list_arguments("RUN") if "torch.version.cuda" in step]
+    process = subprocess.run(
+        ["sh", "-c", check.replace("/venv/bin/python", sys.executable)],
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "ALLOW_CUDA": allowed},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == code
+    assert ("--build-arg ALLOW_CUDA=1" in process.stderr) == bool(code)
 
 
 def test_mlflow_image_installs_pinned_packages() -> None:
@@ -289,23 +362,33 @@ def test_mlflow_image_installs_pinned_packages() -> None:
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy of /app of the image, by the rules of the Dockerfile and .dockerignore."""
-    folder = tmp_path_factory.mktemp("image")
+    return copy_image_files(tmp_path_factory.mktemp("image"))
+
+
+def copy_image_files(folder: Path) -> Path:
     for source, destination in iter_copied_paths(read_stages()["app"]):
         for name in list_build_files(source):
             inside = Path(destination) / (
                 Path(name).name if (ROOT / source).is_file() else Path(name).relative_to(source)
             )
             target = folder / (destination if Path(destination).suffix else inside)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target)
+            _copy_file(ROOT / name, target)
+            compiled = Path(cache_from_source(str(ROOT / name))) if name.endswith(".py") else None
+            if compiled and compiled.exists():  # by the tests; otherwise every process of the image would compile it
+                _copy_file(compiled, Path(cache_from_source(str(target))))
     return folder
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source, target)
 
 
 def build_process_options(image: Path, data: Path) -> dict[str, Any]:
     """Return folder and environment of a process in the image, without access to the checkout."""
     environment = {name: value for name, value in os.environ.items() if name not in SETTING_NAMES | {"PYTHONPATH"}}
     overrides = {"OMP_NUM_THREADS": "1", "VIGIE_DATA_DIR": str(data), "PYTHONDONTWRITEBYTECODE": "1"}
-    return {"cwd": image, "env": environment | overrides}
+    return {"cwd": image, "env": environment | overrides | {"VIGIE_MLFLOW_ADDRESS": "off"}}
 
 
 MOUNT_SCRIPT = (
@@ -358,7 +441,7 @@ from core.data.samples import write_sample
 from streamlit.testing.v1 import AppTest
 path = pathlib.Path(sys.argv[1], "sample.csv")
 write_sample("gas_daily", path)
-page = AppTest.from_file("pages/navigation.py", default_timeout=60).run()
+page = AppTest.from_file("pages/navigation.py", default_timeout=300).run()
 assert page.title and not page.exception and not page.error, (page.exception, page.error)
 build_app()(["forecast", str(path), "--forecaster", "ridge", "--json"], standalone_mode=False)
 """
@@ -369,7 +452,7 @@ def test_app_image_works_on_read_only_file_system(image: Path, tmp_path: Path) -
     data, temporary_folder = tmp_path / "data", tmp_path / "temporary"
     data.mkdir()
     temporary_folder.mkdir()
-    options = build_process_options(image, data) | {"capture_output": True, "text": True, "timeout": 180}
+    options = build_process_options(image, data) | {"capture_output": True, "text": True, "timeout": 600}
     options["env"] |= {"HOME": str(temporary_folder), "TMPDIR": str(temporary_folder)}
     prefix = build_read_only_prefix(image, data, temporary_folder)
     if prefix:
@@ -417,7 +500,7 @@ def test_app_image_worker_runs_once(image: Path, tmp_path: Path) -> None:
 
 
 def test_compose_services_and_profiles() -> None:
-    assert set(read_services()) == {"app", "worker", "mlflow", "postgres", "gcs", *PROFILE_BY_SERVICE}
+    assert set(read_services()) == {"app", "worker", "upgrade", "mlflow", "postgres", "gcs", *PROFILE_BY_SERVICE}
     assert {name: service.get("profiles") for name, service in read_services().items() if "profiles" in service} == {
         name: [profile] for name, profile in PROFILE_BY_SERVICE.items()
     }
@@ -437,7 +520,8 @@ def test_compose_image_is_built_or_pinned(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(read_services()))
 def test_compose_publishes_ports_on_loopback_only(name: str) -> None:
     port = PUBLISHED_PORTS.get(name)
-    assert read_services()[name].get("ports", []) == ([f"127.0.0.1:{port}:{port}"] if port else [])
+    expected = [PUBLIC_PORT] if name == "proxy-tls" else [f"127.0.0.1:{port}:{port}"] if port else []
+    assert read_services()[name].get("ports", []) == expected
 
 
 def test_compose_ports_match_image_ports() -> None:
@@ -450,24 +534,81 @@ def test_compose_ports_match_image_ports() -> None:
 @pytest.mark.parametrize("name", sorted(read_services()))
 def test_compose_service_has_healthcheck(name: str) -> None:
     service = read_services()[name]
-    if "build" in service:
-        assert "healthcheck" not in service or service["healthcheck"] == {"disable": True}
-        assert "HEALTHCHECK" in dict(read_stages()[service["build"]["target"]].steps)
-    else:
+    if service.get("restart") == "no":
+        assert service["healthcheck"] == {"disable": True}, "a service that ends is never healthy"
+    elif "healthcheck" in service:
         assert service["healthcheck"]["test"][0] == "CMD"
+    else:
+        assert "HEALTHCHECK" in dict(read_stages()[service["build"]["target"]].steps)
 
 
-def test_compose_disables_healthcheck_of_worker_only() -> None:
-    assert [name for name, service in read_services().items() if service.get("healthcheck") == {"disable": True}] == [
-        "worker"
-    ]
+@pytest.mark.parametrize("name", sorted(read_services()))
+def test_compose_limits_memory_and_logs_of_service(name: str) -> None:
+    service = read_services()[name]
+    assert re.fullmatch(r"(\$\{\w+:-)?\d+[mg]\}?", service["mem_limit"])
+    assert service["logging"]["driver"] == "json-file"
+    assert {"max-size", "max-file"} <= set(service["logging"]["options"])
+
+
+def test_health_check_of_worker_tells_whether_one_of_this_host_is_alive(image: Path, tmp_path: Path) -> None:
+    check = [sys.executable, *read_services()["worker"]["healthcheck"]["test"][2:]]
+    options = build_process_options(image, tmp_path)
+
+    def is_healthy() -> bool:
+        return not subprocess.run(check, **options, capture_output=True, timeout=60, check=False).returncode
+
+    jobs = JobStore(tmp_path / "jobs")
+    with keep_alive(jobs, "another-host"):
+        assert not is_healthy()
+    with keep_alive(jobs, socket.gethostname()):
+        assert is_healthy()
+    assert not is_healthy()
+    jobs.close()
+
+
+@contextmanager
+def keep_alive(jobs: JobStore, host: str) -> Iterator[None]:
+    """Let a worker of `host` tell that it is alive until the context ends."""
+    worker, ending = WorkerHeartbeat(host, host, 7, embedded=False), threading.Event()
+    jobs.record_worker(worker)
+
+    def beat() -> None:
+        while not ending.wait(0.5):
+            jobs.record_worker(worker)
+
+    thread = threading.Thread(target=beat, name="beat")
+    thread.start()
+    yield
+    ending.set()
+    thread.join()
+    jobs.delete_worker(worker.name)
+
+
+def test_compose_waits_for_postgres_that_listens_to_the_network() -> None:
+    words = read_services()["postgres"]["healthcheck"]["test"]
+    assert words[1:4] == ["pg_isready", "-h", "127.0.0.1"]
+
+
+def test_compose_sends_no_telemetry() -> None:
+    assert "-master.telemetry=false" in read_services()["s3"]["command"]
+    assert read_services()["mlflow"]["environment"]["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert read_services()["kibana"]["environment"]["TELEMETRY_OPTIN"] == "false"
+
+
+def test_compose_trusts_proxies_of_its_own_network() -> None:
+    [network] = read_compose()["networks"]["default"]["ipam"]["config"]
+    assert read_services()["app"]["environment"]["VIGIE_TRUSTED_PROXIES"] == (
+        f"${{VIGIE_TRUSTED_PROXIES:-{network['subnet']}}}"
+    )
+    guide = (ROOT / "docs" / "how-to" / "run-in-containers.md").read_text(encoding="utf-8")
+    assert network["subnet"] in guide
 
 
 @pytest.mark.parametrize("name", sorted(read_services()))
 def test_compose_service_waits_for_healthy_dependencies(name: str) -> None:
     for dependency, options in read_services()[name].get("depends_on", {}).items():
-        assert options["condition"] == "service_healthy"
-        assert read_services()[dependency].get("healthcheck") != {"disable": True}
+        is_one_shot = read_services()[dependency].get("restart") == "no"
+        assert options["condition"] == ("service_completed_successfully" if is_one_shot else "service_healthy")
         assert PROFILE_BY_SERVICE.get(dependency) in (None, PROFILE_BY_SERVICE.get(name)), (
             "a service without profile cannot wait for a service with one"
         )
@@ -483,23 +624,41 @@ def test_compose_addresses_name_existing_services(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(read_services()))
+def test_compose_configs_exist(name: str) -> None:
+    for config in read_services()[name].get("configs", []):
+        declared = read_compose()["configs"][config["source"]]
+        assert "content" in declared or (ROOT / declared["file"]).is_file()
+
+
+@pytest.mark.parametrize("name", ["proxy", "proxy-tls"])
+def test_proxy_of_compose_knows_its_variables_and_both_processes(name: str) -> None:
+    text = (ROOT / read_compose()["configs"]["proxy"]["file"]).read_text(encoding="utf-8")
+    environment = read_services()[name]["environment"]
+    assert set(re.findall(r"\$\{(\w+)(?:\[\*\])?\}", text)) == set(environment)
+    targets = {str(value).partition(":")[0] for name, value in environment.items() if name.startswith("APP_")}
+    assert targets == {name for name, service in read_services().items() if "app" in name and "ports" in service}
+    assert read_services()["app-two"]["environment"] == read_services()["app"]["environment"]
+
+
+@pytest.mark.parametrize("name", sorted(read_services()))
 def test_compose_volumes_are_declared(name: str) -> None:
     for volume in read_services()[name].get("volumes", []):
-        assert volume == TEMPORARY_FOLDER or volume.partition(":")[0] in read_compose()["volumes"]
+        assert volume in UNNAMED_VOLUMES or volume.partition(":")[0] in read_compose()["volumes"]
 
 
 def test_compose_services_of_our_images_write_to_volumes_only() -> None:
     for name, service in read_services().items():
-        assert service.get("read_only", False) == ("build" in service), name
+        assert service.get("read_only", False) == ("build" in service or "proxy" in name), name
         assert TEMPORARY_FOLDER in service.get("volumes", []) or "build" not in service, name
 
 
 def test_compose_uses_every_declared_volume() -> None:
     volumes = [volume for service in read_services().values() for volume in service.get("volumes", [])]
-    used = {volume.partition(":")[0] for volume in volumes if volume != TEMPORARY_FOLDER}
+    used = {volume.partition(":")[0] for volume in volumes if volume not in UNNAMED_VOLUMES}
     assert used == set(read_compose()["volumes"])
     assert (
         read_services()["app"]["volumes"]
+        == read_services()["app-two"]["volumes"]
         == read_services()["worker"]["volumes"]
         == [f"data:{read_stages()['app'].get_last_argument('VOLUME')}", TEMPORARY_FOLDER]
     )
@@ -509,7 +668,7 @@ def test_compose_uses_every_declared_volume() -> None:
 def test_compose_variables_are_known(name: str) -> None:
     service = read_services()[name]
     assert set(service.get("environment", {})) <= SETTING_NAMES | THIRD_PARTY_VARIABLES
-    assert set(re.findall(r"\$\{(\w+)", json.dumps(service))) <= SETTING_NAMES | {"POSTGRES_PASSWORD"}
+    assert set(re.findall(r"\$\{(\w+)", json.dumps(service))) <= SETTING_NAMES | COMPOSE_VARIABLES
 
 
 def test_dockerfile_variables_are_known() -> None:
@@ -578,9 +737,19 @@ def list_commands() -> set[str]:
     return set(get_command(build_app()).commands)  # type: ignore[attr-defined]
 
 
-def test_compose_worker_command_exists() -> None:
-    assert read_services()["worker"]["command"][:3] == ["python", "-m", "core"]
-    assert read_services()["worker"]["command"][3] in list_commands()
+@pytest.mark.parametrize("name", ["worker", "upgrade"])
+def test_compose_command_exists(name: str) -> None:
+    assert read_services()[name]["command"][:3] == ["python", "-m", "core"]
+    assert read_services()[name]["command"][3] in list_commands()
+
+
+def test_documents_start_the_container_in_one_way() -> None:
+    """An app of a container is reached from its machine alone, in README as in the guide."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))]
+    commands = {command for text in texts for command in re.findall(r"docker run [^`\n]*\bvigie\b(?=`|\n|$)", text)}
+    [command] = commands
+    assert "-p 127.0.0.1:8501:8501" in command
+    assert "--read-only" in command
 
 
 def test_container_guide_profiles_and_ports_exist() -> None:

@@ -85,6 +85,18 @@ def test_workflow_runs_the_script_of_continuous_integration() -> None:
     assert workflow["permissions"] == {"contents": "read"}
 
 
+def test_versions_of_python_are_those_of_the_workflow() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    versions = workflow["jobs"]["check"]["strategy"]["matrix"]["python"]
+    named = [name.rpartition(" ")[2] for name in project["classifiers"] if "Python :: 3." in name]
+    assert named == versions
+    first, last = (tuple(map(int, version.split("."))) for version in (versions[0], versions[-1]))
+    assert project["requires-python"] == f">={first[0]}.{first[1]},<{last[0]}.{last[1] + 1}"
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"{first} <= sys.version_info < {(last[0], last[1] + 1)}" in makefile
+
+
 def test_hooks_before_a_commit_start_tools_of_the_tests() -> None:
     [repository] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     tools = read_pins((ROOT / "requirements-dev.txt").read_text(encoding="utf-8"))

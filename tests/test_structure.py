@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from core.spec.task import list_task_names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +35,7 @@ LAYERS = (
     ("spec",),
     ("circuit_breaker",),
     ("errors", "redaction", "language", "phrases"),
-    ("settings", "messages", "progress", "lazy_import", "actor", "array_types", "collector"),
+    ("settings", "messages", "progress", "lazy_import", "actor", "array_types", "collector", "process_groups"),
     ("",),  # core itself: its version
 )
 LAYER_BY_SUBPACKAGE = {subpackage: number for number, subpackages in enumerate(LAYERS) for subpackage in subpackages}
@@ -48,11 +46,15 @@ TASK_MODULE_PREFIXES = (
     "pages.components.results.",
 )  # the folder, page and result of a task
 
-SETTINGS_READERS = {"core.workspace", "core.cli.serve"}  # `serve` starts the processes that build a workspace
+SETTINGS_READERS = {
+    "core.workspace",
+    "core.cli.worker_check",  # reads the queue alone, because it must be quick
+}
 
 TRACKING_LIBRARIES = {"mlflow", "codecarbon"}
 SERVICE_LIBRARIES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "alembic", "google"}
 MESSAGE_FORMAT = "google.protobuf."  # of Streamlit; no service
+IDENTITY_LIBRARIES = ("google.auth.", "google.oauth2.")  # tokens in requests to MLflow; no service
 ALGORITHM_LIBRARIES = {
     "sklearn",
     "torch",
@@ -124,14 +126,18 @@ def _get_subpackage(name: str) -> str:
 @cache
 def modules() -> dict[str, Module]:
     """Return the Python files of the product by their dotted names."""
+    return {name: _parse_module(name, path) for name, path in find_files().items()}
+
+
+def find_files() -> dict[str, Path]:
+    """Return the paths of these files by the dotted names of their modules."""
     paths = [ROOT / "app.py", *(path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))]
-    return {module.name: module for module in map(_parse_module, paths)}
+    names = (".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths)
+    return dict(zip(names, paths, strict=True))
 
 
-def _parse_module(path: Path) -> Module:
-    parts = path.relative_to(ROOT).with_suffix("").parts
+def _parse_module(name: str, path: Path) -> Module:
     text = path.read_text(encoding="utf-8")
-    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
     return Module(name, path, ast.parse(text), len(text.splitlines()))
 
 
@@ -165,8 +171,12 @@ def _list_forbidden_imports(packages: tuple[str, ...], forbidden: set[str]) -> l
         module.describe_import(imported)
         for module in selected
         for imported in module.list_imports()
-        if imported.package in forbidden
+        if imported.package in forbidden and not _proves_identity_to_mlflow(module.name, imported.module)
     ]
+
+
+def _proves_identity_to_mlflow(importer: str, imported: str) -> bool:
+    return importer == "mlflow_utils.google_identity" and imported.startswith(IDENTITY_LIBRARIES)
 
 
 def test_structure_finds_all_packages() -> None:
@@ -204,7 +214,9 @@ def test_only_stores_import_service_libraries() -> None:
         module.describe_import(imported)
         for module in outside
         for imported in module.list_imports()
-        if imported.package in SERVICE_LIBRARIES and not imported.module.startswith(MESSAGE_FORMAT)
+        if imported.package in SERVICE_LIBRARIES
+        and not imported.module.startswith(MESSAGE_FORMAT)
+        and not _proves_identity_to_mlflow(module.name, imported.module)
     ]
 
 
@@ -254,14 +266,14 @@ def test_one_function_shows_figures() -> None:
 
 
 def test_number_columns_follow_language_of_page() -> None:
-    """Formats such as "%.2f" have a decimal point in every language; the sliders of Streamlit have no other."""
+    """Formats such as "%.2f" have a decimal point in every language. Fields for numbers have no others but `%g`."""
     formats = {
         (name, found)
         for name, module in modules().items()
         if name.startswith("pages.")
-        for found in re.findall(r'format="([^"]*%[^"]*\.[1-9][^"]*)"', module.path.read_text(encoding="utf-8"))
+        for found in re.findall(r'format="(%[-+.,\d][^"]*)"', module.path.read_text(encoding="utf-8"))
     }
-    assert formats == {("pages.components.threshold_review", "%.4g"), ("pages.components.results.what_if", "%+.1f")}
+    assert not formats
 
 
 def test_pictures_have_text_alternatives() -> None:
@@ -360,53 +372,38 @@ def test_imports_form_no_cycle() -> None:
     assert not targets_by_module, f"in a circle: {sorted(targets_by_module)}"
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_module_has_docstring_name_and_limited_length(name: str) -> None:
-    """A module has a docstring, fewer than 400 lines, and a name that says what it holds."""
-    module = modules()[name]
-    assert ast.get_docstring(module.tree), f"{name} has no docstring"
-    assert module.lines < 400, f"{name} has {module.lines} lines"
-    assert not {"utils", "util", "helpers", "helper", "manager", "common", "misc"} & set(module.name.split("."))
+def test_modules_have_docstring_name_and_limited_length() -> None:
+    """Each module has a docstring, fewer than 400 lines, and a name that says what it holds."""
+    empty_names = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+    assert not [name for name, module in modules().items() if not ast.get_docstring(module.tree)]
+    assert not [(name, module.lines) for name, module in modules().items() if module.lines >= 400]
+    assert not [name for name in modules() if empty_names & set(name.split("."))]
 
 
-def _list_loaded_libraries(names: list[str]) -> set[str]:
-    """Return the heavy libraries that a fresh process has loaded after importing the modules `names`."""
-    code = f"import sys, {', '.join(names)}; print(*({HEAVY_LIBRARIES!r} & set(sys.modules)))"
+def test_imports_of_first_pages_load_no_heavy_library() -> None:
+    """Commands start quickly, and sign-in and the first pages appear before any model library is loaded."""
+    first = ("app", "pages.navigation", "pages.account.sign_in", "pages.home.home", "pages.data.load")
+    scripts = [module for name, module in modules().items() if name in first or name.startswith("pages.components.")]
+    imports = {_resolve_target(found) for module in scripts for found in module.list_imports() if found.is_eager}
+    names = ["core.settings", "core.errors", "core.messages", "core.runs.tracked_run", "core.data.ingest.loading"]
+    names += ["core.lifespan", *sorted(name for name in imports if name.startswith("core"))]
+    assert len(names) > 20
+    code = (
+        "import importlib, sys\n"
+        f"for name in {names}:\n"
+        f"    importlib.import_module(name)\n"
+        f"    if loaded := {HEAVY_LIBRARIES} & set(sys.modules):\n"
+        f"        sys.exit(f'{{name}} loads {{loaded}}')"
+    )
     process = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        check=True,
-        timeout=60,
+        check=False,
     )
-    return set(process.stdout.split())
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["core.settings", "core.errors", "core.messages", "core.runs.tracked_run"],
-        ["core.data.ingest.loading"],
-        ["core.lifespan"],
-    ],
-    ids=lambda names: names[-1],
-)
-def test_import_loads_no_heavy_library(names: list[str]) -> None:
-    assert not _list_loaded_libraries(names)
-
-
-def test_first_page_loads_no_heavy_library() -> None:
-    """Sign-in and the first pages appear before any model library is loaded."""
-    first = ("app", "pages.navigation", "pages.account.sign_in", "pages.home.home", "pages.data.load")
-    scripts = [module for name, module in modules().items() if name in first or name.startswith("pages.components.")]
-    module_names = {
-        _resolve_target(imported) for module in scripts for imported in module.list_imports() if imported.is_eager
-    }
-    module_names = {name for name in module_names if name.startswith("core")}
-    assert module_names
-    assert not _list_loaded_libraries(sorted(module_names))
+    assert process.returncode == 0, process.stderr
 
 
 # ---- names and docstrings -------------------------------------------------------------------------------------------

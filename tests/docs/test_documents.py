@@ -2,15 +2,13 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.settings import ROOT
+from tests.support.commands import run_code
 from tests.test_containers import MAKE_VARIABLES, SETTING_NAMES, THIRD_PARTY_VARIABLES
 
 MAX_README_LINES = 100
@@ -121,17 +119,33 @@ def test_document_paths_exist(name: str) -> None:
     assert not [path for path in sorted(paths - planned) if not (ROOT / path).exists()]
 
 
+def test_test_book_names_existing_tests() -> None:
+    """Every file of tests exists, and every test after its name is in it."""
+    names = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", read_documents()["docs/testing.md"])
+    assert names
+    for path, test in names:
+        assert f"def {test}(" in (ROOT / path).read_text(encoding="utf-8") if test else (ROOT / path).exists(), (
+            path,
+            test,
+        )
+
+
 @pytest.mark.parametrize("name", sorted(name for name in read_documents() if "how-to" in name or "design" in name))
 def test_document_code_names_exist(name: str) -> None:
     """Classes, functions and constants that a guide names in backticks exist."""
-    sources = [path.read_text(encoding="utf-8") for room in SOURCE_FOLDERS for path in (ROOT / room).rglob("*.py")]
-    code_words = {word for text in sources for word in re.findall(r"[A-Za-z_]\w+", text)}
     texts = re.findall(r"`([\w.]+)(?:\([^`]*\))?`", re.sub(r"```.*?```", "", read_documents()[name], flags=re.DOTALL))
     names = {text.rpartition(".")[2] for text in texts if not text.endswith((".py", ".md"))}
     code_names = {
         word for word in names if re.fullmatch(r"[A-Z][a-z]\w*[A-Z]\w*|[a-z]+(?:_[a-z]+)+|[A-Z]+(?:_[A-Z]+)+", word)
     }
-    assert code_names - THIRD_PARTY_VARIABLES - SETTING_NAMES <= code_words
+    assert code_names - THIRD_PARTY_VARIABLES - SETTING_NAMES <= read_code_words()
+
+
+@cache
+def read_code_words() -> set[str]:
+    """Return the words of the product and of its tests."""
+    sources = [path.read_text(encoding="utf-8") for room in SOURCE_FOLDERS for path in (ROOT / room).rglob("*.py")]
+    return {word for text in sources for word in re.findall(r"[A-Za-z_]\w+", text)}
 
 
 def test_readme_and_design_are_short() -> None:
@@ -153,12 +167,12 @@ def test_design_links_every_guide() -> None:
     assert links == {path.name for path in (ROOT / "docs" / "how-to").glob("*.md")}
 
 
-def test_generated_documents_match_code(tmp_path: Path) -> None:
-    """Run the generator in a fresh process and compare its texts with the files."""
+def test_generated_documents_match_code() -> None:
+    """Run the generator in a process where no test has registered anything, and compare its texts with the files."""
     code = (
         "import json, runpy; "
         f"texts = runpy.run_path({str(ROOT / 'docs' / 'reference' / 'make.py')!r})['build_files'](); "
         "print(json.dumps([str(path) for path, text in texts.items() if path.read_text(encoding='utf-8') != text]))"
     )
-    process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert process.stdout.strip() == "[]", "run `python docs/reference/make.py`"
+    process = run_code(code)
+    assert process.stdout.strip() == "[]", f"run `python docs/reference/make.py` {process.stderr}"

@@ -57,6 +57,15 @@ def test_kibana_references_resolve() -> None:
 def test_kibana_panel_uses_indexed_fields(panel: dict[str, Any]) -> None:
     state = json.loads(panel["attributes"]["visState"])
     search = json.loads(panel["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"])
+    if state["type"] == "vega":
+        fields = re.findall(r'"(?:path|field)": "(details[^"]*)"', state["params"]["spec"])
+        assert {field.removeprefix("details.") for field in fields} == {
+            "anomalies_by_entity",
+            "anomalies_by_entity.entity",
+            "anomalies_by_entity.count",
+        }
+        assert set(fields) - {"details.anomalies_by_entity"} <= FIELDS.keys()
+        return
     assert search["indexRefName"] == panel["references"][0]["name"]
     numbers = [agg["id"] for agg in state["aggs"]]
     assert len(set(numbers)) == len(numbers)

@@ -33,6 +33,13 @@ def click_button(app: AppTest, key: str) -> AppTest:
     return next(button for button in app.button if button.key == key).click().run()
 
 
+def open_form(app: AppTest, task: str) -> AppTest:
+    """Open the settings of an analysis, which are closed below a result and while a job runs."""
+    work, run = (app.query_params.get(name, "") for name in ("work", "run"))
+    app.session_state[f"{task}-settings-{run}-{work}"] = True
+    return app.run()
+
+
 def choose_saved_model(app: AppTest, task: str) -> AppTest:
     """Choose the second mode of a form, which applies a saved model."""
     return next(choice for choice in app.segmented_control if choice.key == f"{task}-mode").set_value(1).run()

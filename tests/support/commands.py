@@ -9,27 +9,54 @@ from pathlib import Path
 from typing import Any
 
 from core.settings import ROOT
-from tests.support.command_server import get_command_server
+from tests.support.command_server import ForkedProcess, get_command_server
 
 TIMEOUT_S = 180.0
 
 
 def run_vigie(
-    data_folder: Path, *arguments: object, piped: str = "", **settings: str
+    data_folder: Path,
+    *arguments: object,
+    piped: str = "",
+    working_folder: Path = ROOT,
+    timeout_s: float = TIMEOUT_S,
+    **settings: str,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m core …` with a data folder and settings; `piped` is the standard input.
-
-    The process is a fork of one that has imported the libraries, which saves seconds per command.
-    """
-    words = [str(argument) for argument in arguments]
+    """Run `python -m core …` with a data folder and settings; `piped` is the standard input."""
     environment = build_environment(data_folder, settings)
-    process = get_command_server().start("core", *words, environment=environment, piped=piped)
+    return run_module(
+        "core", *arguments, environment=environment, piped=piped, working_folder=working_folder, timeout_s=timeout_s
+    )
+
+
+def run_module(
+    module: str,
+    *arguments: object,
+    environment: Mapping[str, str] | None = None,
+    piped: str = "",
+    working_folder: Path = ROOT,
+    timeout_s: float = TIMEOUT_S,
+) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m MODULE …` in a fork of a process that has imported the libraries, which saves seconds."""
+    words = [str(argument) for argument in arguments]
+    process = get_command_server().start(
+        module, *words, environment=environment or os.environ, piped=piped, working_folder=working_folder
+    )
     try:
-        code = process.wait(TIMEOUT_S)
+        process.wait(timeout_s)
     finally:
         process.kill()
-    output, errors = ((process.folder / name).read_text() for name in ("stdout", "stderr"))
-    return subprocess.CompletedProcess(["python", "-m", "core", *words], code, output, errors)
+    return process.complete("python", "-m", module, *words)
+
+
+def start_code(code: str, *arguments: object) -> ForkedProcess:
+    """Start `python -W error -c CODE …` in such a fork."""
+    return get_command_server().start("tests.support.code", code, *map(str, arguments), environment=os.environ)
+
+
+def run_code(code: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run `python -W error -c CODE …` in such a fork."""
+    return run_module("tests.support.code", code, *arguments)
 
 
 def run_vigie_afresh(data_folder: Path, *arguments: object, **settings: str) -> "subprocess.CompletedProcess[str]":

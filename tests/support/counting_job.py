@@ -3,6 +3,7 @@
 `python -m tests.support.counting_job [lease in seconds]` starts a worker for them.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.actor import Actor
-from core.cli.worker import install_shutdown_event
+from core.cli.shutdown import install_shutdown_event
 from core.data.samples import load_sample
 from core.errors import DataError
 from core.jobs.worker import JobHandler, Worker
@@ -74,12 +75,18 @@ def raise_unexpected_error(
     raise ZeroDivisionError("a secret of the machine")
 
 
+def fill_disk(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
+    """Raise the error of a full disk outside any run, as a question of a page may."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "answers")
+
+
 HANDLERS: dict[str, JobHandler] = {
     "count": count_steps,
     "record": record_run,
     "never_stop": never_stop,
     "refused": raise_data_error,
     "broken": raise_unexpected_error,
+    "full_disk": fill_disk,
 }
 
 

@@ -1,5 +1,6 @@
 """Visitors of a running server without a browser: forms over HTTP, pages over Streamlit's websocket."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
@@ -11,6 +12,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
 
 TIMEOUT_S = 60
+PROCESS_COOKIE = "VIGIE_PROCESS"  # of deploy/haproxy.cfg
 MAIN_AREA, SIDEBAR_AREA = 0, 1
 
 
@@ -23,22 +25,30 @@ class Screen:
     menu: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
 
+    def find_widget(self, key: str) -> str:
+        """Return the id of the widget with this key."""
+        return re.findall(rf'id: "(\$\$ID-\w+-{key})"', self.text)[0]
+
 
 @dataclass
 class Visitor:
     """Visitor of the server `url`; an empty cookie means no session.
 
-    `address` is the visitor's IP address for the header X-Forwarded-For.
+    `address` is the visitor's IP address for the header X-Forwarded-For, `source` the one from which they connect.
+    `process` is the cookie of the proxy before several app processes.
     """
 
     url: str
     cookie: str = ""
     address: str = ""
+    source: str = ""
+    process: str = ""
 
     @property
     def cookie_header(self) -> str:
         """The header with the cookies of the visitor; "" without any."""
-        return f"vigie_session={self.cookie}" if self.cookie else ""
+        cookies = {"vigie_session": self.cookie, PROCESS_COOKIE: self.process}
+        return "; ".join(f"{name}={value}" for name, value in cookies.items() if value)
 
     @property
     def host(self) -> str:
@@ -63,13 +73,16 @@ class Visitor:
         request_headers: dict[str, str | None] = {"Cookie": self.cookie_header} if self.cookie_header else {}
         request_headers |= {"X-Forwarded-For": self.address} if self.address else {}
         request_headers |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = HTTPConnection(self.host, timeout=TIMEOUT_S)
+        connection = HTTPConnection(
+            self.host, timeout=TIMEOUT_S, source_address=(self.source, 0) if self.source else None
+        )
         connection.request(
             method, path, body, {name: value for name, value in request_headers.items() if value is not None}
         )
         response = connection.getresponse()
         content = response.read()
         connection.close()
+        self.process = find_cookie(response, PROCESS_COOKIE) or self.process
         return response, content
 
     def sign_in(self, name: str, password: str, next: str = "/", **headers: str | None) -> HTTPResponse:
@@ -122,9 +135,22 @@ def load_page(tab: ClientConnection, page: str = "", query: str = "", request: B
                 screen.kinds.append(str(element.WhichOneof("type")))
 
 
+def receive_until(tab: ClientConnection, kind: str) -> list[ForwardMsg]:
+    """Return the messages of the server to the first one of this kind."""
+    messages = []
+    while not messages or messages[-1].WhichOneof("type") != kind:
+        messages.append(ForwardMsg.FromString(tab.recv(TIMEOUT_S)))  # type: ignore[arg-type]
+    return messages
+
+
 def get_session_cookie(response: HTTPResponse) -> str:
     """Return the session token that the response sets, "" if it sets none."""
+    return find_cookie(response, "vigie_session")
+
+
+def find_cookie(response: HTTPResponse, name: str) -> str:
+    """Return the cookie that the response sets, "" if it sets none of this name."""
     cookies: SimpleCookie = SimpleCookie()
     for line in response.headers.get_all("Set-Cookie") or []:
         cookies.load(line)
-    return cookies["vigie_session"].value if "vigie_session" in cookies else ""
+    return cookies[name].value if name in cookies else ""

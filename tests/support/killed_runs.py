@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
@@ -30,7 +31,9 @@ def main(folder: Path, uri: str, stride: int, files: frozenset[str]) -> None:
 
     emissions.preload("FRA")
     dataset = load_sample("gas_daily")
-    assert dataset.digest, "computed once, before the forks"
+    with TemporaryDirectory() as other_folder:
+        assert dataset.digest, "what is computed once in a process is computed before the forks"
+        open_workspace(Path(other_folder), uri)
     for number in count():
         process = os.fork()
         if not process:
@@ -40,14 +43,17 @@ def main(folder: Path, uri: str, stride: int, files: frozenset[str]) -> None:
             return
 
 
+def open_workspace(folder: Path, uri: str) -> Workspace:
+    return Workspace.in_folder(folder, Tracking(uri, (folder / "mlartifacts").as_uri(), folder / "runs"))
+
+
 def _run_until_killed(
     folder: Path, uri: str, dataset: Dataset, number: int, last_step: int, files: frozenset[str]
 ) -> None:
     """Track a run, and end the process at its step `last_step`."""
     code = 1
     try:
-        tracking = Tracking(uri, (folder / "mlartifacts").as_uri(), folder / "runs")
-        workspace = Workspace.in_folder(folder, tracking)
+        workspace = open_workspace(folder, uri)
         steps, visits = count(1), Counter[tuple[str, int]]()
 
         def trace(frame: FrameType, event: str, _argument: Any) -> Any:

@@ -1,13 +1,14 @@
-"""Servers for the tests: PostgreSQL, S3, GCS, Elasticsearch, OpenSearch, and MLflow on PostgreSQL and GCS.
+"""Servers for the tests: PostgreSQL, S3, GCS, Elasticsearch, OpenSearch, HAProxy, and MLflow on PostgreSQL and GCS.
 
 Each server uses a free port and is stopped by its process id. `python -m tests.support.servers` installs PostgreSQL
-from Debian's packages if it is missing. requirements-dev.txt installs the others.
+and HAProxy from Debian's packages if they are missing. requirements-dev.txt installs the others.
 """
 
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,8 +22,10 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.conftest import find_free_port, kill_process_tree, wait_until_reachable
+from core.settings import ROOT
 from tests.support.chromium import install_packages
+from tests.support.command_server import ForkedProcess, get_command_server
+from tests.support.processes import find_free_port, kill_process_tree, wait_until_reachable
 
 S3_USER, S3_SECRET = "vigie-tests", "not-a-secret-of-anybody"
 
@@ -36,21 +39,19 @@ class ServerProcess:
     folder: Path
     wait_until_ready: Callable[[], None]
     environment: dict[str, str] = field(default_factory=dict)
-    process: "subprocess.Popen[bytes] | None" = None
+    process: "subprocess.Popen[bytes] | ForkedProcess | None" = None
 
     def start(self) -> "ServerProcess":
         """Start the server, and wait until it answers."""
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                env=os.environ | self.environment,
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.process = self._start_process(os.environ | self.environment, self.folder / "server.log")
         self.wait_until_ready()
         return self
+
+    def _start_process(self, environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes] | ForkedProcess":
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                self.command, env=environment, cwd=self.folder, stdout=output, stderr=output, start_new_session=True
+            )
 
     def kill(self) -> None:
         """Kill the server without warning, as a power failure does."""
@@ -91,6 +92,14 @@ class ServerProcess:
             return [parent, *parent.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
+
+
+@dataclass
+class ForkedServer(ServerProcess):
+    """Server in a fork of the process that has imported the libraries; `command` is a module and its arguments."""
+
+    def _start_process(self, environment: dict[str, str], log: Path) -> ForkedProcess:
+        return get_command_server().start(*self.command, environment=environment, output=log)
 
 
 # ---- S3: SeaweedFS, which checks signatures ------------------------------------------------------------------------
@@ -341,6 +350,47 @@ def _wait_for_database(port: int, name: str, seconds: float = 90) -> None:
             time.sleep(0.1)
 
 
+# ---- the proxy before several app processes ------------------------------------------------------------------------
+
+
+def make_proxy(folder: Path, first_port: int, second_port: int, certificate: Path | None = None) -> ServerProcess:
+    """Configure HAProxy as in deploy/haproxy.cfg, before two processes of the app on this machine.
+
+    With a file that holds a certificate and its key, it speaks TLS as in compose.yaml, and the test waits for it.
+    """
+    program = find_haproxy()
+    if program is None:
+        pytest.skip("no HAProxy on this machine: python -m tests.support.servers installs it")
+    folder.mkdir(parents=True, exist_ok=True)
+    address = f"127.0.0.1:{find_free_port()}"
+    environment = {"PROXY_BIND": address, "APP_ONE": f"127.0.0.1:{first_port}", "APP_TWO": f"127.0.0.1:{second_port}"}
+    command = [program, "-db", "-f", str(ROOT / "deploy" / "haproxy.cfg")]
+    if certificate is not None:
+        environment["PROXY_BIND"] = f"{address} ssl crt {certificate} alpn http/1.1"
+        return ServerProcess(f"https://{address}", command, folder, lambda: _wait_for_port(address), environment)
+    url = f"http://{address}"
+    return ServerProcess(url, command, folder, lambda: wait_until_reachable(f"{url}/_stcore/health"), environment)
+
+
+def _wait_for_port(address: str, seconds: float = 30) -> None:
+    """Wait until something listens at `address`. Raises OSError after `seconds`."""
+    host, _, port = address.partition(":")
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=2).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def find_haproxy() -> str | None:
+    """Return the path of HAProxy, or None. Debian adds its folder to PATH for root only."""
+    return shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+
+
 # ---- MLflow --------------------------------------------------------------------------------------------------------
 
 
@@ -350,35 +400,37 @@ def make_mlflow_server(
     """Configure an MLflow server as in docs/how-to/run-on-a-cluster.md: PostgreSQL, and artifacts in `gs://bucket`."""
     folder.mkdir(parents=True, exist_ok=True)
     port = find_free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
+    return build_mlflow_server(
+        folder,
+        postgres_url,
+        f"gs://{bucket}",
         "--host",
         "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-        "--backend-store-uri",
-        postgres_url,
-        "--artifacts-destination",
-        f"gs://{bucket}",
         "--allowed-hosts",
         f"localhost,localhost:*,127.0.0.1,127.0.0.1:{port}",
         *options,
-    ]
-    server_environment = {
-        "STORAGE_EMULATOR_HOST": gcs_url,
-        "GOOGLE_CLOUD_PROJECT": "vigie",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
+        port=port,
+        STORAGE_EMULATOR_HOST=gcs_url,
+        GOOGLE_CLOUD_PROJECT="vigie",
         **environment,
-    }
-    return ServerProcess(url, command, folder, lambda: wait_until_reachable(f"{url}/health"), server_environment)
+    )
 
 
-if __name__ == "__main__" and find_postgres_programs() is None:
-    install_packages("PostgreSQL is needed for the tests of accounts and of MLflow's records", "postgresql")
+def build_mlflow_server(
+    folder: Path, store: str, artifacts: str, *options: str, port: int, **environment: str
+) -> ServerProcess:
+    """Configure an MLflow server with one worker process, whose records are in the database `store`."""
+    command = [
+        *("tests.support.mlflow_server", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", store, "--artifacts-destination", artifacts, *options),
+    ]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    url = f"http://127.0.0.1:{port}"
+    return ForkedServer(url, command, folder, lambda: wait_until_reachable(f"{url}/health"), quiet | environment)
+
+
+if __name__ == "__main__":
+    if find_postgres_programs() is None:
+        install_packages("PostgreSQL is needed for the tests of accounts and of MLflow's records", "postgresql")
+    if find_haproxy() is None:
+        install_packages("HAProxy is needed for the tests of several app processes", "haproxy")

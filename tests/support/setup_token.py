@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def read_setup_token(folder: Path, seconds: float = 20) -> str:
-    """Return the setup token that the server printed."""
+    """Return the setup token that the servers of a data folder printed."""
     deadline = time.monotonic() + seconds
     while not (tokens := re.findall(r"first administrator:\s+(\S+)", (folder / "app.log").read_text())):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    [token] = tokens
+    [token] = set(tokens)
     return str(token)

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from core.cli.worker import install_shutdown_event
+from core.cli.shutdown import install_shutdown_event
 from core.data.images.image_set import ImageSet, Pixels
 from core.detectors import images as detectors
 from core.detectors.base import Floats32
@@ -99,6 +99,7 @@ class SlowImages(ToyImages):
     """Toy detector that waits during its fit and appends its process id and number of images to the file `LOG`."""
 
     name = "toy-slow"
+    label = "Slow toy detector of images"
 
     def fit(
         self, images: Pixels, progress: Progress, *, abnormal: Pixels | None = None, monitor: Monitor | None = None
