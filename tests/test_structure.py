@@ -28,6 +28,7 @@ LAYERS = (
     ("workspace",),
     ("accounts",),
     ("storage",),
+    ("watches",),
     ("detectors", "clusterers", "forecasters"),
     ("data",),
     ("glossary",),

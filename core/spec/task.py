@@ -77,6 +77,7 @@ class Task:
     promotion    comparison of a model with the champion; None where only a user can decide
     saves_model  True where a run saves a model that can be applied and registered
     queries      slow work of the page of the task that makes no run
+    judge        `module:function`, (run_id, workspace) → `core.watches.judgement.Judge`; "" where a watch cannot ask it
     """
 
     name: str
@@ -96,6 +97,7 @@ class Task:
     promotion: PromotionMetric | None = None
     saves_model: bool = False
     queries: tuple[Query, ...] = ()
+    judge: str = ""
 
     @property
     def has_page(self) -> bool:
