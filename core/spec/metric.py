@@ -12,6 +12,8 @@ HORIZON_SUFFIX = re.compile(r"_\d+$")  # suffix of a metric per forecast horizon
 class Metric:
     """A metric of a run. `higher_is_better` is None where neither direction is better.
 
+    is_yes_no  True where 1 means yes and 0 means no
+
     Example:
         >>> METRICS["wape"].unit, METRICS["wape"].direction
         ('%', -1)
@@ -21,6 +23,7 @@ class Metric:
     label: str
     unit: str = ""
     higher_is_better: bool | None = None
+    is_yes_no: bool = False
 
     @property
     def direction(self) -> int:
@@ -64,7 +67,7 @@ METRICS = _index_by_name(
     Metric("delay", N_("Delay"), N_("rows"), higher_is_better=False),
     Metric("hit_100", N_("Hit rate @100"), higher_is_better=True),
     Metric("hit_150", N_("Hit rate @150"), higher_is_better=True),
-    Metric("promise_kept", N_("Target false-alarm rate met"), higher_is_better=True),
+    Metric("promise_kept", N_("Target false-alarm rate met"), higher_is_better=True, is_yes_no=True),
     Metric("verdict_precision", N_("Precision from verdicts"), higher_is_better=True),
     Metric("planted_recall", N_("Recall of planted faults"), higher_is_better=True),
     Metric("pa_f1", N_("Point-adjusted F1")),

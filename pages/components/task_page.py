@@ -4,11 +4,13 @@ Pages differ only in special widgets of the form and in the rendering of the res
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
 
 from core.data.dataset import Dataset
+from core.errors import NotFoundError
 from core.runs.result import Result
 from core.runs.stored_runs import load_task_result
 from core.spec.codec import encode
@@ -35,6 +37,8 @@ def open_page(name: str) -> tuple[Task, Dataset | None]:
     result = cache.load_result(task.name, load_task_result)
     if result is not None and result.made_dataset:
         url_state.set_dataset(result.made_dataset)
+    elif result is not None and isinstance(result.spec, DataSpec) and not url_state.get_query_param("dataset"):
+        _open_dataset_of_result(result.spec.dataset)
     dataset = cache.load_dataset()
     if dataset is not None:
         selection_form.show_dataset(dataset)
@@ -49,6 +53,12 @@ def _open_dataset_of_job() -> None:
     digest = "" if job is None else str(job.arguments.get("dataset") or "")
     if digest:
         url_state.set_dataset(digest)
+
+
+def _open_dataset_of_result(digest: str) -> None:
+    """Open the dataset of the result of the URL, where it is still stored."""
+    with suppress(NotFoundError):
+        url_state.set_dataset(cache.load_dataset_by_digest(digest).digest)
 
 
 def find_running_spec(task: Task) -> Spec | None:

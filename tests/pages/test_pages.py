@@ -86,6 +86,9 @@ def test_anomalies_page_opens_shared_link(page_workspace: Workspace, sample: Dat
     app = open_page("analysis/anomalies.py", dataset=digest, run=run.id)
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Flagged rows"] == str(len(detection.anomalies))
+    without_data = open_page("analysis/anomalies.py", run=run.id)
+    assert "No data are loaded" not in read_page_text(without_data)
+    assert without_data.query_params["dataset"] == digest
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,10 @@ def _describe_row(row: dict[Hashable, Any], verdict: str) -> str:
         _("alarm") if row["anomaly"] else "",
         verdict,
     ]
-    figures = [format_score(row["score"]), f"p {format_p_value(p_value)}" if p_value == p_value else ""]
+    figures = [
+        format_score(row["score"]),
+        _("p-value {value}").format(value=format_p_value(p_value)) if p_value == p_value else "",
+    ]
     return " · ".join(filter(None, facts)) + "  \n" + " · ".join(filter(None, figures))
 
 

@@ -14,6 +14,8 @@ from pages.components import auth, cache, clock
 from pages.components.i18n import _, translate_message
 
 if TYPE_CHECKING:
+    from streamlit.elements.lib.column_types import ColumnConfig
+
     from core.runs.promotion import ModelVersion
 
 
@@ -143,18 +145,27 @@ def _show_versions(versions: list["ModelVersion"], run: str, task: str) -> None:
         column_config={
             "number": st.column_config.NumberColumn(_("Version"), width="small"),
             "role": st.column_config.TextColumn(_("Role")),
-            "figure": st.column_config.NumberColumn(_build_metric_heading(metric), format="localized"),
+            "figure": _build_metric_column(metric),
             "created": st.column_config.TextColumn(_("Registered")),
             "run": st.column_config.TextColumn(_("Run")),
         },
     )
 
 
-def _get_metric_value(version: "ModelVersion", metric: Metric | None) -> float | None:
+def _build_metric_column(metric: Metric | None) -> "ColumnConfig":
+    label = _build_metric_heading(metric)
+    if metric is not None and metric.is_yes_no:
+        return st.column_config.CheckboxColumn(label)
+    return st.column_config.NumberColumn(label, format="localized")
+
+
+def _get_metric_value(version: "ModelVersion", metric: Metric | None) -> float | bool | None:
     """Return the metric of a version; None without one."""
     if metric is None or metric.name not in version.figures:
         return None
     value = float(version.figures[metric.name])
+    if metric.is_yes_no:
+        return bool(value)
     return round(100 * value, 2) if metric.unit == "%" else round(value, 4)
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 from babel import numbers
 
 from core.errors import NotFoundError, VigieError
+from core.spec.metric import Metric
 from core.spec.parameter_labels import get_parameter_label
 from core.spec.task import find_task, get_metric
 from pages.components import cache, clock, downloads
@@ -134,11 +135,12 @@ def _get_task(runs: "RunComparison") -> str:
 
 def _show_metrics(runs: "RunComparison", names: dict[str, str]) -> None:
     """Show the metrics; on equal data, a star marks the best value of each metric with a known direction."""
-    best = runs.find_best() if runs.same_data else None
+    best, task = runs.find_best() if runs.same_data else None, _get_task(runs)
     table = pd.DataFrame(
         {
             run: [
-                ("★ " if best is not None and best.loc[name, run] else "") + _format_number(runs.metrics.loc[name, run])
+                ("★ " if best is not None and best.loc[name, run] else "")
+                + _format_metric(get_metric(name, task), runs.metrics.loc[name, run])
                 for name in runs.metrics.index
             ]
             for run in names
@@ -147,7 +149,7 @@ def _show_metrics(runs: "RunComparison", names: dict[str, str]) -> None:
     )
     if best is not None and len(names) > 1:
         st.caption(_("★ marks the best value of a metric that has a known direction."))
-    labels = {name: get_metric(name, _get_task(runs)).label for name in table.index}
+    labels = {name: get_metric(name, task).label for name in table.index}
     _show_table(_name_columns(table, names), labels, "metrics", _("Metrics of the runs"), _("Metric"))
 
 
@@ -168,6 +170,12 @@ def _show_table(table: pd.DataFrame, labels: dict[str, str], key: str, alt: str,
         alt=alt,
         height=min(38 + 35 * max(len(table), 1), 460),
     )
+
+
+def _format_metric(metric: Metric, value: float) -> str:
+    if metric.is_yes_no and value == value:
+        return _("yes") if value else _("no")
+    return _format_number(value)
 
 
 def _format_number(value: float) -> str:
