@@ -86,11 +86,14 @@ def _ask_fields(
     uncaptioned = [name for name in fields if name not in captioned]
     values: dict[str, Any] = {name: widgets[name](dataset) for name in file_fields if name in widgets}
     for names in (captioned, uncaptioned):
-        columns = st.columns(COLUMN_WEIGHTS[: len(names)] or 1)
-        for number, name in enumerate(names):
-            with columns[number % len(columns)]:
-                widget = widgets.get(name)
-                values[name] = widget(dataset) if widget else _ask_field(spec, fields[name], types[name], dataset, key)
+        weights = COLUMN_WEIGHTS[: len(names)] or [1]
+        for first in range(0, len(names), len(weights)):  # row by row, so that a narrow screen keeps the order
+            for name, column in zip(names[first : first + len(weights)], st.columns(weights), strict=False):
+                with column:
+                    widget = widgets.get(name)
+                    values[name] = (
+                        widget(dataset) if widget else _ask_field(spec, fields[name], types[name], dataset, key)
+                    )
     return values
 
 
