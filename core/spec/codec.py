@@ -18,7 +18,7 @@ def encode(value: Any) -> Any:
     Example:
         >>> from core.spec.metric import Metric
         >>> encode(Metric("mae", "MAE", higher_is_better=False))
-        {'class': 'Metric', 'name': 'mae', 'label': 'MAE', 'unit': '', 'higher_is_better': False}
+        {'class': 'Metric', 'name': 'mae', 'label': 'MAE', 'unit': '', 'higher_is_better': False, 'is_yes_no': False}
     """
     if isinstance(value, Message):
         return {"template": value.template, "values": encode(value.values)}

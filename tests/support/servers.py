@@ -72,8 +72,12 @@ class ServerProcess:
             self.process = None
 
     def freeze(self) -> None:
-        """Stop the processes: the server accepts connections and never answers."""
+        """Stop the processes, and wait until they have stopped: they accept connections and never answer."""
         self._send_signal(signal.SIGSTOP)
+        for process in self._list_processes():
+            with suppress(psutil.NoSuchProcess):
+                while process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+                    time.sleep(0.001)
 
     def thaw(self) -> None:
         """Continue the frozen processes."""

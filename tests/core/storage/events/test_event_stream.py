@@ -280,6 +280,7 @@ def test_event_stream_survives_killed_senders(server: ServerProcess, tmp_path: P
     log = append_events(tmp_path / "events", 2000)
     stream, delays = EventStream(log.folder, server.url), random.Random(1)
     for turn in range(6):
+        append_events(log.folder, 100, first=2000 + 200 * turn)  # the senders before may have sent all others
         pending_count, deadline = stream.count_pending(), time.monotonic() + 30
         senders = [
             get_command_server().start(SENDER, str(log.folder), server.url, environment=os.environ) for _ in range(2)
@@ -288,7 +289,7 @@ def test_event_stream_survives_killed_senders(server: ServerProcess, tmp_path: P
             assert time.monotonic() < deadline, "the senders do not send"
             time.sleep(0.005)
         time.sleep(delays.uniform(0, 0.05))
-        append_events(log.folder, 200, first=2000 + 200 * turn)
+        append_events(log.folder, 100, first=2100 + 200 * turn)
         for process in senders:
             process.kill()
             process.wait(10)
