@@ -39,8 +39,21 @@ POSTGRESQL_OPTIONS = {
 ADVISORY_LOCK_ID = 8_301_962_010  # an arbitrary number for PostgreSQL's advisory lock of writers
 
 
+TIMEOUTS = text(
+    "SELECT set_config('statement_timeout', :limit, true),"
+    " set_config('idle_in_transaction_session_timeout', :limit, true)"
+)  # of this transaction
+
+
 class DatabaseError(Exception):
     """The error message of a database, on one line and without the values of the statement."""
+
+
+@dataclass(frozen=True)
+class _Transaction:
+    writes: bool = False
+    serialize: bool = False
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,17 +75,27 @@ class Database:
 
     log_name           the name of the logger of statements, which are logged without values
     serialize_writes   True allows one PostgreSQL writer at a time; SQLite always does
+    writer_lock        number of the lock by which these writers wait for each other in PostgreSQL
 
-    Every method raises ServiceUnavailableError in less than 2 s if a server does not answer. The timeout for a SQLite
-    file is longer, because a local file is slow only if the whole machine is slow. A damaged SQLite file is replaced by
-    a new one with the rows that can be read.
+    Every method raises ServiceUnavailableError in less than 2 s if a server does not answer, unless a call has a limit
+    of its own. The timeout for a SQLite file is longer, because a local file is slow only if the whole machine is slow.
+    A damaged SQLite file is replaced by a new one with the rows that can be read.
     """
 
-    def __init__(self, url: URL, schema: Schema, log_name: str, *, serialize_writes: bool = False) -> None:
+    def __init__(
+        self,
+        url: URL,
+        schema: Schema,
+        log_name: str,
+        *,
+        serialize_writes: bool = False,
+        writer_lock: int = ADVISORY_LOCK_ID,
+    ) -> None:
         self.url = url
         sqlite_breaker = ServiceBreaker("SQLite", SQLITE_TIMEOUT_S, SQLITE_RESET_AFTER_S)
         self.breaker = sqlite_breaker if self._is_sqlite else ServiceBreaker("PostgreSQL")
         self._schema, self._log_name, self._serialize_writes = schema, log_name, serialize_writes
+        self._writer_lock = writer_lock
         self._engine: Engine | None = None
         self._has_tables = False
         self._open_lock = threading.Lock()
@@ -83,17 +106,22 @@ class Database:
         """Import the driver of the database, so that this does not count as time of a server."""
         self.url.get_dialect().import_dbapi()
 
-    def read(self, work: Callable[[Session], T]) -> T:
-        """Run `work` in one read transaction and return its result."""
-        return self._execute_work(work, writes=False)
+    def read(self, work: Callable[[Session], T], *, timeout_s: float | None = None) -> T:
+        """Run `work` in one read transaction and return its result.
 
-    def write(self, work: Callable[[Session], T], *, serialize: bool = False) -> T:
+        timeout_s  limit of this call; None for that of a page
+        """
+        return self._execute_work(work, _Transaction(timeout_s=timeout_s))
+
+    def write(self, work: Callable[[Session], T], *, serialize: bool = False, timeout_s: float | None = None) -> T:
         """Run `work` in one write transaction and return its result.
+
+        timeout_s  limit of this call; None for that of a page
 
         A failure rolls back all changes. With `serialize`, transactions that ask for it run one after the other in
         PostgreSQL too. Raises IntegrityError if a constraint is violated.
         """
-        return self._execute_work(work, writes=True, serialize=serialize or self._serialize_writes)
+        return self._execute_work(work, _Transaction(True, serialize or self._serialize_writes, timeout_s))
 
     def read_change_stamp(self) -> tuple[int, ...] | None:
         """Return numbers that differ after a write of any process; None where only a query can tell.
@@ -119,25 +147,31 @@ class Database:
                 self._engine.dispose()
             self._engine, self._has_tables = None, False
 
-    def _execute_work(self, work: Callable[[Session], T], writes: bool, serialize: bool = False) -> T:
+    def _execute_work(self, work: Callable[[Session], T], transaction: "_Transaction") -> T:
         try:
-            return self._execute_once(work, writes, serialize)
+            return self._execute_once(work, transaction)
         except ServiceUnavailableError as error:
             if not (self._is_sqlite and _is_damaged(error)):
                 raise
             self.close()
             replace_damaged_file(Path(str(self.url.database)))
             self.breaker.reset()
-        return self._execute_once(work, writes, serialize)
+        return self._execute_once(work, transaction)
 
-    def _execute_once(self, work: Callable[[Session], T], writes: bool, serialize: bool) -> T:
+    def _execute_once(self, work: Callable[[Session], T], transaction: "_Transaction") -> T:
         engine = self._ensure_engine()
-        return self._call_with_timeout(lambda: self._run_transaction(engine, work, writes, serialize))
+        limit_s = transaction.timeout_s
+        # a short failure of a page must not end long work, nor the other way round
+        breaker = None if limit_s is None else ServiceBreaker(self.breaker.service, limit_s, 0.0)
+        return self._call_with_timeout(lambda: self._run_transaction(engine, work, transaction), breaker)
 
-    def _run_transaction(self, engine: Engine, work: Callable[[Session], T], writes: bool, serialize: bool) -> T:
-        with Session(engine.execution_options(writes=writes), expire_on_commit=False) as session, session.begin():
-            if serialize and not self._is_sqlite:
-                session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID})
+    def _run_transaction(self, engine: Engine, work: Callable[[Session], T], transaction: "_Transaction") -> T:
+        bound = engine.execution_options(writes=transaction.writes, timeout_s=transaction.timeout_s)
+        with Session(bound, expire_on_commit=False) as session, session.begin():
+            if transaction.timeout_s is not None and not self._is_sqlite:
+                session.execute(TIMEOUTS, {"limit": f"{transaction.timeout_s:.0f}s"})
+            if transaction.serialize and not self._is_sqlite:
+                session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": self._writer_lock})
             return work(session)
 
     def _call_with_timeout(self, work: Callable[[], T], breaker: ServiceBreaker | None = None) -> T:
@@ -251,8 +285,10 @@ def _refuse_moved_file(connection: Any, record: Any, _proxy: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     """Begin a transaction; a writer locks at once, because two readers that write later would block each other."""
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    wait_ms = int(1000 * (options.get("timeout_s") or SQLITE_BUSY_TIMEOUT_S))  # for the lock
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {wait_ms}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes", False) else "BEGIN")
 
 
 def _apply_check(check: Callable[[Connection], bool], engine: Engine) -> bool:

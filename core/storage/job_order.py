@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, not_, or_, select
 from sqlalchemy.orm import Session
 
+from core.storage.database_clock import now
 from core.storage.job import Job, Queue
-from core.storage.job_tables import JOBS, TURNS, now
+from core.storage.job_tables import JOBS, TURNS
 
 MAX_LEASE_S = 3600.0  # a lease or heartbeat further in the future was written before the clock went back
 

@@ -22,8 +22,6 @@ from sqlalchemy import (
     UniqueConstraint,
     inspect,
 )
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 from typing_extensions import override
 
 from core.storage.database import Schema
@@ -42,23 +40,6 @@ class Json(TypeDecorator[Any]):
     @override
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return None if value is None else json.loads(value)
-
-
-class now(FunctionElement[float]):  # noqa: N801 named like a SQL function
-    """SQL expression for seconds since 1970 by the clock of the database, because clocks of machines differ."""
-
-    type = Double()
-    inherit_cache = True
-
-
-@compiles(now, "sqlite")
-def _now_sqlite(_element: object, _compiler: object, **_options: object) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
-
-
-@compiles(now, "postgresql")
-def _now_postgresql(_element: object, _compiler: object, **_options: object) -> str:
-    return "CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION)"
 
 
 METADATA = MetaData()

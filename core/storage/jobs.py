@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from filelock import FileLock
 from sqlalchemy import ColumnElement, CursorResult, RowMapping, and_, case, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -21,7 +20,8 @@ from core.actor import Actor
 from core.errors import ServiceUnavailableError
 from core.messages import N_
 from core.storage.database import Database, parse_url
-from core.storage.durable_files import write_durably
+from core.storage.database_clock import now
+from core.storage.folder_id import load_folder_id
 from core.storage.job import ALL_JOBS, Curves, Job, Queue, Signal, Status, WorkerHeartbeat, compute_job_key
 from core.storage.job_order import (
     delete_turns_without_jobs,
@@ -33,7 +33,7 @@ from core.storage.job_order import (
     record_turn,
     select_next,
 )
-from core.storage.job_tables import JOBS, SCHEMA, WORKERS, now
+from core.storage.job_tables import JOBS, SCHEMA, WORKERS
 from core.storage.raw_uploads import RAW_FOLDER, RawUploads
 
 T = TypeVar("T")
@@ -264,12 +264,7 @@ class JobStore:
     def _get_workspace_id(self) -> str:
         """Return the id of the data folder, by which a shared database tells folders apart."""
         if not self._folder_id:
-            file = self.folder / "workspace.id"
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / "workspace.lock", timeout=1):
-                if not file.exists():
-                    write_durably(file, uuid4().hex.encode())
-            self._folder_id = file.read_text()
+            self._folder_id = load_folder_id(self.folder)
         return self._folder_id
 
     def _is_in_workspace(self, column: ColumnElement[str]) -> ColumnElement[bool]:
