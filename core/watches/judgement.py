@@ -1,4 +1,4 @@
-"""What a task says about new rows, and the contract of its judge."""
+"""Judgements: what a task says about new rows, and the contract of its judge."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +21,7 @@ class Judgement:
     rows         one line per row, with `JUDGED_COLUMNS`: entity (text), instant (datetime64[ns], UTC; the clock of the
                  data where its zone is unknown), score, threshold, is_anomalous, severity (0–3), column that deviates
                  most ("" for none), its measured and expected value, low and high of its usual range (NaN if unknown),
-                 causes (up to three columns, as text); the last six are only known for anomalous rows
+                 causes (a tuple of up to three columns, as text); the last six are only known for anomalous rows
     step         time between two rows of an entity
     target_rate  promised share of false alarms among normal rows; None without a promise
     left_out     number of new rows that cannot be judged, such as incomplete ones
@@ -45,10 +45,12 @@ class Judge(Protocol):
 
     past_rows  number of rows of an entity before a new one that its judgement needs; 0 for none
     template   an empty dataset with the columns, unit, step, zone and form of the training data
+    target_rate  promised share of false alarms among normal rows; None without a promise
     """
 
     past_rows: int
     template: Any
+    target_rate: float | None
 
     def judge_rows(self, dataset: Any, is_new: NDArray[np.bool_]) -> Judgement:
         """Judge the new rows of a `core.data.dataset.Dataset`; the others are their past, sorted by time.

@@ -36,6 +36,10 @@ class Watch(BaseModel):
     refit         when the model is fitted again, like `schedule`; "" for never
     history_days  so many days of rows are stored, for re-fitting and as the past that a model needs
     new_normals   levels that persons accepted
+    covariates    digest of stored covariate tables, whose strikes, weather and events are named beside incidents; ""
+                  without
+    calendar      public holidays that are named: "FR", "DE-BY" …, "none"; "" for those that the data point to
+    places        places of entities in the covariates and calendars, such as "AEP=Ohio"
     created_at    time of creation
     """
 
@@ -56,6 +60,9 @@ class Watch(BaseModel):
     refit: Annotated[str, Field(max_length=200)] = ""
     history_days: Annotated[int, Field(ge=0, le=MAX_HISTORY_DAYS)] = 0
     new_normals: tuple[NewNormal, ...] = ()
+    covariates: Annotated[str, Field(max_length=64)] = ""
+    calendar: Annotated[str, Field(max_length=20)] = ""
+    places: tuple[str, ...] = ()
     is_paused: bool = False
     owner: Annotated[str, Field(max_length=1000)] = ""
     created_at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
