@@ -41,6 +41,10 @@ FLAGS = {"true": True, "1": True, "false": False, "0": False}
 START_SUM, END_SUM, BUCKETS, IS_VALID = "start_sum", "end_sum", "buckets", "is_valid"
 
 
+class NoRecordError(DataError):
+    """Indices without a call record in a period."""
+
+
 @dataclass(frozen=True)
 class CallQuery:
     """Choice of the calls to count.
@@ -76,9 +80,9 @@ def count_records(server: SearchServer, query: CallQuery, progress: Progress | N
     milliseconds: exact up to 5,000 calls in a bucket, rounded by at most 0.02 s with 100,000 calls. Every document
     counts, also a second one with the same CDR_ID.
 
-    Raises OptionError if no index matches. Raises DataError without calls, for a missing or unsuitable field, and for
-    calls whose outcome is unknown. Raises ServiceUnavailableError if the server fails after all retries, or if it gives
-    incomplete results.
+    Raises OptionError if no index matches. Raises NoRecordError without calls, and DataError for a missing or
+    unsuitable field, and for calls whose outcome is unknown. Raises ServiceUnavailableError if the server fails after
+    all retries, or if it gives incomplete results.
     """
     progress = progress or Progress()
     with server.connect(progress) as connection:
@@ -340,8 +344,8 @@ def _compute_digest(server: SearchServer, query: CallQuery, fields: Mapping[str,
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _make_empty_error(server: SearchServer, query: CallQuery) -> DataError:
-    return DataError(
+def _make_empty_error(server: SearchServer, query: CallQuery) -> NoRecordError:
+    return NoRecordError(
         N_("{index} has no call record between {start} and {end}."),
         index=server.index,
         start=str(query.start or "…"),

@@ -51,7 +51,7 @@ class ArtifactBucket:
                 ),
                 location=self.location,
             )
-        client = self._open_client()
+        client = self.open_client()
         limits: dict[str, Any] = {"timeout": REQUEST_TIMEOUT_S, "retry": None}
         folder = posixpath.join(urlsplit(self.location).path.strip("/"), PROBE_NAME)
         blob = client.bucket(self.name).blob(f"{folder}/{uuid4().hex}")
@@ -75,8 +75,8 @@ class ArtifactBucket:
         if content != PROBE or name not in names:
             raise ServiceUnavailableError(N_("The bucket {bucket} does not return what was written."), bucket=self.name)
 
-    def _open_client(self) -> Any:
-        """Return a client with the credentials that MLflow uses as well."""
+    def open_client(self) -> Any:
+        """Return a client with the credentials that MLflow uses as well. Raises AccessDeniedError without any."""
         from google.cloud import storage
 
         try:

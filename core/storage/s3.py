@@ -1,17 +1,20 @@
 """Objects in an S3 bucket. Errors that an operator can fix become AccessDeniedError with the remedy."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from core.errors import AccessDeniedError
+from core.errors import AccessDeniedError, NotFoundError
 from core.messages import N_
 from core.settings import Settings
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 1.0, 3.0
 ALREADY_EXISTS_CODES = ("PreconditionFailed", "412")
+CHANGED_CODES = ("PreconditionFailed", "412", "NoSuchKey", "404", "InvalidRange", "416")
+BLOCK_BYTES = 2**20
 NO_CONDITIONAL_PUT_CODES = ("NotImplemented", "501")
 ERROR_MESSAGES = {
     "InvalidAccessKeyId": N_("S3 does not know the access key ({code}). Check AWS_ACCESS_KEY."),
@@ -87,6 +90,30 @@ class Bucket:
         with self._translate_errors():
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
                 yield from ((entry["Key"], entry["Size"]) for entry in page.get("Contents", ()))
+
+    def list_versions(self, prefix: str) -> Iterator[tuple[str, int, str, datetime]]:
+        """Yield key, size in bytes, ETag and time of the last change of every object below `prefix`."""
+        with self._translate_errors():
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
+                for entry in page.get("Contents", ()):
+                    yield entry["Key"], entry["Size"], entry["ETag"], entry["LastModified"]
+
+    def read_version(self, key: str, version: str, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes from `start` to before `stop` of an object, in blocks.
+
+        Raises NotFoundError if its ETag is not `version` any more.
+        """
+        from botocore.exceptions import ClientError
+
+        fields = {"Bucket": self.name, "Key": key, "IfMatch": version, "Range": f"bytes={start}-{stop - 1}"}
+        with self._translate_errors():
+            try:
+                with closing(self._client.get_object(**fields)["Body"]) as body:
+                    yield from body.iter_chunks(BLOCK_BYTES)
+            except ClientError as error:
+                if _get_error_code(error) in CHANGED_CODES:
+                    raise NotFoundError(N_("The object {key} has changed."), key=key) from error
+                raise
 
     def get(self, key: str, max_bytes: int) -> bytes:
         """Return the first `max_bytes` bytes of an object."""
