@@ -48,7 +48,7 @@ def list_services(config: Settings) -> list[str]:
     """List what lies outside the data folder, with the tool that backs it up."""
     services = []
     if config.database_url.get_secret_value():
-        services.append("accounts and jobs in DATABASE_URL (pg_dump)")
+        services.append("accounts, jobs and watches in DATABASE_URL (pg_dump)")
     if config.mlflow_tracking_uri:
         services.append(f"database and artifacts of the MLflow server {config.mlflow_tracking_uri}")
     elif config.mlflow_artefacts_location:

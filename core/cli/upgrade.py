@@ -23,7 +23,7 @@ def upgrade(
         ),
     ] = "",
 ) -> None:
-    """Bring the data folder, the accounts and MLflow's database up to date, after a backup of the data folder.
+    """Bring the data folder, accounts, watches and MLflow's database up to date, after a backup of the data folder.
 
     Stop the app, its workers and the MLflow server before. Nothing is changed where everything is up to date.
     PostgreSQL is not in the backup: use pg_dump before.

@@ -61,7 +61,7 @@ def warn_about_versions(workspace: Workspace) -> None:
 
 
 def upgrade_data(settings: Settings, mlflow_database: str, backup: Path | None, report_step: ReportStep) -> None:
-    """Upgrade the data folder, the accounts and MLflow's database, after a backup of the folder where one is due.
+    """Upgrade the data folder, the accounts, the watches and MLflow's database, after a backup where one is due.
 
     mlflow_database  URL of the database of an MLflow server; "" leaves it to others
     backup           file of the backup; None chooses one in the data folder
@@ -71,18 +71,18 @@ def upgrade_data(settings: Settings, mlflow_database: str, backup: Path | None, 
     """
     folder, database = settings.vigie_data_dir.resolve(), settings.database_url.get_secret_value()
     store = settings.tracking_uri if settings.tracking_uri.startswith(SQLITE) else mlflow_database
-    are_accounts_due, is_folder_due = _are_accounts_due(database, folder), _is_folder_due(folder)
+    are_tables_due, is_folder_due = _are_tables_due(database, folder), _is_folder_due(folder)
     is_store_due = bool(store) and _is_store_due(store)
     if not store:
         report_step("MLflow: set MLFLOW_BACKEND_STORE_URI to upgrade the database of its server")
-    if not (are_accounts_due or is_folder_due or is_store_due):
+    if not (are_tables_due or is_folder_due or is_store_due):
         report_step("everything is up to date")
         return
     folder.mkdir(parents=True, exist_ok=True)
     lock = _lock_folder(folder)
     try:
         _refuse_workers(folder, database)
-        if is_folder_due or (are_accounts_due and not database) or store.startswith(SQLITE):
+        if is_folder_due or (are_tables_due and not database) or store.startswith(SQLITE):
             path = backup or _name_backup(folder)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_backup(folder, path)
@@ -90,6 +90,8 @@ def upgrade_data(settings: Settings, mlflow_database: str, backup: Path | None, 
         open_data_folder(folder)
         if database or (folder / "accounts.db").exists():
             report_step(f"accounts: {_upgrade_accounts(database, folder)}")
+        if database or (folder / "watches" / "watches.db").exists():
+            report_step(f"watches: {_upgrade_watches(database, folder)}")
         if is_store_due:
             _upgrade_store(store)
             report_step("MLflow: upgraded to the tables of the installed version")
@@ -131,11 +133,12 @@ def _refuse_workers(folder: Path, database: str) -> None:
         )
 
 
-def _are_accounts_due(database: str, folder: Path) -> bool:
-    """Tell whether the accounts have the tables of an earlier version."""
+def _are_tables_due(database: str, folder: Path) -> bool:
+    """Tell whether the accounts or the watches have the tables of an earlier version."""
     from core.accounts.database import is_outdated  # loads SQLAlchemy
+    from core.storage.watches.tables import MIGRATIONS
 
-    return is_outdated(database, folder)
+    return is_outdated(database, folder) or MIGRATIONS.is_outdated(database, folder / "watches" / "watches.db")
 
 
 def _is_folder_due(folder: Path) -> bool:
@@ -166,6 +169,17 @@ def _upgrade_accounts(url: str, folder: Path) -> str:
         return accounts.fetch_version()
     finally:
         accounts.close()
+
+
+def _upgrade_watches(url: str, folder: Path) -> str:
+    """Migrate the watches, which happens at their first use, and return the version of the database."""
+    from core.storage.watches.stores import WatchStores
+
+    stores = WatchStores.open(folder / "watches", url)
+    try:
+        return stores.fetch_version()
+    finally:
+        stores.close()
 
 
 def _upgrade_store(url: str) -> None:

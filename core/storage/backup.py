@@ -34,7 +34,7 @@ from mlflow_utils.sqlite_file import ASIDE_MARK, COMPANIONS
 from mlflow_utils.store_upgrade import copy_database
 
 BACKUP_FOLDER = "backups"  # where upgrades put theirs
-LEFT_OUT = (BACKUP_FOLDER, "renderings", "staged-uploads", "jobs/raw-uploads")
+LEFT_OUT = (BACKUP_FOLDER, "renderings", "staged-uploads", "jobs/raw-uploads", "arrivals")
 """What can be made again, belongs to open tabs, or is personal data that are deleted when their job ends."""
 TEMPORARY = re.compile(r"\.(.+-)?[0-9a-f]{32}|\.(backup|fetch|upgrade)-.*|.*\.(draft|lock|patched)")
 FIRST_DATABASE = "runs/spool.db"  # a run that is missing here is taken for lost; one that is missing in MLflow is sent

@@ -40,6 +40,7 @@ from tests.support.commands import assert_one_line_error
 from tests.support.databases import PASSWORD, create_database, open_accounts
 from tests.support.processes import find_free_port
 from tests.support.servers import ServerProcess
+from tests.support.watch_stores import START, build_watch, open_watch_stores
 
 OLDER_REVISION = "cfd24bdc0731"  # of MLflow 1.23, before most of today's tables
 INSERT_RUN = """
@@ -234,6 +235,28 @@ def test_accounts_of_an_earlier_version_are_upgraded_and_sign_in(tmp_path: Path,
         assert accounts.remember_device(token), "the table of devices is there"
     assert upgrade(account_url, tmp_path)[-1] == "everything is up to date"
     assert list(tmp_path.glob("backups/before-*.zip")) == backups
+
+
+def test_watches_are_upgraded_with_the_accounts(tmp_path: Path, account_url: str) -> None:
+    open_data_folder(tmp_path)
+    with open_watch_stores(tmp_path / "watches", account_url) as stores:
+        stores.watches.add_watch(build_watch(), START)
+    assert upgrade(account_url, tmp_path)[-1] == "everything is up to date"
+    make_older_accounts(account_url, tmp_path)
+    assert [step for step in upgrade(account_url, tmp_path) if step.startswith("watches: ")]
+    with open_watch_stores(tmp_path / "watches", account_url) as stores:
+        assert [state.watch.name for state in stores.watches.list_states()] == ["calls"]
+
+
+def test_upgrade_refuses_watches_of_a_later_version(tmp_path: Path, account_url: str) -> None:
+    open_data_folder(tmp_path)
+    with open_watch_stores(tmp_path / "watches", account_url) as stores:
+        stores.watches.add_watch(build_watch(), START)
+        set_version = text("UPDATE watch_alembic_version SET version_num = '9999'")
+        stores.database.write(lambda session: session.execute(set_version))
+    with pytest.raises(ServiceUnavailableError, match="the tables of the watches are of another version"):
+        upgrade(account_url, tmp_path)
+    assert not list(tmp_path.rglob("*.moved-*"))
 
 
 def test_upgrade_waits_for_the_end_of_every_worker(tmp_path: Path, account_url: str) -> None:
