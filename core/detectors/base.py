@@ -74,6 +74,8 @@ class SequenceDetector(ABC):
     name: ClassVar[str]
     label: ClassVar[str]
     mode: str = N_("in windows of rows")  # how rows are scored; shown with the result
+    past_rows: int | None = None  # rows before a row that its score depends on; None where later rows count as well
+    carries_state: bool = False  # True where a score depends a little on all earlier rows
     calibration_fits: ClassVar[int] = 5  # further fits, each without a part of the rows; 1 for detectors slow to fit
     step_seconds_: float | None = None  # seconds from row to row, set before `fit`; None for rows without dates
 

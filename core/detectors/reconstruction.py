@@ -44,6 +44,11 @@ class ReconstructionDetector(SequenceDetector):
             return self.window or DEFAULT_WINDOW_ROWS
         return min(DEFAULT_WINDOW_ROWS, max(int(DAY_S // self.step_seconds_), 1))
 
+    @property
+    def past_rows(self) -> int | None:  # type: ignore[override]
+        """Rows before a row that its score depends on; None where a window looks ahead."""
+        return None if self.centred and self.window_rows > 1 else self.window_rows - 1
+
     @abstractmethod
     def _fit_windows(self, train_windows: Floats32) -> None:
         """Fit the detector on windows without missing values, shape (windows, window × columns)."""

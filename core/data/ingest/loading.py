@@ -85,6 +85,23 @@ def load_preview(files: Sequence[FileInput], options: ReadOptions = DETECT_ALL) 
     return Preview(table.name, layout, add_first_cells(table.frame, columns))
 
 
+def pin_marks(file: FileInput, options: ReadOptions = DETECT_ALL) -> ReadOptions:
+    """Return the options with the decimal mark and the order of the dates that a file determines, if it does.
+
+    Raises the errors of `load`.
+    """
+    with open_sources([file], options=options) as sources:
+        table = read_table(sources[0])
+        _build_dataset(table, options)
+    order_by_value = {value: name for name, value in DATE_ORDERS.items()}
+    mark_by_value = {value: name for name, value in DECIMAL_MARKS.items()}
+    return replace(
+        options,
+        date_order=options.date_order or order_by_value.get(table.date_order, ""),
+        decimal_mark=options.decimal_mark or mark_by_value.get(table.decimal_mark, ""),
+    )
+
+
 def _scale_progress(progress: ProgressCallback, number: int, count: int) -> ProgressCallback:
     return lambda share: progress((number + share) / count)
 

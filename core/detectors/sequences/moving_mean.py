@@ -46,6 +46,11 @@ class MovingMean(SequenceDetector):
         label=N_("Centred window"),
     )
 
+    @property
+    def past_rows(self) -> int | None:  # type: ignore[override]
+        """Rows before a row that its score depends on; None for a centred window."""
+        return None if self.centred else self.window - 1
+
     @override
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
         progress.report(0.0)

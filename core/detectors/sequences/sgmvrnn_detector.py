@@ -33,6 +33,7 @@ MAX_VALIDATION_WINDOWS = 512
 MAX_CALIBRATION_WINDOWS = 4096
 BLOCK_WINDOWS = 4096  # windows scored together
 MAX_STREAM_SERIES = 256  # series streamed together
+STREAM_PAST_ROWS = 100  # rows after which the state hardly depends on where a stream began
 FINAL_TAU = 0.3
 SMOOTHING_ROWS = 11  # by default
 MAX_SMOOTHING_S = 3600.0  # by default
@@ -200,6 +201,18 @@ class SGmVRNN(SequenceDetector):
             if self.scoring == "windows"
             else N_("streaming, with a state carried from row to row")
         )
+
+    @property
+    def carries_state(self) -> bool:  # type: ignore[override]
+        """True where a state is carried from row to row."""
+        return self.scoring == "streaming"
+
+    @property
+    def past_rows(self) -> int | None:  # type: ignore[override]
+        """Rows before a row that its score depends on, or that settle the state; None where scores look ahead."""
+        if self.scoring == "streaming":
+            return max(STREAM_PAST_ROWS, 4 * self.window) + self.smoothing_rows - 1
+        return self.window - 1 if self.smoothing_rows // 2 == 0 else None
 
     @property
     def smoothing_rows(self) -> int:

@@ -45,8 +45,9 @@ def rank_rows(
     explained_rows = complete_rows.take_rows(top)
     expected, spread = model.baseline.predict_values(explained_rows)
     levels = model.baseline.predict_levels(explained_rows)
-    cells = _build_cells(explained_rows, expected, spread, _find_lowest(complete_rows))
-    cells["level_shift"] = np.float32("nan") if levels is None else levels.cell_shift.ravel().astype(np.float32)
+    cells = build_cells(explained_rows, expected, spread, _find_lowest(complete_rows))
+    if levels is not None:
+        cells["level_shift"] = levels.cell_shift.ravel().astype(np.float32)
     rows["expected_amount"] = _fill_column(reduce(expected, axis=1), len(rows))
     rows = rows.join(name_columns(cells, len(explained_rows.columns))).fillna({"causes": ""})
     rows["level"], rows["expected_level"] = np.nan, np.nan
@@ -92,14 +93,17 @@ def name_columns(cells: pd.DataFrame, count: int) -> pd.DataFrame:
     cell = np.arange(len(positions)) * count + np.maximum(first, 0)
     table = cells.iloc[cell][NAMED_CELL_COLUMNS].reset_index(drop=True)
     table.loc[first < 0, table.columns] = None
-    names, deviation = cells["column"].to_numpy().reshape(-1, count), cells["deviation"].to_numpy().reshape(-1, count)
-    table["causes"] = [
-        ", ".join(
-            f"{names[row, column]} {format_deviation(deviation[row, column])}" for column in columns if column >= 0
-        )
-        for row, columns in enumerate(positions)
-    ]
+    table["causes"] = [", ".join(causes) for causes in list_causes(cells, count)]
     return table
+
+
+def list_causes(cells: pd.DataFrame, count: int) -> list[tuple[str, ...]]:
+    """Return up to three columns outside their band of every row, with their deviation: ("19:00 +9.1σ", …)."""
+    names, deviation = cells["column"].to_numpy().reshape(-1, count), cells["deviation"].to_numpy().reshape(-1, count)
+    return [
+        tuple(f"{names[row, column]} {format_deviation(deviation[row, column])}" for column in columns if column >= 0)
+        for row, columns in enumerate(select_columns(cells, count))
+    ]
 
 
 def _name_jumps(baseline: Baseline, dataset: Dataset) -> pd.DataFrame:
@@ -177,7 +181,11 @@ def _find_lowest(complete_rows: Dataset) -> float:
     return 0.0 if len(complete_rows) and complete_rows.values.min() >= 0 else -np.inf
 
 
-def _build_cells(dataset: Dataset, expected: Floats, spread: Floats, lowest: float) -> pd.DataFrame:
+def build_cells(dataset: Dataset, expected: Floats, spread: Floats, lowest: Floats | float) -> pd.DataFrame:
+    """Return the cells of all rows, in their order, as `Detection.cells` has them; their level_shift is unknown.
+
+    `expected` and `spread` are (rows, columns). No band begins below `lowest`, one number or (rows, 1).
+    """
     count = len(dataset.columns)
     low = np.minimum(np.maximum(expected - BAND_HALF_WIDTH * spread, lowest), expected)
     return pd.DataFrame(
@@ -189,6 +197,7 @@ def _build_cells(dataset: Dataset, expected: Floats, spread: Floats, lowest: flo
             "low": low.ravel().astype(np.float32),
             "high": (expected + BAND_HALF_WIDTH * spread).ravel().astype(np.float32),
             "deviation": ((dataset.values - expected) / spread).ravel().astype(np.float32),
+            "level_shift": np.float32("nan"),
         }
     )
 

@@ -25,4 +25,5 @@ TASK = Task(
     headline="anomalies",
     promotion=ALARM_PROMOTION,
     saves_model=True,
+    judge="core.tasks.anomalies.judge:load_judge",
 )

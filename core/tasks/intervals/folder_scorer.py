@@ -13,7 +13,7 @@ from core.data.ingest.files import SkippedFile
 from core.errors import InputError
 from core.messages import N_, Message
 from core.progress import Progress
-from core.tasks.intervals.judging import Judgement, judge_measures, read_measures
+from core.tasks.intervals.judging import MeasureJudgement, judge_measures, read_measures
 from core.tasks.intervals.result import JUDGED, NAIVE
 from core.tasks.intervals.spec import IntervalsFolderSpec
 from core.tasks.intervals.tables import MeasureData
@@ -167,7 +167,7 @@ def _build_events(events: pd.DataFrame, files: dict[str, str]) -> pa.Table:
 
 
 def _build_models(
-    spec: IntervalsFolderSpec, source: SourceDataset, measures: Sequence[MeasureData], judgement: Judgement
+    spec: IntervalsFolderSpec, source: SourceDataset, measures: Sequence[MeasureData], judgement: MeasureJudgement
 ) -> pa.Table:
     assert spec.test_windows is not None
     assert spec.horizon is not None

@@ -45,7 +45,7 @@ class MeasureOutcome:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class MeasureJudgement:
     """Points, events and scores of all measures, see the fields of `Intervals`; `season` is that of the first one."""
 
     rows: pd.DataFrame
@@ -57,7 +57,7 @@ class Judgement:
 
 def judge_measures(
     spec: JudgingSpec, dataset: Dataset, measures: Sequence[MeasureData], progress: Progress
-) -> tuple[IntervalModel, Judgement]:
+) -> tuple[IntervalModel, MeasureJudgement]:
     """Fit and calibrate a model on `measures`, and judge their last horizons.
 
     `spec` and `measures` are those of `read_measures`. Raises DataError for data that are too short, Cancelled if
@@ -70,14 +70,14 @@ def judge_measures(
     return model, collect_outcomes(outcomes, measures[0])
 
 
-def collect_outcomes(outcomes: Sequence[MeasureOutcome], first: MeasureData) -> Judgement:
+def collect_outcomes(outcomes: Sequence[MeasureOutcome], first: MeasureData) -> MeasureJudgement:
     """Return the outcomes of all measures together, with their events; `first` is the first measure."""
     rows, events = build_events(
         join_rows([table for outcome in outcomes for table in outcome.rows]), first.history.day_steps
     )
     scores = pd.concat([outcome.scores for outcome in outcomes], ignore_index=True)
     notes = tuple(note for outcome in outcomes for note in outcome.notes)
-    return Judgement(rows, events, scores, outcomes[0].season, notes)
+    return MeasureJudgement(rows, events, scores, outcomes[0].season, notes)
 
 
 # ---- values ---------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from core.runs.stored_runs import load_result
 from core.runs.tracked_run import MAX_EXPORTED_ROWS, Run, track_run
 from core.spec.hyperparameters import get_params
 from core.tasks.intervals.judging import (
-    Judgement,
+    MeasureJudgement,
     apply_to_measure,
     collect_outcomes,
     judge_measures,
@@ -124,7 +124,7 @@ def _build_result(
     model_spec: IntervalsSpec,
     dataset: Dataset,
     data: MeasureData,
-    judgement: Judgement,
+    judgement: MeasureJudgement,
 ) -> Intervals:
     assert model_spec.horizon is not None
     judged = model_spec.test_windows if isinstance(spec, IntervalsSpec) else 0

@@ -93,7 +93,7 @@ def build_rows(data: MeasureData, forecast: WindowForecast, band: CalibratedBand
         "upper_50": band.bounds[..., 2],
         "distance": distance,
         "rel_distance": compute_relative_distance(distance, band.median),
-        "score": np.abs(distance) / _measure_width(lower, upper),
+        "score": np.abs(distance) / measure_width(lower, upper),
         "anomalous": (np.nan_to_num(distance) != 0) if phase == JUDGED else nowhere,
         "is_imputed": nowhere if is_future else data.cleaned.is_imputed[steps],
         "is_shifted": band.is_shifted if phase == JUDGED else nowhere,
@@ -111,7 +111,7 @@ def build_rows(data: MeasureData, forecast: WindowForecast, band: CalibratedBand
     )
 
 
-def _measure_width(lower: Floats, upper: Floats) -> Floats:
+def measure_width(lower: Floats, upper: Floats) -> Floats:
     """Return the width of the interval, above 0."""
     return np.maximum(upper - lower, 1e-9 * np.maximum(np.abs(upper), 1.0))
 
@@ -157,7 +157,7 @@ def _list_series_events(part: pd.DataFrame, day_steps: int) -> Iterator[dict[str
     lower, upper = part["yhat_lower"].to_numpy(), part["yhat_upper"].to_numpy()
     points = JudgedPoints(
         part["distance"].to_numpy(),
-        _measure_width(lower, upper),
+        measure_width(lower, upper),
         part["moves"].to_numpy(),
         part["is_shifted"].to_numpy(),
     )

@@ -49,4 +49,5 @@ TASK = Task(
         optional_params=("entities", "start", "end", "attempts"),
     ),
     saves_model=True,
+    judge="core.tasks.intervals.judge:load_judge",
 )

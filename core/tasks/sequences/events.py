@@ -18,7 +18,7 @@ from core.tasks.sequences.counterfactual import Bounds, OutOfTimeError
 from core.tasks.sequences.explanations import SeriesExplainer
 from core.tasks.sequences.scored_dataset import ScoredDataset
 
-SEVERITY_BORDERS = (1.5, 3.0, 6.0)  # borders of the severities, see `_grade_peaks`
+SEVERITY_BORDERS = (1.5, 3.0, 6.0)  # borders of the severities, see `grade_peaks`
 MAX_CELL_EVENTS = 200  # events with cells and counterfactuals
 COUNTERFACTUAL_SECONDS = 20.0  # limit for all events together
 KNOWN_SHARE = 0.5  # of labelled rows in a lasting change that counts as known
@@ -113,7 +113,7 @@ def _build_events(
     order = np.argsort(-events["peak"].to_numpy(), kind="stable")
     events = events.iloc[order].reset_index(drop=True)
     events["odds"] = compute_p_values(data.model.calibration_, events["peak"])
-    events["severity"] = _grade_peaks(data.model, events["peak"].to_numpy(dtype=float))
+    events["severity"] = grade_peaks(data.model, events["peak"].to_numpy(dtype=float))
     return (
         events.astype({"entity": pd.CategoricalDtype(data.dataset.entities)}),
         [all_events[index] for index in order],
@@ -139,7 +139,7 @@ def _describe_event(rows: pd.DataFrame, span: EventSpan, explainer: SeriesExplai
     return event
 
 
-def _grade_peaks(model: SequenceModel, peaks: Floats) -> NDArray[np.int8]:
+def grade_peaks(model: SequenceModel, peaks: Floats) -> NDArray[np.int8]:
     """Return the severity of peaks, 0 … 3.
 
     It is (peak − median score) / (threshold − median score), cut at `SEVERITY_BORDERS`.

@@ -61,9 +61,13 @@ class SeriesExplainer:
 
     def name_causes(self, span: EventSpan) -> str:
         """Return the first causes with their weights, as "latency 61 %, errors 20 %"; "" if nothing moved."""
+        return ", ".join(self.list_causes(span))
+
+    def list_causes(self, span: EventSpan) -> tuple[str, ...]:
+        """Return the first causes with their weights, as ("latency 61 %", "errors 20 %"); () if nothing moved."""
         order, weights = self.rank_causes(span)
         causes = [column for column in order[:MAX_CAUSES] if weights[column] > MIN_WEIGHT]
-        return ", ".join(f"{self.columns[column]} {100 * weights[column]:.0f} %" for column in causes)
+        return tuple(f"{self.columns[column]} {100 * weights[column]:.0f} %" for column in causes)
 
     def find_usual_range(self, span: EventSpan, begin: int, end: int, columns: Indices) -> UsualRange:
         """Return the usual range of some columns in the rows `begin` to before `end`, which hold the event."""

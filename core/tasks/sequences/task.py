@@ -38,4 +38,5 @@ TASK = Task(
     accuracy="vus_pr",
     promotion=ALARM_PROMOTION,
     saves_model=True,
+    judge="core.tasks.sequences.judge:load_judge",
 )
