@@ -1,8 +1,10 @@
 """Registration of models under a name, promotion to champion, and loading by alias."""
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from core.actor import Actor
@@ -35,6 +37,25 @@ T = TypeVar("T")
 MAX_LISTED_MODELS = 100
 MIN_VERDICTS = 10  # reviewed alarms of a model; with fewer, their precision decides nothing
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class CommonBacktest:
+    """Figures of models on the same rows, which none of them was trained on.
+
+    It compares models of different training data, whose own backtests differ.
+
+    metric   comparison; it asks for no equal data
+    figures  id of the run of a model → name → figure; NaN, or absent, where it is not known
+    """
+
+    metric: PromotionMetric
+    figures: Mapping[str, Mapping[str, float]]
+
+    def get_figures(self, run_id: str) -> dict[str, float]:
+        """Return the figures of a model; NaN for those that are not known, so that no other backtest counts."""
+        names = (self.metric.metric, *(metric.metric for metric in self.metric.then))
+        return {**dict.fromkeys(names, math.nan), **self.figures.get(run_id, {})}
 
 
 def get_promotion_metric(task: str) -> PromotionMetric | None:
@@ -75,15 +96,24 @@ def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor)
 
 
 def promote(
-    name: str, version: int | None = None, *, workspace: Workspace, actor: Actor, force: bool = False, reason: str = ""
+    name: str,
+    version: int | None = None,
+    *,
+    workspace: Workspace,
+    actor: Actor,
+    force: bool = False,
+    reason: str = "",
+    backtest: CommonBacktest | None = None,
 ) -> tuple[ModelVersion, PromotionCheck | None]:
     """Promote a version (default: the challenger) to champion of `name` if it is not worse on the same backtest.
 
     The first champion of a name has nothing to be compared with and is accepted.
 
-    `force`, with a reason, overrides the comparison; both are tags of the version. The comparison is None where there
-    was nothing to compare with. Raises DataError for a rejected promotion, OptionError for force without a reason,
-    NotFoundError for an unknown name or version, VigieError where MLflow does not answer.
+    `backtest` replaces the figures that the models have from their own runs. `force`, with a reason, overrides the
+    comparison; both are tags of the version. The comparison is None where there was nothing to compare with.
+
+    Raises DataError for a rejected promotion, OptionError for force without a reason, NotFoundError for an unknown name
+    or version, VigieError where MLflow does not answer.
     """
     request = {"name": name, "version": version, "force": force, "reason": reason}
     with record_event("model_promotion", actor, workspace, **request) as inputs, _translate_errors(workspace):
@@ -97,9 +127,12 @@ def promote(
             workspace.tracking,
             name,
             version,
-            get_promotion_metric(task),
+            backtest.metric if backtest else get_promotion_metric(task),
             decision,
-            lambda candidate: measure_verdicts(candidate.run_id, workspace),
+            lambda candidate: {
+                **(backtest.get_figures(candidate.run_id) if backtest else {}),
+                **measure_verdicts(candidate.run_id, workspace),
+            },
         )
         inputs["version"] = champion.number
     return champion, comparison
