@@ -15,10 +15,14 @@ from core.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
+ANNOUNCEMENT_INTERVAL_S = 1.0  # the longest: somebody waits for an alarm
+
 
 def deliver(workspace: Workspace) -> dict[str, int]:
     """Deliver all pending records once. Return content → number of records delivered."""
-    return {outbox.content: _deliver_one(outbox, workspace) for outbox in workspace.outboxes}
+    counts = {outbox.content: _deliver_one(outbox, workspace) for outbox in workspace.outboxes}
+    counts[workspace.announcements.content] += workspace.announcements.wait_for_messages()
+    return counts
 
 
 def deliver_now(workspace: Workspace, timeout_s: float = 1.5) -> dict[str, int]:
@@ -38,7 +42,7 @@ def start_delivery_threads(
     shutdown: threading.Event,
     on_delivered: Callable[[str, int], None] = lambda *_: None,
 ) -> None:
-    """Deliver every `interval_s` seconds until `shutdown` is set.
+    """Deliver every `interval_s` seconds, announcements every second, until `shutdown` is set.
 
     Each outbox has its own thread, so that one that hangs does not stop the others.
 
@@ -47,7 +51,7 @@ def start_delivery_threads(
     for outbox in workspace.outboxes:
         threading.Thread(
             target=_delivery_loop,
-            args=(outbox, workspace, interval_s, shutdown, on_delivered),
+            args=(outbox, workspace, _choose_interval(outbox, workspace, interval_s), shutdown, on_delivered),
             daemon=True,
             name=f"deliver {outbox.content}",
         ).start()
@@ -66,6 +70,10 @@ def _delivery_loop(
             on_delivered(outbox.content, count)
         if shutdown.wait(interval_s):
             return
+
+
+def _choose_interval(outbox: Outbox, workspace: Workspace, interval_s: float) -> float:
+    return min(interval_s, ANNOUNCEMENT_INTERVAL_S) if outbox is workspace.announcements else interval_s
 
 
 def _deliver_one(outbox: Outbox, workspace: Workspace) -> int:

@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 from pydantic import SecretStr
 
-from core.settings import LIBRARY_VARIABLES, Settings
+from core.settings import LIBRARY_VARIABLES, Settings, split_tokens
 
 PLACEHOLDER = "[removed]"
 PRIVATE_NAME = re.compile(
@@ -23,6 +23,8 @@ URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 """User and password of a URL, as in postgresql://user:password@host."""
 ADDRESS_PASSWORD = re.compile(r"://[^/\s:@]*:(.+)@")
 """Password of an address in a setting. Unlike in a text, it is known to end there, so it may have the signs @ and /."""
+SECRET_ADDRESSES = ("database_url", "vigie_smtp_url")
+"""Settings that are secret for the password in them; the rest of the address may be told."""
 PASSWORD_NAME = r"(?i:\w*(?:passw(?:or)?d|pwd|secret|token|key)\w*)[\"']?\s*[=:]\s*[\"']?"
 """What stands before a password: `password=`, `"secret_key": "`."""
 MIN_CHARS = 4  # of a secret that is removed anywhere
@@ -85,12 +87,23 @@ def remove_secrets(text: str, secrets: Collection[str], names: Collection[str] =
 def _list_secrets(settings: Settings) -> set[str]:
     """Return the values of secret settings and variables. Of an address it is the password, as its place is none."""
     fields = {name: getattr(settings, name) for name in type(settings).model_fields}
-    database_url = fields.pop("database_url").get_secret_value()
+    secret_addresses = [fields.pop(name).get_secret_value() for name in SECRET_ADDRESSES]
+    source_databases = fields.pop("vigie_source_databases").get_secret_value()
     values = {value.get_secret_value() for value in fields.values() if isinstance(value, SecretStr)}
+    values |= set(split_tokens(settings.vigie_api_tokens))
     values |= {os.environ.get(name, "") for name in LIBRARY_VARIABLES if PRIVATE_NAME.search(name)}
-    addresses = [database_url, *(value for value in fields.values() if isinstance(value, str))]
+    addresses = [*secret_addresses, *(value for value in fields.values() if isinstance(value, str))]
+    addresses += _list_texts(source_databases)
     passwords = {match[1] for address in addresses if (match := ADDRESS_PASSWORD.search(address))}
     return values | passwords | {unquote(password) for password in passwords}
+
+
+def _list_texts(document: str) -> list[str]:
+    """Return the values of a JSON object that are texts; all of the document where it is none."""
+    try:
+        return [value for value in json.loads(document or "{}").values() if isinstance(value, str)]
+    except (ValueError, AttributeError):
+        return [document]
 
 
 def _is_ordinary(secret: str, names: Collection[str]) -> bool:
@@ -103,7 +116,8 @@ def _list_names(settings: Settings) -> set[str]:
     """Return the names that messages need: those of buckets, users, hosts and folders."""
     values = [getattr(settings, name) for name in type(settings).model_fields]
     texts = [str(value) for value in values if isinstance(value, str | Path)]
-    places = [ADDRESS_PASSWORD.sub("://", text) for text in (*texts, settings.database_url.get_secret_value())]
+    secret_addresses = (getattr(settings, name).get_secret_value() for name in SECRET_ADDRESSES)
+    places = [ADDRESS_PASSWORD.sub("://", text) for text in (*texts, *secret_addresses)]
     return {word for text in places for word in (text, *re.split(r"[/:@.,?&=\s]+", text))}
 
 

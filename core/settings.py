@@ -2,13 +2,15 @@
 
 import logging
 import os
+import re
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,9 @@ OTHER_VARIABLES = {"MLFLOW_TRACKING_AUTH", "MLFLOW_TRACKING_DIR"}
 """Further variables of libraries, whose names are almost those of settings."""
 S3_KEYS = {"AWS_ACCESS_KEY": "AWS_ACCESS_KEY_ID", "AWS_SECRET_KEY": "AWS_SECRET_ACCESS_KEY"}
 """Keys of the settings, with the names under which MLflow reads keys for artifacts on s3://."""
+MIN_TOKEN_CHARS = 32
+TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._~+/=-]+")
+"""What a token in the header Authorization may hold."""
 MIN_SIMILARITY = 0.85  # of a wrong name and the right one, as `difflib` measures it
 
 Source = Literal["environment", ".env", "default"]
@@ -53,6 +58,33 @@ Source = Literal["environment", ".env", "default"]
 def find_user_folder() -> Path:
     """Return the folder of an installed product for the data and `.env` of the user who runs it."""
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "vigie"
+
+
+def check_smtp_url(value: SecretStr) -> SecretStr:
+    """Return the address of a mail server. Raises ValueError for another form, without the password in it."""
+    url = value.get_secret_value()
+    try:
+        parts = urlsplit(url)
+        is_accepted = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
+        is_accepted = is_accepted and parts.path in ("", "/") and not parts.query and not parts.fragment
+        is_accepted = is_accepted and unquote(parts.netloc).isascii()  # smtplib can sign in with no other letters
+    except ValueError:
+        is_accepted = False
+    if url and not is_accepted:
+        raise ValueError("accepted are smtp://user:password@host:587 and smtps://user:password@host:465, all in ASCII")
+    return value
+
+
+def split_tokens(value: SecretStr) -> tuple[str, ...]:
+    """Return the tokens of a setting that lists some, separated by commas."""
+    return tuple(token.strip() for token in value.get_secret_value().split(",") if token.strip())
+
+
+def check_tokens(value: SecretStr) -> SecretStr:
+    """Return a list of tokens. Raises ValueError for one that could be guessed, or that no header can hold."""
+    if any(len(token) < MIN_TOKEN_CHARS or not TOKEN_PATTERN.fullmatch(token) for token in split_tokens(value)):
+        raise ValueError(f"a token has {MIN_TOKEN_CHARS} or more letters, digits and signs of -._~+/=")
+    return value
 
 
 class Settings(BaseSettings):
@@ -87,6 +119,23 @@ class Settings(BaseSettings):
     vigie_private_runs: bool = False
     """true: where users sign in, a run can be read by its user and by operators only. Default: false, every user who
     has the address of a run can read it."""
+    vigie_api_tokens: Annotated[SecretStr, AfterValidator(check_tokens)] = SecretStr("")
+    """Tokens with which other programs read watches and incidents below /api/v1, separated by commas, of 32 or more
+    characters each. Default: none, and these addresses do not exist."""
+
+    vigie_source_places: str = ""
+    """Folders and prefixes of buckets that watches may read, separated by commas, for instance /srv/measurements,
+    s3://bucket/prefix. Default: none but the folder inbox in the data folder."""
+    vigie_source_hosts: str = Field("", pattern=r"^[\w.:\[\]*, -]*$")
+    """Hosts of the web that watches may read, separated by commas, for instance data.example.org, *.example.net.
+    Default: none."""
+    vigie_source_networks: str = Field("", pattern=r"^[\w.:/, ]*$")
+    """Private addresses and networks in which these hosts may be, separated by commas, for instance 10.20.0.0/16.
+    Default: none, hosts have public addresses."""
+    vigie_source_databases: SecretStr = SecretStr("")
+    """Databases that watches may query, as JSON: a name and the address of each, for instance
+    {"plant": "postgresql://reader:password@host:5432/plant"}. The user needs the right to read and no other.
+    Default: none."""
 
     mlflow_tracking_uri: str = ""
     """Address of the MLflow server. Default: a SQLite file in the data folder; `make run` starts a server on it."""
@@ -135,9 +184,21 @@ class Settings(BaseSettings):
     alone. Default: none."""
     call_records_password: SecretStr = SecretStr("")
     """Password of CALL_RECORDS_USERNAME. Default: none."""
+    vigie_smtp_url: Annotated[SecretStr, AfterValidator(check_smtp_url)] = SecretStr("")
+    """Mail server that sends what watches announce: smtp://user:password@host:587, which begins to encrypt where the
+    server can (STARTTLS), or smtps://user:password@host:465, which is encrypted from the start. Signs such as @ and /
+    of the password are written as %40 and %2F. Default: none, no mail is sent."""
+    vigie_mail_from: str = Field("", pattern=r"^$|^[^@\s<>,;]+@[^@\s<>,;]+$")
+    """Sender of these mails, for instance vigie@example.org. Default: vigie@ with the name of the mail server."""
+    vigie_webhook_key: SecretStr = SecretStr("")
+    """A long random text that signs what is sent to webhooks. Receivers need it too. Default: none, no webhook is
+    called."""
+    vigie_public_url: str = Field("", pattern=r"^$|^https?://[^\s?#]+$")
+    """Address of the app for browsers, for the links in announcements, for instance https://vigie.example.org.
+    Default: none, announcements have no links."""
     database_url: SecretStr = SecretStr("")
-    """Database of accounts and jobs, postgresql://user:password@host:5432/database. Its tables are created at
-    first use. Default: none, two SQLite files in the data folder."""
+    """Database of accounts, jobs and watches, postgresql://user:password@host:5432/database. Its tables are created at
+    first use. Default: none, SQLite files in the data folder."""
     dask_scheduler_address: str = ""
     """Address of a Dask scheduler for `python -m core scale`, for instance tcp://host:8786. Its workers must see
     the same folders. Default: none, this machine computes."""

@@ -5,7 +5,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from core.accounts.setup_token import SetupToken
 from core.actor import Viewer
@@ -33,11 +33,13 @@ from core.storage.saved_views import SavedViews
 from core.storage.serve_lock import find_mlflow_address
 from core.storage.staged_uploads import StagedUploads
 from core.storage.uploads import UploadStore
+from core.storage.watches.announcement_outbox import AnnouncementOutbox
 from mlflow_utils.tracking import Tracking
 
 if TYPE_CHECKING:
     from core.accounts.service import Accounts
     from core.storage.jobs import JobStore
+    from core.storage.watches.stores import WatchStores
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +109,8 @@ class Workspace:
     def restrict_to(self, viewer: Viewer) -> "Workspace":
         """Return this workspace, with the same stores and services, as `viewer` may read it."""
         restricted = replace(self, viewer=viewer)
-        for name in ("accounts", "jobs"):  # cached properties, which `replace` would open again
+        # cached properties, which `replace` would open again
+        for name in ("accounts", "jobs", "watches", "announcements"):
             restricted.__dict__[name] = getattr(self, name)
         return restricted
 
@@ -127,7 +130,7 @@ class Workspace:
     def outboxes(self) -> tuple[Outbox, ...]:
         """Outboxes of all services that records are delivered to."""
         streams = () if self.event_stream is None else (self.event_stream,)
-        return (self.tracking, self.feedback, *streams, *self.more_outboxes)
+        return (self.tracking, self.feedback, *streams, self.announcements, *self.more_outboxes)
 
     @cached_property
     def accounts(self) -> "Accounts":
@@ -143,6 +146,18 @@ class Workspace:
 
         return JobStore(self.folder / "jobs", self.settings.database_url.get_secret_value())
 
+    @cached_property
+    def watches(self) -> "WatchStores":
+        """Watches and their incidents, opened at first use. Raises OptionError for an invalid DATABASE_URL."""
+        from core.storage.watches.stores import WatchStores
+
+        return WatchStores.open(self.folder / "watches", self.settings.database_url.get_secret_value())
+
+    @cached_property
+    def announcements(self) -> AnnouncementOutbox:
+        """Outbox of what watches announce."""
+        return AnnouncementOutbox(self.folder / "watches" / "watches.db", self.settings, lambda: self.watches)
+
     def pseudonymise(self, user: str) -> str:
         """Return the pseudonym of `user` in events and feedback."""
         return pseudonymise(user, self.settings.vigie_user_key.get_secret_value())
@@ -157,8 +172,15 @@ def read_settings() -> Settings:
     try:
         return get_settings()
     except ValidationError as error:
-        faults = [f"{str(fault['loc'][0]).upper()} = {fault['input']!r}: {fault['msg']}" for fault in error.errors()]
+        faults = [_describe_fault(str(fault["loc"][0]), fault["input"], fault["msg"]) for fault in error.errors()]
         raise OptionError(N_("Settings are not accepted. {faults}."), faults=". ".join(faults)) from None
+
+
+def _describe_fault(name: str, value: object, problem: str) -> str:
+    """Return what is wrong with a setting; the value of a secret one is not told."""
+    field = Settings.model_fields.get(name)
+    is_secret = field is not None and field.annotation is SecretStr
+    return f"{name.upper()}: {problem}" if is_secret else f"{name.upper()} = {value!r}: {problem}"
 
 
 @cache

@@ -24,7 +24,7 @@ PRELOAD_DELAY_S = 10.0  # delay, so that the first pages of a new app are not sl
 
 def worker(
     every: Annotated[float, typer.Option(help="Seconds between two deliveries of pending records.", min=0.1)] = 5.0,
-    once: Annotated[bool, typer.Option(help="Run pending jobs and deliveries, then exit.")] = False,
+    once: Annotated[bool, typer.Option(help="Run pending jobs, watches and deliveries, then exit.")] = False,
     workers: Annotated[
         int | None,
         typer.Option(help="Number of parallel jobs, each in its own process. Default: VIGIE_WORKERS.", min=1),
@@ -32,9 +32,10 @@ def worker(
     parent: Annotated[int | None, typer.Option(help="Number of the process to end with.", hidden=True)] = None,
     embedded: Annotated[bool, typer.Option(help="Started by the app: has a lower priority.", hidden=True)] = False,
 ) -> None:
-    """Run jobs of the pages and deliver pending records. Users are served in turn. Questions do not wait for a run.
+    """Run jobs of the pages, ask watches that are due, and deliver pending records.
 
-    Runs, events and feedback are delivered as soon as their services answer.
+    Users are served in turn. Questions and watches do not wait for a run. Runs, events, feedback and announcements are
+    delivered as soon as their services answer.
     """
     # one core for libraries that are loaded later, such as torch
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -44,6 +45,7 @@ def worker(
     if parent is None:
         warn_about_versions(workspace)
     if once:
+        _ask_watches_once(workspace, shutdown)
         for content, count in deliver(workspace).items():
             _print_delivery(content, count)
         Worker(workspace, run_job, shutdown, queues=get_queues()).run_once()
@@ -65,8 +67,11 @@ def _run_worker(workspace: Workspace, shutdown: threading.Event, interval_s: flo
     start_delivery_threads(workspace, interval_s, shutdown, _print_delivery)
     question_thread = threading.Thread(target=_answer_questions, args=(workspace, shutdown), name="questions")
     question_thread.start()
+    watch_thread = threading.Thread(target=_ask_watches, args=(workspace, shutdown, embedded), name="watches")
+    watch_thread.start()
     Worker(workspace, run_job, shutdown, embedded=embedded, give_up=lambda: os._exit(1), queues=get_queues()).run()
     question_thread.join()
+    watch_thread.join()
     os._exit(0)  # all data are written; a regular exit with all libraries loaded takes seconds
 
 
@@ -80,6 +85,21 @@ def _answer_questions(workspace: Workspace, shutdown: threading.Event) -> None:
     """Answer the questions of pages until the shutdown, so that they do not wait for the end of a long training."""
     queues = [queue for queue in get_queues() if not queue.is_others]
     Worker(workspace, run_job, shutdown, queues=queues, is_listed=False, give_up=lambda: os._exit(1)).run()
+
+
+def _ask_watches(workspace: Workspace, shutdown: threading.Event, embedded: bool) -> None:
+    """Ask watches when they are due, until the shutdown; next to an app, its first pages come first."""
+    if embedded and shutdown.wait(PRELOAD_DELAY_S):
+        return
+    from core.operations.watching.watcher import watch_loop
+
+    watch_loop(workspace, shutdown)
+
+
+def _ask_watches_once(workspace: Workspace, shutdown: threading.Event) -> None:
+    from core.operations.watching.watcher import run_ticks_once
+
+    run_ticks_once(workspace, shutdown)
 
 
 def _supervise_workers(count: int, interval_s: float, shutdown: threading.Event) -> None:

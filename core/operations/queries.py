@@ -7,6 +7,7 @@ LOAD_PAGE = "data"  # address of the page that loads data
 READ_FILES, PREVIEW_FILES = "read_files", "preview_files"
 COMPARE_DRIFT, READ_IMAGES = "compare_drift", "read_images"
 READ_COVARIATES, OPEN_SAMPLE = "read_covariates", "open_sample"
+REPLAY_WATCH, REFIT_WATCH = "watch-replay", "refit_watch"
 CHECK_QUALITY, PREVIEW_REPAIRS, REPAIR_DATASET = "check_quality", "preview_repairs", "repair_dataset"
 
 QUERIES = (
@@ -61,5 +62,20 @@ QUERIES = (
         "core.operations.reading:read_images",
         label=N_("Reading of images"),
         page="images",
+    ),
+    Query(
+        REPLAY_WATCH,
+        "core.operations.watching.replay_result:ReplaySpec",
+        "core.operations.watching.replay:answer_replay",
+        "core.operations.watching.replay_result:Replay",
+        label=N_("Replay of a watch"),
+        page="watch",
+    ),
+    Query(
+        REFIT_WATCH,
+        "core.operations.watching.refit:RefitSpec",
+        "core.operations.watching.refit:run_refit",
+        label=N_("Retraining of a watch"),
+        page="watch",
     ),
 )

@@ -19,7 +19,14 @@ from core.messages import N_, Message
 from core.operations.feedback import serialise_row
 from core.runs.result import AlarmResult
 from core.runs.stored_runs import load_run, load_task_result
-from core.runs.verdicts import RowKey, compute_majorities, list_run_ids, make_row_key, select_row_verdicts
+from core.runs.verdicts import (
+    RowKey,
+    compute_majorities,
+    list_run_ids,
+    list_watched_verdicts,
+    make_row_key,
+    select_row_verdicts,
+)
 from core.spec.spec import ThresholdOrigin, ThresholdSpec
 from core.spec.task import Task, find_task, get_task
 from core.workspace import Workspace
@@ -35,6 +42,7 @@ class FlaggedRows:
     threshold  rows with a higher score are flagged
     rows       alarms: entity, time, (end, where alarms span several rows), score, verdict ("" for none)
     scored_rows  all rows that the threshold is compared with, with labels where the data have some
+    watched_rows  reviewed rows of watches that the model judged later: score, verdict
     """
 
     task: str
@@ -43,14 +51,15 @@ class FlaggedRows:
     threshold: float
     rows: pd.DataFrame
     scored_rows: ScoredRows
+    watched_rows: tuple[tuple[float, str], ...] = ()
 
     @property
     def reviewed_rows(self) -> ReviewedRows:
-        """Rows with a verdict other than "unsure"."""
-        reviewed = self.rows[self.rows["verdict"].isin([TRUE_ALARM, FALSE_ALARM])]
-        return ReviewedRows.from_arrays(
-            reviewed["score"].to_numpy(), (reviewed["verdict"] == TRUE_ALARM).to_numpy(), self.threshold
-        )
+        """Rows with a verdict other than "unsure", those of watches too."""
+        scores = np.array([*self.rows["score"], *(score for score, _ in self.watched_rows)], dtype=np.float64)
+        verdicts = np.array([*self.rows["verdict"], *(verdict for _, verdict in self.watched_rows)], dtype=object)
+        is_reviewed = np.isin(verdicts.astype(str), [TRUE_ALARM, FALSE_ALARM])
+        return ReviewedRows.from_arrays(scores[is_reviewed], verdicts[is_reviewed] == TRUE_ALARM, self.threshold)
 
     def count_flagged_rows(self, threshold: float) -> int:
         """Return the number of rows above a threshold."""
@@ -89,13 +98,14 @@ def load_run_task(run_id: str, workspace: Workspace) -> Task:
 def load_flagged_rows(run_id: str, workspace: Workspace) -> FlaggedRows:
     """Return the alarms of a run with their majority verdicts. Raises the errors of `load_run_task`."""
     task = load_run_task(run_id, workspace)
-    verdicts = compute_majorities(
-        select_row_verdicts(workspace.feedback.read_records(), list_run_ids(run_id, workspace))
-    )
+    records = select_row_verdicts(workspace.feedback.read_records(), list_run_ids(run_id, workspace))
+    verdicts = compute_majorities(records)
     result = cast(AlarmResult, load_task_result(run_id, workspace))
     rows = _add_verdicts(result.list_alarms(), verdicts)
     scored_rows = _add_labels(result.list_scored_rows(), result.spec.dataset, workspace)
-    return FlaggedRows(task.name, run_id, result.spec.dataset, result.threshold, rows, scored_rows)
+    known = set(_build_keys(rows[rows["verdict"] != ""]))
+    watched = [reviewed for key, reviewed in list_watched_verdicts(records).items() if key not in known]
+    return FlaggedRows(task.name, run_id, result.spec.dataset, result.threshold, rows, scored_rows, tuple(watched))
 
 
 def tabulate_alarms(flagged: FlaggedRows, threshold: float | None = None) -> pd.DataFrame:
@@ -139,11 +149,14 @@ def _add_verdicts(rows: pd.DataFrame, verdicts: dict[RowKey, str]) -> pd.DataFra
     """Return `rows` with a column of verdicts. The scores are those of the result, not of the feedback."""
     table = rows.assign(entity=rows["entity"].astype(str), verdict="").reset_index(drop=True)
     reviewed = table[table["entity"].isin({key[0] for key in verdicts})]
-    columns = [name for name in ("entity", "time", "end") if name in table]
-    row_values: Any = reviewed[columns].itertuples(index=False)
-    keys = [make_row_key(serialise_row(dict(zip(columns, values, strict=True)))) for values in row_values]
-    table.loc[reviewed.index, "verdict"] = [verdicts.get(key, "") for key in keys]
+    table.loc[reviewed.index, "verdict"] = [verdicts.get(key, "") for key in _build_keys(reviewed)]
     return table
+
+
+def _build_keys(rows: pd.DataFrame) -> list[RowKey]:
+    columns = [name for name in ("entity", "time", "end") if name in rows]
+    row_values: Any = rows[columns].itertuples(index=False)
+    return [make_row_key(serialise_row(dict(zip(columns, values, strict=True)))) for values in row_values]
 
 
 def propose_threshold(flagged: FlaggedRows) -> ThresholdProposal | None:

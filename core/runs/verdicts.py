@@ -12,6 +12,8 @@ from mlflow_utils.run_record import Record
 
 ROW_KEY_COLUMNS = ("entity", "time", "end", "step", "measure")
 """Columns that tell the rows of a result apart, where it has them; text only, because scores may lose digits."""
+WATCH_COLUMN = "watch"
+"""Name of the watch, in verdicts on rows that came after the run; the result of the run lacks them."""
 RowKey = tuple[str, ...]
 
 
@@ -52,6 +54,19 @@ def group_latest_verdicts(records: Iterable[Feedback]) -> dict[RowKey, list[Feed
     for (row, _), record in latest.items():
         verdicts_by_row.setdefault(row, []).append(record)
     return verdicts_by_row
+
+
+def list_watched_verdicts(records: Iterable[Feedback]) -> dict[RowKey, tuple[float, str]]:
+    """Return row → score and majority verdict, of reviewed rows of watches. `records` are of one run, oldest first.
+
+    A row whose score is not known is left out.
+    """
+    watched = [record for record in records if record.row is not None and WATCH_COLUMN in record.row]
+    return {
+        row: (float(score), find_majority(str(record.verdict) for record in row_records))
+        for row, row_records in group_latest_verdicts(watched).items()
+        if isinstance(score := (row_records[0].row or {}).get("score"), int | float)
+    }
 
 
 def compute_majorities(records: Iterable[Feedback]) -> dict[RowKey, str]:

@@ -12,7 +12,11 @@ from pydantic import SecretStr
 from core.redaction import MIN_PLAIN_CHARS, PLACEHOLDER, remove_secrets, strip_secrets
 from core.settings import Settings
 
-SECRET_FIELDS = ("aws_access_key", "aws_secret_key", "elastic_password", "call_records_password", "vigie_user_key")
+SECRET_FIELDS = (
+    *("aws_access_key", "aws_secret_key", "elastic_password", "call_records_password", "vigie_user_key"),
+    "vigie_webhook_key",
+)
+ADDRESS_FIELDS = ("database_url", "vigie_source_databases", "vigie_smtp_url")
 NAMES = {
     "vigie_data_dir": Path("/srv/vigie"),
     "s3_bucket_name": "vigie",
@@ -42,7 +46,7 @@ secrets = letters_and_signs.filter(
 
 def make_settings(**values: object) -> Settings:
     secret_values = {
-        name: SecretStr(str(value)) if name in (*SECRET_FIELDS, "database_url") else value
+        name: SecretStr(str(value)) if name in (*SECRET_FIELDS, *ADDRESS_FIELDS) else value
         for name, value in values.items()
     }
     return Settings.model_construct(**secret_values)  # type: ignore[arg-type]
@@ -65,6 +69,24 @@ def test_password_of_address_never_appears(password: str) -> None:
     assert password not in shown
     assert quote(password, safe="") not in shown
     assert "@db.example.org:5432/accounts refuses '" in shown or '@db.example.org:5432/accounts refuses "' in shown
+
+
+@given(secrets)
+def test_password_of_watched_database_never_appears(password: str) -> None:
+    addresses = {"plant": f"postgresql://ada:{quote(password, safe='')}@db.example.org/plant", "other": "sqlite:////x"}
+    settings = make_settings(vigie_source_databases=json.dumps(addresses))
+    shown = strip_secrets(f"{addresses['plant']} refuses {password!r} of ada", settings)
+    assert password not in shown
+    assert quote(password, safe="") not in shown
+    assert "@db.example.org/plant refuses" in shown
+
+
+@given(secrets)
+def test_password_of_mail_server_never_appears(password: str) -> None:
+    settings = make_settings(vigie_smtp_url=f"smtp://ada:{quote(password, safe='')}@mail.example.org:587")
+    shown = strip_secrets(f"mail.example.org:587 refuses {password!r} of ada", settings)
+    assert password not in shown
+    assert shown.startswith("mail.example.org:587 refuses ")
 
 
 @pytest.mark.parametrize("password", ["p@ss/word-7", "a/b", "x@y"])

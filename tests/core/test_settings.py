@@ -10,6 +10,7 @@ import pytest
 from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
+from core.errors import OptionError
 from core.settings import (
     ENV_FILE_VARIABLE,
     LIBRARY_VARIABLES,
@@ -17,9 +18,11 @@ from core.settings import (
     Settings,
     find_misspelt_names,
     find_source,
+    get_settings,
     load_environment,
     read_env_file,
 )
+from core.workspace import read_settings
 
 EXAMPLE = ROOT / ".env.example"
 VARIABLE_NAMES = [name.upper() for name in Settings.model_fields]
@@ -28,6 +31,12 @@ SECRET_FIELDS = [
     for name, field in Settings.model_fields.items()
     if SecretStr in (field.annotation, *get_args(field.annotation))
 ]
+
+SECRET_FORMS = {
+    "vigie_smtp_url": "smtp://vigie:hunter2-do-not-show@mail.example.org",
+    "vigie_api_tokens": "hunter2-do-not-show-in-any-text-of-settings",
+}
+"""Values of secret settings that have a form of their own."""
 
 
 @pytest.fixture(autouse=True)
@@ -196,22 +205,42 @@ def test_variables_of_libraries_are_not_misspelt(monkeypatch: pytest.MonkeyPatch
     assert find_misspelt_names() == {}
 
 
-@pytest.mark.parametrize(("name", "value"), [("COUNTRY_ISO_CODE", "FR"), ("VIGIE_MAX_UPLOAD_MB", "0")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("COUNTRY_ISO_CODE", "FR"),
+        ("VIGIE_MAX_UPLOAD_MB", "0"),
+        ("VIGIE_API_TOKENS", "short"),
+        ("VIGIE_API_TOKENS", f"{'a' * 32},short"),
+        ("VIGIE_API_TOKENS", f"with a blank {'a' * 32}"),
+    ],
+)
 def test_settings_reject_invalid_values(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError, match=name.lower()):
         Settings()
 
 
+def test_refused_secret_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIGIE_API_TOKENS", "hunter2-too-short")
+    get_settings.cache_clear()
+    with pytest.raises(OptionError, match=r"VIGIE_API_TOKENS: .*32 or more") as caught:
+        read_settings()
+    assert "hunter2" not in str(caught.value)
+
+
 def test_settings_declare_passwords_and_keys_secret() -> None:
-    sensitive_names = {name for name in Settings.model_fields if re.search(r"password|secret|_key$|_url$", name)}
-    assert sensitive_names - {"s3_endpoint_url"} == set(SECRET_FIELDS)
+    sensitive_names = {
+        name for name in Settings.model_fields if re.search(r"password|secret|_key$|_url$|_databases$|_tokens$", name)
+    }
+    assert sensitive_names - {"s3_endpoint_url", "vigie_public_url"} == set(SECRET_FIELDS)
 
 
 @pytest.mark.parametrize("name", SECRET_FIELDS)
 def test_settings_hide_secrets(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv(name.upper(), "hunter2-do-not-show")
+    value = SECRET_FORMS.get(name, "hunter2-do-not-show")
+    monkeypatch.setenv(name.upper(), value)
     settings = Settings()
-    assert getattr(settings, name).get_secret_value() == "hunter2-do-not-show"
+    assert getattr(settings, name).get_secret_value() == value
     for text in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
         assert "hunter2" not in text

@@ -78,7 +78,7 @@ def check_letters_health(workspace: Workspace) -> ServiceHealth:
 
 
 def test_workspace_delivers_additional_outbox(letters_workspace: Workspace, letters: LetterOutbox) -> None:
-    assert deliver(letters_workspace) == {"runs": 0, "feedback": 0, "letters": 2}
+    assert deliver(letters_workspace) == {"runs": 0, "feedback": 0, "announcements": 0, "letters": 2}
     assert (letters.delivered, letters.is_reset) == (["one", "two"], False)
 
 
@@ -133,7 +133,7 @@ def test_workspace_delivers_other_outboxes_after_failure(
         raise RuntimeError("a fault of ours")
 
     monkeypatch.setattr(letters_workspace.feedback, "deliver_pending", deliver_pending)
-    assert deliver(letters_workspace) == {"runs": 0, "feedback": 0, "letters": 2}
+    assert deliver(letters_workspace) == {"runs": 0, "feedback": 0, "announcements": 0, "letters": 2}
 
 
 # ---- two workspaces in one process ----------------------------------------------------------------------------------
@@ -165,6 +165,7 @@ def test_workspace_settings_create_every_outbox(offline_workspaces: tuple[Worksp
         ("MLflow", "runs", True),
         ("Feedback", "feedback", True),
         ("Events", "events", True),
+        ("Announcements", "announcements", False),
     ]
 
 
@@ -176,7 +177,7 @@ def test_workspaces_do_not_share_circuit_breakers(offline_workspaces: tuple[Work
     for check in (first.feedback.check, first.event_stream.check):
         with pytest.raises(ServiceUnavailableError):
             check()
-    assert all(outbox.last_error for outbox in first.outboxes[1:])
+    assert all(outbox.last_error for outbox in (first.feedback, first.event_stream))
     assert not any(outbox.last_error for outbox in second.outboxes)
     assert first.tracking._ping_breaker.is_open
     assert not second.tracking._ping_breaker.is_open

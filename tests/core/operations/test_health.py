@@ -73,7 +73,7 @@ def make_service_settings(port: int) -> dict[str, str]:
     }
 
 
-SERVICE_NAMES = {"MLflow", "Artifacts", "Accounts", "Feedback", "Events", "Jobs"}
+SERVICE_NAMES = {"MLflow", "Artifacts", "Accounts", "Feedback", "Events", "Jobs", "Announcements"}
 
 
 def test_health_without_settings_has_no_failure(clean_environment: pytest.MonkeyPatch) -> None:

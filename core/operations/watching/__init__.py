@@ -1,0 +1,1 @@
+"""Operations on watches: add and change them, run their ticks, look after incidents."""
