@@ -23,11 +23,12 @@ from core.errors import VigieError
 from core.settings import load_environment
 from core.storage.data_folder import restrict_new_files
 from core.workspace import get_workspace
-from pages.account.routes import ROUTES
+from pages.account.routes import ROUTES as ACCOUNT_ROUTES
 from pages.account.setup_token import announce_token
 from pages.gate.middleware import MIDDLEWARE
 from pages.gate.proxies import trust_proxies
 from pages.gate.uploads import remove_periodically
+from pages.watch.routes import ROUTES as DOOR_ROUTES
 
 FIRST_MODULES = ("pages.navigation", "pages.components.way_back", "pages.components.sample_cards")
 """What the home page imports."""
@@ -75,7 +76,8 @@ restrict_new_files()
 script, options = "pages/unusable_folder.py", dict[str, Any]()
 if is_data_folder_usable():
     trust_proxies()
-    script, options = "pages/navigation.py", {"routes": ROUTES, "middleware": MIDDLEWARE, "lifespan": lifespan}
+    script, options = "pages/navigation.py", {"middleware": MIDDLEWARE, "lifespan": lifespan}
+    options["routes"] = [*ACCOUNT_ROUTES, *DOOR_ROUTES]
 app = st.App(script, **options)  # Streamlit looks for an assignment of this form
 
 if __name__ == "__main__":

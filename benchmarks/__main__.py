@@ -44,7 +44,11 @@ BENCHMARKS = (
     "analyst_load",
     "server_memory",
     "uploads",
+    "watch_replay",
     "faults",
+    "watch_delay",
+    "watch_ticks",
+    "watch_kills",
 )
 OPTION_NAMES = ("compiled", "departures")  # read by sgmvrnn_backward and sgmvrnn_accuracy
 

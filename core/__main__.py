@@ -10,6 +10,7 @@ from core.cli.backup import backup, restore
 from core.cli.convert import convert
 from core.cli.doctor import doctor
 from core.cli.health import health
+from core.cli.incidents import incidents
 from core.cli.jobs import jobs
 from core.cli.models import models
 from core.cli.notes import notes
@@ -23,6 +24,7 @@ from core.cli.task_commands import add_task_commands
 from core.cli.threshold import threshold
 from core.cli.upgrade import upgrade
 from core.cli.users import users
+from core.cli.watch import watch
 from core.cli.worker import worker
 from core.errors import VigieError
 from core.settings import load_environment
@@ -39,6 +41,8 @@ def build_app() -> typer.Typer:
         "convert": convert,
         "sequences": sequences,
         "users": users,
+        "watch": watch,
+        "incidents": incidents,
     }
     app.command()(doctor)
     add_task_commands(app, groups)

@@ -19,6 +19,7 @@ from core.__main__ import build_app  # noqa: E402
 from core.settings import ENV_FILE_VARIABLE, LIBRARY_VARIABLES, Settings  # noqa: E402
 from core.storage.events.log import build_event_schema  # noqa: E402
 from core.storage.feedback import build_feedback_schema  # noqa: E402
+from pages.watch.openapi import build_openapi  # noqa: E402
 
 PROGRAM = "python -m core"
 TYPES = {str: "text", int: "integer", float: "number", Path: "path"}
@@ -38,6 +39,7 @@ def build_files() -> dict[Path, str]:
         docs / "reference" / "settings.md": describe_settings(),
         docs / "event.schema.json": json.dumps(build_event_schema(), indent=2) + "\n",
         docs / "feedback.schema.json": json.dumps(build_feedback_schema(), indent=2) + "\n",
+        docs / "openapi.json": json.dumps(build_openapi(), indent=2) + "\n",
         ROOT / ".env.example": write_env_example(),
     }
 
