@@ -66,6 +66,7 @@ SECTIONS = {
         if task.has_page
     ],
     N_("Operations"): [
+        PageSpec("operations/watch.py", N_("Watch"), "notifications_active", "watch", ANALYST_ROLES),
         PageSpec("operations/tracking.py", N_("Tracking"), "experiment", "tracking", ANALYST_ROLES),
         PageSpec("operations/feedback.py", N_("Feedback"), "rate_review", "feedback", ANALYST_ROLES),
         PageSpec("operations/monitoring.py", N_("Monitoring"), "speed", "monitoring", OPERATOR_ROLES),

@@ -245,10 +245,15 @@ def _read_cells(trace: Any) -> Iterator[Series]:
         days = pd.to_datetime(np.asarray(trace.customdata).ravel().astype(str), errors="coerce")
         yield Series("", days.to_numpy(), cells.ravel())
         return
-    numbers = np.array(trace.text, dtype=np.float64) if trace.texttemplate else cells
+    numbers = _read_numbers(trace.text) if trace.texttemplate else cells
     places = _read_places(trace.x)[: cells.shape[1]]  # edges of bins are one more than the cells
     for name, row in zip(trace.y, numbers, strict=True):
         yield Series(str(name), places, row)
+
+
+def _read_numbers(texts: Sequence[Sequence[Any]]) -> Floats:
+    """Return the numbers that cells show; NaN for an empty cell."""
+    return _to_floats([[None if text == "" else text for text in row] for row in texts])
 
 
 def _read_area(trace: Any, translate: Translate) -> Iterator[Series]:

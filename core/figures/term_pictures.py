@@ -6,43 +6,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.array_types import Floats
-from core.figures.style import BAND_COLOUR, HIGHLIGHT_COLOUR, NEUTRAL_COLOUR, PALETTE, Translate, apply_layout
+from core.figures.picture_parts import add_band, add_line, add_points, finish_picture
+from core.figures.style import BAND_COLOUR, HIGHLIGHT_COLOUR, NEUTRAL_COLOUR, PALETTE, Translate
 from core.messages import N_
 
-HEIGHT_PX = 220
 DAYS = 28
 SCORES = np.linspace(0.0, 10.0, 101)
 THRESHOLD = 6.0
-
-
-def _finish(figure: go.Figure, translate: Translate, x: str = "", y: str = "") -> go.Figure:
-    """Apply the common layout: no zoom, no hover text, few ticks."""
-    figure = apply_layout(figure, translate, x=x, y=y, height=HEIGHT_PX)
-    figure.update_layout(dragmode=False, hovermode=False, bargap=0.2)
-    figure.update_xaxes(fixedrange=True, nticks=6)
-    figure.update_yaxes(fixedrange=True, nticks=5)
-    return figure
-
-
-def _add_line(figure: go.Figure, x: Floats, y: Floats, name: str, colour: str, dash: str = "solid") -> None:
-    figure.add_scatter(x=x, y=y, mode="lines", name=name, line={"color": colour, "dash": dash, "width": 2})
-
-
-def _add_points(figure: go.Figure, x: Floats, y: Floats, name: str, colour: str) -> None:
-    figure.add_scatter(x=x, y=y, mode="markers", name=name, marker={"color": colour, "size": 8})
-
-
-def _add_band(figure: go.Figure, x: Floats, low: Floats, high: Floats, name: str, colour: str = BAND_COLOUR) -> None:
-    """Add the area between two lines."""
-    figure.add_scatter(
-        x=np.concatenate([x, x[::-1]]),
-        y=np.concatenate([high, low[::-1]]),
-        fill="toself",
-        fillcolor=colour,
-        line={"width": 0},
-        mode="lines",
-        name=name,
-    )
 
 
 def _make_days(seed: int = 3) -> tuple[Floats, Floats, Floats]:
@@ -59,13 +29,13 @@ def _draw_scores(translate: Translate, threshold: float, has_anomalies: bool = T
     """Draw how often scores occur among normal rows and anomalies, with a threshold."""
     figure = go.Figure()
     normal = 100.0 * np.exp(-((SCORES - 2.5) ** 2) / 3.0)
-    _add_line(figure, SCORES, normal, translate(N_("normal rows")), PALETTE[0])
+    add_line(figure, SCORES, normal, translate(N_("normal rows")), PALETTE[0])
     if has_anomalies:
         anomalies = 18.0 * np.exp(-((SCORES - 7.5) ** 2) / 2.0)
-        _add_line(figure, SCORES, anomalies, translate(N_("anomalies")), HIGHLIGHT_COLOUR)
+        add_line(figure, SCORES, anomalies, translate(N_("anomalies")), HIGHLIGHT_COLOUR)
     limits = np.array([threshold, threshold])
-    _add_line(figure, limits, np.array([0.0, 105.0]), translate(N_("threshold")), NEUTRAL_COLOUR, "dash")
-    return _finish(figure, translate, x=translate(N_("Score")), y=translate(N_("rows")))
+    add_line(figure, limits, np.array([0.0, 105.0]), translate(N_("threshold")), NEUTRAL_COLOUR, "dash")
+    return finish_picture(figure, translate, x=translate(N_("Score")), y=translate(N_("rows")))
 
 
 def draw_threshold(translate: Translate = str) -> go.Figure:
@@ -78,7 +48,7 @@ def draw_false_alarms(translate: Translate = str) -> go.Figure:
     figure = _draw_scores(translate, 4.5, has_anomalies=False)
     beyond = SCORES[SCORES >= 4.5]
     height = 100.0 * np.exp(-((beyond - 2.5) ** 2) / 3.0)
-    _add_band(figure, beyond, np.zeros_like(beyond), height, translate(N_("false alarms")), "rgba(213, 94, 0, 0.45)")
+    add_band(figure, beyond, np.zeros_like(beyond), height, translate(N_("false alarms")), "rgba(213, 94, 0, 0.45)")
     return figure
 
 
@@ -92,7 +62,7 @@ def draw_contamination(translate: Translate = str) -> go.Figure:
         (N_("not flagged"), ranks > 2, PALETTE[0]),
     ):
         figure.add_bar(x=ranks[is_shown], y=scores[is_shown], name=translate(name), marker_color=colour)
-    return _finish(figure, translate, x=translate(N_("Rank")), y=translate(N_("Score")))
+    return finish_picture(figure, translate, x=translate(N_("Rank")), y=translate(N_("Score")))
 
 
 def draw_spread(translate: Translate = str) -> go.Figure:
@@ -100,10 +70,10 @@ def draw_spread(translate: Translate = str) -> go.Figure:
     days, expected, measured = _make_days()
     measured[17] += 30.0
     figure = go.Figure()
-    _add_band(figure, days, expected - 8.0, expected + 8.0, translate(N_("expected ± 2σ")))
-    _add_line(figure, days, measured, translate(N_("measured")), PALETTE[0])
-    _add_points(figure, days[17:18], measured[17:18], "+7σ", HIGHLIGHT_COLOUR)
-    return _finish(figure, translate, x=translate(N_("day")))
+    add_band(figure, days, expected - 8.0, expected + 8.0, translate(N_("expected ± 2σ")))
+    add_line(figure, days, measured, translate(N_("measured")), PALETTE[0])
+    add_points(figure, days[17:18], measured[17:18], "+7σ", HIGHLIGHT_COLOUR)
+    return finish_picture(figure, translate, x=translate(N_("day")))
 
 
 def draw_severity(translate: Translate = str) -> go.Figure:
@@ -113,7 +83,7 @@ def draw_severity(translate: Translate = str) -> go.Figure:
         go.Bar(y=names, x=[1, 10, 100], orientation="h", marker_color=HIGHLIGHT_COLOUR, showlegend=False)
     )
     figure.update_xaxes(type="log", tickvals=[1, 10, 100])
-    return _finish(figure, translate, x=translate(N_("rows in 10,000")))
+    return finish_picture(figure, translate, x=translate(N_("rows in 10,000")))
 
 
 def draw_incident(translate: Translate = str) -> go.Figure:
@@ -134,7 +104,7 @@ def draw_incident(translate: Translate = str) -> go.Figure:
             x=place, y=8.6, text=translate(N_("incident {number}")).format(number=number), showarrow=False
         )
     figure.update_yaxes(range=[0, 10])
-    return _finish(figure, translate, x=translate(N_("Row")), y=translate(N_("Score")))
+    return finish_picture(figure, translate, x=translate(N_("Row")), y=translate(N_("Score")))
 
 
 # ---- quality of detectors -------------------------------------------------------------------------------------------
@@ -147,10 +117,10 @@ def draw_hits(translate: Translate = str, kind: Literal["precision", "recall"] =
     )
     places, height = np.arange(1.0, 11.0), np.zeros(10)
     figure = go.Figure()
-    _add_points(figure, places[:right], height[:right], translate(first), PALETTE[1])
-    _add_points(figure, places[right:], height[right:], translate(second), HIGHLIGHT_COLOUR)
+    add_points(figure, places[:right], height[:right], translate(first), PALETTE[1])
+    add_points(figure, places[right:], height[right:], translate(second), HIGHLIGHT_COLOUR)
     figure.update_traces(marker_size=18)
-    figure = _finish(figure, translate, x=translate(N_("alarms") if kind == "precision" else N_("anomalies")))
+    figure = finish_picture(figure, translate, x=translate(N_("alarms") if kind == "precision" else N_("anomalies")))
     figure.update_yaxes(visible=False)
     return figure
 
@@ -160,10 +130,10 @@ def draw_f1(translate: Translate = str) -> go.Figure:
     recall = 1.0 / (1.0 + np.exp(1.6 * (SCORES - 7.0)))
     precision = 0.1 + 0.9 / (1.0 + np.exp(-1.6 * (SCORES - 4.5)))
     figure = go.Figure()
-    _add_line(figure, SCORES, precision, translate(N_("Precision")), PALETTE[0])
-    _add_line(figure, SCORES, recall, translate(N_("Recall")), PALETTE[1])
-    _add_line(figure, SCORES, 2 * precision * recall / (precision + recall), "F1", HIGHLIGHT_COLOUR)
-    return _finish(figure, translate, x=translate(N_("Threshold")))
+    add_line(figure, SCORES, precision, translate(N_("Precision")), PALETTE[0])
+    add_line(figure, SCORES, recall, translate(N_("Recall")), PALETTE[1])
+    add_line(figure, SCORES, 2 * precision * recall / (precision + recall), "F1", HIGHLIGHT_COLOUR)
+    return finish_picture(figure, translate, x=translate(N_("Threshold")))
 
 
 def draw_affiliation(translate: Translate = str) -> go.Figure:
@@ -175,9 +145,9 @@ def draw_affiliation(translate: Translate = str) -> go.Figure:
         (N_("near: some credit"), 60.0, PALETTE[4]),
         (N_("far: no credit"), 92.0, HIGHLIGHT_COLOUR),
     ):
-        _add_points(figure, np.array([row]), np.zeros(1), translate(name), colour)
+        add_points(figure, np.array([row]), np.zeros(1), translate(name), colour)
     figure.update_traces(marker_size=14)
-    figure = _finish(figure, translate, x=translate(N_("Row")))
+    figure = finish_picture(figure, translate, x=translate(N_("Row")))
     figure.update_xaxes(range=[0, 100])
     figure.update_yaxes(visible=False)
     return figure
@@ -187,10 +157,10 @@ def draw_roc(translate: Translate = str) -> go.Figure:
     """Draw a ROC curve with the area below it, and that of random scores."""
     share = np.linspace(0.0, 1.0, 60)
     figure = go.Figure()
-    _add_band(figure, share, np.zeros(60), share**0.25, translate(N_("area")))
-    _add_line(figure, share, share**0.25, translate(N_("detector")), PALETTE[0])
-    _add_line(figure, share, share, translate(N_("random scores")), NEUTRAL_COLOUR, "dot")
-    return _finish(
+    add_band(figure, share, np.zeros(60), share**0.25, translate(N_("area")))
+    add_line(figure, share, share**0.25, translate(N_("detector")), PALETTE[0])
+    add_line(figure, share, share, translate(N_("random scores")), NEUTRAL_COLOUR, "dot")
+    return finish_picture(
         figure, translate, x=translate(N_("share of normal rows flagged")), y=translate(N_("anomalies found"))
     )
 
@@ -200,10 +170,10 @@ def draw_precision_recall(translate: Translate = str) -> go.Figure:
     recall = np.linspace(0.0, 1.0, 60)
     precision = 1.0 - 0.9 * recall**3
     figure = go.Figure()
-    _add_band(figure, recall, np.zeros(60), precision, translate(N_("area")))
-    _add_line(figure, recall, precision, translate(N_("detector")), PALETTE[0])
-    _add_line(figure, recall, np.full(60, 0.1), translate(N_("random scores")), NEUTRAL_COLOUR, "dot")
-    return _finish(figure, translate, x=translate(N_("Recall")), y=translate(N_("Precision")))
+    add_band(figure, recall, np.zeros(60), precision, translate(N_("area")))
+    add_line(figure, recall, precision, translate(N_("detector")), PALETTE[0])
+    add_line(figure, recall, np.full(60, 0.1), translate(N_("random scores")), NEUTRAL_COLOUR, "dot")
+    return finish_picture(figure, translate, x=translate(N_("Recall")), y=translate(N_("Precision")))
 
 
 def draw_vus(translate: Translate = str) -> go.Figure:
@@ -213,8 +183,8 @@ def draw_vus(translate: Translate = str) -> go.Figure:
     for width, opacity in ((20, 0.12), (10, 0.2), (0, 0.45)):
         figure.add_vrect(x0=45 - width, x1=55 + width, fillcolor=PALETTE[0], opacity=opacity, line_width=0)
     score = 1.0 + 5.0 * np.exp(-((rows - 58.0) ** 2) / 30.0)
-    _add_line(figure, rows, score, translate(N_("Score")), HIGHLIGHT_COLOUR)
-    return _finish(figure, translate, x=translate(N_("Row")))
+    add_line(figure, rows, score, translate(N_("Score")), HIGHLIGHT_COLOUR)
+    return finish_picture(figure, translate, x=translate(N_("Row")))
 
 
 # ---- forecasts ------------------------------------------------------------------------------------------------------
@@ -224,21 +194,21 @@ def draw_backtest(translate: Translate = str) -> go.Figure:
     """Draw days of training, and past days that are forecast and compared with what was measured."""
     days, expected, measured = _make_days()
     figure = go.Figure()
-    _add_line(figure, days[:20], measured[:20], translate(N_("training")), NEUTRAL_COLOUR)
-    _add_line(figure, days[19:], measured[19:], translate(N_("measured")), PALETTE[0])
-    _add_line(figure, days[19:], expected[19:], translate(N_("forecast")), HIGHLIGHT_COLOUR, "dash")
-    return _finish(figure, translate, x=translate(N_("day")))
+    add_line(figure, days[:20], measured[:20], translate(N_("training")), NEUTRAL_COLOUR)
+    add_line(figure, days[19:], measured[19:], translate(N_("measured")), PALETTE[0])
+    add_line(figure, days[19:], expected[19:], translate(N_("forecast")), HIGHLIGHT_COLOUR, "dash")
+    return finish_picture(figure, translate, x=translate(N_("day")))
 
 
 def draw_naive(translate: Translate = str) -> go.Figure:
     """Draw a week that is repeated as the forecast of the next one."""
     days, _, measured = _make_days()
     figure = go.Figure()
-    _add_line(figure, days[:21], measured[:21], translate(N_("measured")), PALETTE[0])
-    _add_line(
+    add_line(figure, days[:21], measured[:21], translate(N_("measured")), PALETTE[0])
+    add_line(
         figure, days[20:], np.append(measured[20], measured[14:21]), translate(N_("forecast")), HIGHLIGHT_COLOUR, "dash"
     )
-    return _finish(figure, translate, x=translate(N_("day")))
+    return finish_picture(figure, translate, x=translate(N_("day")))
 
 
 def draw_errors(translate: Translate = str) -> go.Figure:
@@ -249,9 +219,9 @@ def draw_errors(translate: Translate = str) -> go.Figure:
         figure.add_scatter(
             x=[day, day], y=[low, high], mode="lines", line={"color": HIGHLIGHT_COLOUR}, showlegend=False
         )
-    _add_points(figure, days, measured, translate(N_("measured")), PALETTE[0])
-    _add_line(figure, days, expected, translate(N_("forecast")), NEUTRAL_COLOUR)
-    return _finish(figure, translate, x=translate(N_("day")))
+    add_points(figure, days, measured, translate(N_("measured")), PALETTE[0])
+    add_line(figure, days, expected, translate(N_("forecast")), NEUTRAL_COLOUR)
+    return finish_picture(figure, translate, x=translate(N_("day")))
 
 
 def draw_scaled_errors(translate: Translate = str) -> go.Figure:
@@ -268,7 +238,7 @@ def draw_scaled_errors(translate: Translate = str) -> go.Figure:
             showlegend=False,
         )
     )
-    return _finish(figure, translate, x=translate(N_("Mean absolute error")))
+    return finish_picture(figure, translate, x=translate(N_("Mean absolute error")))
 
 
 def draw_quantile_loss(translate: Translate = str) -> go.Figure:
@@ -276,10 +246,10 @@ def draw_quantile_loss(translate: Translate = str) -> go.Figure:
     measured = np.linspace(80.0, 160.0, 81)
     loss = np.where(measured > 120.0, 0.9 * (measured - 120.0), 0.1 * (120.0 - measured))
     figure = go.Figure()
-    _add_line(figure, measured, loss, translate(N_("loss")), PALETTE[0])
+    add_line(figure, measured, loss, translate(N_("loss")), PALETTE[0])
     limits, height = np.array([120.0, 120.0]), np.array([0.0, 36.0])
-    _add_line(figure, limits, height, translate(N_("90 % quantile")), NEUTRAL_COLOUR, "dash")
-    return _finish(figure, translate, x=translate(N_("measured")))
+    add_line(figure, limits, height, translate(N_("90 % quantile")), NEUTRAL_COLOUR, "dash")
+    return finish_picture(figure, translate, x=translate(N_("measured")))
 
 
 def _draw_interval(translate: Translate, half_width: float) -> go.Figure:
@@ -287,10 +257,10 @@ def _draw_interval(translate: Translate, half_width: float) -> go.Figure:
     low, high = expected - half_width, expected + half_width
     is_inside = (measured >= low) & (measured <= high)
     figure = go.Figure()
-    _add_band(figure, days, low, high, translate(N_("interval")))
-    _add_points(figure, days[is_inside], measured[is_inside], translate(N_("inside")), PALETTE[0])
-    _add_points(figure, days[~is_inside], measured[~is_inside], translate(N_("outside")), HIGHLIGHT_COLOUR)
-    return _finish(figure, translate, x=translate(N_("day")))
+    add_band(figure, days, low, high, translate(N_("interval")))
+    add_points(figure, days[is_inside], measured[is_inside], translate(N_("inside")), PALETTE[0])
+    add_points(figure, days[~is_inside], measured[~is_inside], translate(N_("outside")), HIGHLIGHT_COLOUR)
+    return finish_picture(figure, translate, x=translate(N_("day")))
 
 
 def draw_interval(translate: Translate = str) -> go.Figure:
@@ -313,9 +283,9 @@ def draw_silhouette(translate: Translate = str) -> go.Figure:
     for number, (centre, colour) in enumerate(((0.0, PALETTE[0]), (6.0, PALETTE[1])), 1):
         points = generator.normal(centre, 0.8, (15, 2))
         name = translate(N_("cluster {number}")).format(number=number)
-        _add_points(figure, points[:, 0], points[:, 1], name, colour)
-    _add_points(figure, np.array([3.0]), np.array([3.0]), translate(N_("between two clusters: 0")), HIGHLIGHT_COLOUR)
-    figure = _finish(figure, translate)
+        add_points(figure, points[:, 0], points[:, 1], name, colour)
+    add_points(figure, np.array([3.0]), np.array([3.0]), translate(N_("between two clusters: 0")), HIGHLIGHT_COLOUR)
+    figure = finish_picture(figure, translate)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     return figure
@@ -325,8 +295,8 @@ def draw_drift(translate: Translate = str) -> go.Figure:
     """Draw the distribution of a column in the training data and in new data."""
     figure = go.Figure()
     for name, centre, colour in ((N_("training data"), 4.0, PALETTE[0]), (N_("new data"), 5.5, HIGHLIGHT_COLOUR)):
-        _add_line(figure, SCORES, np.exp(-((SCORES - centre) ** 2) / 3.0), translate(name), colour)
-    return _finish(figure, translate, x=translate(N_("Value")))
+        add_line(figure, SCORES, np.exp(-((SCORES - centre) ** 2) / 3.0), translate(name), colour)
+    return finish_picture(figure, translate, x=translate(N_("Value")))
 
 
 def draw_erlang(translate: Translate = str) -> go.Figure:
@@ -335,8 +305,8 @@ def draw_erlang(translate: Translate = str) -> go.Figure:
     calls = np.random.default_rng(6).poisson(1.0, 60).astype(float)
     figure = go.Figure()
     figure.add_bar(x=minutes, y=calls, name=translate(N_("calls")), marker_color=PALETTE[0])
-    _add_line(figure, minutes, np.full(60, calls.mean()), translate(N_("mean")), HIGHLIGHT_COLOUR, "dash")
-    return _finish(figure, translate, x=translate(N_("minute")))
+    add_line(figure, minutes, np.full(60, calls.mean()), translate(N_("mean")), HIGHLIGHT_COLOUR, "dash")
+    return finish_picture(figure, translate, x=translate(N_("minute")))
 
 
 def draw_completion(translate: Translate = str) -> go.Figure:
@@ -351,4 +321,4 @@ def draw_completion(translate: Translate = str) -> go.Figure:
         marker_color=HIGHLIGHT_COLOUR,
     )
     figure.update_layout(barmode="stack")
-    return _finish(figure, translate, x=translate(N_("hour")), y=translate(N_("calls")))
+    return finish_picture(figure, translate, x=translate(N_("hour")), y=translate(N_("calls")))

@@ -7,6 +7,7 @@ from functools import partial
 import plotly.graph_objects as go
 
 from core.figures import term_pictures as pictures
+from core.figures import watch_pictures
 from core.figures.style import Translate
 from core.messages import N_
 
@@ -101,6 +102,57 @@ TERMS = _index_by_name(
             "faults last."
         ),
         pictures.draw_incident,
+    ),
+    Term(
+        "watch",
+        N_("Watch"),
+        N_("A saved question that is asked again by itself, and tells people what it finds."),
+        N_(
+            "A watch reads what is new at its source, lets a model judge these rows as the page would, and opens "
+            "incidents. Alarms of one entity that touch in time are one incident, from its beginning to its end."
+        ),
+        watch_pictures.draw_watch,
+    ),
+    Term(
+        "tick",
+        N_("Tick"),
+        N_("One time that a watch is asked, by its schedule."),
+        N_(
+            "Each tick judges the rows that came since the one before. No row is judged twice, and a late one is "
+            "judged when it comes. Ticks that were missed while nothing ran are made up by one."
+        ),
+        watch_pictures.draw_ticks,
+    ),
+    Term(
+        "recipient",
+        N_("Recipient"),
+        N_("A person or a channel that is told about incidents: by mail, webhook or chat."),
+        N_(
+            "A recipient has a language, quiet hours and a largest number of messages an hour. Incidents beyond it "
+            "wait and come together in one message. In quiet hours, only incidents of the highest severity are told."
+        ),
+        watch_pictures.draw_messages,
+    ),
+    Term(
+        "maintenance-window",
+        N_("Maintenance window"),
+        N_("A stretch of time in which the incidents of a watch are not announced."),
+        N_(
+            "During planned work, alarms are expected. Incidents are opened as always, so that nothing is lost, but "
+            "nobody is told. A window happens once, or again and again."
+        ),
+        watch_pictures.draw_maintenance,
+    ),
+    Term(
+        "replay",
+        N_("Replay"),
+        N_("A watch on the past: the incidents that it would have opened, at each threshold."),
+        N_(
+            "The rows of the past are judged in the order of time, as the watch would have judged them. Against "
+            "verdicts or labels, it shows how many incidents are true and how many faults are found, before anybody is "
+            "told."
+        ),
+        watch_pictures.draw_replay,
     ),
     Term(
         "precision",

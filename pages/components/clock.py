@@ -46,6 +46,30 @@ def to_browser_times(instants: pd.Series) -> pd.Series:
     return instants.dt.tz_convert(get_zone_name()).dt.tz_localize(None)
 
 
+def to_data_time(instant: datetime, zone: str) -> datetime:
+    """Return a measured instant on the clock of its data in `zone`, without the zone.
+
+    Data in an unknown zone, "", and in one that is no name, have their own clock, which is stored as if it were UTC.
+    """
+    try:
+        local_time = pd.Timestamp(instant).tz_convert(zone or UTC)
+    except (KeyError, ValueError, OSError):
+        local_time = pd.Timestamp(instant).tz_convert(UTC)
+    return local_time.tz_localize(None).to_pydatetime()
+
+
+def from_data_time(data_time: datetime, zone: str) -> datetime:
+    """Return the instant of a time on the clock of data in `zone`, the first one in a repeated hour."""
+    try:
+        return (
+            pd.Timestamp(data_time)
+            .tz_localize(zone or UTC, ambiguous=True, nonexistent="shift_forward")
+            .to_pydatetime()
+        )
+    except (KeyError, ValueError, OSError):
+        return pd.Timestamp(data_time).tz_localize(UTC).to_pydatetime()
+
+
 def from_epoch_ms(milliseconds: int) -> datetime:
     """Return the time `milliseconds` after 1970-01-01 UTC, in the time zone of the browser."""
     return datetime.fromtimestamp(milliseconds / 1000, ZoneInfo(get_zone_name())).replace(tzinfo=None)

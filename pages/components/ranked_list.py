@@ -3,7 +3,6 @@
 The choice is in the address: a refresh and a shared link show it.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,30 +37,32 @@ def choose_entry(
     label: str,
     details: Sequence[str] = (),
     lines: int = 3,
+    names: Sequence[str] = (),
 ) -> int:
     """Show the entries of `table`; return the number of the chosen one, the first unless another was chosen.
 
     table       one line per entry, worst first; its index holds the numbers of the entries
     columns     name of a column → how it is shown
     build_card  card of the entry with a number
-    address     name of the query parameter that holds the number, and of the widgets
+    address     name of the query parameter that holds the choice, and of the widgets
     label       names the list for screen readers
     details     columns that are shown on demand only
     lines       lines of text in a row of the table, at least three
+    names       unique name of each entry, which the address holds in place of its number where a list changes by itself
     """
-    chosen = read_choice(table.index, address)
+    texts = dict(zip(map(int, table.index), names or map(str, table.index), strict=True))
+    chosen = read_choice(texts, address)
     with st.container(key=f"ranked-table-{address}"):
-        _show_table(table, columns, chosen, address, label, details, PADDING_PX + lines * LINE_HEIGHT_PX)
+        _show_table(table, columns, chosen, address, label, details, PADDING_PX + lines * LINE_HEIGHT_PX, texts)
     with st.container(key=f"ranked-cards-{address}"):
-        _show_cards(table.index, build_card, chosen, address, label)
+        _show_cards(texts, build_card, chosen, address, label)
     return chosen
 
 
-def read_choice(numbers: pd.Index, address: str) -> int:
-    """Return the number in the address; the first of `numbers` where it is missing, not a number, or not listed."""
+def read_choice(texts: Mapping[int, str], address: str) -> int:
+    """Return the number of the entry whose text is in the address; the first one where none is."""
     text = url_state.get_query_param(address)
-    chosen = int(text) if re.fullmatch(r"\d{1,9}", text) else -1
-    return chosen if chosen in numbers else int(numbers[0])
+    return next((number for number, name in texts.items() if name == text), next(iter(texts)))
 
 
 def _show_table(
@@ -72,6 +73,7 @@ def _show_table(
     label: str,
     details: Sequence[str],
     row_height_px: int,
+    texts: Mapping[int, str],
 ) -> None:
     has_details = bool(url_state.get_state(f"{address}-details", False))
     key, place = f"{address}-table", int(table.index.get_loc(chosen))
@@ -82,7 +84,7 @@ def _show_table(
         """Put the row that was clicked into the address."""
         selected = _get_selected_place(key)
         if selected is not None and selected < len(table):
-            url_state.set_query_param(address, str(table.index[selected]))
+            url_state.set_query_param(address, texts[int(table.index[selected])])
 
     st.dataframe(
         table,
@@ -109,9 +111,11 @@ def _get_selected_place(key: str) -> int | None:
     return int(rows[0]) if rows else None
 
 
-def _show_cards(numbers: pd.Index, build_card: Callable[[int], Card], chosen: int, address: str, label: str) -> None:
+def _show_cards(
+    texts: Mapping[int, str], build_card: Callable[[int], Card], chosen: int, address: str, label: str
+) -> None:
     shown = url_state.get_or_set_state(f"{address}-cards-shown", CARD_COUNT)
-    listed = [int(number) for number in numbers[:shown]]
+    listed = list(texts)[:shown]
     cards = {number: build_card(number) for number in listed}
     key = f"{address}-cards"
     url_state.set_state(key, chosen if chosen in cards else None)
@@ -123,9 +127,9 @@ def _show_cards(numbers: pd.Index, build_card: Callable[[int], Card], chosen: in
         index=None,
         key=key,
         label_visibility="collapsed",
-        on_change=lambda: url_state.set_query_param(address, str(url_state.get_state(key))),
+        on_change=lambda: url_state.set_query_param(address, texts[url_state.get_state(key)]),
     )
-    if len(numbers) > shown:
+    if len(texts) > shown:
         st.button(
             _("More"),
             key=f"{address}-more",

@@ -8,11 +8,13 @@ from core.operations.queries import LOAD_PAGE
 from core.spec.task import Task, find_task, get_task
 from pages.components.i18n import _
 
+WATCH_PAGE = "watch"  # address of the page of watches
 PAGES_FOLDER = Path(__file__).parents[1]
 ANALYSIS_FOLDER = PAGES_FOLDER / "analysis"
 HOME_SCRIPT = PAGES_FOLDER / "home" / "home.py"
 LOAD_SCRIPT = PAGES_FOLDER / "data" / "load.py"
 TRACKING_SCRIPT = PAGES_FOLDER / "operations" / "tracking.py"
+WATCH_SCRIPT = PAGES_FOLDER / "operations" / "watch.py"
 
 
 def get_task_label(name: str) -> str:
@@ -22,8 +24,9 @@ def get_task_label(name: str) -> str:
 
 
 def get_page_script(page: str) -> Path:
-    """Return the script of the page with this address: that of a task, or of loading data."""
-    return LOAD_SCRIPT if page == LOAD_PAGE else ANALYSIS_FOLDER / f"{page}.py"
+    """Return the script of the page with this address: that of a task, of loading data, or of watches."""
+    scripts = {LOAD_PAGE: LOAD_SCRIPT, WATCH_PAGE: WATCH_SCRIPT}
+    return scripts.get(page, ANALYSIS_FOLDER / f"{page}.py")
 
 
 def link_first_steps() -> None:

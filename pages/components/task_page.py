@@ -19,6 +19,7 @@ from core.spec.task import Mode, Task, get_task
 from pages.components import cache, chart_script, job_progress, running_jobs, selection_form, url_state
 from pages.components.i18n import _
 from pages.components.spec_form import Widget, ask_spec
+from pages.components.watch import ask_again
 
 Render = Callable[[Any, Dataset | None, str], None]
 
@@ -129,6 +130,7 @@ def ask_and_show(
                 after_button(spec)
     job_progress.show(finished_job, cancelled, dataset=digest)
     if result is not None and not job_progress.is_job_running():
+        ask_again.link_watch(task, result, url_state.get_run_id())
         _show_result(result, dataset, render)
 
 

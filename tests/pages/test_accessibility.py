@@ -39,6 +39,7 @@ from tests.support.app_server import TIMEOUT_MS, open_browser_page, wait_until_d
 from tests.support.keyboard import Walk, walk_with_tab
 from tests.support.layout import list_cut_parts
 from tests.support.scrolled_parts import list_scrolled_choices, list_scrolled_tables
+from tests.support.watched_incidents import make_incident, store_incidents
 
 pytestmark = [
     pytest.mark.browser,
@@ -70,6 +71,8 @@ VIEWS = {
         for view in ("seconds", "load", "anomalies", "errors", "emissions")
     },
     "nowhere": "nowhere",
+    "new watch": "watch?view=new&run={anomalies}",
+    **{f"{view} of watches": f"watch?view={view}" for view in ("calendar", "watches", "replay", "recipients")},
 }
 """Other contents of pages, which may be cut."""
 LOCALES: dict[ColorScheme, str] = {"light": "en-GB", "dark": "fr-FR"}
@@ -105,6 +108,9 @@ def results(data_folder: Path, empty_store: Path) -> dict[str, str]:
     }
     data = dict.fromkeys(RESULTS, gas) | {"intervals": calls, "sequences": servers}
     digests = {f"{name}_data": workspace.datasets.save(dataset) for name, dataset in data.items()}
+    incidents = make_incident(), make_incident("paris", severity=1, kind="lasting change")
+    store_incidents(workspace, *incidents, model=runs["anomalies"].id)
+    store_incidents(workspace, name="watch-of-a-long-name-of-the-gas-network", model=runs["anomalies"].id)
     return make_long_names(workspace) | digests | {name: run.id for name, run in runs.items()}
 
 
@@ -171,7 +177,7 @@ def opened_page(
     page = readers["light" if urlsplit(address).path in ANALYSES else "dark"]
     page.goto(f"{app_url}/{address}")
     expect(page.get_by_role("heading", level=1).first).to_be_visible(timeout=TIMEOUT_MS)
-    if "run=" in address:
+    if "run=" in address and urlsplit(address).path in ANALYSES:
         expect(page.locator(".st-key-result-figures")).to_be_visible(timeout=TIMEOUT_MS)
         charts = page.locator(".js-plotly-plot .main-svg").locator("visible=true")
         expect(charts.first).to_be_visible(timeout=TIMEOUT_MS)
