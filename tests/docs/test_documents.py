@@ -57,7 +57,7 @@ def find_commands(text: str) -> list[list[str]]:
 @pytest.mark.parametrize("name", sorted(read_documents()))
 def test_document_commands_and_options_exist(name: str) -> None:
     for words in find_commands(read_documents()[name]):
-        candidates = [" ".join(words[:count]) for count in (2, 1) if " ".join(words[:count]) in list_options()]
+        candidates = [" ".join(words[:count]) for count in (3, 2, 1) if " ".join(words[:count]) in list_options()]
         assert candidates or words[0].startswith("-"), words
         options = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert options <= list_options()[candidates[0] if candidates else ""], words
