@@ -1,6 +1,7 @@
 """Page of monitoring: usage, errors, response times, emissions, and drift of new data."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +12,7 @@ from core.operations import monitoring
 from core.operations import monitoring_figures as figures
 from core.operations.monitoring import PERIODS, STATUSES, EventTables
 from pages.components import cache, clock, downloads, saved_views, url_state
+from pages.components.address_tabs import show_tabs
 from pages.components.i18n import _, format_percent, format_value, translate_message
 from pages.components.page_state import AddressField, make_choice_field, make_list_field
 from pages.components.results import drift
@@ -35,7 +37,7 @@ LABELS: dict[str, Callable[[str], str]] = {
 }
 """Filter or column → its values for the reader; the others stay as they are."""
 LOAD_COLUMNS = ["actions", "cpu", "memory"]
-VIEW_PARAM, FIRST_VIEW = "view", "runs"
+VIEW_PARAM = "view"
 VIEW_FIELDS = (PERIOD.parameter, *FILTERS, VIEW_PARAM)
 
 
@@ -170,7 +172,7 @@ def _show_figures(events: EventTables) -> None:
 
 def _show_views(events: EventTables) -> None:
     views: dict[str, tuple[str, Callable[[EventTables], None]]] = {
-        FIRST_VIEW: (_("Runs"), _show_runs),
+        "runs": (_("Runs"), _show_runs),
         "seconds": (_("Response time"), _show_response_times),
         "load": (_("Processor and memory"), _show_load),
         "anomalies": (_("Anomalies"), _show_anomalies),
@@ -178,19 +180,8 @@ def _show_views(events: EventTables) -> None:
         "emissions": (_("Emissions"), _show_emissions),
         "drift": (_("Drift"), lambda _events: drift.show_section()),
     }
-    name_by_label = {label: name for name, (label, _show) in views.items()}
-    field = AddressField(
-        VIEW_PARAM,
-        "monitoring-view",
-        lambda name: views.get(name, views[FIRST_VIEW])[0],
-        lambda label: "" if name_by_label.get(label) == FIRST_VIEW else name_by_label.get(label, ""),
-    )
-    field.load()
-    tabs = st.tabs(list(name_by_label), on_change=field.store, key=field.key)
-    for tab, (_label, show_view) in zip(tabs, views.values(), strict=True):
-        if tab.open:
-            with tab:
-                show_view(events)
+    shown_views = {name: (label, partial(show_view, events)) for name, (label, show_view) in views.items()}
+    show_tabs(VIEW_PARAM, "monitoring-view", shown_views)
 
 
 # ---- views ----------------------------------------------------------------------------------------------------------

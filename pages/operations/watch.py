@@ -8,11 +8,11 @@ from core.operations.queries import REPLAY_WATCH
 from core.operations.watching.watches import list_watches
 from core.watches.watch import Watch
 from pages.components import auth, cache, job_progress, url_state
+from pages.components.address_tabs import show_tabs
 from pages.components.i18n import _
-from pages.components.page_state import AddressField
 from pages.components.watch import calendar, changes, incident_list, recipient_list, replay, watch_form, watch_list
 
-VIEW_PARAM, FIRST_VIEW = "view", "open"
+VIEW_PARAM = "view"
 
 
 def page() -> None:
@@ -22,7 +22,7 @@ def page() -> None:
     _open_job()
     states = {state.watch.name: state for state in list_watches(cache.get_workspace()) if _may_see(state.watch)}
     views: dict[str, tuple[str, Callable[[], None]]] = {
-        FIRST_VIEW: (_("Incidents"), lambda: incident_list.show(states)),
+        "open": (_("Incidents"), lambda: incident_list.show(states)),
         "calendar": (_("Calendar"), lambda: calendar.show(states)),
         "watches": (_("Watches"), lambda: watch_list.show(states)),
         "new": (_("New watch"), watch_form.show_new),
@@ -30,7 +30,7 @@ def page() -> None:
     }
     if auth.manages_all_runs():
         views["recipients"] = (_("Recipients"), lambda: recipient_list.show(list(states)))
-    _show_views(views)
+    show_tabs(VIEW_PARAM, "watch-view", views)
 
 
 def _open_job() -> None:
@@ -47,22 +47,6 @@ def _may_see(watch: Watch) -> bool:
         return True
     user = auth.current_user()
     return user is not None and user.name == watch.owner
-
-
-def _show_views(views: dict[str, tuple[str, Callable[[], None]]]) -> None:
-    name_by_label = {label: name for name, (label, _show) in views.items()}
-    field = AddressField(
-        VIEW_PARAM,
-        "watch-view",
-        lambda name: views.get(name, views[FIRST_VIEW])[0],
-        lambda label: "" if name_by_label.get(label) == FIRST_VIEW else name_by_label.get(label, ""),
-    )
-    field.load()
-    tabs = st.tabs(list(name_by_label), on_change=field.store, key=field.key)
-    for tab, (_label, show_view) in zip(tabs, views.values(), strict=True):
-        if tab.open:
-            with tab:
-                show_view()
 
 
 page()

@@ -28,9 +28,9 @@ def read_gas() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Path, str]:
+def trained_model(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Path, str]:
     """A data folder with a run of anomalies of all but the last weeks, and the id of the run."""
-    folder = tmp_path_factory.mktemp("trained")
+    folder = tmp_path_factory.mktemp("trained_model")
     (folder / "data").mkdir()
     shutil.copy(empty_store, folder / "data" / "mlflow.db")
     read_gas().iloc[:-30].to_csv(folder / "past.csv", index=False)
@@ -40,9 +40,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tupl
 
 
 @pytest.fixture
-def site(tmp_path: Path, trained: tuple[Path, str]) -> Path:
+def site(tmp_path: Path, trained_model: tuple[Path, str]) -> Path:
     """A copy of that data folder, and an empty folder to watch."""
-    shutil.copytree(trained[0], tmp_path / "data")
+    shutil.copytree(trained_model[0], tmp_path / "data")
     run_vigie(tmp_path / "data", "models", "list", MLFLOW_TRACKING_URI="")  # tells that the folder was moved
     (tmp_path / "inbox").mkdir()
     return tmp_path
@@ -80,12 +80,12 @@ def write_rows(path: Path, first: int, last: int) -> None:
 
 
 def test_watch_command_finds_an_incident_that_a_person_resolves(
-    watch: Command, incidents: Command, site: Path, trained: tuple[Path, str], workspace_at: Workspace
+    watch: Command, incidents: Command, site: Path, trained_model: tuple[Path, str], workspace_at: Workspace
 ) -> None:
     assert watch("list").stdout == "there is no watch\n"
     added = read_json_output(
         watch(
-            *("add", "--name", "gas", "--from-run", trained[1], "--every", "15 minutes", "--json"),
+            *("add", "--name", "gas", "--from-run", trained_model[1], "--every", "15 minutes", "--json"),
             *("--folder", site / "inbox", "--pattern", "*.csv", "--min-severity", "1"),
         )
     )
@@ -153,10 +153,19 @@ def test_watch_command_finds_an_incident_that_a_person_resolves(
     assert_one_line_error(incidents("show", prefix), 1, "does not exist")
 
 
-def test_watch_command_tells_a_failed_tick(watch: Command, site: Path, trained: tuple[Path, str]) -> None:
+def test_watch_command_tells_a_failed_tick(watch: Command, site: Path, trained_model: tuple[Path, str]) -> None:
     read_json_output(
         watch(
-            "add", "--name", "gas", "--from-run", trained[1], "--folder", site / "inbox", "--every", "1 day", "--json"
+            "add",
+            "--name",
+            "gas",
+            "--from-run",
+            trained_model[1],
+            "--folder",
+            site / "inbox",
+            "--every",
+            "1 day",
+            "--json",
         )
     )
     (site / "inbox" / "wrong.csv").write_text("region,date,other\nCoast,2030-01-01,1\n", encoding="utf-8")
@@ -167,9 +176,9 @@ def test_watch_command_tells_a_failed_tick(watch: Command, site: Path, trained: 
 
 
 def test_watch_command_reports_bad_input_in_one_line(
-    watch: Command, incidents: Command, site: Path, trained: tuple[Path, str]
+    watch: Command, incidents: Command, site: Path, trained_model: tuple[Path, str]
 ) -> None:
-    add = partial(watch, "add", "--from-run", trained[1])
+    add = partial(watch, "add", "--from-run", trained_model[1])
     assert_one_line_error(add("--name", "Gas!", "--folder", site / "inbox"), 2, "name")
     assert_one_line_error(add("--name", "gas", "--every", "1 day", "--cron", "0 6 * * *"), 2, "--every / --cron")
     assert_one_line_error(

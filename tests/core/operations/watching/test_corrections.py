@@ -12,7 +12,7 @@ from tests.support.watched_power import ALICE, FIRST_WATCHED, make_rows, train_p
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Workspace, str]:
+def trained_model(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Workspace, str]:
     return train_power_model(tmp_path_factory.mktemp("corrected"), empty_store)
 
 
@@ -35,8 +35,8 @@ def run_ticks(workspace: Workspace, inbox: Path, name: str, *tables: pd.DataFram
     return [incident for incident in incidents if not incident.is_withdrawn and not incident.merged_into]
 
 
-def test_worst_row_that_is_corrected_leaves_the_next_worst(trained: tuple[Workspace, str]) -> None:
-    workspace, run_id = trained
+def test_worst_row_that_is_corrected_leaves_the_next_worst(trained_model: tuple[Workspace, str]) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, "next-worst")
     rows, usual = make_rising_fault(), make_rows(FIRST_WATCHED, 12, 3)
     is_worst = (rows["site"] == "paris") & (rows["time"].dt.hour == 7)
@@ -48,9 +48,9 @@ def test_worst_row_that_is_corrected_leaves_the_next_worst(trained: tuple[Worksp
     assert incident.expected is not None
 
 
-def test_row_that_loses_its_values_leaves_its_incident(trained: tuple[Workspace, str]) -> None:
+def test_row_that_loses_its_values_leaves_its_incident(trained_model: tuple[Workspace, str]) -> None:
     """It counts once when it comes back."""
-    workspace, run_id = trained
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, "lost-values")
     rows = make_rising_fault()
     is_last = (rows["site"] == "paris") & (rows["time"].dt.hour == 7)
@@ -62,8 +62,8 @@ def test_row_that_loses_its_values_leaves_its_incident(trained: tuple[Workspace,
     assert [each.rows for each in workspace.watches.incidents.list_incidents(watch="lost-values")] == [3]
 
 
-def test_incident_parts_and_joins_again(trained: tuple[Workspace, str]) -> None:
-    workspace, run_id = trained
+def test_incident_parts_and_joins_again(trained_model: tuple[Workspace, str]) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, "parted")
     rows, usual = make_rising_fault(3, 9), make_rows(FIRST_WATCHED, 12, 3)
     is_middle = (usual["site"] == "paris") & usual["time"].dt.hour.between(5, 7)

@@ -30,7 +30,7 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Workspace, str]:
+def trained_model(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Workspace, str]:
     """A workspace with a model, and the id of its run."""
     return train_power_model(tmp_path_factory.mktemp("watched"), empty_store)
 
@@ -48,8 +48,8 @@ def make_faulty_rows(hours: int = 24, seed: int = 3) -> pd.DataFrame:
     return rows
 
 
-def test_new_rows_are_judged_as_page_judges_them(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_new_rows_are_judged_as_page_judges_them(trained_model: tuple[Workspace, str], name: str) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, name)
     path = write_rows(make_faulty_rows(), inbox / "rows.csv")
     record = run_watch_now(name, workspace, ALICE)
@@ -72,8 +72,8 @@ def test_new_rows_are_judged_as_page_judges_them(trained: tuple[Workspace, str],
     assert incident.run == run_id
 
 
-def test_rows_that_came_before_are_not_judged_again(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_rows_that_came_before_are_not_judged_again(trained_model: tuple[Workspace, str], name: str) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, name)
     rows = make_faulty_rows()
     write_rows(rows, inbox / "rows.csv")
@@ -85,8 +85,10 @@ def test_rows_that_came_before_are_not_judged_again(trained: tuple[Workspace, st
     assert len(workspace.watches.incidents.list_incidents(watch=name)) == 1
 
 
-def test_rows_of_entity_that_model_does_not_know_are_told_and_stored(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_rows_of_entity_that_model_does_not_know_are_told_and_stored(
+    trained_model: tuple[Workspace, str], name: str
+) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, name, history_days=30)
     rows = pd.concat([make_faulty_rows(), make_rows(FIRST_WATCHED, 24, entities=("brest", "nice"))])
     write_rows(rows, inbox / "rows.csv")
@@ -101,8 +103,8 @@ def test_rows_of_entity_that_model_does_not_know_are_told_and_stored(trained: tu
     assert (again.rows_new, again.rows_known) == (0, 120)
 
 
-def test_correction_takes_row_out_of_incident(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_correction_takes_row_out_of_incident(trained_model: tuple[Workspace, str], name: str) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, name)
     rows, usual = make_faulty_rows(), make_rows(FIRST_WATCHED, 24, 3)
     write_rows(rows, inbox / "rows.csv")
@@ -121,9 +123,9 @@ def test_correction_takes_row_out_of_incident(trained: tuple[Workspace, str], na
 
 @settings(max_examples=4)
 @given(data=st.data())
-def test_any_arrival_of_rows_gives_same_incidents(trained: tuple[Workspace, str], data: st.DataObject) -> None:
+def test_any_arrival_of_rows_gives_same_incidents(trained_model: tuple[Workspace, str], data: st.DataObject) -> None:
     """Rows come in any order, cut into any files, some twice: each is judged once, and the incidents are the same."""
-    workspace, run_id = trained
+    workspace, run_id = trained_model
     number = sum(1 for _ in (workspace.folder / "inbox").glob("*")) if (workspace.folder / "inbox").exists() else 0
     name = f"any-arrival-{number}"
     _, inbox = watch_inbox(workspace, run_id, name)
@@ -147,8 +149,8 @@ def test_any_arrival_of_rows_gives_same_incidents(trained: tuple[Workspace, str]
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def test_bad_file_keeps_no_rows_back_and_is_set_aside(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_bad_file_keeps_no_rows_back_and_is_set_aside(trained_model: tuple[Workspace, str], name: str) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, name)
     write_rows(make_faulty_rows(), inbox / "good.csv")
     (inbox / "bad.csv").write_text("time,site,power\n2024-03-02 00:00,paris,3\n")
@@ -163,8 +165,8 @@ def test_bad_file_keeps_no_rows_back_and_is_set_aside(trained: tuple[Workspace, 
     assert run_watch_now(name, workspace, ALICE).rows_new == 3
 
 
-def test_bad_files_alone_fail_ticks(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_bad_files_alone_fail_ticks(trained_model: tuple[Workspace, str], name: str) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, name)
     (inbox / "bad.csv").write_text("site,power\nparis,3\n")
     records = [run_watch_now(name, workspace, ALICE) for _ in range(3)]
@@ -181,8 +183,8 @@ def test_bad_files_alone_fail_ticks(trained: tuple[Workspace, str], name: str) -
     ],
     ids=["another column", "no date", "no number"],
 )
-def test_reason_names_file_and_fault(trained: tuple[Workspace, str], name: str, text: str, reason: str) -> None:
-    workspace, run_id = trained
+def test_reason_names_file_and_fault(trained_model: tuple[Workspace, str], name: str, text: str, reason: str) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, name)
     (inbox / "bad.csv").write_text(text)
     record = run_watch_now(name, workspace, ALICE)
@@ -191,8 +193,8 @@ def test_reason_names_file_and_fault(trained: tuple[Workspace, str], name: str, 
     assert reason in str(record.problem)
 
 
-def test_last_of_repeated_rows_counts_and_is_told(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_last_of_repeated_rows_counts_and_is_told(trained_model: tuple[Workspace, str], name: str) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, name)
     rows = make_rows(FIRST_WATCHED, 1)
     write_rows(pd.concat([rows.assign(power=rows["power"] * 3), rows]), inbox / "rows.csv")
@@ -201,8 +203,8 @@ def test_last_of_repeated_rows_counts_and_is_told(trained: tuple[Workspace, str]
     assert str(record.problem) == "3 rows replaced earlier ones of the same entity and time in the same arrival."
 
 
-def test_rows_without_values_are_left_out_once(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_rows_without_values_are_left_out_once(trained_model: tuple[Workspace, str], name: str) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, name)
     rows = make_rows(FIRST_WATCHED, 2)
     rows.loc[0, "power"] = np.nan
@@ -213,8 +215,8 @@ def test_rows_without_values_are_left_out_once(trained: tuple[Workspace, str], n
     assert run_watch_now(name, workspace, ALICE).rows_known == 6
 
 
-def test_file_of_one_row_with_other_order_of_columns_is_read(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_file_of_one_row_with_other_order_of_columns_is_read(trained_model: tuple[Workspace, str], name: str) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, name)
     row = make_faulty_rows().query("site == 'paris' and time.dt.hour == 6")
     write_rows(row[["voltage", "site", "power", "time"]], inbox / "row.csv")
@@ -225,8 +227,10 @@ def test_file_of_one_row_with_other_order_of_columns_is_read(trained: tuple[Work
 # ---- sources, models and errors -------------------------------------------------------------------------------------
 
 
-def test_dead_source_becomes_incident_and_its_return_resolves_it(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_dead_source_becomes_incident_and_its_return_resolves_it(
+    trained_model: tuple[Workspace, str], name: str
+) -> None:
+    workspace, run_id = trained_model
     workspace.watches.recipients.save_recipient(
         Recipient(name="night-shift", channel="mail", address="night@example.org")
     )
@@ -244,8 +248,8 @@ def test_dead_source_becomes_incident_and_its_return_resolves_it(trained: tuple[
     assert [event.status for event in errors if event.event == "watch_tick"] == ["failed"] * 4
 
 
-def test_watch_follows_champion(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_watch_follows_champion(trained_model: tuple[Workspace, str], name: str) -> None:
+    workspace, run_id = trained_model
     register(run_id, "power", workspace=workspace, actor=ALICE)
     promote("power", workspace=workspace, actor=ALICE)
     watch, inbox = watch_inbox(workspace, run_id, name)
@@ -262,9 +266,9 @@ def test_watch_follows_champion(trained: tuple[Workspace, str], name: str) -> No
 
 
 def test_unexpected_error_is_failed_tick(
-    trained: tuple[Workspace, str], name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    trained_model: tuple[Workspace, str], name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    workspace, run_id = trained
+    workspace, run_id = trained_model
     watch, inbox = watch_inbox(workspace, run_id, name)
     write_rows(make_rows(FIRST_WATCHED, 1), inbox / "rows.csv")
     judge = load_judge(watch, workspace)[1]
@@ -278,8 +282,8 @@ def test_unexpected_error_is_failed_tick(
     assert run_watch_now(name, workspace, ALICE).rows_new == 3
 
 
-def test_secrets_of_settings_stay_out_of_records(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_secrets_of_settings_stay_out_of_records(trained_model: tuple[Workspace, str], name: str) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, name)
     (inbox / "bad.csv").write_text("time,site,power,voltage\nhunter2-hunter2,paris,3.5,4.5\n")
     secret = {"vigie_webhook_key": SecretStr("hunter2-hunter2")}
@@ -288,8 +292,8 @@ def test_secrets_of_settings_stay_out_of_records(trained: tuple[Workspace, str],
     assert "hunter2" not in str(run_watch_now(name, careful, ALICE).problem)
 
 
-def test_lost_lease_stores_nothing(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_lost_lease_stores_nothing(trained_model: tuple[Workspace, str], name: str) -> None:
+    workspace, run_id = trained_model
     _, inbox = watch_inbox(workspace, run_id, name)
     write_rows(make_faulty_rows(), inbox / "rows.csv")
     now = datetime.now(UTC)
@@ -304,8 +308,8 @@ def test_lost_lease_stores_nothing(trained: tuple[Workspace, str], name: str) ->
     assert run_watch_now(name, workspace, ALICE).rows_new == 72
 
 
-def test_due_watches_are_asked_once_and_paused_ones_are_not(trained: tuple[Workspace, str], name: str) -> None:
-    workspace, run_id = trained
+def test_due_watches_are_asked_once_and_paused_ones_are_not(trained_model: tuple[Workspace, str], name: str) -> None:
+    workspace, run_id = trained_model
     for state in workspace.watches.watches.list_states():
         pause_watch(state.watch.name, True, workspace, ALICE)
     watch_inbox(workspace, run_id, name)
@@ -323,6 +327,6 @@ def test_due_watches_are_asked_once_and_paused_ones_are_not(trained: tuple[Works
     assert run_due_ticks(workspace, "worker", now + 60 * HOUR) == 1
 
 
-def test_unknown_watch_is_told(trained: tuple[Workspace, str]) -> None:
+def test_unknown_watch_is_told(trained_model: tuple[Workspace, str]) -> None:
     with pytest.raises(NotFoundError, match="nobody"):
-        run_watch_now("nobody", trained[0], Actor("alice", "tests"))
+        run_watch_now("nobody", trained_model[0], Actor("alice", "tests"))

@@ -20,7 +20,7 @@ WAIT_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Workspace, str]:
+def trained_model(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Workspace, str]:
     """A workspace with a model, and the id of its run."""
     return train_power_model(tmp_path_factory.mktemp("watched"), empty_store)
 
@@ -48,8 +48,8 @@ def wait_for_tick(workspace: Workspace, name: str) -> TickRecord:
     return records[-1]
 
 
-def test_loop_asks_new_watch(trained: tuple[Workspace, str]) -> None:
-    workspace, run_id = trained
+def test_loop_asks_new_watch(trained_model: tuple[Workspace, str]) -> None:
+    workspace, run_id = trained_model
     with run_loop(workspace):
         _, inbox = watch_inbox(workspace, run_id, "looped")
         assert wait_for_tick(workspace, "looped").state == "completed"
@@ -58,9 +58,9 @@ def test_loop_asks_new_watch(trained: tuple[Workspace, str]) -> None:
 
 
 def test_loop_survives_errors(
-    trained: tuple[Workspace, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    trained_model: tuple[Workspace, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    workspace, run_id = trained
+    workspace, run_id = trained_model
     monkeypatch.setattr(watcher, "POLL_S", 0.01)
     database = workspace.watches.database
     original, failures = database.read, iter([ZeroDivisionError("once")])
@@ -78,8 +78,8 @@ def test_loop_survives_errors(
     assert "the watches cannot be asked now" in caplog.text
 
 
-def test_ticks_of_worker_that_ends_are_run_once(trained: tuple[Workspace, str]) -> None:
-    workspace, run_id = trained
+def test_ticks_of_worker_that_ends_are_run_once(trained_model: tuple[Workspace, str]) -> None:
+    workspace, run_id = trained_model
     shutdown = threading.Event()
     run_ticks_once(workspace, shutdown)  # those of other tests
     watch_inbox(workspace, run_id, "once")

@@ -35,21 +35,21 @@ from tests.support.watched_power import ALICE, FIRST_WATCHED, make_rows, train_p
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Workspace, str]:
+def trained_model(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Workspace, str]:
     """A workspace with a model, and the id of its run."""
     return train_power_model(tmp_path_factory.mktemp("watches"), empty_store)
 
 
 @pytest.fixture
-def watch(trained: tuple[Workspace, str]) -> Watch:
+def watch(trained_model: tuple[Workspace, str]) -> Watch:
     """A watch that can be asked."""
-    workspace, run_id = trained
+    workspace, run_id = trained_model
     (workspace.folder / "inbox").mkdir(exist_ok=True)
     return suggest_watch(run_id, workspace)
 
 
-def test_suggestion_follows_run(trained: tuple[Workspace, str], watch: Watch) -> None:
-    workspace, run_id = trained
+def test_suggestion_follows_run(trained_model: tuple[Workspace, str], watch: Watch) -> None:
+    workspace, run_id = trained_model
     assert (watch.name, watch.task, watch.model, watch.schedule) == ("anomalies-power", "anomalies", run_id, "1 hour")
     assert watch.source == FolderSource(path=str(workspace.folder / "inbox"))
     assert watch.reading == {
@@ -59,24 +59,24 @@ def test_suggestion_follows_run(trained: tuple[Workspace, str], watch: Watch) ->
     assert watch.max_silence_minutes == 5 * 60
 
 
-def test_applied_run_is_watched_by_its_model(trained: tuple[Workspace, str]) -> None:
-    workspace, run_id = trained
+def test_applied_run_is_watched_by_its_model(trained_model: tuple[Workspace, str]) -> None:
+    workspace, run_id = trained_model
     rows = load([write_rows(make_rows(FIRST_WATCHED, 24), workspace.folder / "later.csv")])
     workspace.datasets.save(rows)
     _, applied = apply_model(ApplySpec(model=run_id), rows, workspace=workspace, actor=ALICE)
     assert suggest_watch(applied.id, workspace).model == run_id
 
 
-def test_result_without_judge_cannot_be_watched(trained: tuple[Workspace, str]) -> None:
-    workspace, _ = trained
+def test_result_without_judge_cannot_be_watched(trained_model: tuple[Workspace, str]) -> None:
+    workspace, _ = trained_model
     data = load([workspace.folder / "power.csv"])
     _, run = cluster(ClusteringSpec(), data, workspace=workspace, actor=ALICE)
     with pytest.raises(OptionError, match=r"clusters cannot be watched\. Accepted: anomalies, intervals, sequences"):
         suggest_watch(run.id, workspace)
 
 
-def test_data_without_dates_cannot_be_watched(trained: tuple[Workspace, str]) -> None:
-    workspace, _ = trained
+def test_data_without_dates_cannot_be_watched(trained_model: tuple[Workspace, str]) -> None:
+    workspace, _ = trained_model
     values = np.random.default_rng(0).normal(10, 1, (60, 2))
     data = Dataset(pd.DataFrame(values, make_index(["a"] * 60, range(60)), ["x", "y"]), "kpi_matrix", files=("x.csv",))
     workspace.datasets.save(data)
@@ -103,17 +103,17 @@ def test_data_without_dates_cannot_be_watched(trained: tuple[Workspace, str]) ->
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
 def test_watch_that_cannot_be_asked_is_refused(
-    trained: tuple[Workspace, str], watch: Watch, changes: dict[str, object], error: type[VigieError], reason: str
+    trained_model: tuple[Workspace, str], watch: Watch, changes: dict[str, object], error: type[VigieError], reason: str
 ) -> None:
-    workspace, _ = trained
+    workspace, _ = trained_model
     before = len(list_watches(workspace))
     with pytest.raises(error, match=reason):
         add_watch(watch.model_copy(update=changes), workspace, ALICE)
     assert len(list_watches(workspace)) == before
 
 
-def test_watch_is_added_changed_paused_and_removed(trained: tuple[Workspace, str]) -> None:
-    workspace, run_id = trained
+def test_watch_is_added_changed_paused_and_removed(trained_model: tuple[Workspace, str]) -> None:
+    workspace, run_id = trained_model
     watch, inbox = watch_inbox(workspace, run_id, "life")
     assert watch.owner == "alice"
     with pytest.raises(OptionError, match="There is a watch life already"):
@@ -142,8 +142,8 @@ def test_watch_is_added_changed_paused_and_removed(trained: tuple[Workspace, str
     ]
 
 
-def test_recipient_is_checked_and_kept_while_a_watch_names_it(trained: tuple[Workspace, str]) -> None:
-    workspace, run_id = trained
+def test_recipient_is_checked_and_kept_while_a_watch_names_it(trained_model: tuple[Workspace, str]) -> None:
+    workspace, run_id = trained_model
     with pytest.raises(InputError):
         add_recipient(Recipient(name="nowhere", channel="mail", address="no address"), workspace, ALICE)
     add_recipient(Recipient(name="desk", channel="mail", address="desk@example.org"), workspace, ALICE)
@@ -157,10 +157,10 @@ def test_recipient_is_checked_and_kept_while_a_watch_names_it(trained: tuple[Wor
     assert "desk@example.org" not in inputs
 
 
-def test_marks_of_first_file_are_pinned(tmp_path: Path, trained: tuple[Workspace, str], watch: Watch) -> None:
+def test_marks_of_first_file_are_pinned(tmp_path: Path, trained_model: tuple[Workspace, str], watch: Watch) -> None:
     text = "date;site;power\n31/01/2024 10:00;a;1,5\n31/01/2024 11:00;a;2,25\n"
     (tmp_path / "a.csv").write_text(text)
     dataset = load([tmp_path / "a.csv"])
     reading = pin_reading(dataset, [(tmp_path / "a.csv", "a.csv")])
     assert (reading["decimal_mark"], reading["date_order"]) == ("comma", "day first")
-    check_watch(watch.model_copy(update={"reading": reading}), trained[0])
+    check_watch(watch.model_copy(update={"reading": reading}), trained_model[0])

@@ -49,7 +49,7 @@ def make_power(start: str, days: int, seed: int, faults: int = 0) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[RowJudge, Dataset, Detection]:
+def row_case(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[RowJudge, Dataset, Detection]:
     """The judge of a model, rows that came later, and what the page says about them."""
     workspace = create_workspace(tmp_path_factory.mktemp("judge"), empty_store)
     history, later = make_power("2024-01-01", 40, 0), make_power("2024-02-20", 6, 1, faults=14)
@@ -63,8 +63,8 @@ def test_task_anomalies_declares_its_judge() -> None:
     assert load_entry_point(get_task("anomalies").judge) is load_judge
 
 
-def test_template_has_form_of_training_data(judged: tuple[RowJudge, Dataset, Detection]) -> None:
-    template = judged[0].template
+def test_template_has_form_of_training_data(row_case: tuple[RowJudge, Dataset, Detection]) -> None:
+    template = row_case[0].template
     assert (len(template), template.columns, template.zone, template.step) == (
         0,
         ["power", "voltage"],
@@ -75,9 +75,9 @@ def test_template_has_form_of_training_data(judged: tuple[RowJudge, Dataset, Det
 
 @given(cuts=st.lists(st.integers(1, 431), max_size=6), seed=st.integers(0, 5))
 def test_any_split_into_ticks_says_what_page_says(
-    judged: tuple[RowJudge, Dataset, Detection], cuts: list[int], seed: int
+    row_case: tuple[RowJudge, Dataset, Detection], cuts: list[int], seed: int
 ) -> None:
-    judge, later, detection = judged
+    judge, later, detection = row_case
     order = np.random.default_rng(seed).permutation(len(later))
     parts = [part for part in np.split(order, sorted(set(cuts))) if len(part)]
     judgements = [judge.judge_rows(later.take_rows(part), np.ones(len(part), dtype=bool)) for part in parts]
@@ -105,15 +105,15 @@ def test_any_split_into_ticks_says_what_page_says(
     assert judgements[0].target_rate == detection.target_rate
 
 
-def test_past_rows_are_not_judged_again(judged: tuple[RowJudge, Dataset, Detection]) -> None:
-    judge, later, _ = judged
+def test_past_rows_are_not_judged_again(row_case: tuple[RowJudge, Dataset, Detection]) -> None:
+    judge, later, _ = row_case
     is_new = np.arange(len(later)) % 3 == 2
     judgement = judge.judge_rows(later, is_new)
     assert len(judgement.rows) + judgement.left_out == is_new.sum()
 
 
-def test_rows_of_other_columns_are_refused(judged: tuple[RowJudge, Dataset, Detection]) -> None:
-    judge, later, _ = judged
+def test_rows_of_other_columns_are_refused(row_case: tuple[RowJudge, Dataset, Detection]) -> None:
+    judge, later, _ = row_case
     other = later.replace(frame=later.frame.rename(columns={"power": "load"}))
     with pytest.raises(DataError, match=r"power\.csv has the columns load, voltage\. .* power, voltage"):
         judge.judge_rows(other, np.ones(len(other), dtype=bool))

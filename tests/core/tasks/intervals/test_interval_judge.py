@@ -27,7 +27,7 @@ OUTAGE = slice(TRAINED + 132, TRAINED + 136)  # four hours around noon of the si
 
 
 @pytest.fixture(scope="module", params=["seasonal-naive", "gradient-boosting-quantiles"])
-def judged(
+def interval_case(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, empty_store: Path
 ) -> tuple[IntervalJudge, Dataset]:
     """The judge of a model of six weeks, and eight weeks of hourly calls with an outage in the seventh."""
@@ -56,8 +56,8 @@ def judge_in_ticks(judge: IntervalJudge, dataset: Dataset, cuts: list[int], firs
 
 @settings(max_examples=4)
 @given(cuts=st.lists(st.integers(TRAINED + 121, TRAINED + 159), max_size=3))
-def test_split_into_ticks_changes_no_interval(judged: tuple[IntervalJudge, Dataset], cuts: list[int]) -> None:
-    judge, dataset = judged
+def test_split_into_ticks_changes_no_interval(interval_case: tuple[IntervalJudge, Dataset], cuts: list[int]) -> None:
+    judge, dataset = interval_case
     first, end = TRAINED + 120, TRAINED + 160
     whole, parts = (judge_in_ticks(judge, dataset, each, first, end) for each in ([], cuts))
     assert len(whole) == 2 * (end - first)
@@ -66,8 +66,8 @@ def test_split_into_ticks_changes_no_interval(judged: tuple[IntervalJudge, Datas
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-6)
 
 
-def test_outage_is_alarm_and_usual_values_are_not(judged: tuple[IntervalJudge, Dataset]) -> None:
-    judge, dataset = judged
+def test_outage_is_alarm_and_usual_values_are_not(interval_case: tuple[IntervalJudge, Dataset]) -> None:
+    judge, dataset = interval_case
     rows = judge_in_ticks(judge, dataset, [], TRAINED, TRAINED + WEEK_HOURS)
     outage = rows.loc["T2"].iloc[OUTAGE.start - TRAINED : OUTAGE.stop - TRAINED]
     assert outage["is_anomalous"].all()
@@ -79,15 +79,15 @@ def test_outage_is_alarm_and_usual_values_are_not(judged: tuple[IntervalJudge, D
     assert rows.loc["T1", "is_anomalous"].mean() < 0.15
 
 
-def test_promise_is_level_of_interval(judged: tuple[IntervalJudge, Dataset]) -> None:
-    judge, dataset = judged
+def test_promise_is_level_of_interval(interval_case: tuple[IntervalJudge, Dataset]) -> None:
+    judge, dataset = interval_case
     judgement = judge.judge_rows(dataset, np.arange(len(dataset)) == len(dataset) - 1)
     assert judgement.target_rate == pytest.approx(0.05)
     assert (len(judgement.rows), judgement.left_out) == (1, 0)
 
 
-def test_rows_without_history_or_of_other_entities_are_left_out(judged: tuple[IntervalJudge, Dataset]) -> None:
-    judge, dataset = judged
+def test_rows_without_history_or_of_other_entities_are_left_out(interval_case: tuple[IntervalJudge, Dataset]) -> None:
+    judge, dataset = interval_case
     alone = dataset.take_rows(np.array([TRAINED + 5]))
     assert judge.judge_rows(alone, np.ones(1, dtype=bool)).left_out == 1
     other = make_call_dataset(np.ones((5, 2)), step=HOUR, names=["T8", "T9"])
@@ -95,8 +95,8 @@ def test_rows_without_history_or_of_other_entities_are_left_out(judged: tuple[In
     assert (len(judgement.rows), judgement.left_out) == (0, 10)
 
 
-def test_missing_measure_is_told(judged: tuple[IntervalJudge, Dataset]) -> None:
-    judge, dataset = judged
+def test_missing_measure_is_told(interval_case: tuple[IntervalJudge, Dataset]) -> None:
+    judge, dataset = interval_case
     other = dataset.replace(frame=dataset.frame.rename(columns={"total": "calls"}))
     with pytest.raises(DataError, match="no column total"):
         judge.judge_rows(other, np.ones(len(other), dtype=bool))

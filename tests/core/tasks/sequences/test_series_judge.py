@@ -34,7 +34,7 @@ FIRST_WATCHED_ROW, ROWS = 180, 300
 
 
 @pytest.fixture(scope="module", params=STREAMS)
-def judged(
+def series_case(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, empty_store: Path
 ) -> tuple[SeriesJudge, Dataset, SequenceDetection]:
     """The judge of a model that looks back only, a whole series, and what the page says about it."""
@@ -63,9 +63,9 @@ def judge_in_ticks(judge: SeriesJudge, series: Dataset, cuts: list[int]) -> pd.D
 @settings(max_examples=6)
 @given(cuts=st.lists(st.integers(FIRST_WATCHED_ROW + 1, ROWS - 1), max_size=5))
 def test_split_into_ticks_changes_no_score(
-    judged: tuple[SeriesJudge, Dataset, SequenceDetection], cuts: list[int]
+    series_case: tuple[SeriesJudge, Dataset, SequenceDetection], cuts: list[int]
 ) -> None:
-    judge, series, _ = judged
+    judge, series, _ = series_case
     whole, parts = judge_in_ticks(judge, series, []), judge_in_ticks(judge, series, cuts)
     assert whole["is_anomalous"].any()
     assert (parts["is_anomalous"] == whole["is_anomalous"]).all()
@@ -76,8 +76,8 @@ def test_split_into_ticks_changes_no_score(
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-4, atol=1e-6)
 
 
-def test_scores_are_those_of_whole_series(judged: tuple[SeriesJudge, Dataset, SequenceDetection]) -> None:
-    judge, series, detection = judged
+def test_scores_are_those_of_whole_series(series_case: tuple[SeriesJudge, Dataset, SequenceDetection]) -> None:
+    judge, series, detection = series_case
     rows = judge_in_ticks(judge, series, [200, 201])
     page = detection.rows.assign(entity=detection.rows["entity"].astype(str), instant=detection.rows["time"])
     page = page.set_index(["entity", "instant"]).loc[rows.index]
@@ -86,8 +86,8 @@ def test_scores_are_those_of_whole_series(judged: tuple[SeriesJudge, Dataset, Se
     assert (rows["is_anomalous"] == page["anomaly"]).mean() > 0.99
 
 
-def test_later_rows_change_no_earlier_score(judged: tuple[SeriesJudge, Dataset, SequenceDetection]) -> None:
-    judge, series, _ = judged
+def test_later_rows_change_no_earlier_score(series_case: tuple[SeriesJudge, Dataset, SequenceDetection]) -> None:
+    judge, series, _ = series_case
     row = np.tile(np.arange(ROWS), 2)
     changed = series.replace(frame=series.frame.mask(np.repeat(row >= 250, 2).reshape(-1, 2), 100.0))
     before, after = (judge_in_ticks(judge, data, []) for data in (series, changed))
